@@ -1,0 +1,66 @@
+"""Name the package, its roots, the floor of every dependency, and the extras."""
+
+from setuptools import setup
+
+CORE = [
+    "numpy>=2.3",
+    "pandas>=3.0",
+    "pyarrow>=20",
+    "scipy>=1.16",
+    "scikit-learn>=1.9",
+    "skops>=0.16",
+    "pydantic>=2.12",
+    "pyyaml>=6.0.2",
+    "rich>=14",
+    "threadpoolctl>=3.6",
+]
+SERVE = [
+    "mlflow-skinny>=3.17",
+    "boto3>=1.43",
+    "flask>=3.1",
+    "prometheus-flask-exporter>=0.23.2",
+    "granian>=2.8",
+]
+PIPELINE = [
+    "dvc[s3]>=3.67",
+    "mlflow>=3.17",
+    "dagshub>=0.7",
+    "matplotlib>=3.10",
+]
+NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=7", "matplotlib>=3.10"]
+TEST = [
+    "pytest>=9",
+    "pytest-cov>=7",
+    "pytest-xdist>=3.8",
+    "types-PyYAML>=6.0.12",
+    "pandas-stubs>=3.0",
+    "ruff>=0.14",
+    "mypy>=1.18",
+]
+
+setup(
+    name="lockstep",
+    version="0.1.0",
+    description="From one params.yaml and any data set to a model service that is trained and served in lockstep.",
+    license="MIT",
+    python_requires=">=3.11",
+    package_dir={"lockstep": "src/lockstep", "flask_app": "flask_app"},
+    packages=[
+        "lockstep",
+        "lockstep.data",
+        "lockstep.features",
+        "lockstep.modeling",
+        "lockstep.commands",
+        "flask_app",
+        "flask_app.views",
+    ],
+    package_data={"flask_app": ["templates/*.html", "static/*"]},
+    install_requires=CORE,
+    extras_require={
+        "serve": SERVE,
+        "pipeline": SERVE + PIPELINE,
+        "notebooks": NOTEBOOKS,
+        "dev": SERVE + PIPELINE + NOTEBOOKS + TEST,
+    },
+    entry_points={"console_scripts": ["lockstep = lockstep.cli:entry"]},
+)

@@ -1,0 +1,1 @@
+"""Lockstep: the library that both the pipeline stages and the app import."""

@@ -1,0 +1,349 @@
+"""params.yaml as frozen, typed sections, and the one table of settings.
+
+A key that is not known, a wrong type or a value out of range is refused before any data is read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lockstep import paths
+from lockstep.errors import ConfigError, nearest
+
+Task = Literal["binary", "multiclass", "regression"]
+Kind = Literal["numeric", "categorical", "text", "date"]
+Role = Literal["numeric", "categorical", "text", "date", "id", "ignore"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ROLES: tuple[Role, ...] = get_args(Role)
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)]
+Scalar = str | int | float | bool | None
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Reader(Section):
+    """How the bytes of a CSV become a table."""
+
+    separator: str = Field(",", min_length=1)
+    header: bool = True
+    names: Many[str] = ()
+    encoding: str = "utf-8"
+    missing: Many[str] = ("", "NA", "N/A", "NaN", "nan", "null")
+
+
+class DataIngestion(Section):
+    """Where the rows come from."""
+
+    source: str = Field(min_length=1)
+    format: Literal["auto", "csv", "parquet"] = "auto"
+    reader: Reader = Reader()
+
+
+class Columns(Section):
+    """The role of each column; whatever is not named gets the role of `other`."""
+
+    numeric: Many[str] = ()
+    categorical: Many[str] = ()
+    text: Many[str] = ()
+    date: Many[str] = ()
+    id: Many[str] = ()
+    ignore: Many[str] = ()
+    other: Literal["auto", "ignore", "refuse"] = "auto"
+
+    def roles(self) -> dict[str, Role]:
+        """Map each named column to its role; a column with two roles is an error."""
+        named: dict[str, Role] = {}
+        for role in ROLES:
+            for column in getattr(self, role):
+                if column in named:
+                    raise ConfigError(
+                        f"data_preprocessing.columns: {column!r} stands under {named[column]!r} and under {role!r}",
+                        "give each column one role",
+                    )
+                named[column] = role
+        return named
+
+
+class Split(Section):
+    """How the test rows are chosen."""
+
+    method: Literal["auto", "random", "stratified"] = "auto"
+    test_size: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(42, ge=0)
+
+
+class DataPreprocessing(Section):
+    """What acts on the set of rows: target, roles, duplicates, split."""
+
+    target: str
+    task: Literal["auto"] | Task = "auto"
+    columns: Columns = Columns()
+    drop_duplicates: bool = True
+    split: Split = Split()
+
+
+class Numeric(Section):
+    """What happens to numeric columns."""
+
+    impute: Literal["median", "mean", "zero"] = "median"
+    scale: Literal["standard", "robust", "none"] = "standard"
+
+
+class Categorical(Section):
+    """What happens to categorical columns."""
+
+    min_frequency: int = Field(1, ge=1)
+    max_categories: int | None = Field(None, ge=2)
+    unknown: Literal["refuse", "ignore"] = "refuse"
+
+
+class Text(Section):
+    """What happens to text columns."""
+
+    clean: Many[str] = ("unescape_html", "strip_tags", "lowercase")
+    ngrams: Many[int] = (1, 2)
+    min_documents: int = Field(2, ge=1)
+    max_terms: int | None = Field(50_000, ge=1)
+    sublinear: bool = True
+
+
+class Date(Section):
+    """Which parts of a date become features."""
+
+    parts: Many[str] = ("year", "month", "day", "weekday", "hour")
+
+
+class FeatureEngineering(Section):
+    """How each kind of column becomes numbers."""
+
+    numeric: Numeric = Numeric()
+    categorical: Categorical = Categorical()
+    text: Text = Text()
+    date: Date = Date()
+
+
+class Candidate(Section):
+    """One estimator of the catalog, its fixed parameters, and a grid to try."""
+
+    estimator: str
+    params: dict[str, Scalar] = {}
+    grid: dict[str, Many[Scalar]] = {}
+
+
+class ModelBuilding(Section):
+    """Which estimators compete, and by what measure."""
+
+    candidates: Many[Candidate] = Field(min_length=1)
+    metric: str = "auto"
+    folds: int = Field(5, ge=2)
+    seed: int = Field(42, ge=0)
+    jobs: int = Field(1, ge=1)
+
+
+class ModelEvaluation(Section):
+    """How sure the figures are, and what they must reach."""
+
+    resamples: int = Field(1000, ge=100)
+    seed: int = Field(42, ge=0)
+    floors: dict[str, float] = {}
+
+
+class RegisterModel(Section):
+    """The name under which versions stand in the registry."""
+
+    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    experiment: str = Field("lockstep", min_length=1)
+
+
+class Params(Section):
+    """The whole of params.yaml, one section a stage."""
+
+    data_ingestion: DataIngestion
+    data_preprocessing: DataPreprocessing
+    feature_engineering: FeatureEngineering = FeatureEngineering()
+    model_building: ModelBuilding
+    model_evaluation: ModelEvaluation = ModelEvaluation()
+    register_model: RegisterModel
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, repeats a key, or says something that is not accepted.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} not found", "run this inside a Lockstep project, or `lockstep use breast-cancer` to start one"
+        ) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", "save it as UTF-8 text, readable by you") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "params.yaml") -> Params:
+    """Turn the text of params.yaml into its sections."""
+    try:
+        content = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses more
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "not valid YAML"
+        raise ConfigError(f"{name}{place}: {reason}", "mend the line; indent with spaces, not tabs") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(*_explain(error.errors()[0], name)) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys and without aliases, the way to a bomb."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _explain(fault: Any, name: str) -> tuple[str, str]:
+    """Turn one pydantic fault into a cause that names the key, and a hint that says what is accepted."""
+    place = [str(part) for part in fault["loc"] if "[" not in str(part) and part not in ("str", "literal")]
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        known = _fields_at(place[:-1])
+        return f"{name}: unknown key {key!r}{nearest(place[-1], known)}", f"accepted here: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"{name}: {key!r} is missing", "add it; the files in examples/ show every key"
+    given = fault["input"]
+    hint = ""
+    if isinstance(given, bool):
+        hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
+    elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
+        hint = "write the number without quotes, and 1e3 as 1.0e+3"
+    return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
+
+
+def _fields_at(place: list[str]) -> list[str]:
+    """List the keys accepted at a place of params.yaml."""
+    model: Any = Params
+    for part in place:
+        if part.isdigit():
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [argument for argument in get_args(annotation) if isinstance(argument, type)]
+        model = inner[0] if inner else annotation
+    return list(model.model_fields)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings."""
+
+    name: str
+    variables: tuple[str, ...]
+    default: str
+    meaning: str
+    secret: bool = False
+    whole: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("host", ("HOST",), "127.0.0.1", "address the app listens on"),
+    Setting("port", ("PORT",), "5000", "port the app listens on", whole=True),
+    Setting("workers", ("LOCKSTEP_WORKERS",), "2", "server processes", whole=True),
+    Setting("model_name", ("LOCKSTEP_MODEL_NAME",), "", "registered model to serve; else the one of params.yaml"),
+    Setting("state", ("LOCKSTEP_STATE",), str(paths.STATE), "folder for the local tracking store and the model cache"),
+    Setting("baked_model", ("LOCKSTEP_BAKED_MODEL",), "", "folder with a model to serve while the registry is away"),
+    Setting("poll_s", ("LOCKSTEP_POLL_S",), "2", "seconds between two looks at the registry", whole=True),
+    Setting("secret_key", ("SECRET_KEY",), "", "signs the token of the form; else made anew at each start", secret=True),
+    Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
+    Setting("tracking_username", ("MLFLOW_TRACKING_USERNAME",), "", "user at the MLflow server"),
+    Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
+    Setting("dagshub_repo", ("DAGSHUB_REPO",), "", "owner/name of a DagsHub repository that hosts the tracking server"),
+    Setting("dagshub_token", ("DAGSHUB_USER_TOKEN", "CAPSTONE_TEST"), "", "token for DagsHub", secret=True),
+    Setting("actor", ("LOCKSTEP_ACTOR", "GITHUB_ACTOR", "USER"), "unknown", "who promotes, for the history"),
+    Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
+    Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    Setting("debug", ("LOCKSTEP_DEBUG",), "", "any value: print the traceback of an error"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says; each field is a row of `SETTINGS`."""
+
+    host: str
+    port: int
+    workers: int
+    model_name: str
+    state: str
+    baked_model: str
+    poll_s: int
+    secret_key: str
+    tracking_uri: str
+    tracking_username: str
+    tracking_password: str
+    dagshub_repo: str
+    dagshub_token: str
+    actor: str
+    metrics_dir: str
+    log_level: str
+    debug: str
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the table from an environment; a secret may also stand in the file that `NAME_FILE` names.
+
+        Raises
+        ------
+        ConfigError
+            A number is not one, or a secret's file cannot be read.
+        """
+        return cls(**{setting.name: _setting_value(setting, environment) for setting in SETTINGS})
+
+
+def _setting_value(setting: Setting, environment: Mapping[str, str]) -> Any:
+    text = next((found for name in setting.variables if (found := _lookup(name, setting, environment))), setting.default)
+    if not setting.whole:
+        return text
+    if not text.isdecimal():
+        raise ConfigError(f"{setting.variables[0]} = {text!r} is not a whole number", f"it is the {setting.meaning}")
+    return int(text)
+
+
+def _lookup(name: str, setting: Setting, environment: Mapping[str, str]) -> str:
+    file = environment.get(f"{name}_FILE", "") if setting.secret else ""
+    if not file:
+        return environment.get(name, "")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{name}_FILE: {file} cannot be read: {error.strerror}", "name a readable file") from None

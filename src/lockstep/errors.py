@@ -1,0 +1,43 @@
+"""The errors people see: what is wrong, and what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class LockstepError(Exception):
+    """A fault with a one-line cause and a hint; every rim of the program prints both."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+
+class ConfigError(LockstepError):
+    """params.yaml or a setting says something that is not accepted."""
+
+
+class DataError(LockstepError):
+    """The data cannot be used as it stands."""
+
+
+class ArtifactError(LockstepError):
+    """A model file is missing, damaged, or holds what is not allowed."""
+
+
+class TrackingError(LockstepError):
+    """The tracking server is out of reach or refused a call."""
+
+
+class RegistryError(LockstepError):
+    """The model registry holds no such thing, or refused a move."""
+
+
+class GateRefused(LockstepError):
+    """A candidate did not pass the gate; the reasons are in the message."""
+
+
+def nearest(word: str, accepted: Iterable[str]) -> str:
+    """Name the accepted word closest to the given one, as the end of a sentence."""
+    match = difflib.get_close_matches(word, list(accepted), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

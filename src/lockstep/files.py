@@ -1,0 +1,47 @@
+"""Write files whole or not at all, and the same bytes for the same content."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the name of `path` only if the block succeeds.
+
+    The partial file has one fixed name, so what a killed process left behind is overwritten by the next run.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write bytes atomically."""
+    with atomic(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write sorted, indented JSON with a newline at the end, refusing NaN and infinity."""
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_bytes(f"{text}\n".encode(), path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file as hexadecimal digits, reading it in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,25 @@
+"""One way to log: a line on standard error, with the name of who speaks."""
+
+import logging
+import sys
+
+
+def start(level: str = "INFO") -> None:
+    """Send log lines to standard error, one line each, control characters shown and not obeyed."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+class _OneLine(logging.Formatter):
+    """Escape control characters in messages, so that no value can forge a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.msg, record.args = _visible(record.getMessage()), ()
+        return super().format(record)
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,1 @@
+"""Estimators, search, metrics, and the predictor."""

@@ -1,0 +1,42 @@
+"""Where every file of the pipeline lives, relative to the project's root."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+EXAMPLES = Path("examples")
+EXTERNAL = Path("data/external")
+
+RAW = Path("data/raw/data.parquet")
+SOURCE = Path("data/raw/source.json")
+TRAIN = Path("data/interim/train.parquet")
+TEST = Path("data/interim/test.parquet")
+TRAIN_MATRIX = Path("data/processed/train.npz")
+
+MODELS = Path("models")
+SCHEMA = MODELS / "schema.json"
+FEATURES = MODELS / "features.skops"
+MODEL = MODELS / "model.skops"
+SMOKE = MODELS / "smoke.json"
+REGISTERED = MODELS / "registered.json"
+
+DATA_REPORT = Path("reports/data.json")
+SEARCH = Path("reports/search.json")
+METRICS = Path("reports/metrics.json")
+PER_CLASS = Path("reports/per_class.csv")
+PREDICTIONS = Path("reports/predictions.csv")
+PLOTS = Path("reports/plots")
+GATE = Path("reports/gate.json")
+EXPERIMENT_INFO = Path("reports/experiment_info.json")
+
+STATE = Path(".lockstep")
+"""What this machine keeps for itself: local tracking database, model cache, metrics of the workers."""
+
+
+def find_root(start: Path) -> Path | None:
+    """Return the nearest folder at or above `start` that holds params.yaml and dvc.yaml."""
+    for folder in (start, *start.parents):
+        if (folder / PARAMS).is_file() and (folder / PIPELINE).is_file():
+            return folder
+    return None

@@ -1,0 +1,57 @@
+"""Run one stage: read its section, pin the threads, and turn any fault into one line and a non-zero exit."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lockstep import config, logger
+from lockstep.errors import LockstepError
+
+
+def run_stage(name: str, main: Callable[[Any], None]) -> None:
+    """Call `main` with the stage's section of params.yaml and exit 0 only if it succeeded."""
+    sys.exit(guarded(lambda: _run(name, main), name))
+
+
+def guarded(work: Callable[[], int | None], name: str) -> int:
+    """Return the exit code of `work`; print what is wrong and what to do, without a traceback.
+
+    This is the one error boundary of a process. `LOCKSTEP_DEBUG` shows the traceback.
+    """
+    try:
+        return work() or 0
+    except LockstepError as error:
+        _tell(name, error.problem, error.hint)
+    except KeyboardInterrupt:
+        _tell(name, "interrupted", "nothing half-written was left; run it again")
+        return 130
+    except OSError as error:
+        what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+        _tell(name, what, "check that the file exists, that you may use it, and that the disk has room")
+    except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it silently
+        _tell(name, f"{type(error).__name__}: {error}", "LOCKSTEP_DEBUG=1 shows where; please report it")
+    return 1
+
+
+def _run(name: str, main: Callable[[Any], None]) -> None:
+    settings = config.Settings.read(os.environ)
+    logger.start(settings.log_level)
+    params = config.load()
+    from threadpoolctl import threadpool_limits
+
+    started = time.perf_counter()
+    with threadpool_limits(limits=1):
+        main(getattr(params, name))
+    logging.getLogger(name).info("done in %.1f s", time.perf_counter() - started)
+
+
+def _tell(name: str, problem: str, hint: str) -> None:
+    if os.environ.get("LOCKSTEP_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    lines = [f"{name}: {' '.join(problem.split())}"] + ([f"  hint: {' '.join(hint.split())}"] if hint else [])
+    print("\n".join(lines), file=sys.stderr)
