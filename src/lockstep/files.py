@@ -45,3 +45,8 @@ def sha256(path: Path) -> str:
     """Return the sha256 of a file as hexadecimal digits, reading it in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Return the sha256 of bytes as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,184 @@
+"""Save and load fitted objects: canonical skops files, an allow-list of our own, and digests.
+
+A plain skops file never repeats: its members are named after memory addresses and carry the clock. Here members and
+ids are numbered in order of appearance and the date is fixed, so equal objects give equal bytes.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from lockstep import files
+from lockstep.errors import ArtifactError
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+PROTOCOL = 2
+ALLOWED_LOADERS = frozenset(
+    "DTypeNode DictNode JsonNode ListNode LossNode NdArrayNode ObjectNode RandomGeneratorNode SliceNode TreeNode "
+    "TupleNode TypeNode".split()
+)
+ALLOWED_TYPES = frozenset(
+    f"{module}.{name}"
+    for module, names in {
+        "builtins": "dict list slice str tuple",
+        "numpy": "dtype float64 int64 ndarray uint64",
+        "numpy.random._generator": "Generator",
+        "lockstep.features.transformers": "DateParts TextTfidf",
+        "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
+        "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
+        "sklearn._loss.loss": "HalfBinomialLoss HalfMultinomialLoss HalfSquaredError",
+        "sklearn.compose._column_transformer": "ColumnTransformer",
+        "sklearn.ensemble._forest": "RandomForestClassifier RandomForestRegressor",
+        "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": (
+            "HistGradientBoostingClassifier HistGradientBoostingRegressor"
+        ),
+        "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
+        "sklearn.impute._base": "SimpleImputer",
+        "sklearn.linear_model._logistic": "LogisticRegression",
+        "sklearn.linear_model._ridge": "Ridge",
+        "sklearn.metrics._dist_metrics": "EuclideanDistance64",
+        "sklearn.neighbors._classification": "KNeighborsClassifier",
+        "sklearn.neighbors._kd_tree": "KDTree",
+        "sklearn.neighbors._regression": "KNeighborsRegressor",
+        "sklearn.pipeline": "Pipeline",
+        "sklearn.preprocessing._data": "RobustScaler StandardScaler",
+        "sklearn.preprocessing._encoders": "OneHotEncoder",
+        "sklearn.preprocessing._label": "LabelEncoder",
+        "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor",
+        "sklearn.tree._tree": "Tree",
+    }.items()
+    for name in names.split()
+)
+"""What the catalog and the transformers are made of, and nothing else; a test saves and loads every one of them."""
+
+
+def save(fitted: Any, path: Path) -> None:
+    """Write a fitted object as a canonical skops file.
+
+    Raises
+    ------
+    ArtifactError
+        The object holds a type that is not on the allow-list, so it could never be loaded.
+    """
+    content = dumps(fitted)
+    check(content, str(path))
+    files.write_bytes(content, path)
+
+
+def dumps(fitted: Any) -> bytes:
+    """Return the canonical skops bytes of a fitted object."""
+    import skops.io
+
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(fitted))) as archive:
+        tree = json.loads(archive.read("schema.json"))
+        renamed = _renumber(tree)
+        members = {new: archive.read(old) for old, new in renamed.items()}
+    members["schema.json"] = json.dumps(tree, separators=(",", ":")).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+    return buffer.getvalue()
+
+
+def load(path: Path, sha256: str | None = None) -> Any:
+    """Load a skops file whose bytes have the digest and whose types are all on the allow-list.
+
+    Raises
+    ------
+    ArtifactError
+        The file is missing, damaged, of another digest, or holds what is not allowed. Nothing of it was run.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} not found", "run `dvc repro`, or `dvc pull` where a remote holds it") from None
+    if sha256 is not None and (found := files.sha256_bytes(content)) != sha256:
+        raise ArtifactError(f"{path} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again")
+    types = check(content, str(path))
+    import skops.io
+
+    try:
+        return skops.io.loads(content, trusted=sorted(types))
+    except Exception as error:  # noqa: BLE001 - a damaged file fails in any way inside the loader
+        raise ArtifactError(f"{path} cannot be loaded: {type(error).__name__}: {error}", "rebuild it with `dvc repro`") from error
+
+
+def check(content: bytes, name: str) -> set[str]:
+    """Return the types that a skops file names, all of them allowed; nothing of the file is run.
+
+    Raises
+    ------
+    ArtifactError
+        It is no skops file, is compressed (a bomb could hide there), or names a type that is not allowed.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ArtifactError(f"{name} is compressed, which Lockstep never writes", "use a model saved by Lockstep")
+            tree = json.loads(archive.read("schema.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError):
+        raise ArtifactError(f"{name} is not a skops file", "pickle, joblib and other formats are never loaded") from None
+    if not isinstance(tree, dict) or tree.get("protocol") != PROTOCOL:
+        raise ArtifactError(f"{name} is of another skops protocol than {PROTOCOL}", "rebuild it with `dvc repro`")
+    types = set()
+    for node in _nodes(tree):
+        loader, kind = str(node.get("__loader__")), f"{node.get('__module__')}.{node.get('__class__')}"
+        if loader not in ALLOWED_LOADERS or kind not in ALLOWED_TYPES:
+            raise ArtifactError(f"{name} holds {kind} ({loader}), which is not on the allow-list", "never load it elsewhere")
+        types.add(kind)
+    return types
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a skops tree, in order of appearance."""
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if "__loader__" in part or "__class__" in part or "__module__" in part:
+                yield part
+            waiting += reversed(part.values())
+        elif isinstance(part, list):
+            waiting += reversed(part)
+
+
+def _renumber(tree: Any) -> dict[str, str]:
+    """Number ids and member files in order of appearance, in place; return the old name of each member and its new one."""
+    ids: dict[Any, int] = {}
+    members: dict[str, str] = {}
+    for place, node in enumerate(_nodes(tree)):
+        if "__id__" in node:
+            shared = place if node.get("__loader__") == "JsonNode" else node["__id__"]
+            node["__id__"] = ids.setdefault((node.get("__loader__") == "JsonNode", shared), len(ids) + 1)
+        if "file" in node:
+            node["file"] = members.setdefault(node["file"], f"{len(members):05}{Path(node['file']).suffix}")
+    return members
+
+
+def save_matrix(matrix: NDArray[np.float64] | sparse.csr_matrix, target: NDArray[Any], path: Path) -> None:
+    """Write a dense or CSR matrix with its target, uncompressed."""
+    own = {"target": target}
+    if sparse.issparse(matrix):
+        own |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.asarray(matrix.shape)}
+    else:
+        own |= {"dense": matrix}
+    with files.atomic(path) as partial, partial.open("wb") as stream:
+        np.savez(stream, **own)
+
+
+def load_matrix(path: Path) -> tuple[NDArray[np.float64] | sparse.csr_matrix, NDArray[Any]]:
+    """Read what `save_matrix` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        if "dense" in stored:
+            return stored["dense"], stored["target"]
+        parts = (stored["data"], stored["indices"], stored["indptr"])
+        return sparse.csr_matrix(parts, shape=tuple(stored["shape"])), stored["target"]

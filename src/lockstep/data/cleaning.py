@@ -1,0 +1,186 @@
+"""What acts on the set of rows before the split: roles, canonical types, target, duplicates.
+
+Nothing here changes what one row says about itself: that lives in the fitted pipeline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import pandas as pd
+from pandas.api import types
+
+from lockstep.config import Columns, DataPreprocessing, Kind, Role, Task
+from lockstep.errors import DataError, nearest
+
+LONG_TEXT = 40
+"""A text column has values of this many characters on average, or is nearly unique; others are categories."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Rows in canonical form, the kind of each feature column, and what was dropped on the way."""
+
+    frame: pd.DataFrame
+    kinds: dict[str, Kind]
+    task: Task
+    dropped: dict[str, Any] = field(default_factory=dict)
+
+
+def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
+    """Bring the rows into canonical form and drop what cannot teach: rows without target, exact duplicates.
+
+    Raises
+    ------
+    DataError
+        The target is missing or useless, a named column does not exist, or nothing is left.
+    """
+    if params.target not in frame.columns:
+        raise DataError(
+            f"target column {params.target!r} not found{nearest(params.target, map(str, frame.columns))}",
+            f"columns are {', '.join(map(str, frame.columns[:20]))}; set data_preprocessing.target",
+        )
+    roles = decide_roles(frame, params)
+    empty = sorted(name for name in roles if roles[name] not in ("id", "ignore") and frame[name].isna().all())
+    kinds: dict[str, Kind] = {
+        name: kind for name, kind in roles.items() if name not in empty and kind in get_args(Kind)
+    }  # type: ignore[misc]
+    if not kinds:
+        raise DataError("no feature column is left", "name some under data_preprocessing.columns")
+    labelled = frame[frame[params.target].notna()]
+    if labelled.empty:
+        raise DataError(f"target column {params.target!r} holds no value", "check data_ingestion.reader.missing")
+    task = decide_task(labelled[params.target], params)
+    clean_frame = canonical(labelled, kinds)
+    clean_frame[params.target] = canonical_target(labelled[params.target], task)
+    kept = clean_frame.drop_duplicates() if params.drop_duplicates else clean_frame
+    dropped = {
+        "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
+        "columns_without_values": empty,
+        "rows_read": len(frame),
+        "rows_without_target": len(frame) - len(labelled),
+        "rows_duplicate": len(labelled) - len(kept),
+    }
+    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped)
+
+
+def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Give every feature column its one type: float64 for numeric, text (or None) for the rest.
+
+    Training, evaluation, batch scoring and serving all build their frames here.
+    """
+    return pd.DataFrame({name: CANONICAL[kind](frame[name]) for name, kind in kinds.items()}, index=frame.index)
+
+
+def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Role]:
+    """Give each column but the target a role: the one params.yaml names, else the one its values suggest."""
+    named = params.columns.roles()
+    for column in named:
+        if column not in frame.columns:
+            raise DataError(
+                f"column {column!r} not found{nearest(column, map(str, frame.columns))}",
+                f"data_preprocessing.columns.{named[column]} names it; columns are {', '.join(map(str, frame.columns[:20]))}",
+            )
+    features = [str(column) for column in frame.columns if column != params.target]
+    return {name: named.get(name) or _other(frame[name], params.columns) for name in features}
+
+
+def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
+    """Return the task that params.yaml states, else the one the target's values suggest.
+
+    Raises
+    ------
+    DataError
+        The values do not fit the stated task, or there is one class only.
+    """
+    distinct = target.nunique()
+    if distinct < 2:
+        raise DataError(
+            f"target {params.target!r} has one value only, {target.iloc[0]!r}", "a model needs two classes or more"
+        )
+    numeric = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
+    if params.task == "regression" and not numeric:
+        raise DataError(f"target {params.target!r} is not numeric, but the task is regression", "set data_preprocessing.task")
+    if params.task == "binary" and distinct != 2:
+        raise DataError(f"target {params.target!r} has {distinct} classes, but the task is binary", "set task: multiclass")
+    if params.task != "auto":
+        return params.task
+    if numeric and (distinct > 20 or (target % 1 != 0).any()):
+        return "regression"
+    return "binary" if distinct == 2 else "multiclass"
+
+
+def canonical_target(target: pd.Series, task: Task) -> pd.Series:
+    """Give the target its one type: float64, int64, bool or text."""
+    if task == "regression":
+        return target.astype("float64")
+    if types.is_bool_dtype(target) or set(target.unique()) <= {True, False} and target.dtype == object:
+        return target.astype("bool")
+    if types.is_numeric_dtype(target) and (target % 1 == 0).all():
+        return target.astype("int64")
+    return _as_text(target)
+
+
+def _other(values: pd.Series, columns: Columns) -> Role:
+    if columns.other == "refuse":
+        raise DataError(
+            f"column {values.name!r} has no role", "name it under data_preprocessing.columns, or set other: auto"
+        )
+    return "ignore" if columns.other == "ignore" else suggest_kind(values)
+
+
+def suggest_kind(values: pd.Series) -> Kind:
+    """Guess the kind of a column from its values."""
+    if types.is_datetime64_any_dtype(values):
+        return "date"
+    if types.is_bool_dtype(values):
+        return "categorical"
+    if types.is_numeric_dtype(values):
+        return "numeric"
+    present = values.dropna().astype(str)
+    if present.empty or present.str.len().mean() >= LONG_TEXT:
+        return "text"
+    return "date" if _looks_like_dates(present) else "categorical"
+
+
+def _looks_like_dates(present: pd.Series) -> bool:
+    sample = present.head(200)
+    return bool(sample.str.match(r"^\d{4}-\d{2}-\d{2}").all()) and bool(
+        pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().all()
+    )
+
+
+def _as_number(values: pd.Series) -> pd.Series:
+    try:
+        return values.astype("float64")
+    except (ValueError, TypeError):
+        wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()].iloc[0]
+        raise DataError(
+            f"column {values.name!r} is numeric but holds {str(wrong)[:80]!r}",
+            "add the value to data_ingestion.reader.missing, or make the column categorical",
+        ) from None
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Return text in an object column, None where missing; True and 3.0 read as in JSON: `true` and `3`."""
+    return pd.Series([as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name)
+
+
+def as_category(value: Any) -> str | None:
+    """Return the one spelling of a categorical value; missing values are None."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _as_date(values: pd.Series) -> pd.Series:
+    if types.is_datetime64_any_dtype(values):
+        values = values.map(lambda moment: None if moment is pd.NaT else moment.isoformat())
+    return _as_text(values)
+
+
+CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}

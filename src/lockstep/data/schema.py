@@ -1,0 +1,210 @@
+"""What a row must look like: learned on the train rows, checked on every row that asks for a prediction."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from lockstep.config import FeatureEngineering, Kind, Task
+from lockstep.data import cleaning
+from lockstep.errors import ArtifactError, LockstepError, nearest
+
+FORMAT = 1
+Label = str | int | bool
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature column: kind, whether it may be missing, and what it held in the train rows.
+
+    `minimum`, `maximum` and `step` are for numeric columns, in the column's own unit; `categories` for categorical
+    ones. `example` is a value seen in training that a form can show.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool
+    example: float | str | None
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    categories: tuple[str, ...] = ()
+    unknown: str = "ignore"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one column of one row."""
+
+    row: int
+    column: str
+    problem: str
+
+
+class RowsRefused(LockstepError):
+    """Rows that do not fit the schema, with every wrong column of every row."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        first = faults[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"row {first.row}, column {first.column!r}: {first.problem}{more}", "see the schema for what fits")
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns a model takes, in order, and what it answers."""
+
+    task: Task
+    target: str
+    labels: tuple[Label, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Map each column to its kind."""
+        return {column.name: column.kind for column in self.columns}
+
+    @cached_property
+    def _checks(self) -> dict[str, Callable[[Any], str | None]]:
+        return {column.name: _check(column) for column in self.columns}
+
+    def faults(self, row: Any, number: int = 0) -> list[Fault]:
+        """Return everything that is wrong with one row; nothing is coerced.
+
+        A number is an int or a finite float, a category or text a string, a date an ISO 8601 string.
+        """
+        if not isinstance(row, dict):
+            return [Fault(number, "", "a row is an object of column names and values")]
+        found = [Fault(number, name, "missing column") for name in self._checks if name not in row]
+        for name, value in row.items():
+            check = self._checks.get(name)
+            problem = check(value) if check else f"unknown column{nearest(name, self._checks)}"
+            if problem:
+                found.append(Fault(number, name, problem))
+        return found
+
+    def frame(self, rows: Sequence[Any]) -> pd.DataFrame:
+        """Return checked rows as a canonical frame.
+
+        Raises
+        ------
+        RowsRefused
+            At least one row does not fit.
+        """
+        found = [fault for number, row in enumerate(rows) for fault in self.faults(row, number)]
+        if found:
+            raise RowsRefused(found)
+        raw = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in self._checks})
+        return cleaning.canonical(raw, self.kinds)
+
+    def rows(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
+        """Return a canonical frame as rows that `frame` takes: None where a value is missing."""
+        columns = [[None if value != value else value for value in frame[name].tolist()] for name in self.kinds]
+        return [dict(zip(self.kinds, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        columns = [{key: value for key, value in asdict(column).items() if value is not None} for column in self.columns]
+        return {"format": FORMAT, "task": self.task, "target": self.target, "labels": list(self.labels), "columns": columns}
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Schema":
+        """Read a schema back.
+
+        Raises
+        ------
+        ArtifactError
+            The content is of another format.
+        """
+        try:
+            if content["format"] != FORMAT:
+                raise ArtifactError(f"schema format {content['format']!r} is not {FORMAT}", "rebuild it with `dvc repro`")
+            columns = tuple(
+                Column(**{"example": None} | column | {"categories": tuple(column["categories"])})
+                for column in content["columns"]
+            )
+            return cls(content["task"], content["target"], tuple(content["labels"]), columns)
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"schema.json is damaged: {error!r}", "rebuild it with `dvc repro`") from None
+
+
+def learn(train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering) -> Schema:
+    """Describe the train rows: canonical feature columns, and the target's labels in sorted order."""
+    labels = () if task == "regression" else tuple(sorted(train[target].unique().tolist()))
+    return Schema(task, target, labels, tuple(_describe(train[name], kind, params) for name, kind in kinds.items()))
+
+
+def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
+    present = values.dropna()
+    column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
+    if kind == "numeric" and len(present):
+        whole = bool((present % 1 == 0).all())
+        return Column(**asdict(column) | {
+            "minimum": float(present.min()), "maximum": float(present.max()), "step": 1.0 if whole else None,
+        })
+    if kind == "categorical":
+        unknown = params.categorical.unknown
+        return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})
+    return column
+
+
+def _example(present: pd.Series, kind: Kind) -> float | str | None:
+    """Pick the middle value of numbers, the most frequent category, the first text or date in sorted order."""
+    if present.empty:
+        return None
+    if kind == "numeric":
+        return float(present.sort_values().iloc[len(present) // 2])
+    counts = present.value_counts()
+    best: str = min(counts[counts == counts.iloc[0]].index)
+    return best[:500]
+
+
+def _check(column: Column) -> Callable[[Any], str | None]:
+    """Compile the check of one column: it returns what is wrong with a value, or None."""
+    check = CHECKS[column.kind]
+    known = frozenset(column.categories) if column.unknown == "refuse" and column.kind == "categorical" else None
+
+    def checked(value: Any) -> str | None:
+        if value is None:
+            return None if column.nullable else "null, but this column had no missing value in training"
+        problem = check(value)
+        if problem is None and known is not None and value not in known:
+            return f"unknown category; accepted: {', '.join(column.categories[:10])}"[:300]
+        return problem
+
+    return checked
+
+
+def _check_number(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "expected a number"
+    try:
+        return None if math.isfinite(value) else "expected a finite number"
+    except OverflowError:
+        return "expected a number that a 64-bit float can hold"
+
+
+def _check_text(value: Any) -> str | None:
+    return None if isinstance(value, str) else "expected a text"
+
+
+def _check_date(value: Any) -> str | None:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"
+    return None
+
+
+CHECKS: dict[Kind, Callable[[Any], str | None]] = {
+    "numeric": _check_number,
+    "categorical": _check_text,
+    "text": _check_text,
+    "date": _check_date,
+}

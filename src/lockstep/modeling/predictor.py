@@ -1,0 +1,152 @@
+"""The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockstep import artifact, files, paths
+from lockstep.data import cleaning
+from lockstep.data.schema import Label, Schema
+from lockstep.errors import ArtifactError
+from lockstep.modeling.metrics import Scored
+
+PROBABILITY_DECIMALS = 6
+VALUE_DIGITS = 9
+"""Answers are rounded here, once. A matrix product may move its last bit with the size of the batch; at these digits
+the same row gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
+
+BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
+"""The files that make a version; its sha256 is that of their digests."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers for n rows: labels or values (n,), and probabilities (n, labels) or None for regression."""
+
+    values: list[Any]
+    probabilities: NDArray[np.float64] | None
+
+
+class Predictor:
+    """A fitted pipeline with the schema of the rows it takes."""
+
+    def __init__(self, schema: Schema, pipeline: Any) -> None:
+        self.schema = schema
+        self.pipeline = pipeline
+        fitted = [item.item() for item in getattr(pipeline, "classes_", np.zeros(0))]
+        if fitted != list(schema.labels):
+            raise ArtifactError(f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`")
+
+    @classmethod
+    def load(cls, folder: Path, sha256: str | None = None) -> Self:
+        """Load the bundle in a folder, check its digest if one is given, and let it answer its smoke rows.
+
+        Raises
+        ------
+        ArtifactError
+            A file is missing, damaged, changed or not allowed, or an answer is not the recorded one.
+        """
+        found = digest(folder)
+        if sha256 is not None and found != sha256:
+            raise ArtifactError(
+                f"the model in {folder} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
+            )
+        schema = Schema.from_json(_read_json(folder / paths.SCHEMA.name))
+        predictor = cls(schema, artifact.load(folder / paths.MODEL.name))
+        predictor.check_smoke(_read_json(folder / paths.SMOKE.name))
+        return predictor
+
+    def predict(self, frame: pd.DataFrame) -> Predictions:
+        """Answer canonical rows; a label is the one whose printed probability is highest, the first among equals."""
+        if not self.schema.labels:
+            values = self.pipeline.predict(frame)
+            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in values], None)
+        probabilities = self.pipeline.predict_proba(frame).round(PROBABILITY_DECIMALS)
+        labels = self.schema.labels
+        return Predictions([labels[code] for code in probabilities.argmax(axis=1)], probabilities)
+
+    def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Check rows of column names and values, and answer each as the API prints it.
+
+        Raises
+        ------
+        RowsRefused
+            At least one row does not fit the schema.
+        """
+        return self.as_answers(self.predict(self.schema.frame(rows)))
+
+    def as_answers(self, predictions: Predictions) -> list[dict[str, Any]]:
+        """Return predictions as the API prints them."""
+        if predictions.probabilities is None:
+            return [{"prediction": value} for value in predictions.values]
+        names = self.label_names
+        return [
+            {"prediction": value, "probabilities": dict(zip(names, row, strict=True))}
+            for value, row in zip(predictions.values, predictions.probabilities.tolist(), strict=True)
+        ]
+
+    @property
+    def label_names(self) -> list[str]:
+        """Return the labels as the keys of a JSON object."""
+        return [label_name(label) for label in self.schema.labels]
+
+    def score(self, frame: pd.DataFrame) -> Scored:
+        """Answer canonical rows that carry the target, beside the truth."""
+        predictions = self.predict(frame[list(self.schema.kinds)])
+        truth = frame[self.schema.target]
+        if predictions.probabilities is None:
+            return Scored(truth.to_numpy(), np.asarray(predictions.values))
+        codes = {label: code for code, label in enumerate(self.schema.labels)}
+        return Scored(
+            np.asarray([codes[label] for label in truth.tolist()]),
+            np.asarray([codes[label] for label in predictions.values]),
+            predictions.probabilities,
+        )
+
+    def smoke(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """Return a few rows with their answers, which `load` compares."""
+        rows = self.schema.rows(frame)
+        return {"rows": rows, "answers": self.answers(rows)}
+
+    def check_smoke(self, smoke: Any) -> None:
+        """Refuse to serve if the recorded rows are not answered as recorded."""
+        try:
+            same = self.answers(smoke["rows"]) == smoke["answers"]
+        except Exception as error:  # a damaged model fails in any way
+            raise ArtifactError(f"the model fails on its smoke rows: {error}", "rebuild it with `dvc repro`") from error
+        if not same:
+            raise ArtifactError("the model answers its smoke rows otherwise than when it was built", "check the library versions")
+
+
+def label_name(label: Label) -> str:
+    """Return a label as text: the key of its probability."""
+    return str(cleaning.as_category(label))
+
+
+def digest(folder: Path) -> str:
+    """Return the sha256 of a bundle: that of the lines `<sha256>  <name>` of its files.
+
+    Raises
+    ------
+    ArtifactError
+        A file of the bundle is missing.
+    """
+    try:
+        lines = [f"{files.sha256(folder / name)}  {name}\n" for name in BUNDLE]
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{error.filename} not found", "run `dvc repro`, or `dvc pull` where a remote holds it") from None
+    return files.sha256_bytes("".join(lines).encode())
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return files.read_json(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} not found", "run `dvc repro`") from None
+    except ValueError:
+        raise ArtifactError(f"{path} is not JSON", "rebuild it with `dvc repro`") from None

@@ -1,0 +1,136 @@
+"""Choose among candidates by cross-validation, and fit the best on all train rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, ParameterGrid, StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+from lockstep.config import Candidate, ModelBuilding, Task
+from lockstep.errors import ConfigError, DataError
+from lockstep.modeling import catalog, metrics
+
+Matrix = NDArray[np.float64] | sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point: an estimator with its parameters, and its score on each fold."""
+
+    estimator: str
+    params: dict[str, Any]
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over the folds."""
+        return float(np.mean(self.scores))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The fitted winner, and every trial in the order of params.yaml."""
+
+    estimator: BaseEstimator
+    best: Trial
+    metric: str
+    trials: tuple[Trial, ...]
+
+
+def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuilding) -> Found:
+    """Cross-validate every point of every candidate and fit the best on all rows.
+
+    Raises
+    ------
+    ConfigError
+        A candidate does not fit the task, or a parameter value is refused by its estimator.
+    DataError
+        A class has fewer rows than there are folds.
+    """
+    metric = metrics.primary(params.metric, task)
+    points = list(expand(params.candidates))
+    made = [catalog.make(candidate, point, task, params.seed, sparse.issparse(matrix)) for candidate, point in points]
+    folds = _folds(target, task, params)
+    if len(made) > 1:
+        scores = _cross_validate(made, matrix, target, folds, metric, params.jobs)
+    else:
+        scores = [(float("nan"),)]
+    trials = tuple(
+        Trial(candidate.estimator, {**candidate.params, **point}, own)
+        for (candidate, point), own in zip(points, scores, strict=True)
+    )
+    sign = 1 if metrics.METRICS[metric].higher_is_better else -1
+    winner = int(np.argmax([sign * trial.mean for trial in trials]))
+    return Found(_fit(made[winner], matrix, target), trials[winner], metric, trials)
+
+
+def expand(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, dict[str, Any]]]:
+    """Yield each candidate with each point of its grid."""
+    for candidate in candidates:
+        for point in ParameterGrid({name: list(values) for name, values in candidate.grid.items()}):
+            yield candidate, point
+
+
+def _folds(target: NDArray[Any], task: Task, params: ModelBuilding) -> list[tuple[Any, Any]]:
+    smallest = len(target) if task == "regression" else int(np.unique(target, return_counts=True)[1].min())
+    if smallest < params.folds:
+        raise DataError(
+            f"{smallest} train rows {'' if task == 'regression' else 'of the smallest class '}cannot fill {params.folds} folds",
+            "lower model_building.folds or bring more rows",
+        )
+    splitter = KFold if task == "regression" else StratifiedKFold
+    return list(splitter(params.folds, shuffle=True, random_state=params.seed).split(np.zeros(len(target)), target))
+
+
+def _cross_validate(
+    made: list[BaseEstimator], matrix: Matrix, target: NDArray[Any], folds: list[Any], metric: str, jobs: int
+) -> list[tuple[float, ...]]:
+    columns = (TextColumn("cross-validation"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    work = (delayed(_score)(one, matrix, target, fold, metric) for one in made for fold in folds)
+    scores = []
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=len(made) * len(folds))
+        for score in Parallel(n_jobs=jobs, return_as="generator")(work):
+            scores.append(score)
+            progress.advance(bar)
+    width = len(folds)
+    return [tuple(scores[start : start + width]) for start in range(0, len(scores), width)]
+
+
+def _score(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], fold: Any, metric: str) -> float:
+    train, held_out = fold
+    with threadpool_limits(limits=1):
+        fitted = _fit(clone(estimator), matrix[train], target[train])
+        return metrics.measure(metric, scored(fitted, matrix[held_out], target[held_out]))
+
+
+def _fit(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any]) -> BaseEstimator:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            return estimator.fit(matrix, target)
+        except ConvergenceWarning:
+            problem = f"{type(estimator).__name__} did not converge in {estimator.get_params().get('max_iter')} rounds"
+            raise ConfigError(problem, "raise max_iter under the candidate's params") from None
+        except ValueError as error:
+            raise ConfigError(f"{type(estimator).__name__} cannot be fitted: {error}", "check its params") from None
+
+
+def scored(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any]) -> metrics.Scored:
+    """Return what a fitted estimator says of matrix rows, beside the truth."""
+    if not hasattr(estimator, "classes_"):
+        return metrics.Scored(target, estimator.predict(matrix))
+    probabilities = estimator.predict_proba(matrix)
+    truth = np.searchsorted(estimator.classes_, target)
+    return metrics.Scored(truth, probabilities.argmax(axis=1), probabilities)
