@@ -106,6 +106,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
     types = check(content, str(path))
     import skops.io
 
+    import lockstep.features.transformers  # noqa: F401 - the loader imports it by name; here the import is seen
+
     try:
         return skops.io.loads(content, trusted=sorted(types))
     except Exception as error:  # noqa: BLE001 - a damaged file fails in any way inside the loader

@@ -72,6 +72,11 @@ def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     return pd.DataFrame({name: CANONICAL[kind](frame[name]) for name, kind in kinds.items()}, index=frame.index)
 
 
+def with_kinds(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return the rows with their feature columns in canonical form and the other columns as they are."""
+    return frame.assign(**canonical(frame, kinds))
+
+
 def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Role]:
     """Give each column but the target a role: the one params.yaml names, else the one its values suggest."""
     named = params.columns.roles()
@@ -184,3 +189,4 @@ def _as_date(values: pd.Series) -> pd.Series:
 
 
 CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}
+

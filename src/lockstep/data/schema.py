@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from lockstep.config import FeatureEngineering, Kind, Task
 from lockstep.data import cleaning
@@ -110,7 +111,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
-        columns = [{key: value for key, value in asdict(column).items() if value is not None} for column in self.columns]
+        columns = [{key: value for key, value in asdict(column).items() if value not in (None, ())} for column in self.columns]
         return {"format": FORMAT, "task": self.task, "target": self.target, "labels": list(self.labels), "columns": columns}
 
     @classmethod
@@ -126,7 +127,7 @@ class Schema:
             if content["format"] != FORMAT:
                 raise ArtifactError(f"schema format {content['format']!r} is not {FORMAT}", "rebuild it with `dvc repro`")
             columns = tuple(
-                Column(**{"example": None} | column | {"categories": tuple(column["categories"])})
+                Column(**{"example": None} | column | {"categories": tuple(column.get("categories", ()))})
                 for column in content["columns"]
             )
             return cls(content["task"], content["target"], tuple(content["labels"]), columns)
@@ -138,6 +139,12 @@ def learn(train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind
     """Describe the train rows: canonical feature columns, and the target's labels in sorted order."""
     labels = () if task == "regression" else tuple(sorted(train[target].unique().tolist()))
     return Schema(task, target, labels, tuple(_describe(train[name], kind, params) for name, kind in kinds.items()))
+
+
+def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
+    """Return the target (n,) in the type that estimators keep as their classes: float64, int64, bool or text."""
+    values = frame[schema.target]
+    return values.to_numpy(dtype=str) if isinstance((*schema.labels, 0)[0], str) else values.to_numpy()
 
 
 def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:

@@ -32,8 +32,8 @@ class Trial:
 
     @property
     def mean(self) -> float:
-        """Return the mean over the folds."""
-        return float(np.mean(self.scores))
+        """Return the mean over the folds; 0 where a lone candidate was not compared."""
+        return float(np.mean(self.scores)) if self.scores else 0.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Found:
     best: Trial
     metric: str
     trials: tuple[Trial, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record of the search, scores rounded to what the folds can tell."""
+        trials = [
+            {"estimator": trial.estimator, "params": trial.params, "scores": [round(score, 6) for score in trial.scores]}
+            for trial in self.trials
+        ]
+        return {"metric": self.metric, "best": self.trials.index(self.best), "trials": trials}
 
 
 def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuilding) -> Found:
@@ -63,7 +71,7 @@ def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuildi
     if len(made) > 1:
         scores = _cross_validate(made, matrix, target, folds, metric, params.jobs)
     else:
-        scores = [(float("nan"),)]
+        scores = [()]
     trials = tuple(
         Trial(candidate.estimator, {**candidate.params, **point}, own)
         for (candidate, point), own in zip(points, scores, strict=True)

@@ -1,0 +1,27 @@
+"""Bring the rows into canonical form, drop what cannot teach, and split into train and test rows."""
+
+import logging
+
+from lockstep import files, paths
+from lockstep.config import DataPreprocessing
+from lockstep.data import cleaning, tables
+from lockstep.data.split import split
+from lockstep.stage import run_stage
+
+
+def main(params: DataPreprocessing) -> None:
+    """Read the raw rows, clean and split them; write both parts and what was dropped."""
+    raw = tables.read(paths.RAW)
+
+    cleaned = cleaning.clean(raw, params)
+    train, test = split(cleaned.frame, params.target, cleaned.task, params.split)
+
+    tables.write(train, paths.TRAIN)
+    tables.write(test, paths.TEST)
+    counts = {"train_rows": len(train), "test_rows": len(test), "target": params.target, "task": cleaned.task}
+    files.write_json({**counts, "kinds": cleaned.kinds, "dropped": cleaned.dropped}, paths.DATA_REPORT)
+    logging.getLogger("data_preprocessing").info("%s: %d train and %d test rows", cleaned.task, len(train), len(test))
+
+
+if __name__ == "__main__":
+    run_stage("data_preprocessing", main)

@@ -1,0 +1,28 @@
+"""Learn the schema and fit the features on the train rows."""
+
+import logging
+
+from lockstep import artifact, files, paths
+from lockstep.config import FeatureEngineering
+from lockstep.data import cleaning, schema, tables
+from lockstep.features.build import build
+from lockstep.stage import run_stage
+
+
+def main(params: FeatureEngineering) -> None:
+    """Read the train rows; write the schema, the fitted features and the train matrix."""
+    facts = files.read_json(paths.DATA_REPORT)
+    train = cleaning.with_kinds(tables.read(paths.TRAIN), facts["kinds"])
+
+    learned = schema.learn(train, facts["target"], facts["task"], facts["kinds"], params)
+    features = build(facts["kinds"], params)
+    matrix = features.fit_transform(train)
+
+    files.write_json(learned.to_json(), paths.SCHEMA)
+    artifact.save(features, paths.FEATURES)
+    artifact.save_matrix(matrix, schema.target_array(train, learned), paths.TRAIN_MATRIX)
+    logging.getLogger("feature_engineering").info("%d rows x %d features", *matrix.shape)
+
+
+if __name__ == "__main__":
+    run_stage("feature_engineering", main)

@@ -1,0 +1,90 @@
+"""What the evaluation reports: metrics with intervals, a table per class, predictions, and the gate."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lockstep import gates
+from lockstep.config import ModelEvaluation
+from lockstep.data.schema import Schema
+from lockstep.modeling import metrics
+from lockstep.modeling.metrics import Scored
+from lockstep.modeling.predictor import Predictor, label_name
+
+SKEW_ROWS = 200
+DIGITS = 6
+
+
+def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str, Any]:
+    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows."""
+    names = metrics.for_task(schema.task)
+    bounds = metrics.intervals(scored, names, params.resamples, params.seed)
+    values = {name: metrics.measure(name, scored) for name in names}
+    return {
+        **{name: round(value, DIGITS) for name, value in values.items()},
+        "interval_95": {name: {"low": round(low, DIGITS), "high": round(high, DIGITS)} for name, (low, high) in bounds.items()},
+        "test_rows": scored.rows,
+    }
+
+
+def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:
+    """Return precision, recall, F1 and the number of test rows of each label; no rows for regression."""
+    if not schema.labels:
+        return pd.DataFrame(columns=["label", "precision", "recall", "f1", "rows"])
+    table = scored.confusion(np.ones(scored.rows))
+    right, truths, answers = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    shares = {"precision": (right, answers), "recall": (right, truths), "f1": (2 * right, truths + answers)}
+    columns = {
+        name: np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).round(DIGITS)
+        for name, (part, whole) in shares.items()
+    }
+    return pd.DataFrame({"label": [label_name(label) for label in schema.labels], **columns, "rows": truths.astype(int)})
+
+
+def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataFrame:
+    """Return truth and answer of each test row, in the order of the test rows, as the API prints them."""
+    table = {"row": np.arange(len(frame)), "actual": frame[schema.target].to_numpy()}
+    if scored.probabilities is None:
+        return pd.DataFrame({**table, "prediction": scored.predicted})
+    names = [label_name(label) for label in schema.labels]
+    columns = {f"probability_{name}": scored.probabilities[:, code] for code, name in enumerate(names)}
+    table["actual"] = np.asarray([label_name(value) for value in frame[schema.target].tolist()], dtype=object)
+    return pd.DataFrame({**table, "prediction": [names[code] for code in scored.predicted], **columns})
+
+
+def constant(scored: Scored) -> Scored:
+    """Return what the best constant answer scores: the most frequent label with the labels' shares, or the mean."""
+    if scored.probabilities is None:
+        return Scored(scored.truth, np.full(scored.rows, scored.truth.astype(np.float64).mean()))
+    shares = np.bincount(scored.truth.astype(np.int64), minlength=scored.classes) / scored.rows
+    return Scored(scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)))
+
+
+def gate(
+    predictor: Predictor, frame: pd.DataFrame, scored: Scored, metric: str, measured: Mapping[str, Any], params: ModelEvaluation
+) -> gates.Decision:
+    """Answer every question that needs no champion."""
+    for name in params.floors:
+        metrics.check_name(name, predictor.schema.task, "model_evaluation.floors")
+    rows = predictor.schema.rows(frame)
+    refused = [bool(predictor.schema.faults(row)) for row in rows]
+    differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
+    return gates.Decision(
+        (
+            *gates.floors(measured, params.floors),
+            gates.better_than_constant(scored, constant(scored), metric),
+            gates.no_skew(differing, asked),
+            gates.rows_accepted(sum(refused), len(rows)),
+        )
+    )
+
+
+def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:
+    """Count the rows that, sent one by one as JSON, are answered otherwise than as a table; and the rows asked."""
+    table = frame.iloc[places]
+    expected = predictor.as_answers(predictor.predict(table[list(predictor.schema.kinds)]))
+    sent = [json.loads(json.dumps(row)) for row in predictor.schema.rows(table)]
+    return sum(predictor.answers([row]) != [answer] for row, answer in zip(sent, expected, strict=True)), len(places)

@@ -1,0 +1,38 @@
+"""Ask the model about the test rows, through the predictor that serves, and say how good the answers are."""
+
+import logging
+
+from lockstep import artifact, files, paths
+from lockstep.config import ModelEvaluation
+from lockstep.data import cleaning, tables
+from lockstep.data.schema import Schema
+from lockstep.modeling import evaluation, plots
+from lockstep.modeling.predictor import Predictor
+from lockstep.stage import run_stage
+
+SMOKE_ROWS = 5
+
+
+def main(params: ModelEvaluation) -> None:
+    """Read the test rows and the model; write metrics, predictions, plots, smoke rows and the gate."""
+    schema = Schema.from_json(files.read_json(paths.SCHEMA))
+    predictor = Predictor(schema, artifact.load(paths.MODEL))
+    test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
+
+    scored = predictor.score(test)
+    measured = evaluation.report(scored, schema, params)
+    metric = files.read_json(paths.SEARCH)["metric"]
+    decision = evaluation.gate(predictor, test, scored, metric, measured, params)
+
+    files.write_json(measured, paths.METRICS)
+    files.write_csv(evaluation.per_class(scored, schema), paths.PER_CLASS)
+    files.write_csv(evaluation.predictions(test, scored, schema), paths.PREDICTIONS)
+    files.write_csv(plots.curves(scored, schema), paths.CURVES)
+    plots.draw(scored, schema, paths.PLOTS)
+    files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
+    files.write_json(decision.to_json(), paths.GATE)
+    logging.getLogger("model_evaluation").info("%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals))
+
+
+if __name__ == "__main__":
+    run_stage("model_evaluation", main)
