@@ -1,0 +1,185 @@
+"""check Python, the project, the DVC remote, the tracking server, tokens and the state folder.
+
+Example: lockstep doctor --json
+"""
+
+import argparse
+import configparser
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from lockstep import config, paths, server, tracking
+from lockstep.config import Settings
+from lockstep.errors import LockstepError, TrackingError
+from lockstep.registry import Capabilities, Registry
+
+ONLINE_TIMEOUT_S = 60
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the answer: what was looked at, how it is, and what to do."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    what: str
+    todo: str = ""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--online", action="store_true", help="also ask the DVC remote over the network")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print one row a check; exit 1 if something fails."""
+    checks = [_checked(name, look, settings) for name, look in CHECKS.items()]
+    if arguments.online:
+        checks.append(_checked("dvc remote online", _remote_answers, settings))
+    if arguments.json:
+        print(json.dumps([asdict(check) for check in checks]))
+    else:
+        _show(checks)
+    return int(any(check.status == "fail" for check in checks))
+
+
+def _checked(name: str, look: Callable[[str, Settings], Check], settings: Settings) -> Check:
+    try:
+        return look(name, settings)
+    except LockstepError as error:
+        return Check(name, "fail", error.problem, error.hint)
+
+
+def _python(name: str, _: Settings) -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        return Check(name, "fail", found, "install Python 3.11 or newer")
+    return Check(name, "ok", found)
+
+
+def _root() -> Path:
+    return paths.find_root(Path.cwd()) or Path.cwd()
+
+
+def _project(name: str, _: Settings) -> Check:
+    found = paths.find_root(Path.cwd())
+    if found is None:
+        return Check(
+            name, "fail", f"no params.yaml and dvc.yaml at or above {Path.cwd()}", "go to the project's folder"
+        )
+    return Check(name, "ok", str(found))
+
+
+def _params(name: str, _: Settings) -> Check:
+    params = config.load(_root() / paths.PARAMS)
+    return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.source}")
+
+
+def _remote(name: str, _: Settings) -> Check:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read([_root() / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        return Check(name, "fail", f".dvc/config: {' '.join(str(error).split())}", "mend the file")
+    remotes = {section[8:-2]: parser[section].get("url", "") for section in parser.sections() if "remote " in section}
+    default = parser.get("core", "remote", fallback="")
+    if not remotes:
+        return Check(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
+    if default not in remotes:
+        return Check(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
+    return Check(name, "ok", f"{default}: {server.redacted(remotes[default])}")
+
+
+def _remote_answers(name: str, _: Settings) -> Check:
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "dvc", "status", "--cloud", "--quiet"],
+            cwd=_root(), capture_output=True, text=True, timeout=ONLINE_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Check(
+            name, "fail", f"no answer within {ONLINE_TIMEOUT_S} s", "check the network and the remote's address"
+        )
+    if asked.returncode == 1 and not asked.stderr.strip():
+        return Check(name, "warn", "differs from this folder", "`dvc push` or `dvc pull`")
+    if asked.returncode:
+        return Check(name, "fail", server.redacted(asked.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`")
+    return Check(name, "ok", "in step with this folder")
+
+
+def _tracking(name: str, settings: Settings) -> Check:
+    chosen = server.resolve(settings)
+    database = server.database_of(chosen.uri)
+    if database and not database.exists():
+        return Check(name, "ok", f"local, made at {database} on first use")
+    model = settings.model_name or "lockstep-doctor"
+    supported = Registry(tracking.connect(settings), model).capabilities()
+    return _supports(name, f"{chosen.kind} at {chosen.shown}", supported)
+
+
+def _supports(name: str, where: str, supported: Capabilities) -> Check:
+    if not supported.registry:
+        todo = "runs are logged, but nothing can be registered, promoted or rolled back: use a server with a registry"
+        return Check(name, "warn", f"{where}: no model registry", todo)
+    if not supported.aliases:
+        kept = "the stage Production" if supported.stages else "the tag lockstep.production"
+        return Check(name, "warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
+    stages = "aliases and stages" if supported.stages else "aliases"
+    return Check(name, "ok", f"{where}: model registry with {stages}")
+
+
+def _tokens(name: str, settings: Settings) -> Check:
+    """Say which credentials there are, and never what they are."""
+    if settings.dagshub_repo and not settings.dagshub_token and not settings.tracking_uri:
+        todo = "set DAGSHUB_USER_TOKEN; until then runs stay on this machine"
+        return Check(name, "warn", "DAGSHUB_REPO is set, and no token", todo)
+    if settings.dagshub_token and not settings.dagshub_repo and not settings.tracking_uri:
+        return Check(name, "warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
+    try:
+        chosen = server.resolve(settings)
+    except TrackingError:
+        return Check(name, "ok", "not looked at: there is no usable tracking server")
+    if chosen.kind == "local":
+        return Check(name, "ok", "none needed for a local store")
+    if chosen.kind == "dagshub" and not chosen.password:
+        return Check(name, "fail", "DagsHub needs a token, and none is set", "set DAGSHUB_USER_TOKEN")
+    return Check(name, "ok", "set" if chosen.password else "none set, and the server may need none")
+
+
+def _state(name: str, settings: Settings) -> Check:
+    folder = _root() / settings.state
+    standing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            return Check(name, "ok", str(folder))
+    except OSError as error:
+        return Check(name, "fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
+
+
+CHECKS: dict[str, Callable[[str, Settings], Check]] = {
+    "python": _python,
+    "project": _project,
+    "params.yaml": _params,
+    "dvc remote": _remote,
+    "tracking server": _tracking,
+    "tokens": _tokens,
+    "state folder": _state,
+}
+
+
+def _show(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "", "found", "what to do")
+    for check in checks:
+        table.add_row(check.name, check.status, check.what, check.todo)
+    Console(markup=False, highlight=False).print(table)

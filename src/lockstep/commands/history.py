@@ -1,0 +1,55 @@
+"""show who moved Production, when, from which commit, and why.
+
+Example: lockstep history --json
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from lockstep import config, tracking
+from lockstep.config import Settings
+from lockstep.events import Event
+from lockstep.registry import Registry
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="the newest N only (default: all)")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print the moves of Production and the refusals, newest first."""
+    name = settings.model_name or config.load().register_model.model_name
+    registry = Registry(tracking.connect(settings), name)
+    production = registry.production()
+    serving = production.version if production else None
+    found = registry.history()
+    found = found[: arguments.limit] if arguments.limit > 0 else found
+    if arguments.json:
+        print(json.dumps({"model": name, "production": serving, "events": [asdict(event) for event in found]}))
+    else:
+        _show(name, serving, found)
+    return 0
+
+
+def _show(name: str, serving: str | None, found: list[Event]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, highlight=False)
+    console.print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production yet")
+    if not found:
+        return
+    table = Table("when (UTC)", "what", "version", "before", "who", "commit", "data", "why")
+    for event in found:
+        action = f"{event.action} (forced)" if event.forced else event.action
+        cells = (event.at[:19].replace("T", " "), action, event.version, event.previous or "-", event.actor)
+        table.add_row(*map(_visible, (*cells, event.git_commit[:7], event.data_digest[:7], event.reason)))
+    console.print(table)
+
+
+def _visible(text: str) -> str:
+    """Show control characters instead of obeying them: anyone who may write a tag may have written this."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,331 @@
+"""The model registry: versions found by their digest, and one Production whose every move is on record."""
+
+import filecmp
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep import events, tracking
+from lockstep.errors import RegistryError
+from lockstep.events import Event
+from lockstep.package import BUNDLE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PRODUCTION = "production"
+CHALLENGER = "challenger"
+STAGE = "Production"
+TAG_PREFIX = "lockstep."
+DIGEST_TAG = "sha256"
+NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model: where its files are, and what identifies it."""
+
+    name: str
+    version: str
+    run_id: str
+    source: str
+    sha256: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the server's registry can do."""
+
+    registry: bool
+    aliases: bool
+    stages: bool
+
+
+class Registry:
+    """The versions of one model on one server."""
+
+    def __init__(self, client: "MlflowClient", name: str) -> None:
+        self.client = client
+        self.name = name
+        self._capabilities: Capabilities | None = None
+
+    def capabilities(self) -> Capabilities:
+        """Ask once, without changing anything, what the server supports."""
+        if self._capabilities is None:
+            self._capabilities = self._probe()
+        return self._capabilities
+
+    def _probe(self) -> Capabilities:
+        client = self.client
+        if not _supported(lambda: client.search_registered_models(max_results=1)):
+            return Capabilities(registry=False, aliases=False, stages=False)
+        with _stage_warnings():
+            return Capabilities(
+                registry=True,
+                aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
+                stages=_supported(lambda: client.get_latest_versions(self.name, [STAGE])),
+            )
+
+    def versions(self) -> list[Version]:
+        """Return every version, newest first."""
+        with tracking.speaking(f"list the versions of {self.name}"):
+            return sorted(map(_version, self._search()), key=lambda version: -int(version.version))
+
+    def _search(self) -> "Iterator[ModelVersion]":
+        token = None
+        while True:
+            page = self.client.search_model_versions(f"name='{self.name}'", max_results=200, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def find(self, sha256: str) -> Version | None:
+        """Return the oldest version with this digest, or None."""
+        return next((version for version in reversed(self.versions()) if version.sha256 == sha256), None)
+
+    def get(self, version: str) -> Version:
+        """Return one version.
+
+        Raises
+        ------
+        RegistryError
+            There is no such version, or no more.
+        """
+        found = self._ask(f"read version {version} of {self.name}", self.client.get_model_version, self.name, version)
+        if found is None:
+            raise RegistryError(f"{self.name} has no version {version!r}", "`lockstep history` names those that served")
+        return _version(found)
+
+    def create(self, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> Version:
+        """Register the model that a run logged; the same digest gives the version that is there already."""
+        existing = self.find(tags[DIGEST_TAG])
+        if existing:
+            return existing
+        self._ensure_model()
+        source = f"{artifact_uri.rstrip('/')}/{tracking.MODEL_FOLDER}"
+        with tracking.speaking(f"register a version of {self.name}"):
+            created = self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
+        return _version(created)
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with tracking.speaking(f"create the registered model {self.name}"):
+            try:
+                self.client.create_registered_model(self.name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+    def production(self) -> Version | None:
+        """Return the version that serves; None if none was promoted, never the newest instead.
+
+        Raises
+        ------
+        TrackingError
+            The server is out of reach, so that nobody knows.
+        RegistryError
+            Production names a version that is no more.
+        """
+        capabilities = self.capabilities()
+        if capabilities.stages and not capabilities.aliases:
+            with tracking.speaking(f"read the Production of {self.name}"):
+                staged = [found for found in self._search() if found.current_stage == STAGE]
+            return max(map(_version, staged), key=lambda version: int(version.version), default=None)
+        return self.at(PRODUCTION)
+
+    def at(self, alias: str) -> Version | None:
+        """Return the version that an alias names, or the tag in its place on a server without aliases."""
+        if self.capabilities().aliases:
+            doing = f"read the alias {alias!r} of {self.name}"
+            found = self._ask(doing, self.client.get_model_version_by_alias, self.name, alias)
+            return _version(found) if found else None
+        number = self._tags().get(TAG_PREFIX + alias)
+        return self.get(number) if number else None
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Let an alias name a version; on a server without aliases a tag stands in."""
+        number = self.get(version).version
+        with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
+            if self.capabilities().aliases:
+                self.client.set_registered_model_alias(self.name, alias, number)
+            else:
+                self.client.set_registered_model_tag(self.name, TAG_PREFIX + alias, number)
+
+    def promote(self, version: str, event: Event) -> Event:
+        """Make a version Production and record the move; the pointer comes first, so the record never lies."""
+        target = self.get(version)
+        move = replace(event, action="promote", version=target.version, previous=self._current())
+        self._point(target.version)
+        return self._record(move)
+
+    def rollback(self, event: Event) -> Event:
+        """Restore the version that served before, one step further each time.
+
+        The record comes first: repeated after an interruption, a rollback ends at the same version.
+
+        Raises
+        ------
+        RegistryError
+            Nothing served before, or it was deleted.
+        """
+        current = self._current()
+        number = events.restorable(self.history(), current)
+        if number is None:
+            raise RegistryError(
+                f"{self.name} has no earlier Production to go back to", "promote one: `lockstep promote --version N`"
+            )
+        try:
+            target = self.get(number)
+        except RegistryError:
+            raise RegistryError(
+                f"version {number} of {self.name}, which served before, was deleted",
+                "promote another one: `lockstep promote --version N`",
+            ) from None
+        recorded = self._record(replace(event, action="rollback", version=target.version, previous=current))
+        self._point(target.version)
+        return recorded
+
+    def record_refusal(self, version: str, event: Event) -> Event:
+        """Record that a version was not let through, and why."""
+        self._ensure_model()
+        return self._record(replace(event, action="refused", version=version, previous=self._current()))
+
+    def history(self) -> list[Event]:
+        """Return the moves of Production and the refusals, newest first."""
+        return events.read(self._tags())
+
+    def download(self, version: Version, to: Path) -> Path:
+        """Fetch the files of a version into the folder `to`, which appears whole or not at all.
+
+        Raises
+        ------
+        RegistryError
+            The version lacks one of the files, so it was not made here.
+        """
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
+        try:
+            for name in BUNDLE:
+                self._fetch(version, name, partial)
+            _replace_folder(partial, to)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return to
+
+    def _fetch(self, version: Version, name: str, folder: Path) -> None:
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"{version.source.rstrip('/')}/{name}"
+        doing = f"download {name} of {self.name} version {version.version}"
+        with tracking.speaking(doing):
+            fetched = Path(
+                download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.client.tracking_uri)
+            )
+        if fetched != folder / name or not fetched.is_file():
+            raise RegistryError(f"cannot {doing}: it came as {fetched.name!r}", "register the model again: `dvc repro`")
+
+    def _current(self) -> str:
+        """Return the number of Production, also of one that was deleted since."""
+        if self.capabilities().aliases or self.capabilities().stages:
+            found = self.production()
+            return found.version if found else ""
+        return self._tags().get(TAG_PREFIX + PRODUCTION, "")
+
+    def _point(self, number: str) -> None:
+        """Let Production name a version, in every way the server knows."""
+        capabilities = self.capabilities()
+        self.set_alias(PRODUCTION, number)
+        if capabilities.stages:
+            with tracking.speaking(f"set the stage of {self.name}"), _stage_warnings():
+                self.client.transition_model_version_stage(self.name, number, STAGE, archive_existing_versions=True)
+
+    def _record(self, event: Event) -> Event:
+        """Append an event, later than any other whatever the clocks say."""
+        last = [events.milliseconds(tag) for tag in events.tags_in_order(self._tags())[-1:]]
+        now_ms = max([int(time.time() * 1000), *(ms + 1 for ms in last)])
+        event = replace(event, at=events.moment(now_ms))
+        with tracking.speaking(f"record the {event.action} of {self.name}"):
+            self.client.set_registered_model_tag(self.name, events.key(now_ms, event.version), events.encode(event))
+        return event
+
+    def _tags(self) -> Mapping[str, str]:
+        found = self._ask(f"read the history of {self.name}", self.client.get_registered_model, self.name)
+        return dict(found.tags) if found else {}
+
+    def _ask(self, doing: str, call: Callable[..., Any], *arguments: str) -> Any:
+        """Return the answer, or None where the server says that there is no such thing."""
+        from mlflow.exceptions import MlflowException
+
+        with tracking.speaking(doing):
+            try:
+                return call(*arguments)
+            except MlflowException as error:
+                if error.error_code in NO_SUCH and not tracking.unsupported(error):
+                    return None
+                raise
+
+
+def _supported(call: Callable[[], Any]) -> bool:
+    """Tell whether the server knows a call, whatever it finds."""
+    from mlflow.exceptions import MlflowException
+
+    with tracking.speaking("ask what the registry supports"):
+        try:
+            call()
+        except MlflowException as error:
+            if tracking.unsupported(error):
+                return False
+            if error.error_code not in NO_SUCH:
+                raise
+    return True
+
+
+def _version(found: "ModelVersion") -> Version:
+    tags = dict(found.tags)
+    return Version(
+        name=found.name,
+        version=str(found.version),
+        run_id=found.run_id or "",
+        source=found.source or "",
+        sha256=tags.get(DIGEST_TAG, ""),
+        tags=tags,
+        created_ms=int(found.creation_timestamp or 0),
+    )
+
+
+def _replace_folder(partial: Path, to: Path) -> None:
+    """Move a finished folder to its name; what is there already stays if it is the same."""
+    if _same_files(partial, to):
+        return
+    with suppress(FileNotFoundError):
+        to.rename(partial.with_suffix(".old"))
+    try:
+        partial.rename(to)
+    except OSError:
+        if not _same_files(partial, to):  # else another process finished at the same moment
+            raise
+    finally:
+        shutil.rmtree(partial.with_suffix(".old"), ignore_errors=True)
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    return all((other / name).is_file() and filecmp.cmp(one / name, other / name, shallow=False) for name in BUNDLE)
+
+
+@contextmanager
+def _stage_warnings() -> Iterator[None]:
+    """Keep quiet that stages are deprecated: they are only mirrored for those who still read them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*is deprecated since 2\.9", category=FutureWarning)
+        yield
