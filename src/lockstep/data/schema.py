@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -90,6 +91,10 @@ class Schema:
                 found.append(Fault(number, name, problem))
         return found
 
+    def problem(self, column: str, value: Any) -> str | None:
+        """Return what is wrong with one value of a column, or None."""
+        return self._checks[column](value)
+
     def frame(self, rows: Sequence[Any]) -> pd.DataFrame:
         """Return checked rows as a canonical frame.
 
@@ -133,6 +138,30 @@ class Schema:
             return cls(content["task"], content["target"], tuple(content["labels"]), columns)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"schema.json is damaged: {error!r}", "rebuild it with `dvc repro`") from None
+
+
+def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
+    """Refuse canonical rows that do not fit, column by column; `start` is the number of the first row.
+
+    Raises
+    ------
+    RowsRefused
+        With the first wrong row of each column.
+    """
+    found = []
+    for column in schema.columns:
+        values = frame[column.name]
+        wrong = values.isna() & (not column.nullable)
+        if column.kind == "numeric":
+            wrong |= np.isinf(values)
+        elif column.kind == "categorical" and column.unknown == "refuse":
+            wrong |= values.notna() & ~values.isin(column.categories)
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            problem = schema.problem(column.name, None if pd.isna(values.iloc[place]) else values.iloc[place])
+            found.append(Fault(start + place, column.name, problem or "does not fit"))
+    if found:
+        raise RowsRefused(found)
 
 
 def learn(train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering) -> Schema:

@@ -25,7 +25,7 @@ def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str,
     values = {name: metrics.measure(name, scored) for name in names}
     return {
         **{name: round(value, DIGITS) for name, value in values.items()},
-        "interval_95": {name: {"low": round(low, DIGITS), "high": round(high, DIGITS)} for name, (low, high) in bounds.items()},
+        "interval_95": {name: [round(low, DIGITS), round(high, DIGITS)] for name, (low, high) in bounds.items()},
         "test_rows": scored.rows,
     }
 

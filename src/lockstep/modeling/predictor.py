@@ -14,14 +14,12 @@ from lockstep.data import cleaning
 from lockstep.data.schema import Label, Schema
 from lockstep.errors import ArtifactError
 from lockstep.modeling.metrics import Scored
+from lockstep.package import BUNDLE
 
 PROBABILITY_DECIMALS = 6
 VALUE_DIGITS = 9
 """Answers are rounded here, once. A matrix product may move its last bit with the size of the batch; at these digits
 the same row gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
-
-BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
-"""The files that make a version; its sha256 is that of their digests."""
 
 
 @dataclass(frozen=True)

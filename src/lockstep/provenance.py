@@ -1,0 +1,40 @@
+"""Where a model comes from: git commit, pipeline, parameters and data, as digests."""
+
+import subprocess
+
+import yaml
+
+from lockstep import files, paths
+
+
+def describe() -> dict[str, str]:
+    """Return the tags that lead from a version back to what made it.
+
+    `dvc_lock` is the digest of what dvc.lock says of the stages up to the evaluation: while `register_model` runs, its
+    own entry is not written yet.
+    """
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "git_commit": commit or "unknown",
+        "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower() if commit else "unknown",
+        "dvc_lock": lock_digest(),
+        "params_sha256": files.sha256(paths.PARAMS),
+        "data_sha256": files.read_json(paths.SOURCE)["sha256"],
+    }
+
+
+def lock_digest() -> str:
+    """Return the sha256 of the stages of dvc.lock that come before the registration."""
+    if not paths.LOCK.exists():
+        return "none"
+    stages = yaml.safe_load(paths.LOCK.read_text(encoding="utf-8")).get("stages", {})
+    before = {name: stage for name, stage in stages.items() if name != "register_model"}
+    return files.sha256_bytes(yaml.safe_dump(before, sort_keys=True).encode())
+
+
+def _git(*arguments: str) -> str:
+    """Ask git; nothing where there is no git or no repository."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,90 @@
+"""Put the evaluated model into the registry, once."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from lockstep import artifact, config, files, paths, provenance, tracking
+from lockstep.config import RegisterModel, Settings
+from lockstep.gates import Decision
+from lockstep.modeling import predictor
+from lockstep.package import package_model
+from lockstep.registry import Registry, Version
+
+log = logging.getLogger("register_model")
+
+NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
+REPORTS = (
+    paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.CURVES, paths.PLOTS,
+)  # fmt: skip
+
+
+def register(params: RegisterModel, settings: Settings) -> Version:
+    """Return the version of the model in models/, made now unless its digest is registered already.
+
+    Raises
+    ------
+    ArtifactError
+        The pipeline has not been run, so there is no model.
+    TrackingError
+        The tracking server is out of reach; run it again later, and one version is made.
+    """
+    digest = predictor.digest(paths.MODELS)
+    client = tracking.connect(settings)
+    registry = Registry(client, params.model_name)
+    version = registry.find(digest)
+    if version:
+        log.info("%s version %s is this model already", params.model_name, version.version)
+    else:
+        run_id, uri = _log(client, params, digest)
+        version = registry.create(run_id, uri, _tags(digest))
+        log.info("registered %s version %s", params.model_name, version.version)
+    info = {"model_name": version.name, "model_path": tracking.MODEL_FOLDER, "run_id": version.run_id, "version": version.version}
+    files.write_json(info, paths.EXPERIMENT_INFO)
+    return version
+
+
+def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
+    search = files.read_json(paths.SEARCH)
+    best = search["trials"][search["best"]]
+    trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
+    with tempfile.TemporaryDirectory() as folder:
+        model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
+        run = tracking.Run(
+            name=f"{params.model_name}-{best['estimator']}-{digest[:8]}",
+            params=dict(flatten(config.load().model_dump())) | dict(flatten(best["params"], "best.")) | {"best": best["estimator"]},
+            metrics=_metrics(files.read_json(paths.METRICS)),
+            tags=_tags(digest),
+            artifacts=REPORTS,
+            model=model,
+        )
+        return tracking.log_run(client, params.experiment, run)
+
+
+def _tags(digest: str) -> dict[str, str]:
+    decision = Decision.from_json(files.read_json(paths.GATE))
+    return {
+        "sha256": digest,
+        "model_sha256": files.sha256(paths.MODEL),
+        "gate": "passed" if decision.passed else "refused",
+        "gate_reasons": "; ".join(decision.refusals)[:4000],
+        **provenance.describe(),
+    }
+
+
+def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
+    bounds = measured["interval_95"]
+    flat = {name: value for name, value in measured.items() if name != "interval_95"}
+    return flat | {f"{name}_{side}": bound for name, pair in bounds.items() for side, bound in zip(("low", "high"), pair, strict=True)}
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each leaf of nested mappings under its dotted name."""
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
