@@ -170,9 +170,9 @@ class Params(Section):
 
     data_ingestion: DataIngestion
     data_preprocessing: DataPreprocessing
-    feature_engineering: FeatureEngineering = FeatureEngineering()
+    feature_engineering: FeatureEngineering
     model_building: ModelBuilding
-    model_evaluation: ModelEvaluation = ModelEvaluation()
+    model_evaluation: ModelEvaluation
     register_model: RegisterModel
 
 
