@@ -26,6 +26,7 @@ PIPELINE = [
     "mlflow>=3.17",
     "dagshub>=0.7",
     "matplotlib>=3.10",
+    "setuptools>=80",  # builds the editable install without fetching anything that the lock does not hold
 ]
 NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=7", "matplotlib>=3.10"]
 TEST = [

@@ -1,0 +1,79 @@
+# Two commands do it all on a machine with Python 3.11 or newer, make and git:
+#   make run     set up, run the pipeline, promote, serve on http://127.0.0.1:5000
+#   make test    set up what the tests need, and run them
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DVC_NO_ANALYTICS := 1
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := $(BIN)/python -m pip install --quiet --no-deps
+
+.PHONY: help run repro serve mlflow test check format notebooks bench setup setup-dev lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
+
+repro: setup  ## pipeline and promotion, then end
+	dvc repro
+	lockstep promote
+
+serve: setup  ## the app with the Production model
+	lockstep serve
+
+mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1:5001
+	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
+
+test: setup-dev  ## all tests, with coverage
+	rm -f .coverage .coverage.*
+	pytest -n 2 --dist loadgroup --cov --cov-report= $(ARGS)
+	coverage report --fail-under=90
+
+check: setup-dev  ## style, types, and tables in the docs
+	ruff check
+	ruff format --check
+	mypy
+	python scripts/docs_tables.py --check
+
+format: setup-dev  ## put the code into shape
+	ruff check --fix
+	ruff format
+
+notebooks: setup-dev  ## run every notebook
+	pytest tests/notebooks
+
+bench: setup-dev  ## what the pipeline costs, as ratios
+	python benchmarks/pipeline.py
+
+setup: .venv/run.stamp  ## virtual environment with the locked dependencies of pipeline and app
+
+setup-dev: .venv/dev.stamp
+
+.venv/run.stamp: requirements.lock setup.py | .venv/bin/pip
+	@echo "installing the locked dependencies into .venv, a minute or two"
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q src flask_app
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+	@echo "installing what tests and checks need"
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || \
+	  { echo "this Python cannot make virtual environments: install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+lock: setup-dev  ## resolve the lock files anew
+	$(BIN)/python -m pip install --quiet uv
+	scripts/lock
+
+clean:  ## remove what can be made again, but not the local tracking store
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info .coverage*
