@@ -33,6 +33,9 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         The tracking server is out of reach; run it again later, and one version is made.
     """
     digest = predictor.digest(paths.MODELS)
+    artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL))
+    for name in (paths.SCHEMA, paths.SMOKE):
+        predictor.read_json(name)
     client = tracking.connect(settings)
     registry = Registry(client, params.model_name)
     version = registry.find(digest)

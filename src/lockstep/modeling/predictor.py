@@ -54,9 +54,9 @@ class Predictor:
             raise ArtifactError(
                 f"the model in {folder} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
             )
-        schema = Schema.from_json(_read_json(folder / paths.SCHEMA.name))
+        schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
         predictor = cls(schema, artifact.load(folder / paths.MODEL.name))
-        predictor.check_smoke(_read_json(folder / paths.SMOKE.name))
+        predictor.check_smoke(read_json(folder / paths.SMOKE.name))
         return predictor
 
     def predict(self, frame: pd.DataFrame) -> Predictions:
@@ -141,7 +141,14 @@ def digest(folder: Path) -> str:
     return files.sha256_bytes("".join(lines).encode())
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a bundle.
+
+    Raises
+    ------
+    ArtifactError
+        It is missing or damaged.
+    """
     try:
         return files.read_json(path)
     except FileNotFoundError:

@@ -1,0 +1,77 @@
+"""A copy of the project in which a test may run the pipeline as a person would."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")
+DATA = ROOT.parent / "shared" / "data"
+
+
+@dataclass
+class Project:
+    """A folder with the tracked files of the project, committed to a repository of its own."""
+
+    root: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return a clean environment: our own interpreter first, and none of this machine's settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(FORGET)}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        own = {"PATH": path, "PYTHONPATH": f"{self.root / 'src'}{os.pathsep}{self.root}", "DVC_NO_ANALYTICS": "1"}
+        return {**kept, **own, "PYTHONWARNINGS": "ignore", **self.settings}
+
+    def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; with `ok`, its failure is the test's."""
+        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0 or not ok, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def lockstep(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command line."""
+        return self.run(sys.executable, "-m", "lockstep", *words, ok=ok)
+
+    def repro(self, *words: str) -> str:
+        """Run the pipeline and return what DVC prints."""
+        return self.run("dvc", "repro", *words).stdout
+
+    def git_status(self) -> str:
+        """Return what git thinks has changed."""
+        return self.run("git", "status", "--porcelain").stdout
+
+    def read(self, name: str) -> str:
+        """Read a file of the project."""
+        return (self.root / name).read_text(encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text that stands in a file once."""
+        text = self.read(name)
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
+        (self.root / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def copy_project(to: Path) -> Project:
+    """Copy the tracked files as they stand and commit them."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+    project = Project(to)
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    project.run("git", "init", "-q")
+    project.run("git", "add", "-A")
+    project.run("git", *identity, "commit", "-qm", "copy")
+    return project
+
+
+def copy_of(project: Project, to: Path) -> Project:
+    """Copy a project with everything it has made."""
+    shutil.copytree(project.root, to, symlinks=True)
+    return Project(to, dict(project.settings))
