@@ -25,6 +25,8 @@ CHALLENGER = "challenger"
 STAGE = "Production"
 TAG_PREFIX = "lockstep."
 DIGEST_TAG = "sha256"
+NO_VERSION = "0"
+"""Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -68,12 +70,13 @@ class Registry:
         client = self.client
         if not _supported(lambda: client.search_registered_models(max_results=1)):
             return Capabilities(registry=False, aliases=False, stages=False)
-        with _stage_warnings():
-            return Capabilities(
-                registry=True,
-                aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
-                stages=_supported(lambda: client.get_latest_versions(self.name, [STAGE])),
-            )
+        # The client's own method asks for the model first, and then a missing model looks like a server with stages.
+        move = client._get_registry_client().transition_model_version_stage
+        return Capabilities(
+            registry=True,
+            aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
+            stages=_supported(lambda: move(self.name, NO_VERSION, STAGE, archive_existing_versions=False)),
+        )
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
@@ -286,7 +289,7 @@ def _supported(call: Callable[[], Any]) -> bool:
         except MlflowException as error:
             if tracking.unsupported(error):
                 return False
-            if error.error_code not in NO_SUCH:
+            if error.error_code not in (*NO_SUCH, "PERMISSION_DENIED"):
                 raise
     return True
 
