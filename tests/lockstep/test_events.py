@@ -25,7 +25,7 @@ def moves(*texts):
         (["promote 1", "promote 2", "promote 1"], "1", "2"),
         (["promote 1", "promote 2", "promote 1", "rollback 2"], "2", "1"),
         (["promote 1"], "7", "1"),
-        (["promote 1", "promote 2"], "", "2"),
+        (["promote 1", "promote 2"], "", "1"),
         (["rollback 4"], "9", "4"),
     ],
 )

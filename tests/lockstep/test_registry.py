@@ -9,6 +9,8 @@ from lockstep.events import Event
 from lockstep.registry import Capabilities, Registry
 from tests.lockstep import dagshub_like as fake
 
+TWO = pytest.mark.parametrize("settings", ["local", "dagshub without aliases and stages"], indirect=True)
+"""The server that can do the most and the one that can do the least, where what lies between adds nothing."""
 ANN = Event(actor="ann", reason="better", git_commit="abc", dvc_lock="def", data_digest="123")
 
 
@@ -47,11 +49,13 @@ def test_the_same_digest_is_one_version(registry, register):
     assert first.created_ms > 1_700_000_000_000
 
 
+@TWO
 def test_an_attempt_that_died_after_the_model_was_named_goes_on(registry, register):
     registry.client.create_registered_model(registry.name)
     assert register("a" * 64).version == "1"
 
 
+@TWO
 def test_a_digest_is_one_version_also_when_the_answer_was_lost(registry, register, monkeypatch):
     create = registry.client.create_model_version
 
@@ -123,6 +127,7 @@ def test_without_aliases_a_tag_stands_in(registry, register):
     assert registry.at("nobody") is None
 
 
+@TWO
 def test_a_refusal_is_on_record_and_moves_nothing(registry, register):
     register("a"), register("b")
     registry.promote("1", ANN)
@@ -132,6 +137,7 @@ def test_a_refusal_is_on_record_and_moves_nothing(registry, register):
     assert (newest.action, newest.version, newest.previous, newest.reason) == ("refused", "2", "1", "accuracy fell")
 
 
+@TWO
 def test_a_rollback_to_a_deleted_version_is_refused_and_moves_nothing(registry, register):
     register("a"), register("b")
     registry.promote("1", ANN)
@@ -143,6 +149,17 @@ def test_a_rollback_to_a_deleted_version_is_refused_and_moves_nothing(registry, 
     assert registry.history()[0].action == "promote"
 
 
+@TWO
+def test_a_rollback_leaves_a_version_that_was_deleted_while_it_served(registry, register):
+    register("a"), register("b")
+    registry.promote("1", ANN)
+    registry.promote("2", ANN)
+    registry.client.delete_model_version(registry.name, "2")
+    assert registry.production() is None
+    assert registry.rollback(Event()).version == "1"
+    assert registry.production().version == "1"
+
+
 @pytest.mark.parametrize("version", ["2", "none", "-1", ""])
 def test_a_version_that_is_not_there_is_named(local_settings, version):
     registry = Registry(tracking.connect(local_settings), "m")
@@ -151,6 +168,7 @@ def test_a_version_that_is_not_there_is_named(local_settings, version):
     assert registry.history() == []
 
 
+@TWO
 def test_an_interrupted_promotion_is_repaired_by_the_next(registry, register, monkeypatch):
     register("a"), register("b")
     registry.promote("1", ANN)
@@ -161,6 +179,7 @@ def test_an_interrupted_promotion_is_repaired_by_the_next(registry, register, mo
     assert registry.rollback(Event()).version == "1"
 
 
+@TWO
 def test_an_interrupted_rollback_repeated_ends_at_the_same_version(registry, register, monkeypatch):
     for number, digest in enumerate("abc", 1):
         register(digest)
@@ -185,6 +204,7 @@ def test_a_download_is_whole_and_holds_three_files(registry, register, bundle, t
     assert list(to.parent.iterdir()) == [to]
 
 
+@TWO
 def test_a_download_that_fails_leaves_nothing(registry, register, bundle, tmp_path):
     (bundle / "smoke.json").unlink()
     version = register("a")
