@@ -91,8 +91,9 @@ def stack(newest_first: Iterable[Event]) -> list[str]:
 
 
 def restorable(newest_first: Iterable[Event], current: str) -> str | None:
-    """Return the version that a rollback from the current one restores, or None."""
+    """Return the version that a rollback restores, or None; without a current one, the last on record was it."""
     versions = stack(newest_first)
+    current = current or "".join(versions[-1:])
     while versions and versions[-1] == current:
         versions.pop()
     return versions[-1] if versions else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lockstep import events, tracking
-from lockstep.errors import RegistryError
+from lockstep.errors import RegistryError, TrackingError
 from lockstep.events import Event
 from lockstep.package import BUNDLE
 
@@ -25,6 +25,8 @@ CHALLENGER = "challenger"
 STAGE = "Production"
 TAG_PREFIX = "lockstep."
 DIGEST_TAG = "sha256"
+NO_VERSION = "0"
+"""Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -64,19 +66,31 @@ class Registry:
             self._capabilities = self._probe()
         return self._capabilities
 
+    def _needed(self) -> Capabilities:
+        """Return what the server supports, if it has a registry at all."""
+        capabilities = self.capabilities()
+        if not capabilities.registry:
+            raise TrackingError(
+                "the tracking server has no model registry, so nothing can be registered or promoted",
+                "set MLFLOW_TRACKING_URI to a server with one, or unset it to use a local store",
+            )
+        return capabilities
+
     def _probe(self) -> Capabilities:
         client = self.client
         if not _supported(lambda: client.search_registered_models(max_results=1)):
             return Capabilities(registry=False, aliases=False, stages=False)
-        with _stage_warnings():
-            return Capabilities(
-                registry=True,
-                aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
-                stages=_supported(lambda: client.get_latest_versions(self.name, [STAGE])),
-            )
+        # The client's own method asks for the model first, and then a missing model looks like a server with stages.
+        move = client._get_registry_client().transition_model_version_stage
+        return Capabilities(
+            registry=True,
+            aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
+            stages=_supported(lambda: move(self.name, NO_VERSION, STAGE, archive_existing_versions=False)),
+        )
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
+        self._needed()
         with tracking.speaking(f"list the versions of {self.name}"):
             return sorted(map(_version, self._search()), key=lambda version: -int(version.version))
 
@@ -101,10 +115,15 @@ class Registry:
         RegistryError
             There is no such version, or no more.
         """
-        found = self._ask(f"read version {version} of {self.name}", self.client.get_model_version, self.name, version)
+        found = self._lookup(version)
         if found is None:
             raise RegistryError(f"{self.name} has no version {version!r}", "`lockstep history` names those that served")
-        return _version(found)
+        return found
+
+    def _lookup(self, number: str) -> Version | None:
+        doing = f"read version {number} of {self.name}"
+        found = self._ask(doing, self.client.get_model_version, self.name, number)
+        return _version(found) if found else None
 
     def create(self, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> Version:
         """Register the model that a run logged; the same digest gives the version that is there already."""
@@ -128,16 +147,14 @@ class Registry:
                     raise
 
     def production(self) -> Version | None:
-        """Return the version that serves; None if none was promoted, never the newest instead.
+        """Return the version that serves; None if none was promoted or it was deleted, never the newest instead.
 
         Raises
         ------
         TrackingError
             The server is out of reach, so that nobody knows.
-        RegistryError
-            Production names a version that is no more.
         """
-        capabilities = self.capabilities()
+        capabilities = self._needed()
         if capabilities.stages and not capabilities.aliases:
             with tracking.speaking(f"read the Production of {self.name}"):
                 staged = [found for found in self._search() if found.current_stage == STAGE]
@@ -146,16 +163,18 @@ class Registry:
 
     def at(self, alias: str) -> Version | None:
         """Return the version that an alias names, or the tag in its place on a server without aliases."""
-        if self.capabilities().aliases:
+        if self._needed().aliases:
             doing = f"read the alias {alias!r} of {self.name}"
             found = self._ask(doing, self.client.get_model_version_by_alias, self.name, alias)
             return _version(found) if found else None
         number = self._tags().get(TAG_PREFIX + alias)
-        return self.get(number) if number else None
+        return self._lookup(number) if number else None
 
     def set_alias(self, alias: str, version: str) -> None:
         """Let an alias name a version; on a server without aliases a tag stands in."""
-        number = self.get(version).version
+        self._name(alias, self.get(version).version)
+
+    def _name(self, alias: str, number: str) -> None:
         with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
             if self.capabilities().aliases:
                 self.client.set_registered_model_alias(self.name, alias, number)
@@ -164,6 +183,7 @@ class Registry:
 
     def promote(self, version: str, event: Event) -> Event:
         """Make a version Production and record the move; the pointer comes first, so the record never lies."""
+        self._needed()
         target = self.get(version)
         move = replace(event, action="promote", version=target.version, previous=self._current())
         self._point(target.version)
@@ -236,16 +256,13 @@ class Registry:
             raise RegistryError(f"cannot {doing}: it came as {fetched.name!r}", "register the model again: `dvc repro`")
 
     def _current(self) -> str:
-        """Return the number of Production, also of one that was deleted since."""
-        if self.capabilities().aliases or self.capabilities().stages:
-            found = self.production()
-            return found.version if found else ""
-        return self._tags().get(TAG_PREFIX + PRODUCTION, "")
+        found = self.production()
+        return found.version if found else ""
 
     def _point(self, number: str) -> None:
         """Let Production name a version, in every way the server knows."""
         capabilities = self.capabilities()
-        self.set_alias(PRODUCTION, number)
+        self._name(PRODUCTION, number)
         if capabilities.stages:
             with tracking.speaking(f"set the stage of {self.name}"), _stage_warnings():
                 self.client.transition_model_version_stage(self.name, number, STAGE, archive_existing_versions=True)
@@ -286,7 +303,7 @@ def _supported(call: Callable[[], Any]) -> bool:
         except MlflowException as error:
             if tracking.unsupported(error):
                 return False
-            if error.error_code not in NO_SUCH:
+            if error.error_code not in (*NO_SUCH, "PERMISSION_DENIED"):
                 raise
     return True
 

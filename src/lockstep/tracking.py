@@ -27,6 +27,7 @@ T = TypeVar("T")
 MODEL_FOLDER = "model"
 REPORTS_FOLDER = "reports"
 CHECK_TIMEOUT_S = 8
+NEEDS_MLFLOW = "install mlflow beside mlflow-skinny, or set MLFLOW_TRACKING_URI to a server"
 PARAM_CHARACTERS = 500
 """What the oldest servers still in use accept as the value of a parameter."""
 
@@ -53,14 +54,16 @@ def connect(settings: Settings) -> "MlflowClient":
     """
     server = resolve(settings)
     _prepare_environment(server)
-    with third_party_warnings():
-        from mlflow import MlflowClient
+    if urlsplit(server.uri).scheme in ("http", "https"):
+        _check(server)
+        return _client(server)
+    return _open_store(server)
 
-    if server.kind == "local":
-        _make_local_store(database_of(server.uri))
-    client = MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
-    _check(server, client)
-    return client
+
+def _client(server: Server) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
 
 
 def _prepare_environment(server: Server) -> None:
@@ -83,6 +86,23 @@ def _prepare_environment(server: Server) -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
+def _open_store(server: Server) -> "MlflowClient":
+    """Open a database directly, made first if it is a file that is not there."""
+    doing = f"open the tracking store {server.shown}"
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        with speaking(doing), third_party_warnings():
+            _make_local_store(database_of(server.uri))
+            client = _client(server)
+            client.search_experiments(max_results=1)
+    except ImportError as error:
+        raise TrackingError(f"cannot {doing} without the whole of MLflow: {error}", NEEDS_MLFLOW) from None
+    except SQLAlchemyError as error:
+        raise_fault(doing, error)
+    return client
+
+
 def _make_local_store(database: Path | None) -> None:
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
@@ -100,25 +120,15 @@ def _make_local_store(database: Path | None) -> None:
 
 
 def _migrate(database: Path) -> None:
-    try:
-        from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine
-    except ImportError as error:
-        raise TrackingError(
-            f"a local tracking store needs the whole of MLflow: {error}",
-            "install mlflow beside mlflow-skinny, or set MLFLOW_TRACKING_URI to a server",
-        ) from None
-    with third_party_warnings():
-        engine = create_sqlalchemy_engine(f"{SQLITE}{database}")
-        _safe_initialize_tables(engine)
-        engine.dispose()
+    from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(f"{SQLITE}{database}")
+    _safe_initialize_tables(engine)
+    engine.dispose()
 
 
-def _check(server: Server, client: "MlflowClient") -> None:
+def _check(server: Server) -> None:
     """Ask once, with little patience, so that what is wrong can be said plainly."""
-    if urlsplit(server.uri).scheme not in ("http", "https"):
-        with speaking(f"open the tracking store {server.shown}"), third_party_warnings():
-            client.search_experiments(max_results=1)
-        return
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -214,9 +224,13 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
     ------
     TrackingError
         The server refused a call, or was lost on the way.
+    FileNotFoundError
+        A file to log is missing; then nothing was sent.
     """
     from mlflow.exceptions import MlflowException
 
+    for path in (*run.artifacts, *([run.model] if run.model else [])):
+        path.stat()  # MLflow would log a missing folder as an empty one
     with speaking(f"log the run {run.name!r}"), _told_if_slow("still sending the run to the tracking server"):
         created = client.create_run(_experiment_id(client, experiment), run_name=run.name, tags=dict(run.tags))
         try:

@@ -6,6 +6,7 @@ Example: lockstep doctor --json
 import argparse
 import configparser
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,8 @@ def _remote(name: str, _: Settings) -> Check:
         parser.read([_root() / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         return Check(name, "fail", f".dvc/config: {' '.join(str(error).split())}", "mend the file")
-    remotes = {section[8:-2]: parser[section].get("url", "") for section in parser.sections() if "remote " in section}
+    named = {section: re.fullmatch(r"""'?remote "(.+)"'?""", section) for section in parser.sections()}
+    remotes = {match[1]: parser[section].get("url", "") for section, match in named.items() if match}
     default = parser.get("core", "remote", fallback="")
     if not remotes:
         return Check(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")

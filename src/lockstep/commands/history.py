@@ -38,8 +38,7 @@ def _show(name: str, serving: str | None, found: list[Event]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False, highlight=False)
-    console.print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production yet")
+    print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production")
     if not found:
         return
     table = Table("when (UTC)", "what", "version", "before", "who", "commit", "data", "why")
@@ -47,7 +46,7 @@ def _show(name: str, serving: str | None, found: list[Event]) -> None:
         action = f"{event.action} (forced)" if event.forced else event.action
         cells = (event.at[:19].replace("T", " "), action, event.version, event.previous or "-", event.actor)
         table.add_row(*map(_visible, (*cells, event.git_commit[:7], event.data_digest[:7], event.reason)))
-    console.print(table)
+    Console(markup=False, highlight=False).print(table)
 
 
 def _visible(text: str) -> str:

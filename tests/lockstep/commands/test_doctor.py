@@ -1,0 +1,164 @@
+import argparse
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lockstep.commands import doctor
+from tests.lockstep import dagshub_like as fake
+
+PARAMS = """
+data_ingestion: {source: data.csv}
+data_preprocessing: {target: y}
+model_building: {candidates: [{estimator: logistic_regression}]}
+register_model: {model_name: m}
+"""
+REMOTE = "[core]\n    remote = storage\n['remote \"storage\"']\n    url = s3://bucket/path\n"
+
+
+def arguments(*given):
+    parser = argparse.ArgumentParser()
+    doctor.add(parser)
+    return parser.parse_args(given)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder in which doctor has nothing to say."""
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text(REMOTE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def examine(capsys):
+    """Run doctor and return its exit code and its rows by name."""
+
+    def act(settings, *given):
+        code = doctor.run(arguments("--json", *given), settings)
+        printed = capsys.readouterr().out
+        return code, {row["name"]: row for row in json.loads(printed)}, printed
+
+    return act
+
+
+def test_the_help_ends_with_an_example():
+    assert doctor.__doc__.strip().splitlines()[-1] == "Example: lockstep doctor --json"
+
+
+def test_a_healthy_project_passes(project, local_settings, examine, capsys):
+    code, rows, _ = examine(local_settings)
+    assert (code, {row["status"] for row in rows.values()}) == (0, {"ok"})
+    assert "aliases and stages" in rows["tracking server"]["what"]
+    assert doctor.run(arguments(), local_settings) == 0
+    assert "tracking server" in capsys.readouterr().out
+
+
+def test_a_store_that_is_not_there_yet_is_not_made(project, settings_for, examine):
+    settings = settings_for()
+    code, rows, _ = examine(settings)
+    assert (code, rows["tracking server"]["status"]) == (0, "ok")
+    assert "on first use" in rows["tracking server"]["what"]
+    assert not Path(settings.state).exists()
+
+
+@pytest.mark.parametrize(
+    ("refused", "status", "said"),
+    [
+        ((), "ok", "aliases and stages"),
+        (fake.STAGES, "ok", "with aliases"),
+        (fake.ALIASES, "warn", "the stage Production"),
+        (fake.ALIASES + fake.STAGES, "warn", "the tag lockstep.production"),
+        (fake.REGISTRY, "warn", "nothing can be registered"),
+    ],
+)
+def test_what_a_server_lacks_is_a_warning(project, settings_for, dagshub_like, examine, refused, status, said):
+    address, _ = dagshub_like(*refused)
+    code, rows, _ = examine(settings_for(MLFLOW_TRACKING_URI=address))
+    row = rows["tracking server"]
+    assert (code, row["status"]) == (0, status)
+    assert said in row["what"] + row["todo"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "check", "status", "said"),
+    [
+        ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "tracking server", "fail", "cannot reach"),
+        ({"MLFLOW_TRACKING_URI": "./mlruns"}, "tracking server", "fail", "is a folder"),
+        ({"DAGSHUB_REPO": "me/it"}, "tokens", "warn", "no token"),
+        ({"CAPSTONE_TEST": "hunter2"}, "tokens", "warn", "no repository"),
+        ({}, "tokens", "ok", "none needed"),
+        ({"MLFLOW_TRACKING_URI": "https://dagshub.com/me/it.mlflow"}, "tokens", "fail", "needs a token"),
+        ({"DAGSHUB_REPO": "me/it", "CAPSTONE_TEST": "hunter2"}, "tokens", "ok", "set"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(
+    project, settings_for, examine, monkeypatch, environment, check, status, said
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    if check == "tokens":
+        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda name, _: doctor.Check(name, "ok", "not asked"))
+    code, rows, printed = examine(settings_for(**environment))
+    assert (rows[check]["status"], code) == (status, int(status == "fail"))
+    assert said in rows[check]["what"]
+    assert "hunter2" not in printed
+    if status != "ok":
+        assert rows[check]["todo"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "check", "status", "said"),
+    [
+        ("params.yaml", None, "project", "fail", "no params.yaml"),
+        ("params.yaml", None, "params.yaml", "fail", "not found"),
+        ("params.yaml", PARAMS + "typo: 1\n", "params.yaml", "fail", "typo"),
+        (".dvc/config", "", "dvc remote", "warn", "none"),
+        (".dvc/config", REMOTE.replace("remote = storage", "x = y"), "dvc remote", "warn", "no default"),
+        (".dvc/config", REMOTE.replace("s3://", "https://me:hunter2@"), "dvc remote", "ok", "***@bucket"),
+        (".dvc/config", "no section\n", "dvc remote", "fail", "config"),
+    ],
+)
+def test_a_file_that_is_wrong_is_named(project, settings_for, examine, file, content, check, status, said):
+    if content is None:
+        (project / file).unlink()
+    else:
+        (project / file).write_text(content)
+    code, rows, printed = examine(settings_for())
+    assert (rows[check]["status"], code) == (status, int(status == "fail"))
+    assert said in rows[check]["what"]
+    assert "hunter2" not in printed
+
+
+def test_a_state_folder_that_is_a_file_fails(project, settings_for, examine):
+    (project / "taken").write_text("")
+    code, rows, _ = examine(settings_for(LOCKSTEP_STATE=str(project / "taken" / "state")))
+    assert (code, rows["state folder"]["status"]) == (1, "fail")
+
+
+def test_an_old_python_fails(project, settings_for, examine, monkeypatch):
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
+    code, rows, _ = examine(settings_for())
+    assert (code, rows["python"]["status"]) == (1, "fail")
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "status"),
+    [(0, "", "ok"), (1, "", "warn"), (255, "ERROR: no such bucket, https://me:hunter2@host\n", "fail")],
+)
+def test_the_remote_is_asked_only_online(project, settings_for, examine, monkeypatch, code, error, status):
+    asked = []
+
+    def answer(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, code, "", error)
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    assert "dvc remote online" not in examine(settings_for())[1]
+    assert asked == []
+    _, rows, printed = examine(settings_for(), "--online")
+    assert rows["dvc remote online"]["status"] == status
+    assert "hunter2" not in printed
