@@ -39,5 +39,5 @@ class GateRefused(LockstepError):
 
 def nearest(word: str, accepted: Iterable[str]) -> str:
     """Name the accepted word closest to the given one, as the end of a sentence."""
-    match = difflib.get_close_matches(word, list(accepted), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(word[:100], list(accepted), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,44 @@
+"""The web app: a form for people and JSON for programs, answered by the Production model."""
+
+from typing import Any
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from flask_app import errors, model_service, security, telemetry
+from flask_app.model_service import Connect, ModelService
+from flask_app.views import health, predict
+from lockstep.config import Settings
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_FORM_FIELDS = 20_000
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON with the keys in the order given, and never NaN or infinity."""
+
+    sort_keys = False
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Serialize, refusing what is not JSON."""
+        return super().dumps(obj, allow_nan=False, **kwargs)
+
+
+def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
+    """Return the app; `registry` connects to the model registry, by default the one that the settings name.
+
+    The model service is idle until someone calls its `start`.
+    """
+    app = Flask(__name__)
+    app.json = StrictJSON(app)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_FIELDS
+    )
+    service = ModelService.of(settings, registry or model_service.registry_of(settings))
+    app.extensions["model_service"] = service
+    errors.install(app)
+    security.install(app)
+    telemetry.install(app, service, settings.metrics_dir)
+    app.register_blueprint(predict.blueprint)
+    app.register_blueprint(health.blueprint)
+    return app

@@ -1,0 +1,102 @@
+"""Models on this machine's disk: bundles by digest, and a note of the version that served last."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from lockstep import files
+from lockstep.errors import ArtifactError
+from lockstep.modeling.predictor import Predictor
+
+KEPT = 5
+"""Bundles that stay, the last used first: enough for a few rollbacks without a download."""
+
+PARTIAL = ".partial-"
+STALE_S = 3600
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which version of which model, and the digest of its bundle."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class ModelCache:
+    """A folder of bundles `<sha256>/`, shared by the workers; what is visible there has loaded once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self, sha256: str) -> Predictor | None:
+        """Load a bundle that is here; one that was damaged since is removed."""
+        folder = self.folder / sha256
+        if not folder.is_dir():
+            return None
+        try:
+            predictor = Predictor.load(folder, sha256)
+        except ArtifactError:
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        os.utime(folder)
+        return predictor
+
+    def fetch(self, sha256: str, download: Callable[[Path], Path]) -> Predictor:
+        """Download a bundle, load it, and only then let it be seen.
+
+        Raises
+        ------
+        ArtifactError
+            The bundle is not what its digest says, is not allowed, or does not answer as recorded.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial:
+            bundle = download(Path(partial) / "bundle")
+            predictor = _load_download(bundle, sha256)
+            self._publish(bundle, sha256)
+        self._prune()
+        return predictor
+
+    def remember(self, identity: Identity) -> None:
+        """Note which version serves, for a start while the registry is away."""
+        files.write_json(asdict(identity), self._note(identity.name))
+
+    def remembered(self, name: str) -> Identity | None:
+        """Return the version of a model that served last, if a note says so."""
+        try:
+            return Identity(**files.read_json(self._note(name)))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _note(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe='')}.json"
+
+    def _publish(self, bundle: Path, sha256: str) -> None:
+        try:
+            bundle.rename(self.folder / sha256)
+        except OSError:
+            if not (self.folder / sha256).is_dir():  # else another worker was first, with the same bytes
+                raise
+
+    def _prune(self) -> None:
+        """Remove all but the bundles used last, and what a killed process left half-made."""
+        found = [(path.stat().st_mtime, path) for path in self.folder.iterdir() if path.is_dir()]
+        bundles = sorted((used, path) for used, path in found if not path.name.startswith(PARTIAL))
+        stale = [path for used, path in found if path.name.startswith(PARTIAL) and used < time.time() - STALE_S]
+        for path in [path for _, path in bundles[:-KEPT]] + stale:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _load_download(bundle: Path, sha256: str) -> Predictor:
+    """Load a bundle whose folder is about to go, so that no message should name it."""
+    try:
+        return Predictor.load(bundle, sha256)
+    except ArtifactError as error:
+        raise ArtifactError(error.problem.replace(str(bundle), "the download"), error.hint) from error

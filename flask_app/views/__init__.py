@@ -1,0 +1,1 @@
+"""One file a concern: routes and what they answer."""

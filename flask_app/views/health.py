@@ -1,0 +1,59 @@
+"""Is the process alive, can it answer predictions, and what is going on."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, current_app, render_template
+from flask.typing import ResponseReturnValue
+
+from flask_app import errors, model_service
+from flask_app.model_service import Serving
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+def live() -> ResponseReturnValue:
+    """Answer as long as the process does."""
+    return {"status": "alive"}
+
+
+@blueprint.get("/readyz")
+def ready() -> ResponseReturnValue:
+    """Answer 200 as soon as predictions can be answered, else 503."""
+    serving = model_service.of(current_app).require()
+    return {"status": "ready", "model": {"name": serving.name, "version": serving.version}}
+
+
+@blueprint.get("/health")
+def health() -> ResponseReturnValue:
+    """Tell people and programs what serves and what is wrong."""
+    state = describe()
+    return render_template("health.html", state=state) if errors.wants_page() else state
+
+
+def describe() -> dict[str, Any]:
+    """Return the state of the service as JSON."""
+    service = model_service.of(current_app)
+    serving, registry = service.serving(), service.registry_state()
+    healthy = serving and service.fault is None and registry != "silent"
+    return {
+        "status": "ok" if healthy else "degraded" if serving else "unavailable",
+        "model": _model(serving) if serving else None,
+        "registry": registry,
+        "fault": service.fault,
+    }
+
+
+def _model(serving: Serving) -> dict[str, Any]:
+    schema = serving.predictor.schema
+    return {
+        "name": serving.name,
+        "version": serving.version,
+        "sha256": serving.identity.sha256,
+        "task": schema.task,
+        "target": schema.target,
+        "columns": len(schema.columns),
+        "loaded_at": serving.loaded_at.isoformat(timespec="seconds"),
+        "serving_for_s": max(0, round((datetime.now(UTC) - serving.loaded_at).total_seconds())),
+    }

@@ -1,0 +1,130 @@
+"""Small real models, and a registry in a folder that a test can move, break and slow down."""
+
+import shutil
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from flask_app import model_service
+from lockstep import artifact, files, paths
+from lockstep.config import Candidate, FeatureEngineering, Text
+from lockstep.data import cleaning, schema
+from lockstep.errors import TrackingError
+from lockstep.features.build import build
+from lockstep.modeling import catalog
+from lockstep.modeling.predictor import Predictor, digest
+from lockstep.registry import Version
+
+ROWS = 60
+ODD = 'a "b" <i> é__%'
+"""A column name that must survive HTML, forms and JSON."""
+
+
+def _columns():
+    random = np.random.default_rng(7)
+    place = random.choice(["<1H OCEAN", "INLAND", 'O\'Neill & "Co"'], ROWS)
+    nullable = np.where(random.random(ROWS) < 0.2, np.nan, random.normal(10, 2, ROWS).round(2))
+    day = pd.date_range("2026-01-01", periods=ROWS).strftime("%Y-%m-%d").to_numpy()
+    return {
+        "size": random.normal(50, 9, ROWS).round(3),
+        ODD: nullable,
+        "rooms": random.integers(1, 9, ROWS).astype(float),
+        "place": place,
+        "day": day,
+    }
+
+
+KINDS = {"size": "numeric", ODD: "numeric", "rooms": "numeric", "place": "categorical", "day": "date"}
+TEXTS = [
+    "a wonderful warm film",
+    "dull and slow, a bad film",
+    "good fun, a good cast",
+    "bad script and bad acting",
+] * 15
+
+
+def _table(task):
+    if task == "text":
+        return {"review": TEXTS}, np.array(["negative" if "bad" in text else "positive" for text in TEXTS])
+    columns = _columns()
+    size = columns["size"]
+    if task == "regression":
+        return columns, size * 1000 + columns["rooms"] * 7
+    bins = [50] if task == "binary" else [45, 54]
+    return columns, np.array(["<low>", "middle", "top"])[np.digitize(size, bins)]
+
+
+TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
+
+
+def make_bundle(task, folder, estimator=None):
+    """Fit a model on a few rows and write its bundle."""
+    columns, target = _table(task)
+    kinds = {"review": "text"} if task == "text" else KINDS
+    frame = cleaning.canonical(pd.DataFrame(columns), kinds)
+    frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
+    params = FeatureEngineering(text=Text(min_documents=1))
+    learned = schema.learn(frame, "outcome", TASKS[task], kinds, params)
+    features = build(kinds, params)
+    matrix = features.fit_transform(frame)
+    name = estimator or ("ridge" if task == "regression" else "logistic_regression")
+    model = catalog.make(Candidate(estimator=name), {}, TASKS[task], 0, task == "text")
+    fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, schema.target_array(frame, learned)))])
+    artifact.save(fitted, folder / paths.MODEL.name)
+    files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
+    files.write_json(Predictor(learned, fitted).smoke(frame.head(5)), folder / paths.SMOKE.name)
+    return folder
+
+
+@dataclass
+class FolderRegistry:
+    """A registry of folders, behind the three calls that the app makes."""
+
+    name: str = "demo"
+    folders: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+    current: str | None = None
+    fault: Exception | None = None
+    answering: threading.Event = field(default_factory=threading.Event)
+    downloads: list = field(default_factory=list)
+    calls: int = 0
+
+    def __post_init__(self):
+        self.answering.set()
+
+    def add(self, version, folder, sha256=None, promote=True):
+        self.folders[version] = folder
+        sha256 = digest(folder) if sha256 is None else sha256
+        self.versions[version] = Version(self.name, version, "run", str(folder), sha256, {}, 0)
+        if promote:
+            self.current = version
+
+    def production(self):
+        self.calls += 1
+        self.answering.wait()
+        if self.fault:
+            raise self.fault
+        return self.versions[self.current] if self.current else None
+
+    def get(self, version):
+        return self.versions[version]
+
+    def download(self, version, to):
+        self.downloads.append(version.version)
+        shutil.copytree(self.folders[version.version], to)
+        return to
+
+    def go_down(self):
+        self.fault = TrackingError("https://user:hunter2@mlflow.internal:5000 does not answer", "start it")
+
+    def connect(self):
+        return self
+
+
+def example(app):
+    """Return the row that the form shows at first, as JSON."""
+    columns = model_service.of(app).require().predictor.schema.columns
+    return {column.name: column.example for column in columns}
