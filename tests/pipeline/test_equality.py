@@ -1,0 +1,118 @@
+"""Train/serve equality: what the app answers is what the evaluation wrote down, for every test row, exactly."""
+
+import html
+import json
+import re
+
+import pandas as pd
+import pytest
+from project import DATA, Project, copy_project
+
+from flask_app import create_app, model_service
+from lockstep.config import Settings
+from lockstep.data import cleaning, tables
+from lockstep.data.schema import Schema
+from lockstep.errors import TrackingError
+from lockstep.files import read_json
+from lockstep.modeling.predictor import label_name
+
+EXAMPLES = {
+    "breast-cancer": (None, "roc_auc", 0.98),
+    "iris": ("iris.csv", "accuracy", 0.9),
+    "housing": ("housing.csv", "r2", 0.80),
+    "toxicity": ("toxicity.csv.gz", "f1_weighted", 0.88),
+    "sentiment": ("imdb.csv.gz", "accuracy", 0.90),
+}
+METER = re.compile(r'<meter min="0" max="1" value="([^"]+)" aria-label="([^"]*)">')
+LABEL = re.compile(r'<output class="label[^"]*">(.*?)</output>', re.DOTALL)
+
+
+@pytest.fixture(scope="module", params=EXAMPLES)
+def example(request, tmp_path_factory) -> tuple[str, Project]:
+    """Each ready example, run from `lockstep use` to a promoted version."""
+    name, (file, _, _) = request.param, EXAMPLES[request.param]
+    if file and not (DATA / file).is_file():
+        pytest.skip(f"{file} is not in ../shared/data: the example {name} is NOT tested here")
+    project = copy_project(tmp_path_factory.mktemp(name) / "project")
+    project.lockstep("use", name, *(["--source", str(DATA / file)] if file else []))
+    project.repro()
+    project.lockstep("promote")
+    return name, project
+
+
+@pytest.fixture(scope="module")
+def client(example):
+    """The app, with the registry away and the example's model baked in."""
+    name, project = example
+
+    def away():
+        raise TrackingError("away")
+
+    app = create_app(
+        Settings.read(
+            {
+                "LOCKSTEP_MODEL_NAME": name,
+                "LOCKSTEP_BAKED_MODEL": str(project.root / "models"),
+                "LOCKSTEP_STATE": str(project.root / ".app"),
+            }
+        ),
+        away,
+    )
+    model_service.of(app).look()
+    return app.test_client()
+
+
+@pytest.fixture(scope="module")
+def rows(example):
+    """The test rows as a program would send them."""
+    schema = Schema.from_json(read_json(example[1].root / "models/schema.json"))
+    frame = cleaning.with_kinds(tables.read(example[1].root / "data/interim/test.parquet"), schema.kinds)
+    return schema.rows(frame)
+
+
+@pytest.fixture(scope="module")
+def written(example):
+    """What reports/predictions.csv says: prediction and probabilities as text, as they are printed."""
+    return pd.read_csv(example[1].root / "reports/predictions.csv", dtype=str, keep_default_na=False)
+
+
+def printed(answer):
+    """Return an answer as predictions.csv prints it."""
+    if "probabilities" not in answer:
+        return [str(answer["prediction"])]
+    return [label_name(answer["prediction"]), *map(str, answer["probabilities"].values())]
+
+
+def expected(written):
+    return written.drop(columns=["row", "actual"]).to_numpy().tolist()
+
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.data, pytest.mark.xdist_group("examples")]
+
+
+def test_gate_passes_with_the_promised_quality(example):
+    name, project = example
+    _, metric, floor = EXAMPLES[name]
+    assert read_json(project.root / "reports/metrics.json")[metric] >= floor
+    assert read_json(project.root / "reports/gate.json")["passed"]
+    assert json.loads(project.lockstep("history", "--json").stdout)["production"] == "1"
+
+
+def test_json_answers_equal_predictions_csv(client, rows, written):
+    answers, sizes = [], [1, 2, 7, 500]
+    while len(answers) < len(rows):
+        some = rows[len(answers) : len(answers) + sizes[len(answers) % len(sizes)]]
+        reply = client.post("/predict", json={"rows": some})
+        assert reply.status_code == 200, reply.text
+        answers += [printed(answer) for answer in reply.json["predictions"]]
+    assert answers == expected(written)
+
+
+def test_form_answers_equal_predictions_csv(client, rows, written):
+    probabilities = [name.removeprefix("probability_") for name in written.columns if name.startswith("probability_")]
+    for row, wanted in zip(rows, expected(written), strict=True):
+        reply = client.post("/predict", data={name: "" if value is None else str(value) for name, value in row.items()})
+        assert reply.status_code == 200, reply.text
+        label = html.unescape(LABEL.search(reply.text)[1])
+        shares = {html.unescape(name): value for value, name in METER.findall(reply.text)}
+        assert [label, *(shares[name] for name in probabilities)] == wanted

@@ -1,0 +1,148 @@
+"""Promotion, refusal and rollback, with the app running, against each kind of tracking server."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from project import copy_of
+
+from tests.lockstep import dagshub_like as fake
+
+pytestmark = [pytest.mark.server, pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+
+FOLLOWS_S = 5
+GOOD = "C: [0.03, 0.1, 0.3, 1.0, 3.0]"
+OTHER = "C: [1.0]"
+WORSE = "C: [0.0001]"
+
+
+@pytest.fixture(params=["local", "mlflow", "dagshub"])
+def project(request, finished, tmp_path):
+    """The finished project, registered anew on a server of each kind."""
+    project = copy_of(finished, tmp_path / "a project")
+    if request.param == "local":
+        return project
+    address = request.getfixturevalue("mlflow_server")
+    if request.param == "dagshub":
+        address, _ = request.getfixturevalue("dagshub_like")(*fake.ALIASES)
+    project.settings["MLFLOW_TRACKING_URI"] = address
+    project.edit("params.yaml", "model_name: breast-cancer", f"model_name: breast-cancer-{request.param}")
+    project.repro()
+    return project
+
+
+@contextlib.contextmanager
+def running_app(project):
+    """Run the production server, as `make serve` does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ("python", "-m", "lockstep", "serve", "--port", str(port), "--workers", "2")
+    log = (project.root / "serve.log").open("wb")
+    process = subprocess.Popen(
+        command, cwd=project.root, env=project.environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError("the server did not stop on SIGTERM") from None
+        log.close()
+
+
+def ask(address, row):
+    request = urllib.request.Request(
+        f"{address}/predict", json.dumps({"rows": [row]}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def wait_for_version(address, row, version, timeout_s, quiet_rounds=8):
+    """Wait until answers, from whichever worker, all come from a version; return after how long."""
+    started, seen = time.monotonic(), 0
+    while time.monotonic() - started < timeout_s:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            seen = seen + 1 if ask(address, row)["model"]["version"] == version else 0
+            if seen == quiet_rounds:
+                return time.monotonic() - started
+        time.sleep(0.1)
+    raise AssertionError(f"version {version} does not answer within {timeout_s} s")
+
+
+def test_worse_is_refused_and_rollback_reaches_the_running_app(project):
+    row = json.loads(project.read("models/smoke.json"))["rows"][0]
+    project.lockstep("promote")
+    project.edit("params.yaml", GOOD, OTHER)
+    project.repro()
+    with running_app(project) as address:
+        wait_for_version(address, row, "1", 60)
+        project.lockstep("promote", "--reason", "another C")
+        wait_for_version(address, row, "2", FOLLOWS_S)
+
+        project.edit("params.yaml", OTHER, WORSE)
+        project.edit("params.yaml", "    - {estimator: random_forest, params: {n_estimators: 50}}\n", "")
+        project.repro()
+        refused = project.lockstep("promote", ok=False)
+        assert refused.returncode == 1
+        assert "accuracy is" in refused.stderr
+        assert "against the champion on the same" in refused.stderr
+        assert ask(address, row)["model"]["version"] == "2"
+
+        project.lockstep("rollback", "--reason", "drill")
+        wait_for_version(address, row, "1", FOLLOWS_S)
+        answer = ask(address, row)["predictions"][0]
+        assert {"prediction", "probabilities"} <= answer.keys()
+
+    history = json.loads(project.lockstep("history", "--json").stdout)
+    assert history["production"] == "1"
+    assert [event["action"] for event in history["events"]] == ["rollback", "refused", "promote", "promote"]
+
+
+def test_forced_promotion_needs_a_reason_and_is_shown(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "forced")
+    project.edit("params.yaml", "floors: {accuracy: 0.93, roc_auc: 0.98}", "floors: {accuracy: 0.9999}")
+    project.repro()
+    assert project.lockstep("promote", ok=False).returncode == 1
+    assert "needs --reason" in project.lockstep("promote", "--force", ok=False).stderr
+    project.lockstep("promote", "--force", "--reason", "a drill")
+    newest = json.loads(project.lockstep("history", "--json").stdout)["events"][0]
+    assert newest["forced"]
+    assert newest["reason"].startswith("a drill (forced against: accuracy is")
+
+
+def test_predict_scores_files_with_production(finished, tmp_path):
+    import pandas as pd
+
+    project = copy_of(finished, tmp_path / "batch")
+    project.lockstep("promote")
+    table = pd.read_parquet(project.root / "data/interim/test.parquet")
+    table.to_csv(project.root / "in.csv", index=False)
+    project.lockstep("predict", "in.csv", "out.csv")
+    project.lockstep("predict", "data/interim/test.parquet", "out.parquet", "--version", "1")
+    written = pd.read_csv(project.root / "reports/predictions.csv")
+    for scored in (pd.read_csv(project.root / "out.csv"), pd.read_parquet(project.root / "out.parquet")):
+        assert scored["prediction"].tolist() == written["prediction"].tolist()
+        assert scored["probability_malignant"].tolist() == written["probability_malignant"].tolist()
+        assert scored["mean radius"].tolist() == table["mean radius"].tolist()
+
+
+def test_predict_refuses_a_file_without_a_column_and_writes_nothing(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "refused")
+    project.lockstep("promote")
+    (project.root / "in.csv").write_text("a,b\n1,2\n")
+    done = project.lockstep("predict", "in.csv", "out.csv", ok=False)
+    assert done.returncode == 1
+    assert "column 'mean radius' is missing" in done.stderr
+    assert not [path for path in project.root.iterdir() if "out" in path.name]
