@@ -179,16 +179,33 @@ def test_an_interrupted_promotion_is_repaired_by_the_next(registry, register, mo
     assert registry.rollback(Event()).version == "1"
 
 
+@pytest.mark.parametrize("step", ["_record", "_point"])
 @TWO
-def test_an_interrupted_rollback_repeated_ends_at_the_same_version(registry, register, monkeypatch):
+def test_an_interrupted_rollback_repeated_ends_at_the_same_version(registry, register, monkeypatch, step):
     for number, digest in enumerate("abc", 1):
         register(digest)
         registry.promote(str(number), ANN)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(registry, "_point", lambda number: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(registry, step, lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         registry.rollback(Event())
     registry.rollback(Event())
     assert registry.production().version == "2"
+
+
+def test_events_keep_their_order_when_the_clock_goes_back(local_settings, monkeypatch):
+    registry = Registry(tracking.connect(local_settings), "m")
+    for number, now_s in (("1", 2_000), ("2", 2_000), ("3", 1_000)):
+        monkeypatch.setattr("lockstep.registry.time.time", lambda now_s=now_s: now_s)
+        registry.record_refusal(number, Event())
+    assert [event.version for event in registry.history()] == ["3", "2", "1"]
+
+
+def test_a_call_that_the_server_does_not_know_is_told_as_that(settings_for, dagshub_like):
+    address, _ = dagshub_like(*fake.REGISTRY)
+    registry = Registry(tracking.connect(settings_for(MLFLOW_TRACKING_URI=address)), "m")
+    with pytest.raises(TrackingError, match="does not know this call") as caught:
+        registry.record_refusal("1", Event())
+    assert "lockstep doctor" in caught.value.hint
 
 
 def test_a_download_is_whole_and_holds_three_files(registry, register, bundle, tmp_path):
