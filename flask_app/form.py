@@ -97,7 +97,7 @@ def _hint(column: Column) -> str:
     parts = []
     if column.minimum is not None and column.maximum is not None:
         parts.append(f"{_spelled(column.minimum)} to {_spelled(column.maximum)}")
-    if column.kind == "date" and column.example:
+    if column.kind == "date" and column.example and _date_control(column)[0] == "text":
         parts.append(f"as in {column.example}")
     if column.nullable:
         parts.append("may be empty")

@@ -133,7 +133,6 @@ class ModelService:
             self._fall_back()
         else:
             self._note(None)
-        self._answered = time.monotonic()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
@@ -202,6 +201,7 @@ class ModelService:
 
     def _note(self, error: Exception | None) -> None:
         """Remember the fault in words that may be shown, and log it once."""
+        self._answered = time.monotonic()
         self._reachable = error is None or isinstance(error, RegistryError | ArtifactError)
         if not self._reachable:
             self._registry = None

@@ -47,11 +47,9 @@ class Telemetry:
     def count_predictions(self, serving: Serving, answers: list[dict[str, Any]]) -> None:
         """Count answers by label; a regression's all count as `value`, and rare labels of many as `other`."""
         labels = serving.predictor.schema.labels
-        known = {label_name(label) for label in labels[:MOST_LABELS]}
-        names = (label_name(answer["prediction"]) if labels else VALUE for answer in answers)
-        for name, count in collections.Counter(
-            name if name in known or not labels else OTHER for name in names
-        ).items():
+        known = {label_name(label) for label in labels[:MOST_LABELS]} or {VALUE}
+        names = [label_name(answer["prediction"]) if labels else VALUE for answer in answers]
+        for name, count in collections.Counter(name if name in known else OTHER for name in names).items():
             self.predictions.labels(name).inc(count)
 
     def on_swap(self, before: Serving | None, after: Serving) -> None:

@@ -101,11 +101,8 @@ def _rows(body: Any, serving: Serving) -> list[Any]:
     """Return the rows of a request's body after a look at everything around them."""
     if not isinstance(body, dict):
         raise UnprocessableEntity('The body must be an object such as {"rows": [{...}]}.')
-    for key in body:
-        if key not in KEYS:
-            raise UnprocessableEntity(
-                f"Unknown key {shown(key)!r}{nearest(shown(key), KEYS)}; accepted: {', '.join(KEYS)}."
-            )
+    for key in map(shown, body.keys() - set(KEYS)):
+        raise UnprocessableEntity(f"Unknown key {key!r}{nearest(key, KEYS)}; accepted: {', '.join(KEYS)}.")
     rows = body.get("rows")
     if not isinstance(rows, list) or not rows:
         raise UnprocessableEntity('"rows" must be a list of at least one row.')

@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     host, port = arguments.host or settings.host, arguments.port or settings.port
     workers = arguments.workers or settings.workers
     if not 0 < port < 65536 or workers < 1:
-        raise ConfigError(f"port {port} and workers {workers}: one is out of range", "ports are 1 to 65535, workers 1 up")
+        raise ConfigError(
+            f"port {port} and workers {workers}: one is out of range", "ports are 1 to 65535, workers 1 up"
+        )
     metrics = Path(settings.metrics_dir or Path(settings.state) / "metrics").absolute()
     empty_metrics(metrics)
     tell_workers(settings, metrics)
