@@ -1,0 +1,34 @@
+"""Run the six stages one after the other in this one process: what `dvc repro` is measured against."""
+
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path.cwd() / "src"))
+
+STAGES = (
+    "data_ingestion",
+    "data_preprocessing",
+    "feature_engineering",
+    "model_building",
+    "model_evaluation",
+    "register_model",
+)
+
+
+def main() -> None:
+    """Call the main function of every stage with its section of params.yaml, threads pinned as the stages pin them."""
+    from threadpoolctl import threadpool_limits
+
+    from lockstep import config, logger
+
+    logger.start()
+    params = config.load()
+    for name in STAGES:
+        stage = importlib.import_module(name)
+        with threadpool_limits(limits=1):
+            stage.main(getattr(params, name))
+
+
+if __name__ == "__main__":
+    main()

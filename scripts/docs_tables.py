@@ -1,0 +1,160 @@
+"""Write the tables of docs/params.md and docs/settings.md from the code, between their markers.
+
+    python scripts/docs_tables.py [--check]
+
+Keys, accepted values and defaults come from the code; what a key of params.yaml means is written by hand in the last
+column, and kept. With --check nothing is written, and exit code 1 says that a page is not up to date.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from lockstep.config import SETTINGS, Params, Section
+from lockstep.data.sources import BUNDLED
+from lockstep.features.transformers import CLEANERS, DATE_PARTS
+from lockstep.modeling.catalog import ESTIMATORS
+from lockstep.modeling.metrics import METRICS
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+PARAMS_ROW = re.compile(r"^\| `([\w.]+)` \|.*\| (.*?) \|$", re.MULTILINE)
+WORDS = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", type(None): "`null`"}
+LIMITS = {"ge": "at least {}", "gt": "above {}", "lt": "below {}", "min_length": "not empty", "pattern": "`{}`"}
+
+
+def main(words: Sequence[str]) -> int:
+    """Rewrite the pages, or tell whether they are up to date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
+    check = parser.parse_args(words).check
+    faults = [fault for name, tables in PAGES.items() for fault in refresh(DOCS / name, tables, write=not check)]
+    print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)
+    return int(bool(faults))
+
+
+def refresh(page: Path, tables: Callable[[str], Mapping[str, str]], write: bool) -> Iterator[str]:
+    """Fill the marked blocks of a page; yield what is still wrong with it."""
+    text = page.read_text(encoding="utf-8")
+    made = tables(text)
+    blocks = [match[2] for match in BLOCK.finditer(text)]
+    if sorted(blocks) != sorted(made):
+        yield f"{page.name}: has the blocks {', '.join(blocks)}; it needs {', '.join(made)}"
+        return
+    filled = BLOCK.sub(lambda match: f"{match[1]}{made[match[2]]}{match[3]}", text)
+    if write:
+        page.write_text(filled, encoding="utf-8")
+    elif filled != text:
+        yield f"{page.name}: is not up to date; run `python scripts/docs_tables.py` and commit it"
+    yield from (
+        f"{page.name}: say what {key} means" for key, meaning in PARAMS_ROW.findall(filled) if not meaning.strip()
+    )
+
+
+def params_tables(text: str) -> dict[str, str]:
+    """Return one table for each section of params.yaml, and the lists of names."""
+    meanings = dict(PARAMS_ROW.findall(text))
+    tables = {}
+    for section, field in Params.model_fields.items():
+        rows = [(*row, meanings.get(row[0].strip("`"), "")) for row in keys(section, field.annotation)]
+        tables[section] = table(("key", "accepted", "default", "meaning"), rows)
+    return tables | {"names": table(("where", "names"), list(names()))}
+
+
+def keys(place: str, section: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield key, accepted values and default of each leaf below a section."""
+    for name, field in section.model_fields.items():
+        inner = section_in(field.annotation)
+        if inner:
+            yield from keys(f"{place}.{name}", inner)
+        else:
+            yield f"`{place}.{name}`", accepted(field), default(field)
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """Return the section that an annotation is, or is a list of."""
+    inner = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
+    return next((part for part in inner if issubclass(part, Section)), None)
+
+
+def accepted(field: FieldInfo) -> str:
+    """Say in words what a field takes."""
+    limits = [
+        word.format(bound)
+        for constraint in field.metadata
+        for name, word in LIMITS.items()
+        if (bound := getattr(constraint, name, None)) is not None
+    ]
+    return ", ".join([kind(field.annotation), *limits])
+
+
+def kind(annotation: Any) -> str:
+    """Say in words what a type is."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in (Union, UnionType):
+        return ", ".join(dict.fromkeys(map(kind, inner)))
+    if origin is tuple or (origin and get_origin(inner[0]) is tuple):
+        item = inner[0] if origin is tuple else get_args(inner[0])[0]
+        return f"list of {kind(item)}"
+    if origin is dict:
+        return f"mapping of names to {kind(inner[1])}"
+    return WORDS[annotation]
+
+
+def default(field: FieldInfo) -> str:
+    """Return a default as it stands in YAML."""
+    if field.is_required():
+        return "required"
+    value = list(field.default) if isinstance(field.default, tuple) else field.default
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return f"`{text}`"
+
+
+def names() -> Iterator[tuple[str, str]]:
+    """Yield the lists that params.yaml chooses from by name."""
+    yield "`data_ingestion.source: sklearn:<name>`", listed(BUNDLED)
+    for title, catalog in (("estimators", ESTIMATORS), ("metrics", METRICS)):
+        for task in ("binary", "multiclass", "regression"):
+            yield f"{title} of {task} targets", listed(name for name, entry in catalog.items() if task in entry.tasks)
+    yield "`feature_engineering.text.clean`", listed(CLEANERS)
+    yield "`feature_engineering.date.parts`", listed(DATE_PARTS)
+
+
+def listed(words: Any) -> str:
+    """Join names as code."""
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def settings_tables(_: str) -> dict[str, str]:
+    """Return the table of settings."""
+    rows = [
+        (
+            listed(setting.variables),
+            f"`{setting.default}`" if setting.default else "",
+            "yes" if setting.secret else "",
+            setting.meaning,
+        )
+        for setting in SETTINGS
+    ]
+    return {"settings": table(("variable", "default", "secret", "meaning"), rows)}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {"params.md": params_tables, "settings.md": settings_tables}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

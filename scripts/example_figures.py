@@ -1,0 +1,78 @@
+"""Run every example whose data are at hand, each in a clean copy of the project, and print what it reaches.
+
+    python scripts/example_figures.py [--data DIR] [NAME ...]
+
+The output is the table of docs/examples.md. What is tracked by git is run as it stands, committed or not.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+from lockstep import config, files, paths
+from lockstep.commands.verify import clean_copy
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = "| example | rows to train / test | winner | figure on the test rows | 95 % interval | gate | time |"
+
+
+def main(words: Sequence[str]) -> None:
+    """Print a Markdown table, one row an example."""
+    os.chdir(ROOT)
+    known = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="DIR", help="their files")
+    parser.add_argument("names", nargs="*", metavar="NAME", default=known, help=f"of {', '.join(known)} (default: all)")
+    arguments = parser.parse_args(words)
+    print(HEAD, "| --- | ---: | --- | --- | --- | --- | ---: |", sep="\n", flush=True)
+    for name in arguments.names:
+        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.source
+        place = arguments.data.resolve() / Path(source).name
+        if source.startswith("sklearn:") or place.is_file():
+            print(figures(name, source if source.startswith("sklearn:") else str(place)), flush=True)
+        else:
+            print(f"SKIPPED {name}: {place.name} is not in {arguments.data}", file=sys.stderr)
+
+
+def figures(name: str, source: str) -> str:
+    """Run the stages up to the evaluation and return the example's row."""
+    bin_folder = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "src"}
+    commands: tuple[list[str | Path], ...] = (
+        ["git", "init", "--quiet"],
+        [sys.executable, "-m", "lockstep", "use", name, "--force", "--source", source],
+        [bin_folder / "dvc", "repro", "--force", "--no-run-cache", "model_evaluation"],
+    )
+    with clean_copy() as copy:
+        started = perf_counter()
+        for command in commands:
+            subprocess.run(command, cwd=copy, env=environment, stdout=sys.stderr, check=True)
+        return row(name, copy, perf_counter() - started)
+
+
+def row(name: str, copy: Path, took_s: float) -> str:
+    """Read the reports of a finished copy and return them as a row of the table."""
+    data, search, measured, gate = (
+        files.read_json(copy / path) for path in (paths.DATA_REPORT, paths.SEARCH, paths.METRICS, paths.GATE)
+    )
+    best, metric = search["trials"][search["best"]], search["metric"]
+    low, high = measured["interval_95"][metric]
+    chosen = ", ".join(f"{key} {value}" for key, value in best["params"].items())
+    cells = (
+        name,
+        f"{data['train_rows']:,} / {data['test_rows']:,}",
+        f"{best['estimator']}{f' ({chosen})' if chosen else ''}",
+        f"{metric} {measured[metric]:.4f}",
+        f"{low:.4f} to {high:.4f}",
+        "passed" if gate["passed"] else "refused",
+        f"{took_s:.0f} s",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
