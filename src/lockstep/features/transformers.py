@@ -42,7 +42,7 @@ DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda moments: moments.year,
     "month": lambda moments: moments.month,
     "day": lambda moments: moments.day,
-    "weekday": lambda moments: moments.weekday,
+    "weekday": lambda moments: moments.day_of_week,
     "hour": lambda moments: moments.hour,
 }
 
