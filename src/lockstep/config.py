@@ -86,7 +86,7 @@ class DataPreprocessing(Section):
     """What acts on the set of rows: target, roles, duplicates, split."""
 
     target: str
-    task: Literal["auto"] | Task = "auto"
+    task: Literal["auto", Task] = "auto"
     columns: Columns = Columns()
     drop_duplicates: bool = True
     split: Split = Split()
@@ -204,6 +204,8 @@ def parse(text: str, name: str = "params.yaml") -> Params:
         place = f" line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "not valid YAML"
         raise ConfigError(f"{name}{place}: {reason}", "mend the line; indent with spaces, not tabs") from None
+    except (TypeError, ValueError, RecursionError) as error:  # as of 2026-13-45
+        raise ConfigError(f"{name}: not valid YAML: {error}", "mend the line; put quotes around a text") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}")
     try:

@@ -101,7 +101,7 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
     distinct = target.nunique()
     if distinct < 2:
         raise DataError(
-            f"target {params.target!r} has one value only, {target.iloc[0]!r}", "a model needs two classes or more"
+            f"target {params.target!r} has one value only, {target.tolist()[0]!r}", "a model needs two classes or more"
         )
     numeric = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
     if params.task == "regression" and not numeric:
@@ -119,7 +119,7 @@ def canonical_target(target: pd.Series, task: Task) -> pd.Series:
     """Give the target its one type: float64, int64, bool or text."""
     if task == "regression":
         return target.astype("float64")
-    if types.is_bool_dtype(target) or set(target.unique()) <= {True, False} and target.dtype == object:
+    if types.is_bool_dtype(target) or (set(target.unique()) <= {True, False} and target.dtype == object):
         return target.astype("bool")
     if types.is_numeric_dtype(target) and (target % 1 == 0).all():
         return target.astype("int64")
@@ -173,7 +173,7 @@ def _as_text(values: pd.Series) -> pd.Series:
 
 def as_category(value: Any) -> str | None:
     """Return the one spelling of a categorical value; missing values are None."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
+    if value is None or value != value:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,6 +1,7 @@
 """What a row must look like: learned on the train rows, checked on every row that asks for a prediction."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from lockstep.data import cleaning
 from lockstep.errors import ArtifactError, LockstepError, nearest
 
 FORMAT = 1
+DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
+"""The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
 Label = str | int | bool
 Row = Mapping[str, Any]
 
@@ -233,7 +236,10 @@ def _check_text(value: Any) -> str | None:
 def _check_date(value: Any) -> str | None:
     try:
         datetime.fromisoformat(value)
+        wrong = not DATE.fullmatch(value)
     except (TypeError, ValueError):
+        wrong = True
+    if wrong:
         return "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"
     return None
 

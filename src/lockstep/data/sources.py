@@ -1,6 +1,9 @@
 """Where rows come from: one function a kind of source, found by name in `SOURCES`."""
 
+import gzip
 import hashlib
+import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,7 @@ from lockstep import files
 from lockstep.config import DataIngestion, Reader
 from lockstep.errors import DataError, nearest
 
+HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 
@@ -63,22 +67,28 @@ def read_path(source: str, params: DataIngestion) -> Rows:
     if path.stat().st_size == 0:
         raise DataError(f"source {source!r} is empty (0 bytes)", "check how the file came here")
     kind = _format(path) if params.format == "auto" else params.format
-    return Rows(FORMATS[kind](path, params.reader), files.sha256(path))
+    return Rows(FORMATS[kind](path, params.reader).rename(columns=str), files.sha256(path))
 
 
 def read_csv(path: Path, reader: Reader) -> pd.DataFrame:
     """Read a CSV file; only the markers named in the reader count as missing."""
     try:
-        return pd.read_csv(
-            path,
-            sep=reader.separator,
-            header=0 if reader.header else None,
-            names=list(reader.names) or None,
-            encoding=reader.encoding,
-            keep_default_na=False,
-            na_values=list(reader.missing),
-            low_memory=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            warnings.filterwarnings("ignore", "Falling back to the 'python' engine")
+            if reader.header and not reader.names:
+                _check_header(path, reader)
+            return pd.read_csv(
+                path,
+                sep=reader.separator,
+                header=0 if reader.header else None,
+                names=list(reader.names) or None,
+                index_col=False,
+                encoding=reader.encoding,
+                keep_default_na=False,
+                na_values=list(reader.missing),
+                low_memory=False,
+            )
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: byte {error.start} is not {reader.encoding}",
@@ -91,8 +101,10 @@ def read_csv(path: Path, reader: Reader) -> pd.DataFrame:
             f"{path} is not a table with separator {reader.separator!r}: {error}",
             "check data_ingestion.reader: separator, header, names, encoding",
         ) from None
-    except EOFError:
-        raise DataError(f"{path} ends in the middle", "the compressed file is cut off: fetch it again") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is no whole gzip file: {error}", "it is cut off or damaged: fetch it again") from None
+    except pd.errors.ParserWarning:  # pandas would drop the surplus
+        raise DataError(f"{path}: rows hold more values than there are column names", HEADER_HINT) from None
 
 
 def read_parquet(path: Path, reader: Reader) -> pd.DataFrame:
@@ -101,7 +113,7 @@ def read_parquet(path: Path, reader: Reader) -> pd.DataFrame:
 
     try:
         return pd.read_parquet(path)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(
             f"{path} is not a readable Parquet file: {error}",
             "fetch it again, or set data_ingestion.format if it is a CSV",
@@ -123,10 +135,25 @@ def _format(path: Path) -> str:
     return SUFFIXES[suffix.lower()]
 
 
+def _check_header(path: Path, reader: Reader) -> None:
+    """Refuse column names that pandas would silently make up."""
+    header = pd.read_csv(
+        path, sep=reader.separator, header=None, nrows=1, dtype=str, encoding=reader.encoding, keep_default_na=False
+    )
+    names = header.iloc[0].tolist()
+    if "" in names:
+        raise DataError(f"{path}: column {names.index('') + 1} has no name", HEADER_HINT)
+    _check_names(names, str(path))
+
+
+def _check_names(names: list[str], source: str) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{source}: the column name {twice[0]!r} stands twice", HEADER_HINT)
+
+
 def _check_table(frame: pd.DataFrame, source: str) -> None:
     names = [str(name) for name in frame.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{source}: the column name {twice[0]!r} stands twice", "rename one of them")
+    _check_names(names, source)
     if frame.empty:
         raise DataError(f"{source} holds a header and no rows", "check the file and data_ingestion.reader")
     if len(names) == 1:

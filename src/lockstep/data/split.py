@@ -29,7 +29,7 @@ def split(frame: pd.DataFrame, target: str, task: Task, params: Split) -> tuple[
 
 
 def _choose(groups: np.ndarray, params: Split) -> np.ndarray:
-    """Mark the same share of each group, at least one row of each, as test rows."""
+    """Mark the same share of each group, as test rows, and at least one row of each on either side."""
     random = np.random.default_rng(params.seed)
     chosen = np.zeros(len(groups), dtype=bool)
     values, codes = np.unique(groups, return_inverse=True)
@@ -40,5 +40,6 @@ def _choose(groups: np.ndarray, params: Split) -> np.ndarray:
                 f"class {value!r} has one row, which cannot stand in both train and test rows",
                 "bring more rows of it, drop it, or set data_preprocessing.split.method: random",
             )
-        chosen[members[: max(1, round(len(members) * params.test_size))]] = True
+        share = max(1, round(len(members) * params.test_size))
+        chosen[members[: min(share, len(members) - 1)]] = True
     return chosen

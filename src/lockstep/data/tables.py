@@ -39,5 +39,5 @@ def read(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except FileNotFoundError:
         raise DataError(f"{path} not found", "run `dvc repro`, which writes it, or `dvc pull`") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is damaged: {error}", "remove it and run `dvc repro`") from None

@@ -54,13 +54,13 @@ def _text(columns: list[str], params: FeatureEngineering) -> Sequence[tuple[obje
         raise ConfigError("feature_engineering.text.ngrams accepts 1, 2 and 3", "for instance [1, 2]")
     return [
         (
-            f"text {column}",
+            f"text {number}",
             TextTfidf(
                 list(chosen.clean), sorted(chosen.ngrams), chosen.min_documents, chosen.max_terms, chosen.sublinear
             ),
             column,
         )
-        for column in columns
+        for number, column in enumerate(columns)
     ]
 
 

@@ -1,0 +1,231 @@
+import gzip
+import hashlib
+import os
+
+import pandas as pd
+import pytest
+
+from lockstep.config import DataIngestion, Reader
+from lockstep.data import sources, tables
+from lockstep.errors import DataError
+
+LINES = ["age,town,bought"] + [f"{20 + i},{'Łódź' if i % 2 else 'Bonn'},{i % 2}" for i in range(40)]
+TEXT = "\n".join(LINES) + "\n"
+TABLE = pd.DataFrame(
+    {"age": range(20, 60), "town": ["Bonn", "Łódź"] * 20, "bought": [0, 1] * 20},
+)
+
+
+def parquet(table=TABLE):
+    return table.to_parquet(index=False)
+
+
+def read(path, **reader):
+    return sources.read(DataIngestion(source=str(path), reader=Reader(**reader)))
+
+
+def written(folder, name, content):
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+GOOD = {
+    "plain": ("rows.csv", TEXT, {}),
+    "upper-case-ending": ("ROWS.CSV", TEXT, {}),
+    "B09-byte-order-mark": ("rows.csv", b"\xef\xbb\xbf" + TEXT.encode(), {}),
+    "B10-utf-16-declared": ("rows.csv", TEXT.encode("utf-16"), {"encoding": "utf-16"}),
+    "B14-crlf": ("rows.csv", TEXT.replace("\n", "\r\n"), {}),
+    "B14-cr": ("rows.csv", TEXT.replace("\n", "\r"), {}),
+    "B14-no-newline-at-the-end": ("rows.csv", TEXT.rstrip("\n"), {}),
+    "blank-lines": ("rows.csv", TEXT.replace("\n", "\n\n"), {}),
+    "semicolons": ("rows.csv", TEXT.replace(",", ";"), {"separator": ";"}),
+    "tabs": ("rows.tsv", TEXT.replace(",", "\t"), {"separator": "\t"}),
+    "spaces": ("rows.txt", TEXT.replace(",", "  "), {"separator": r"\s+"}),
+    "latin-2-declared": ("rows.csv", TEXT.encode("iso8859-2"), {"encoding": "iso8859-2"}),
+    "no-header": ("rows.data", TEXT.partition("\n")[2], {"header": False, "names": ("age", "town", "bought")}),
+    "header-replaced": ("rows.csv", TEXT.replace("age,", "AGE,"), {"names": ("age", "town", "bought")}),
+    "gzip": ("rows.csv.gz", gzip.compress(TEXT.encode(), mtime=0), {}),
+    "parquet": ("rows.parquet", parquet(), {}),
+    "pq": ("rows.pq", parquet(), {}),
+    "parquet-named-csv": ("rows.csv", parquet(), {}),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "reader"), GOOD.values(), ids=GOOD.keys())
+def test_good_sources_give_the_same_rows(tmp_path, name, content, reader):
+    path = written(tmp_path, name, content)
+    rows = read(path, **reader)
+    pd.testing.assert_frame_equal(rows.frame, TABLE)
+    assert rows.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"], ids=["B14-crlf", "B14-cr"])
+def test_line_ends_do_not_change_the_raw_file(tmp_path, end):
+    for name, text in (("one", TEXT), ("other", TEXT.replace("\n", end))):
+        tables.write(read(written(tmp_path, f"{name}.csv", text)).frame, tmp_path / f"{name}.parquet")
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_odd_column_names_are_kept(tmp_path):
+    names = ["a b", "größe", "x__y", "select", "; drop table rows", '"quoted"', "0"]
+    frame = pd.DataFrame([[float(i) for i in range(len(names))]] * 3, columns=names)
+    path = tmp_path / "B17.csv"
+    frame.to_csv(path, index=False)
+    pd.testing.assert_frame_equal(read(path).frame, frame)
+
+
+def test_only_the_named_markers_are_missing(tmp_path):
+    path = written(tmp_path, "rows.csv", "a,b\nNA,1\nNone,2\n,3\n-,4\n")
+    assert read(path).frame["a"].isna().tolist() == [True, False, True, False]
+    assert read(path, missing=("-",)).frame["a"].tolist()[:3] == ["NA", "None", ""]
+    assert not read(path, missing=()).frame["a"].isna().any()
+
+
+def test_a_headless_file_without_names_numbers_its_columns(tmp_path):
+    path = written(tmp_path, "rows.csv", "1,2\n3,4\n")
+    assert read(path, header=False).frame.to_dict("list") == {"0": [1, 3], "1": [2, 4]}
+
+
+FAULTS = {
+    "B03-empty": ("rows.csv", "", {}, "is empty (0 bytes)", "how the file came here"),
+    "B03-white-space": ("rows.csv", "  \n\n", {}, "is not a table", "data_ingestion.reader"),
+    "B04-header-only": ("rows.csv", LINES[0] + "\n", {}, "holds a header and no rows", "check the file"),
+    "B06-separator": ("rows.csv", TEXT.replace(",", ";"), {}, "one column, 'age;town;bought'", "reader.separator"),
+    "separator-of-two": ("rows.csv", TEXT, {"separator": "::"}, "separators > 1 char", "reader: separator"),
+    "B08-latin-2-as-utf-8": (
+        "rows.csv",
+        TEXT.encode("iso8859-2"),
+        {},
+        "is not utf-8",
+        "encoding, for instance to latin-1",
+    ),
+    "B08-no-such-encoding": (
+        "rows.csv",
+        TEXT,
+        {"encoding": "klingon"},
+        "unknown encoding 'klingon'",
+        "utf-8 or latin-1",
+    ),
+    "B10-utf-16": ("rows.csv", TEXT.encode("utf-16"), {}, "is not utf-8", "utf-16"),
+    "B12-unclosed-quote": ("rows.csv", f'{TEXT}1,"Bonn,0\n2,Bonn,1\n', {}, "is not a table", "data_ingestion.reader"),
+    "B13-long-row": (
+        "rows.csv",
+        f"{TEXT}1,Bonn,0,9\n",
+        {},
+        "Expected 3 fields in line 42, saw 4",
+        "data_ingestion.reader",
+    ),
+    "B13-long-first-row": (
+        "rows.csv",
+        TEXT.replace("Bonn,0", "Bonn,0,9", 1),
+        {},
+        "more values than there are",
+        "header",
+    ),
+    "B13-all-rows-long": (
+        "rows.csv",
+        TEXT.replace(",0\n", ",0,9\n").replace(",1\n", ",1,9\n"),
+        {},
+        "more values",
+        "names",
+    ),
+    "B13-too-few-names": (
+        "rows.csv",
+        TEXT,
+        {"names": ("age", "town")},
+        "more values than there are column names",
+        "names",
+    ),
+    "B15-twice": ("rows.csv", TEXT.replace("town", "age"), {}, "the column name 'age' stands twice", "mend the header"),
+    "B15-twice-in-names": ("rows.csv", TEXT, {"names": ("a", "a", "b")}, "Duplicate names", "names"),
+    "B16-no-name": ("rows.csv", TEXT.replace("town", ""), {}, "column 2 has no name", "reader.names"),
+    "B16-row-numbers": ("rows.csv", TABLE.to_csv(), {}, "column 1 has no name", "reader.names"),
+    "B18-half": ("rows.parquet", parquet()[:500], {}, "is not a readable Parquet file", "fetch it again"),
+    "B18-four-bytes": ("rows.parquet", parquet()[:4], {}, "is not a readable Parquet file", "fetch it again"),
+    "B18-damaged-inside": (
+        "rows.parquet",
+        parquet()[:8] + b"\xff" * 60 + parquet()[68:],
+        {},
+        "is not a readable Parquet file",
+        "fetch it again",
+    ),
+    "B22-csv-named-parquet": ("rows.parquet", TEXT, {}, "is not a readable Parquet file", "data_ingestion.format"),
+    "gzip-cut-off": ("rows.csv.gz", gzip.compress(TEXT.encode())[:-20], {}, "is no whole gzip file", "fetch it again"),
+    "gzip-damaged": (
+        "rows.csv.gz",
+        gzip.compress(TEXT.encode())[:40] + b"\xff" * 20 + gzip.compress(TEXT.encode())[60:],
+        {},
+        "is no whole gzip file",
+        "fetch it again",
+    ),
+    "gzip-that-is-none": ("rows.csv.gz", TEXT, {}, "is no whole gzip file: Not a gzipped file", "fetch it again"),
+    "other-ending": ("rows.xlsx", TEXT, {}, ".xlsx tells no format", "data_ingestion.format to csv or parquet"),
+    "no-ending": ("rows", TEXT, {}, "no ending tells no format", "data_ingestion.format"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "reader", "problem", "hint"), FAULTS.values(), ids=FAULTS.keys())
+def test_source_faults(tmp_path, name, content, reader, problem, hint):
+    path = written(tmp_path, name, content)
+    with pytest.raises(DataError) as refused:
+        read(path, **reader)
+    assert problem in refused.value.problem
+    assert hint in refused.value.hint
+    assert name in refused.value.problem or "encoding" in problem
+
+
+@pytest.mark.parametrize(
+    ("source", "problem", "hint"),
+    [
+        pytest.param(
+            "row.csv", "'row.csv' not found", "did you mean 'rows.csv'? Or set data_ingestion.source", id="B01-typo"
+        ),
+        pytest.param("zzz.bin", "not found", "set data_ingestion.source to an existing file", id="B01-missing"),
+        pytest.param("no/rows.csv", "not found", "there is no folder 'no'; set data_ingestion", id="B01-no-folder"),
+        pytest.param("folder", "'folder' is a folder", "name one CSV or Parquet file", id="B02-folder"),
+        pytest.param(
+            "sklearn:iriss", "not a bundled data set; did you mean 'iris'?", "breast_cancer, diabetes", id="B01-bundled"
+        ),
+    ],
+)
+def test_source_faults_without_a_file(tmp_path, monkeypatch, source, problem, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    written(tmp_path, "rows.csv", TEXT)
+    with pytest.raises(DataError) as refused:
+        sources.read(DataIngestion(source=source))
+    assert problem in refused.value.problem
+    assert hint in refused.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_source_that_may_not_be_read(tmp_path):
+    path = written(tmp_path, "B05.csv", TEXT)
+    path.chmod(0)
+    with pytest.raises(PermissionError, match=r"B05\.csv"):
+        read(path)
+
+
+def test_a_stated_format_wins_over_the_ending(tmp_path):
+    path = written(tmp_path, "rows.dat", TEXT)
+    pd.testing.assert_frame_equal(sources.read(DataIngestion(source=str(path), format="csv")).frame, TABLE)
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written(tmp_path, "rows.csv", TEXT)
+    pd.testing.assert_frame_equal(sources.read(DataIngestion(source="~/rows.csv")).frame, TABLE)
+
+
+@pytest.mark.parametrize("name", sources.BUNDLED)
+def test_bundled_data_sets_have_a_target_and_repeat(name):
+    one, other = (sources.read(DataIngestion(source=f"sklearn:{name}")) for _ in range(2))
+    assert "target" in one.frame.columns
+    assert one.digest == other.digest
+    assert all(isinstance(column, str) for column in one.frame.columns)
+
+
+def test_bundled_classes_have_their_names():
+    frame = sources.read(DataIngestion(source="sklearn:breast_cancer")).frame
+    assert frame["target"].value_counts().to_dict() == {"benign": 357, "malignant": 212}
