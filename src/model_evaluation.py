@@ -31,7 +31,9 @@ def main(params: ModelEvaluation) -> None:
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     files.write_json(decision.to_json(), paths.GATE)
-    logging.getLogger("model_evaluation").info("%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals))
+    logging.getLogger("model_evaluation").info(
+        "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)
+    )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,20 @@ from lockstep.errors import ArtifactError
 EPOCH = (1980, 1, 1, 0, 0, 0)
 PROTOCOL = 2
 ALLOWED_LOADERS = frozenset(
-    "DTypeNode DictNode JsonNode ListNode LossNode NdArrayNode ObjectNode RandomGeneratorNode SliceNode TreeNode "
-    "TupleNode TypeNode".split()
+    [
+        "DTypeNode",
+        "DictNode",
+        "JsonNode",
+        "ListNode",
+        "LossNode",
+        "NdArrayNode",
+        "ObjectNode",
+        "RandomGeneratorNode",
+        "SliceNode",
+        "TreeNode",
+        "TupleNode",
+        "TypeNode",
+    ]
 )
 ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
@@ -102,7 +114,9 @@ def load(path: Path, sha256: str | None = None) -> Any:
     except FileNotFoundError:
         raise ArtifactError(f"{path} not found", "run `dvc repro`, or `dvc pull` where a remote holds it") from None
     if sha256 is not None and (found := files.sha256_bytes(content)) != sha256:
-        raise ArtifactError(f"{path} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again")
+        raise ArtifactError(
+            f"{path} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
+        )
     types = check(content, str(path))
     import skops.io
 
@@ -110,8 +124,10 @@ def load(path: Path, sha256: str | None = None) -> Any:
 
     try:
         return skops.io.loads(content, trusted=sorted(types))
-    except Exception as error:  # noqa: BLE001 - a damaged file fails in any way inside the loader
-        raise ArtifactError(f"{path} cannot be loaded: {type(error).__name__}: {error}", "rebuild it with `dvc repro`") from error
+    except Exception as error:
+        raise ArtifactError(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}", "rebuild it with `dvc repro`"
+        ) from error
 
 
 def check(content: bytes, name: str) -> set[str]:
@@ -125,17 +141,23 @@ def check(content: bytes, name: str) -> set[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ArtifactError(f"{name} is compressed, which Lockstep never writes", "use a model saved by Lockstep")
+                raise ArtifactError(
+                    f"{name} is compressed, which Lockstep never writes", "use a model saved by Lockstep"
+                )
             tree = json.loads(archive.read("schema.json"))
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError):
-        raise ArtifactError(f"{name} is not a skops file", "pickle, joblib and other formats are never loaded") from None
+        raise ArtifactError(
+            f"{name} is not a skops file", "pickle, joblib and other formats are never loaded"
+        ) from None
     if not isinstance(tree, dict) or tree.get("protocol") != PROTOCOL:
         raise ArtifactError(f"{name} is of another skops protocol than {PROTOCOL}", "rebuild it with `dvc repro`")
     types = set()
     for node in _nodes(tree):
         loader, kind = str(node.get("__loader__")), f"{node.get('__module__')}.{node.get('__class__')}"
         if loader not in ALLOWED_LOADERS or kind not in ALLOWED_TYPES:
-            raise ArtifactError(f"{name} holds {kind} ({loader}), which is not on the allow-list", "never load it elsewhere")
+            raise ArtifactError(
+                f"{name} holds {kind} ({loader}), which is not on the allow-list", "never load it elsewhere"
+            )
         types.add(kind)
     return types
 
@@ -154,7 +176,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _renumber(tree: Any) -> dict[str, str]:
-    """Number ids and member files in order of appearance, in place; return the old name of each member and its new one."""
+    """Number ids and member files in order of appearance, in place; return each member's old name and its new one."""
     ids: dict[Any, int] = {}
     members: dict[str, str] = {}
     for place, node in enumerate(_nodes(tree)):
@@ -166,18 +188,15 @@ def _renumber(tree: Any) -> dict[str, str]:
     return members
 
 
-def save_matrix(matrix: NDArray[np.float64] | sparse.csr_matrix, target: NDArray[Any], path: Path) -> None:
-    """Write a dense or CSR matrix with its target, uncompressed."""
-    own = {"target": target}
-    if sparse.issparse(matrix):
-        own |= {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.asarray(matrix.shape)}
-    else:
-        own |= {"dense": matrix}
+def save_matrix(matrix: Any, target: NDArray[Any], path: Path) -> None:
+    """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed."""
+    names = ("data", "indices", "indptr", "shape")
+    own = {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
     with files.atomic(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, **own)
+        np.savez(stream, allow_pickle=False, target=target, **own)
 
 
-def load_matrix(path: Path) -> tuple[NDArray[np.float64] | sparse.csr_matrix, NDArray[Any]]:
+def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:
     """Read what `save_matrix` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         if "dense" in stored:

@@ -207,7 +207,9 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     except (TypeError, ValueError, RecursionError) as error:  # as of 2026-13-45
         raise ConfigError(f"{name}: not valid YAML: {error}", "mend the line; put quotes around a text") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}")
+        raise ConfigError(
+            f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}"
+        )
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -226,7 +228,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
@@ -285,7 +287,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("state", ("LOCKSTEP_STATE",), str(paths.STATE), "folder for the local tracking store and the model cache"),
     Setting("baked_model", ("LOCKSTEP_BAKED_MODEL",), "", "folder with a model to serve while the registry is away"),
     Setting("poll_s", ("LOCKSTEP_POLL_S",), "2", "seconds between two looks at the registry", whole=True),
-    Setting("secret_key", ("SECRET_KEY",), "", "signs the token of the form; else made anew at each start", secret=True),
+    Setting(
+        "secret_key", ("SECRET_KEY",), "", "signs the token of the form; else made anew at each start", secret=True
+    ),
     Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
     Setting("tracking_username", ("MLFLOW_TRACKING_USERNAME",), "", "user at the MLflow server"),
     Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
@@ -333,7 +337,9 @@ class Settings:
 
 
 def _setting_value(setting: Setting, environment: Mapping[str, str]) -> Any:
-    text = next((found for name in setting.variables if (found := _lookup(name, setting, environment))), setting.default)
+    text = next(
+        (found for name in setting.variables if (found := _lookup(name, setting, environment))), setting.default
+    )
     if not setting.whole:
         return text
     if not text.isdecimal():

@@ -76,7 +76,10 @@ def not_worse(candidate: Scored, champion: Scored, name: str, count: int, seed: 
     Worse beyond noise: the 95 % paired bootstrap interval of the difference lies below zero.
     """
     value, low, high = metrics.difference(candidate, champion, name, count, seed)
-    reason = f"{name} is {value:+.4g} against the champion on the same {candidate.rows} rows, 95 % between {low:+.4g} and {high:+.4g}"
+    reason = (
+        f"{name} is {value:+.4g} against the champion on the same {candidate.rows} rows, "
+        f"95 % between {low:+.4g} and {high:+.4g}"
+    )
     return Check("not worse than the champion", high >= 0, reason)
 
 
@@ -84,9 +87,15 @@ def same_clients(candidate: Schema, champion: Schema) -> Check:
     """Check that whoever asks the champion can ask the candidate: the same columns, task and labels."""
     problems = []
     if (candidate.task, candidate.labels) != (champion.task, champion.labels):
-        problems.append(f"it answers {candidate.task} {list(candidate.labels)}, not {champion.task} {list(champion.labels)}")
+        problems.append(
+            f"it answers {candidate.task} {list(candidate.labels)}, not {champion.task} {list(champion.labels)}"
+        )
     old, new = champion.kinds, candidate.kinds
     problems += [f"column {name!r} is new" for name in new.keys() - old.keys()]
     problems += [f"column {name!r} is gone" for name in old.keys() - new.keys()]
-    problems += [f"column {name!r} is {new[name]}, was {old[name]}" for name in new.keys() & old.keys() if new[name] != old[name]]
-    return Check("clients of the champion", not problems, "; ".join(sorted(problems)) or "takes and answers what the champion does")
+    problems += [f"column {n!r} is {new[n]}, was {old[n]}" for n in new.keys() & old.keys() if new[n] != old[n]]
+    return Check(
+        "clients of the champion",
+        not problems,
+        "; ".join(sorted(problems)) or "takes and answers what the champion does",
+    )

@@ -60,7 +60,8 @@ def decide(registry: Registry, version: Version, champion: Version | None, param
 def _beside_champion(registry: Registry, version: Version, champion: Version, params: Params) -> list[Check]:
     with tempfile.TemporaryDirectory() as folder:
         own, other = (
-            Predictor.load(registry.download(each, Path(folder, each.version)), each.sha256) for each in (version, champion)
+            Predictor.load(registry.download(each, Path(folder, each.version)), each.sha256)
+            for each in (version, champion)
         )
     clients = gates.same_clients(own.schema, other.schema)
     if not clients.passed:

@@ -18,8 +18,9 @@ log = logging.getLogger("register_model")
 
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
-    paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.CURVES, paths.PLOTS,
-)  # fmt: skip
+    *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT),
+)
 
 
 def register(params: RegisterModel, settings: Settings) -> Version:
@@ -45,7 +46,12 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         run_id, uri = _log(client, params, digest)
         version = registry.create(run_id, uri, _tags(digest))
         log.info("registered %s version %s", params.model_name, version.version)
-    info = {"model_name": version.name, "model_path": tracking.MODEL_FOLDER, "run_id": version.run_id, "version": version.version}
+    info = {
+        "model_name": version.name,
+        "model_path": tracking.MODEL_FOLDER,
+        "run_id": version.run_id,
+        "version": version.version,
+    }
     files.write_json(info, paths.EXPERIMENT_INFO)
     return version
 
@@ -58,7 +64,9 @@ def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
             name=f"{params.model_name}-{best['estimator']}-{digest[:8]}",
-            params=dict(flatten(config.load().model_dump())) | dict(flatten(best["params"], "best.")) | {"best": best["estimator"]},
+            params=dict(flatten(config.load().model_dump()))
+            | dict(flatten(best["params"], "best."))
+            | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)),
             tags=_tags(digest),
             artifacts=REPORTS,
@@ -81,7 +89,11 @@ def _tags(digest: str) -> dict[str, str]:
 def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     bounds = measured["interval_95"]
     flat = {name: value for name, value in measured.items() if name != "interval_95"}
-    return flat | {f"{name}_{side}": bound for name, pair in bounds.items() for side, bound in zip(("low", "high"), pair, strict=True)}
+    return flat | {
+        f"{name}_{side}": bound
+        for name, pair in bounds.items()
+        for side, bound in zip(("low", "high"), pair, strict=True)
+    }
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

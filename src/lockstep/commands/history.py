@@ -35,18 +35,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _show(name: str, serving: str | None, found: list[Event]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production")
-    if not found:
-        return
-    table = Table("when (UTC)", "what", "version", "before", "who", "commit", "data", "why")
+    print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production yet")
     for event in found:
         action = f"{event.action} (forced)" if event.forced else event.action
-        cells = (event.at[:19].replace("T", " "), action, event.version, event.previous or "-", event.actor)
-        table.add_row(*map(_visible, (*cells, event.git_commit[:7], event.data_digest[:7], event.reason)))
-    Console(markup=False, highlight=False).print(table)
+        origin = f"commit {event.git_commit[:7] or '-'}, data {event.data_digest[:7] or '-'}"
+        when = event.at[:19].replace("T", " ")
+        print(_visible(f"{when}  {action} version {event.version} (before: {event.previous or 'none'}), {origin}"))
+        print(_visible(f"                     by {event.actor}: {event.reason or 'no reason given'}"))
 
 
 def _visible(text: str) -> str:

@@ -96,13 +96,18 @@ def _score(predictor: Any, pieces: Iterator[Any], done: int) -> Iterator[Any]:
     for piece in pieces:
         missing = [name for name in predictor.schema.kinds if name not in piece.columns]
         if missing:
-            raise DataError(f"column {missing[0]!r} is missing", f"the model takes {', '.join(predictor.schema.kinds)}"[:500])
+            raise DataError(
+                f"column {missing[0]!r} is missing", f"the model takes {', '.join(predictor.schema.kinds)}"[:500]
+            )
         rows = cleaning.canonical(piece, predictor.schema.kinds)
         check_frame(rows, predictor.schema, done)
         predictions = predictor.predict(rows)
         answers = {"prediction": predictions.values}
         if predictions.probabilities is not None:
-            answers |= {f"probability_{name}": own for name, own in zip(predictor.label_names, predictions.probabilities.T, strict=True)}
+            answers |= {
+                f"probability_{name}": own
+                for name, own in zip(predictor.label_names, predictions.probabilities.T, strict=True)
+            }
         done += len(piece)
         yield piece.assign(**answers)
 

@@ -1,6 +1,7 @@
 """Rerun the pipeline in a clean copy and compare every output with dvc.lock.
 
-An output is `same` (byte for byte), `close` (numbers within --tolerance, as another processor may give), or `different`.
+An output is `same` (byte for byte), `close` (its numbers within --tolerance, as another processor may give them),
+or `different`.
 
 Example: lockstep verify --tolerance 1e-6
 """
@@ -70,7 +71,9 @@ def clean_copy() -> Iterator[Path]:
         copy = Path(folder)
         listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=False)
         if listed.returncode != 0:
-            raise DataError("this is no git repository", "verify copies what git tracks: `git init` and add the project")
+            raise DataError(
+                "this is no git repository", "verify copies what git tracks: `git init` and add the project"
+            )
         for name in filter(None, listed.stdout.split("\0")):
             if Path(name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +89,15 @@ def _repro(copy: Path) -> None:
     database = copy.resolve() / paths.STATE / "mlflow.db"
     tracked = ("MLFLOW_TRACKING_URI", "DAGSHUB_REPO", "DAGSHUB_USER_TOKEN", "CAPSTONE_TEST", "LOCKSTEP_STATE")
     environment = {name: value for name, value in os.environ.items() if name not in tracked}
-    environment |= {"MLFLOW_TRACKING_URI": f"sqlite:///{database}", "LOCKSTEP_STATE": str(database.parent), "DVC_NO_ANALYTICS": "1"}
+    environment |= {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{database}",
+        "LOCKSTEP_STATE": str(database.parent),
+        "DVC_NO_ANALYTICS": "1",
+    }
     subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
-    done = subprocess.run(["dvc", "repro", "--force", "--no-run-cache"], cwd=copy, env=environment, stdout=2, check=False)
+    done = subprocess.run(
+        ["dvc", "repro", "--force", "--no-run-cache"], cwd=copy, env=environment, stdout=2, check=False
+    )
     if done.returncode != 0:
         raise DataError("the pipeline fails in a clean copy", "the stage's own message stands above")
 

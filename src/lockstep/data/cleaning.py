@@ -5,7 +5,7 @@ Nothing here changes what one row says about itself: that lives in the fitted pi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 from pandas.api import types
@@ -42,9 +42,10 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         )
     roles = decide_roles(frame, params)
     empty = sorted(name for name in roles if roles[name] not in ("id", "ignore") and frame[name].isna().all())
-    kinds: dict[str, Kind] = {
-        name: kind for name, kind in roles.items() if name not in empty and kind in get_args(Kind)
-    }  # type: ignore[misc]
+    kinds: dict[str, Kind] = {}
+    for name, role in roles.items():
+        if role != "id" and role != "ignore" and name not in empty:
+            kinds[name] = role
     if not kinds:
         raise DataError("no feature column is left", "name some under data_preprocessing.columns")
     labelled = frame[frame[params.target].notna()]
@@ -80,11 +81,12 @@ def with_kinds(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
 def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Role]:
     """Give each column but the target a role: the one params.yaml names, else the one its values suggest."""
     named = params.columns.roles()
+    listed = ", ".join(map(str, frame.columns[:20]))
     for column in named:
         if column not in frame.columns:
             raise DataError(
                 f"column {column!r} not found{nearest(column, map(str, frame.columns))}",
-                f"data_preprocessing.columns.{named[column]} names it; columns are {', '.join(map(str, frame.columns[:20]))}",
+                f"data_preprocessing.columns.{named[column]} names it; columns are {listed}",
             )
     features = [str(column) for column in frame.columns if column != params.target]
     return {name: named.get(name) or _other(frame[name], params.columns) for name in features}
@@ -105,9 +107,13 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
         )
     numeric = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
     if params.task == "regression" and not numeric:
-        raise DataError(f"target {params.target!r} is not numeric, but the task is regression", "set data_preprocessing.task")
+        raise DataError(
+            f"target {params.target!r} is not numeric, but the task is regression", "set data_preprocessing.task"
+        )
     if params.task == "binary" and distinct != 2:
-        raise DataError(f"target {params.target!r} has {distinct} classes, but the task is binary", "set task: multiclass")
+        raise DataError(
+            f"target {params.target!r} has {distinct} classes, but the task is binary", "set task: multiclass"
+        )
     if params.task != "auto":
         return params.task
     if numeric and (distinct > 20 or (target % 1 != 0).any()):
@@ -168,7 +174,9 @@ def _as_number(values: pd.Series) -> pd.Series:
 
 def _as_text(values: pd.Series) -> pd.Series:
     """Return text in an object column, None where missing; True and 3.0 read as in JSON: `true` and `3`."""
-    return pd.Series([as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name)
+    return pd.Series(
+        [as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name
+    )
 
 
 def as_category(value: Any) -> str | None:
@@ -189,4 +197,3 @@ def _as_date(values: pd.Series) -> pd.Series:
 
 
 CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}
-

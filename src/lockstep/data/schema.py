@@ -57,7 +57,9 @@ class RowsRefused(LockstepError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         first = faults[0]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(f"row {first.row}, column {first.column!r}: {first.problem}{more}", "see the schema for what fits")
+        super().__init__(
+            f"row {first.row}, column {first.column!r}: {first.problem}{more}", "see the schema for what fits"
+        )
         self.faults = tuple(faults)
 
 
@@ -119,8 +121,16 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
-        columns = [{key: value for key, value in asdict(column).items() if value not in (None, ())} for column in self.columns]
-        return {"format": FORMAT, "task": self.task, "target": self.target, "labels": list(self.labels), "columns": columns}
+        columns = [
+            {key: value for key, value in asdict(column).items() if value not in (None, ())} for column in self.columns
+        ]
+        return {
+            "format": FORMAT,
+            "task": self.task,
+            "target": self.target,
+            "labels": list(self.labels),
+            "columns": columns,
+        }
 
     @classmethod
     def from_json(cls, content: Any) -> "Schema":
@@ -133,7 +143,9 @@ class Schema:
         """
         try:
             if content["format"] != FORMAT:
-                raise ArtifactError(f"schema format {content['format']!r} is not {FORMAT}", "rebuild it with `dvc repro`")
+                raise ArtifactError(
+                    f"schema format {content['format']!r} is not {FORMAT}", "rebuild it with `dvc repro`"
+                )
             columns = tuple(
                 Column(**{"example": None} | column | {"categories": tuple(column.get("categories", ()))})
                 for column in content["columns"]
@@ -167,7 +179,9 @@ def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
         raise RowsRefused(found)
 
 
-def learn(train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering) -> Schema:
+def learn(
+    train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering
+) -> Schema:
     """Describe the train rows: canonical feature columns, and the target's labels in sorted order."""
     labels = () if task == "regression" else tuple(sorted(train[target].unique().tolist()))
     return Schema(task, target, labels, tuple(_describe(train[name], kind, params) for name, kind in kinds.items()))
@@ -184,9 +198,14 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
     column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
     if kind == "numeric" and len(present):
         whole = bool((present % 1 == 0).all())
-        return Column(**asdict(column) | {
-            "minimum": float(present.min()), "maximum": float(present.max()), "step": 1.0 if whole else None,
-        })
+        return Column(
+            **asdict(column)
+            | {
+                "minimum": float(present.min()),
+                "maximum": float(present.max()),
+                "step": 1.0 if whole else None,
+            }
+        )
     if kind == "categorical":
         unknown = params.categorical.unknown
         return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})

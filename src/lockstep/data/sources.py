@@ -61,7 +61,9 @@ def read_path(source: str, params: DataIngestion) -> Rows:
     """Read a CSV or Parquet file, plain or gzip."""
     path = Path(source).expanduser()
     if not path.exists():
-        raise DataError(f"source {source!r} not found", f"{_neighbour(path)}set data_ingestion.source to an existing file")
+        raise DataError(
+            f"source {source!r} not found", f"{_neighbour(path)}set data_ingestion.source to an existing file"
+        )
     if path.is_dir():
         raise DataError(f"source {source!r} is a folder", "name one CSV or Parquet file")
     if path.stat().st_size == 0:
@@ -131,7 +133,9 @@ def _format(path: Path) -> str:
             return "parquet"
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: {suffix or 'no ending'} tells no format", "set data_ingestion.format to csv or parquet")
+        raise DataError(
+            f"{path}: {suffix or 'no ending'} tells no format", "set data_ingestion.format to csv or parquet"
+        )
     return SUFFIXES[suffix.lower()]
 
 

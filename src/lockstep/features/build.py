@@ -18,7 +18,7 @@ SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 
 def build(kinds: Mapping[str, Kind], params: FeatureEngineering) -> ColumnTransformer:
     """Return the unfitted transformer of all feature columns."""
-    steps = []
+    steps: list[tuple[object, ...]] = []
     for kind, make in MAKERS.items():
         if columns := [name for name, own in kinds.items() if own == kind]:
             steps += make(columns, params)

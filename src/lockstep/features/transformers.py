@@ -226,7 +226,8 @@ class DateParts(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:
         """Return rows x (columns * parts)."""
         moments = [
-            pd.DatetimeIndex(pd.to_datetime(X[name].astype(object), format="ISO8601", utc=True)) for name in self.columns_
+            pd.DatetimeIndex(pd.to_datetime(X[name].astype(object), format="ISO8601", utc=True))
+            for name in self.columns_
         ]
         blocks = [np.asarray(DATE_PARTS[part](moment), dtype=np.float64) for moment in moments for part in self.parts]
         return np.column_stack(blocks)

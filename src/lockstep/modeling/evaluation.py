@@ -41,7 +41,9 @@ def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:
         name: np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).round(DIGITS)
         for name, (part, whole) in shares.items()
     }
-    return pd.DataFrame({"label": [label_name(label) for label in schema.labels], **columns, "rows": truths.astype(int)})
+    return pd.DataFrame(
+        {"label": [label_name(label) for label in schema.labels], **columns, "rows": truths.astype(int)}
+    )
 
 
 def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataFrame:
@@ -64,7 +66,12 @@ def constant(scored: Scored) -> Scored:
 
 
 def gate(
-    predictor: Predictor, frame: pd.DataFrame, scored: Scored, metric: str, measured: Mapping[str, Any], params: ModelEvaluation
+    predictor: Predictor,
+    frame: pd.DataFrame,
+    scored: Scored,
+    metric: str,
+    measured: Mapping[str, Any],
+    params: ModelEvaluation,
 ) -> gates.Decision:
     """Answer every question that needs no champion."""
     for name in params.floors:

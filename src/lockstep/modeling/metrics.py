@@ -36,10 +36,16 @@ class Scored:
         """Return the number of labels; 0 for regression."""
         return 0 if self.probabilities is None else self.probabilities.shape[1]
 
+    @property
+    def errors(self) -> Floats:
+        """Return predicted less true values (n,), for regression."""
+        return self.predicted.astype(np.float64) - self.truth.astype(np.float64)
+
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrix, truth x predicted."""
         cells = self.truth.astype(np.int64) * self.classes + self.predicted.astype(np.int64)
-        return np.bincount(cells, weights, self.classes**2).reshape(self.classes, self.classes)
+        table: Floats = np.bincount(cells, weights, self.classes**2).astype(np.float64)
+        return table.reshape(self.classes, self.classes)
 
     @cached_property
     def ranks(self) -> list[tuple[Codes, int]]:
@@ -52,7 +58,8 @@ class Scored:
         """Return the weight of positives and negatives at each distinct probability of a label, lowest first."""
         rank, count = self.ranks[label]
         positive = self.truth == label
-        return np.bincount(rank, weights * positive, count), np.bincount(rank, weights * ~positive, count)
+        sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
+        return sides[0], sides[1]
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,11 @@ def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
     positives, negatives = (side[::-1] for side in scored.by_threshold(1, weights))
     found = np.cumsum(positives)
-    return float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1]) if found[-1] else float("nan")
+    return (
+        float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
+        if found[-1]
+        else float("nan")
+    )
 
 
 def _log_loss(scored: Scored, weights: Floats) -> float:
@@ -127,17 +138,13 @@ def _log_loss(scored: Scored, weights: Floats) -> float:
 
 def _brier(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    return float(weights @ (scored.probabilities[:, 1] - scored.truth) ** 2 / weights.sum())
-
-
-def _errors(scored: Scored) -> Floats:
-    return scored.predicted.astype(np.float64) - scored.truth.astype(np.float64)
+    return float(weights @ (scored.probabilities[:, 1] - scored.truth.astype(np.float64)) ** 2 / weights.sum())
 
 
 def _r2(scored: Scored, weights: Floats) -> float:
     truth = scored.truth.astype(np.float64)
     spread = weights @ (truth - weights @ truth / weights.sum()) ** 2
-    return float(1 - weights @ _errors(scored) ** 2 / spread) if spread else float("nan")
+    return float(1 - weights @ scored.errors**2 / spread) if spread else float("nan")
 
 
 BINARY: tuple[Task, ...] = ("binary",)
@@ -159,10 +166,10 @@ METRICS: dict[str, Metric] = {
     "brier": Metric(BINARY, _brier, higher_is_better=False),
     "r2": Metric(REGRESSION, _r2),
     "rmse": Metric(
-        REGRESSION, lambda s, weights: float(np.sqrt(weights @ _errors(s) ** 2 / weights.sum())), higher_is_better=False
+        REGRESSION, lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())), higher_is_better=False
     ),
     "mae": Metric(
-        REGRESSION, lambda s, weights: float(weights @ np.abs(_errors(s)) / weights.sum()), higher_is_better=False
+        REGRESSION, lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()), higher_is_better=False
     ),
 }
 DEFAULT: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_weighted", "regression": "r2"}
@@ -210,9 +217,7 @@ def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> di
     return {name: (float(low[place]), float(high[place])) for place, name in enumerate(names)}
 
 
-def difference(
-    candidate: Scored, champion: Scored, name: str, count: int, seed: int
-) -> tuple[float, float, float]:
+def difference(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> tuple[float, float, float]:
     """Return how much better the candidate is on the same rows, and its 95 % paired bootstrap interval.
 
     Better is positive, whichever way the metric points.

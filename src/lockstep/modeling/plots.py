@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lockstep import files
@@ -45,7 +46,7 @@ def _curve(scored: Scored, code: int, name: str) -> pd.DataFrame:
     return pd.DataFrame({"label": name, **{column: own.round(6) for column, own in zip(CURVE, shares, strict=True)}})
 
 
-def _figure(title: str, x: str, y: str) -> tuple[Figure, object]:
+def _figure(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6, 5), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
@@ -65,7 +66,14 @@ def _confusion(scored: Scored, names: list[str], path: Path) -> None:
     axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 4 else 0)
     axes.set_yticks(range(len(names)), names)
     for (row, column), count in np.ndenumerate(table):
-        axes.text(column, row, f"{count:.0f}", ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black")
+        axes.text(
+            column,
+            row,
+            f"{count:.0f}",
+            ha="center",
+            va="center",
+            color="white" if shares[row, column] > 0.5 else "black",
+        )
     _save(figure, path)
 
 
@@ -81,12 +89,12 @@ def _lines(points: pd.DataFrame, x: str, y: str, title: str, path: Path) -> None
 def _scatter(scored: Scored, target: str, path: Path) -> None:
     figure, axes = _figure("Actual and predicted (test rows)", f"actual {target}", f"predicted {target}")
     axes.scatter(scored.truth, scored.predicted, s=6, alpha=0.35)
-    axes.axline((float(np.mean(scored.truth)),) * 2, slope=1, color="black", linewidth=1)
+    axes.axline((float(np.mean(scored.truth.astype(float))),) * 2, slope=1, color="black", linewidth=1)
     _save(figure, path)
 
 
 def _residuals(scored: Scored, target: str, path: Path) -> None:
     figure, axes = _figure("Residuals (test rows)", f"predicted - actual {target}", "rows")
-    axes.hist(scored.predicted - scored.truth, bins=60)
+    axes.hist(scored.errors, bins=60)
     axes.axvline(0, color="black", linewidth=1)
     _save(figure, path)

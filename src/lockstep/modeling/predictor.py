@@ -38,7 +38,9 @@ class Predictor:
         self.pipeline = pipeline
         fitted = [item.item() for item in getattr(pipeline, "classes_", np.zeros(0))]
         if fitted != list(schema.labels):
-            raise ArtifactError(f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`")
+            raise ArtifactError(
+                f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
+            )
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -52,7 +54,8 @@ class Predictor:
         found = digest(folder)
         if sha256 is not None and found != sha256:
             raise ArtifactError(
-                f"the model in {folder} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
+                f"the model in {folder} has the digest {found[:12]}, not {sha256[:12]}",
+                "it was changed or cut off: fetch it again",
             )
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
         predictor = cls(schema, artifact.load(folder / paths.MODEL.name))
@@ -118,7 +121,9 @@ class Predictor:
         except Exception as error:  # a damaged model fails in any way
             raise ArtifactError(f"the model fails on its smoke rows: {error}", "rebuild it with `dvc repro`") from error
         if not same:
-            raise ArtifactError("the model answers its smoke rows otherwise than when it was built", "check the library versions")
+            raise ArtifactError(
+                "the model answers its smoke rows otherwise than when it was built", "check the library versions"
+            )
 
 
 def label_name(label: Label) -> str:
@@ -137,7 +142,9 @@ def digest(folder: Path) -> str:
     try:
         lines = [f"{files.sha256(folder / name)}  {name}\n" for name in BUNDLE]
     except FileNotFoundError as error:
-        raise ArtifactError(f"{error.filename} not found", "run `dvc repro`, or `dvc pull` where a remote holds it") from None
+        raise ArtifactError(
+            f"{error.filename} not found", "run `dvc repro`, or `dvc pull` where a remote holds it"
+        ) from None
     return files.sha256_bytes("".join(lines).encode())
 
 

@@ -19,7 +19,8 @@ from lockstep.config import Candidate, ModelBuilding, Task
 from lockstep.errors import ConfigError, DataError
 from lockstep.modeling import catalog, metrics
 
-Matrix = NDArray[np.float64] | sparse.csr_matrix
+Matrix = Any
+"""Rows x features: a float64 array or a CSR matrix."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class Found:
     def to_json(self) -> dict[str, Any]:
         """Return the record of the search, scores rounded to what the folds can tell."""
         trials = [
-            {"estimator": trial.estimator, "params": trial.params, "scores": [round(score, 6) for score in trial.scores]}
+            {
+                "estimator": trial.estimator,
+                "params": trial.params,
+                "scores": [round(score, 6) for score in trial.scores],
+            }
             for trial in self.trials
         ]
         return {"metric": self.metric, "best": self.trials.index(self.best), "trials": trials}
@@ -68,10 +73,7 @@ def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuildi
     points = list(expand(params.candidates))
     made = [catalog.make(candidate, point, task, params.seed, sparse.issparse(matrix)) for candidate, point in points]
     folds = _folds(target, task, params)
-    if len(made) > 1:
-        scores = _cross_validate(made, matrix, target, folds, metric, params.jobs)
-    else:
-        scores = [()]
+    scores = _cross_validate(made, matrix, target, folds, metric, params.jobs) if len(made) > 1 else [()]
     trials = tuple(
         Trial(candidate.estimator, {**candidate.params, **point}, own)
         for (candidate, point), own in zip(points, scores, strict=True)
@@ -90,9 +92,10 @@ def expand(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, dict[st
 
 def _folds(target: NDArray[Any], task: Task, params: ModelBuilding) -> list[tuple[Any, Any]]:
     smallest = len(target) if task == "regression" else int(np.unique(target, return_counts=True)[1].min())
+    whose = "" if task == "regression" else "of the smallest class "
     if smallest < params.folds:
         raise DataError(
-            f"{smallest} train rows {'' if task == 'regression' else 'of the smallest class '}cannot fill {params.folds} folds",
+            f"{smallest} train rows {whose}cannot fill {params.folds} folds",
             "lower model_building.folds or bring more rows",
         )
     splitter = KFold if task == "regression" else StratifiedKFold
