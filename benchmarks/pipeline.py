@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -105,9 +105,11 @@ def review_figures(folder: Path, source: Path, rounds: int) -> list[Figure]:
 
 def both_ways(folder: Path, name: str, rounds: int, source: Path | None) -> tuple[list[Cost], list[Cost]]:
     """Run the pipeline from scratch through DVC and in one process, in turn, each in a fresh clone."""
-    pipeline, single = [], []
+    pipeline: list[Cost] = []
+    single: list[Cost] = []
+    ways = (("dvc", dvc("repro"), pipeline), ("one", [sys.executable, str(ONE_PROCESS)], single))
     for number in range(1, rounds + 1):
-        for way, command, costs in (("dvc", dvc("repro"), pipeline), ("one", [sys.executable, ONE_PROCESS], single)):
+        for way, command, costs in ways:
             place = clone(folder / f"{name}-{way}", source)
             costs.append(run(command, place))
             _say(f"{name} round {number}, {way}: {costs[-1].wall_s:.1f} s wall, {costs[-1].cpu_s:.1f} s CPU")
@@ -136,12 +138,12 @@ def clone(place: Path, source: Path | None) -> Path:
     return place
 
 
-def dvc(*words: str) -> list[str | Path]:
+def dvc(*words: str) -> list[str]:
     """Return a command of the DVC that stands beside this Python."""
-    return [Path(sys.executable).parent / "dvc", *words]
+    return [str(Path(sys.executable).parent / "dvc"), *words]
 
 
-def environment(place: Path) -> Mapping[str, str]:
+def environment(place: Path) -> dict[str, str]:
     """Return an environment that finds this Python first and tracks in the clone alone."""
     kept = {name: value for name, value in os.environ.items() if name not in (*UNSET, "PYTHONDONTWRITEBYTECODE")}
     return kept | {
@@ -151,7 +153,7 @@ def environment(place: Path) -> Mapping[str, str]:
     }
 
 
-def run(command: Sequence[str | Path], place: Path) -> Cost:
+def run(command: Sequence[str], place: Path) -> Cost:
     """Run a command to its end and return what it took.
 
     Raises
@@ -169,7 +171,7 @@ def run(command: Sequence[str | Path], place: Path) -> Cost:
         tree_mb = memory.stop()
         if process.returncode:
             output.seek(0)
-            sys.exit(f"{' '.join(map(str, command))} failed\n{output.read()}")
+            sys.exit(f"{' '.join(command)} failed\n{output.read()}")
     process_mb = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MB
     return Cost(wall_s, used.ru_utime + used.ru_stime, round(process_mb), max(round(tree_mb), round(process_mb)))
 
