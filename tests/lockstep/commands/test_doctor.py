@@ -10,6 +10,8 @@ from tests.lockstep import dagshub_like as fake
 
 PARAMS = """
 data_ingestion: {source: data.csv}
+feature_engineering: {}
+model_evaluation: {}
 data_preprocessing: {target: y}
 model_building: {candidates: [{estimator: logistic_regression}]}
 register_model: {model_name: m}
