@@ -1,2 +1,80 @@
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from lockstep import config, tracking
+from tests.lockstep import dagshub_like as fake
+
+OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
+
+
 def pytest_addoption(parser):
     parser.addoption("--all-rows", action="store_true", help="ask the form about every test row of the large data sets")
+
+
+@pytest.fixture(scope="session")
+def template_store(tmp_path_factory):
+    """A migrated, empty database to copy, since the migrations cost seconds."""
+    folder = tmp_path_factory.mktemp("template")
+    tracking.connect(config.Settings.read({"LOCKSTEP_STATE": str(folder)}))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory, template_store):
+    """A real `mlflow server` in a process of its own, which proxies artifacts."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copyfile(template_store, folder / "mlflow.db")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts"),
+        *("--artifacts-destination", str(folder / "artifacts")),
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN)} | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True)
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{port}", process, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_until_healthy(address, process, log, timeout_s=60):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            with opener.open(f"{address}/health", timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer within {timeout_s} s: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def dagshub_like(mlflow_server):
+    """Start a server that refuses what DagsHub refuses, and the path prefixes given."""
+    opened = []
+
+    def start(*refused):
+        handler = fake.proxy(mlflow_server, *refused)
+        opened.append(fake.serving(handler))
+        return opened[-1].__enter__(), handler
+
+    yield start
+    for serving in opened:
+        serving.__exit__(None, None, None)
