@@ -19,7 +19,7 @@ def main(params: DataPreprocessing) -> None:
     tables.write(train, paths.TRAIN)
     tables.write(test, paths.TEST)
     counts = {"train_rows": len(train), "test_rows": len(test), "target": params.target, "task": cleaned.task}
-    files.write_json({**counts, "kinds": cleaned.kinds, "dropped": cleaned.dropped}, paths.DATA_REPORT)
+    files.write_json({**counts, "kinds": list(cleaned.kinds.items()), "dropped": cleaned.dropped}, paths.DATA_REPORT)
     logging.getLogger("data_preprocessing").info("%s: %d train and %d test rows", cleaned.task, len(train), len(test))
 
 

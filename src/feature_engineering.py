@@ -12,10 +12,11 @@ from lockstep.stage import run_stage
 def main(params: FeatureEngineering) -> None:
     """Read the train rows; write the schema, the fitted features and the train matrix."""
     facts = files.read_json(paths.DATA_REPORT)
-    train = cleaning.with_kinds(tables.read(paths.TRAIN), facts["kinds"])
+    kinds = dict(facts["kinds"])
+    train = cleaning.with_kinds(tables.read(paths.TRAIN), kinds)
 
-    learned = schema.learn(train, facts["target"], facts["task"], facts["kinds"], params)
-    features = build(facts["kinds"], params)
+    learned = schema.learn(train, facts["target"], facts["task"], kinds, params)
+    features = build(kinds, params)
     matrix = features.fit_transform(train)
 
     files.write_json(learned.to_json(), paths.SCHEMA)

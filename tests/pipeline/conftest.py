@@ -1,5 +1,6 @@
 import pytest
-from project import Project, copy_project
+
+from tests.pipeline.project import Project, copy_project
 
 
 @pytest.fixture(scope="session")

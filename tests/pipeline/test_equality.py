@@ -6,7 +6,6 @@ import re
 
 import pandas as pd
 import pytest
-from project import DATA, Project, copy_project
 
 from flask_app import create_app, model_service
 from lockstep.config import Settings
@@ -15,6 +14,7 @@ from lockstep.data.schema import Schema
 from lockstep.errors import TrackingError
 from lockstep.files import read_json
 from lockstep.modeling.predictor import label_name
+from tests.pipeline.project import DATA, Project, copy_project
 
 EXAMPLES = {
     "breast-cancer": (None, "roc_auc", 0.98),

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import yaml
-from project import copy_of, copy_project
+
+from tests.pipeline.project import copy_of, copy_project
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 

@@ -11,9 +11,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from project import copy_of
 
 from tests.lockstep import dagshub_like as fake
+from tests.pipeline.project import copy_of
 
 pytestmark = [pytest.mark.server, pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
