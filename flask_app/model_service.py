@@ -27,6 +27,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 PATIENCE_S = 5.0
 """How long a start waits for the registry before a model on this disk serves."""
 
+START_S = 15.0
+"""How long a worker waits for its first model before it takes requests without one."""
+
 SILENT_S = 15.0
 """After this long without an answer the registry counts as silent."""
 
@@ -83,6 +86,7 @@ class ModelService:
         self._fell_back = False
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._settled = threading.Event()
 
     @classmethod
     def of(cls, settings: Settings, connect: Connect) -> "ModelService":
@@ -120,6 +124,13 @@ class ModelService:
         patience.daemon = True
         patience.start()
 
+    def wait(self) -> None:
+        """Return when a model serves, or when it is known or likely that none will soon.
+
+        A worker that replaces a dead one takes no request before, so those go to the workers that can answer.
+        """
+        self._settled.wait(START_S)
+
     def stop(self) -> None:
         """Let the watching thread end after the look it is at."""
         self._stopped.set()
@@ -133,6 +144,7 @@ class ModelService:
             self._fall_back()
         else:
             self._note(None)
+        self._settled.set()
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
@@ -171,6 +183,7 @@ class ModelService:
 
     def _set(self, serving: Serving) -> None:
         before, self._serving = self._serving, serving
+        self._settled.set()
         log.info("%s version %s serves (%s)", serving.name, serving.version, serving.identity.sha256[:12])
         for tell in self.swapped:
             tell(before, serving)

@@ -10,9 +10,11 @@ from lockstep.config import Settings
 
 
 def build() -> Flask:
-    """Return the app with its logger started and its model service watching the registry."""
+    """Return the app with its logger started, its model service watching the registry, and if it can be a model."""
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     app = create_app(settings)
-    model_service.of(app).start()
+    service = model_service.of(app)
+    service.start()
+    service.wait()
     return app

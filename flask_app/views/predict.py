@@ -70,20 +70,21 @@ def _answers(serving: Serving, rows: list[Any]) -> list[dict[str, Any]]:
 
 def _body() -> Any:
     """Return the JSON of the request, which must be strict: no NaN, no key twice, UTF-8."""
-    _refuse_encodings()
+    _check_transfer()
     if request.mimetype != JSON or request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaType(f"Send {JSON} in UTF-8, or a form.")
     try:
-        return json.loads(
-            request.get_data(cache=False).decode(), parse_constant=_refuse_constant, object_pairs_hook=_once
-        )
+        return json.loads(request.get_data().decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not strict JSON: one UTF-8 document, no key twice, no NaN or Infinity.") from None
 
 
-def _refuse_encodings() -> None:
+def _check_transfer() -> None:
+    """Refuse a body that is compressed, and one of untold length that reaches the limit, where it is cut off."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without Content-Encoding.")
+    if request.content_length is None and len(request.get_data()) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge
 
 
 def _refuse_constant(name: str) -> None:
@@ -128,7 +129,7 @@ def _refuse_floods(rows: list[Any], serving: Serving) -> None:
 
 def _answer_form(serving: Serving) -> ResponseReturnValue:
     """Answer what was typed on the same page, or say beside each control what is wrong."""
-    _refuse_encodings()
+    _check_transfer()
     if request.files:
         raise UnsupportedMediaType("This form takes no files.")
     schema = serving.predictor.schema

@@ -24,6 +24,7 @@ def test_alive_and_not_ready_without_a_model(empty):
 
 def test_details(client, app):
     state = client.get("/health").get_json()
+    assert list(state) == ["status", "model", "registry", "fault"]
     serving = model_service.of(app).require()
     assert (state["status"], state["registry"], state["fault"]) == ("ok", "reachable", None)
     assert state["model"]["sha256"] == serving.identity.sha256

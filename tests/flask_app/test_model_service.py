@@ -301,11 +301,13 @@ def test_the_cache_keeps_the_last_used_few(settings, registry, bundles, monkeypa
     stale = Path(settings.state, "models", ".partial-killed")
     stale.mkdir(parents=True)
     os.utime(stale, (1, 1))
+    live = stale.with_name(".partial-of-another-worker")
+    live.mkdir()
     for version, task in enumerate(("binary", "multiclass", "tree")):
         registry.add(str(version), bundles[task])
         service.look()
         os.utime(stale.parent / digest(bundles[task]), (1000 + version, 1000 + version))
-    assert cached(settings) == {digest(bundles["multiclass"]), digest(bundles["tree"])}
+    assert cached(settings) == {digest(bundles["multiclass"]), digest(bundles["tree"]), live.name}
 
 
 def test_two_workers_may_fetch_the_same_version(service, registry, settings, bundles):
@@ -369,12 +371,24 @@ def test_a_registry_that_hangs_at_start_holds_one_thread_and_the_last_model_serv
     assert again.registry_state() in ("reachable", "silent")
 
 
+def test_a_start_waits_no_longer_than_it_is_of_use(settings, registry):
+    registry.go_down()
+    service = ModelService.of(settings, registry.connect)
+    started = time.monotonic()
+    service.start()
+    service.wait()
+    service.stop()
+    assert time.monotonic() - started < 3
+    assert service.fault == "the model registry is out of reach"
+
+
 def test_a_late_fallback_never_replaces_production(service, registry, restart, bundles):
     registry.add("2", bundles["tree"])
     again = restart(registry)
     again.look()
+    serving = again.require()
     again._fall_back()
-    assert again.require().version == "2"
+    assert (again.require() is serving, serving.version) == (True, "2")
 
 
 def test_every_answer_of_a_batch_is_of_one_version_while_versions_move(app, registry, bundles):
@@ -451,7 +465,6 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
     monkeypatch.setattr("lockstep.logger.start", lambda level: None)
     service = model_service.of(wsgi.build())
     try:
-        wait_for(lambda: service.serving() is not None)
         assert service.require().version == "4"
     finally:
         service.stop()

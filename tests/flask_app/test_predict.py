@@ -1,6 +1,8 @@
 import html
 import json
 import re
+from io import BytesIO
+from urllib.parse import urlencode
 
 import pytest
 
@@ -190,3 +192,21 @@ def test_no_model_is_503_with_retry_after(empty):
         client.post("/models/demo/predict", json={"rows": [{}]}),
     ):
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(("spaces", "status"), [(10, 200), (9_000_000, 413)])
+def test_bodies_of_untold_length(client, app, media, spaces, status):
+    row = example(app)
+    body = json.dumps({"rows": [row]}) if media == "application/json" else urlencode(as_form(row))
+    if media == "application/json":
+        body += " " * spaces
+    elif spaces > 10:
+        body += "&more=" + "x" * spaces
+    response = client.post(
+        "/predict",
+        input_stream=BytesIO(body.encode()),
+        headers={"Content-Type": media, "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert response.status_code == status
