@@ -1,4 +1,4 @@
-"""Write the tables of docs/params.md and docs/settings.md from the code, between their markers.
+"""Write the tables of docs/params.md, docs/settings.md and docs/pipeline.md from the code, between their markers.
 
     python scripts/docs_tables.py [--check]
 
@@ -7,6 +7,7 @@ column, and kept. With --check nothing is written, and exit code 1 says that a p
 """
 
 import argparse
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,8 @@ from lockstep.features.transformers import CLEANERS, DATE_PARTS
 from lockstep.modeling.catalog import ESTIMATORS
 from lockstep.modeling.metrics import METRICS
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 PARAMS_ROW = re.compile(r"^\| `([\w.]+)` \|.*\| (.*?) \|$", re.MULTILINE)
 WORDS = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", type(None): "`null`"}
@@ -148,13 +150,34 @@ def settings_tables(_: str) -> dict[str, str]:
     return {"settings": table(("variable", "default", "secret", "meaning"), rows)}
 
 
+def pipeline_tables(_: str) -> dict[str, str]:
+    """Return the table of stages: what each reads and writes, from dvc.yaml, and what it does, from its script."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    rows = []
+    for name, stage in stages.items():
+        script = ast.parse((ROOT / "src" / f"{name}.py").read_text(encoding="utf-8"))
+        read = [path for path in stage["deps"] if not path.startswith("src/")]
+        written = [path for out in (*stage["outs"], *stage.get("metrics", [])) for path in names_of(out)]
+        rows.append((f"`{name}`", (ast.get_docstring(script) or "").rstrip("."), listed(read), listed(written)))
+    return {"stages": table(("stage", "does", "reads", "writes"), rows)}
+
+
+def names_of(out: Any) -> list[str]:
+    """Return the path of an output of dvc.yaml, which may carry options."""
+    return list(out) if isinstance(out, dict) else [out]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {"params.md": params_tables, "settings.md": settings_tables}
+PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {
+    "params.md": params_tables,
+    "settings.md": settings_tables,
+    "pipeline.md": pipeline_tables,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
