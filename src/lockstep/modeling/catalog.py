@@ -32,7 +32,8 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
     entry = find(candidate.estimator, task)
     if sparse and not entry.sparse:
         raise ConfigError(
-            f"{candidate.estimator} takes no sparse matrix, which text columns give", "choose logistic_regression or ridge"
+            f"{candidate.estimator} takes no sparse matrix, which text and many categories give",
+            "choose logistic_regression or ridge",
         )
     estimator = entry.make(task, seed)
     given = {**candidate.params, **point}
