@@ -210,17 +210,35 @@ REFUSED = {
     "S11-joblib": (joblib_of, "is not a skops file"),
     "S11-pickle-in-a-zip": (lambda canary: zipped({"data.pkl": pickle.dumps(Canary(canary))}), "is not a skops file"),
     "S12-unlisted-type": (lambda _: skops.io.dumps(PCA()), r"holds sklearn\.decomposition\._pca\.PCA \(ObjectNode\)"),
-    "S12-function": (lambda _: skops.io.dumps(FunctionTransformer(func=np.sqrt)), r"FunctionTransformer \(ObjectNode\)"),
+    "S12-function": (
+        lambda _: skops.io.dumps(FunctionTransformer(func=np.sqrt)),
+        r"FunctionTransformer \(ObjectNode\)",
+    ),
     "S12-bare-function": (lambda _: skops.io.dumps(np.sqrt), r"holds .*sqrt"),
-    "S12-operator": (lambda _: skops.io.dumps(operator.attrgetter("a")), r"holds operator\.attrgetter \(OperatorFuncNode\)"),
+    "S12-operator": (
+        lambda _: skops.io.dumps(operator.attrgetter("a")),
+        r"holds operator\.attrgetter \(OperatorFuncNode\)",
+    ),
     "S12-partial-of-a-method": (with_function, r"not on the allow-list"),
     "S12-method": (lambda _: skops.io.dumps({"call": PCA().fit}), r"\(MethodNode\), which is not on the allow-list"),
-    "S12-planted-beside-the-tree": (lambda _: repacked(own(), planted_in_a_field), r"holds os\.system \(FunctionNode\)"),
-    "S12-no-loader": (lambda _: repacked(own(), lambda tree: {**tree, "__loader__": "FunctionNode"}), r"\(FunctionNode\)"),
-    "S12-loader-alone": (lambda _: repacked(own(), lambda tree: {**tree, "x": {"__loader__": "DictNode"}}), r"holds None\.None"),
+    "S12-planted-beside-the-tree": (
+        lambda _: repacked(own(), planted_in_a_field),
+        r"holds os\.system \(FunctionNode\)",
+    ),
+    "S12-no-loader": (
+        lambda _: repacked(own(), lambda tree: {**tree, "__loader__": "FunctionNode"}),
+        r"\(FunctionNode\)",
+    ),
+    "S12-loader-alone": (
+        lambda _: repacked(own(), lambda tree: {**tree, "x": {"__loader__": "DictNode"}}),
+        r"holds None\.None",
+    ),
     "S18-compressed": (lambda _: repacked(own(), method=zipfile.ZIP_DEFLATED), "is compressed"),
     "other-protocol": (lambda _: repacked(own(), lambda tree: tree | {"protocol": 1}), "another skops protocol than 2"),
-    "protocol-as-text": (lambda _: repacked(own(), lambda tree: tree | {"protocol": "2"}), "another skops protocol than 2"),
+    "protocol-as-text": (
+        lambda _: repacked(own(), lambda tree: tree | {"protocol": "2"}),
+        "another skops protocol than 2",
+    ),
     "tree-is-a-list": (lambda _: repacked(own(), lambda tree: [tree]), "another skops protocol than 2"),
     "too-deep": (lambda _: zipped({"schema.json": "[" * 200_000}), "is not a skops file"),
     "no-tree": (lambda _: zipped({"other.json": "{}"}), "is not a skops file"),
@@ -231,7 +249,7 @@ REFUSED = {
         "cannot be loaded: KeyError",
     ),
     "empty": (lambda _: b"", "is not a skops file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("make", "problem"), REFUSED.values(), ids=REFUSED.keys())
