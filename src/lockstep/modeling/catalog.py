@@ -32,7 +32,7 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
     entry = find(candidate.estimator, task)
     if sparse and not entry.sparse:
         raise ConfigError(
-            f"{candidate.estimator} takes no sparse matrix, which text columns give",
+            f"{candidate.estimator} takes no sparse matrix, which text and many categories give",
             "choose logistic_regression or ridge",
         )
     estimator = entry.make(task, seed)
@@ -83,9 +83,7 @@ def _random_forest(task: Task, seed: int) -> BaseEstimator:
 def _hist_gradient_boosting(task: Task, seed: int) -> BaseEstimator:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    return (HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier)(
-        random_state=seed
-    )
+    return (HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier)(random_state=seed)
 
 
 def _k_nearest_neighbors(task: Task, seed: int) -> BaseEstimator:
