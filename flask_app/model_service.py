@@ -93,7 +93,7 @@ class ModelService:
         """Return the service that the settings describe."""
         cache = ModelCache(Path(settings.state).absolute() / "models")
         baked = Path(settings.baked_model) if settings.baked_model else None
-        return cls(model_name(settings), cache, connect, baked, max(1, settings.poll_s))
+        return cls(config.model_name(settings), cache, connect, baked, max(1, settings.poll_s))
 
     def serving(self) -> Serving | None:
         """Return the model that answers now, if there is one."""
@@ -250,16 +250,11 @@ def load_baked(folder: Path, name: str) -> Serving:
     return Serving(Identity(name, version, sha256), predictor, datetime.now(UTC))
 
 
-def model_name(settings: Settings) -> str:
-    """Return the name of the model to serve: that of the settings, else that of params.yaml."""
-    return settings.model_name or config.load().register_model.model_name
-
-
 def registry_of(settings: Settings) -> Connect:
     """Return what connects to the registry that the settings name; MLflow is imported only then."""
 
     def connect() -> ModelRegistry:
-        return Registry(tracking.connect(settings), model_name(settings))
+        return Registry(tracking.connect(settings), config.model_name(settings))
 
     return connect
 

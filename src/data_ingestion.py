@@ -14,7 +14,10 @@ def main(params: DataIngestion) -> None:
 
     tables.write(rows.frame, paths.RAW)
     files.write_json({"rows": len(rows.frame), "sha256": rows.digest, "source": params.source}, paths.SOURCE)
-    logging.getLogger("data_ingestion").info("%d rows x %d columns from %s", *rows.frame.shape, params.source)
+    log = logging.getLogger("data_ingestion")
+    if sources.unwatched(params.source):
+        log.warning("%s lies outside %s: DVC does not notice when it changes", params.source, paths.EXTERNAL)
+    log.info("%d rows x %d columns from %s", *rows.frame.shape, params.source)
 
 
 if __name__ == "__main__":

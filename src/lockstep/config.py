@@ -195,6 +195,11 @@ def load(path: Path = paths.PARAMS) -> Params:
     return parse(text, str(path))
 
 
+def model_name(settings: "Settings") -> str:
+    """Return the name of the model: that of the settings, else that of params.yaml."""
+    return settings.model_name or load().register_model.model_name
+
+
 def parse(text: str, name: str = "params.yaml") -> Params:
     """Turn the text of params.yaml into its sections."""
     try:
@@ -287,9 +292,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("state", ("LOCKSTEP_STATE",), str(paths.STATE), "folder for the local tracking store and the model cache"),
     Setting("baked_model", ("LOCKSTEP_BAKED_MODEL",), "", "folder with a model to serve while the registry is away"),
     Setting("poll_s", ("LOCKSTEP_POLL_S",), "2", "seconds between two looks at the registry", whole=True),
-    Setting(
-        "secret_key", ("SECRET_KEY",), "", "signs the token of the form; else made anew at each start", secret=True
-    ),
     Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
     Setting("tracking_username", ("MLFLOW_TRACKING_USERNAME",), "", "user at the MLflow server"),
     Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
@@ -313,7 +315,6 @@ class Settings:
     state: str
     baked_model: str
     poll_s: int
-    secret_key: str
     tracking_uri: str
     tracking_username: str
     tracking_password: str

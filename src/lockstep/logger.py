@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 
 def start(level: str = "INFO") -> None:
@@ -19,6 +20,10 @@ class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.msg, record.args = _visible(record.getMessage()), ()
         return super().format(record)
+
+    def formatException(self, ei: Any) -> str:
+        """Indent every line of a traceback, so that none can pass for a line of the log."""
+        return "\n".join(f"  | {_visible(line)}" for line in super().formatException(ei).splitlines())
 
 
 def _visible(text: str) -> str:

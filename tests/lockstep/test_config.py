@@ -276,8 +276,10 @@ def test_only_secrets_are_read_from_files(tmp_path, row, variable):
 
 
 def test_a_secret_file_that_is_not_there_is_named_and_no_secret_shown(tmp_path):
-    with pytest.raises(ConfigError, match=r"SECRET_KEY_FILE: .*absent cannot be read: No such file") as refused:
-        Settings.read({"SECRET_KEY_FILE": str(tmp_path / "absent"), "SECRET_KEY": "s3cret"})
+    with pytest.raises(
+        ConfigError, match=r"MLFLOW_TRACKING_PASSWORD_FILE: .*absent cannot be read: No such file"
+    ) as refused:
+        Settings.read({"MLFLOW_TRACKING_PASSWORD_FILE": str(tmp_path / "absent"), "MLFLOW_TRACKING_PASSWORD": "s3cret"})
     assert "s3cret" not in str(refused.value) + refused.value.hint
 
 

@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print the moves of Production and the refusals, newest first."""
-    name = settings.model_name or config.load().register_model.model_name
+    name = config.model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     production = registry.production()
     serving = production.version if production else None

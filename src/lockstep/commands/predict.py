@@ -49,7 +49,7 @@ def _model(number: str | None, settings: Settings) -> tuple[Any, Any]:
     from lockstep.modeling.predictor import Predictor
     from lockstep.registry import Registry
 
-    name = settings.model_name or config.load().register_model.model_name
+    name = config.model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(number) if number else registry.production()
     if version is None:

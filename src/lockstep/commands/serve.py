@@ -60,7 +60,7 @@ def empty_metrics(folder: Path) -> None:
 
 def tell_workers(settings: Settings, metrics: Path) -> None:
     """Put into the environment what the workers read from it, and pin numeric libraries to one thread each."""
-    name = settings.model_name or config.load().register_model.model_name
+    name = config.model_name(settings)
     os.environ.update(LOCKSTEP_MODEL_NAME=name, PROMETHEUS_MULTIPROC_DIR=str(metrics), OMP_NUM_THREADS="1")
 
 

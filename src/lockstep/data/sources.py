@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lockstep import files
+from lockstep import files, paths
 from lockstep.config import DataIngestion, Reader
 from lockstep.errors import DataError, nearest
 
@@ -38,6 +38,13 @@ def read(params: DataIngestion) -> Rows:
     rows = SOURCES[scheme](rest, params) if colon and scheme in SOURCES else read_path(params.source, params)
     _check_table(rows.frame, params.source)
     return rows
+
+
+def unwatched(source: str) -> bool:
+    """Tell whether a source is a file that `dvc repro` does not look at."""
+    scheme, colon, _ = source.partition(":")
+    inside = Path(source).expanduser().absolute().is_relative_to(paths.EXTERNAL.absolute())
+    return not (colon and scheme in SOURCES) and not inside
 
 
 def read_sklearn(name: str, params: DataIngestion) -> Rows:

@@ -83,7 +83,9 @@ def _random_forest(task: Task, seed: int) -> BaseEstimator:
 def _hist_gradient_boosting(task: Task, seed: int) -> BaseEstimator:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    return (HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier)(random_state=seed)
+    return (HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier)(
+        random_state=seed
+    )
 
 
 def _k_nearest_neighbors(task: Task, seed: int) -> BaseEstimator:
