@@ -1,0 +1,72 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lockstep import cli
+from lockstep.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("LOCKSTEP_")]:
+        monkeypatch.delenv(name)
+
+
+def lockstep(*words, **environment):
+    clean = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "lockstep", *words]
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, check=False)
+
+
+def test_no_command_shows_them_all_and_fails(capsys):
+    assert cli.main([]) == 2
+    told = capsys.readouterr().out
+    assert [name for name in cli.COMMANDS if f"    {name} " not in told] == []
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert told.startswith(f"usage: lockstep {command} [-h]")
+    assert f"Example: lockstep {command} " in told
+    assert cli._docstring(command).partition("\n")[0] in " ".join(told.split())
+
+
+def test_every_module_of_the_commands_is_listed():
+    folder = os.path.join(os.path.dirname(cli.__file__), "commands")
+    modules = {name.removesuffix(".py") for name in os.listdir(folder) if name.endswith(".py")}
+    assert modules - {"__init__"} == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["promot"], ["use"], ["use", "iris", "--sauce", "x"], ["--bad"]])
+def test_a_wrong_call_ends_with_2(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "usage: lockstep" in capsys.readouterr().err
+
+
+def test_a_command_runs_in_the_root_of_the_project(tmp_path, monkeypatch, capsys):
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "params.yaml").write_text("edited: by hand\n", encoding="utf-8")
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+    with pytest.raises(ConfigError, match="no example 'iris'"):
+        cli.main(["use", "iris"])
+    assert os.getcwd() == str(tmp_path)
+
+
+def test_a_fault_is_one_line_and_a_hint():
+    done = lockstep("use", "iris")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == ["lockstep: no example 'iris'", "  hint: there are"]
+    done = lockstep("use", "iris", PORT="http")
+    assert done.returncode == 1
+    assert done.stderr.startswith("lockstep: PORT = 'http' is not a whole number\n  hint: ")
