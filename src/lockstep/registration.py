@@ -41,6 +41,7 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     registry = Registry(client, params.model_name)
     version = registry.find(digest)
     if version:
+        version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
         run_id, uri = _log(client, params, digest)
@@ -76,13 +77,15 @@ def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
 
 
 def _tags(digest: str) -> dict[str, str]:
+    return {"sha256": digest, "model_sha256": files.sha256(paths.MODEL), **_verdict(), **provenance.describe()}
+
+
+def _verdict() -> dict[str, str]:
+    """Return what the latest evaluation says of the model: with other floors, the same model gets another verdict."""
     decision = Decision.from_json(files.read_json(paths.GATE))
     return {
-        "sha256": digest,
-        "model_sha256": files.sha256(paths.MODEL),
         "gate": "passed" if decision.passed else "refused",
         "gate_reasons": "; ".join(decision.refusals)[:4000],
-        **provenance.describe(),
     }
 
 

@@ -136,6 +136,14 @@ class Registry:
             created = self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
         return _version(created)
 
+    def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
+        """Give a version these tags, in place of what it had under their names."""
+        for name, value in tags.items():
+            if version.tags.get(name) != value:
+                with tracking.speaking(f"tag version {version.version} of {self.name}"):
+                    self.client.set_model_version_tag(self.name, version.version, name, value)
+        return replace(version, tags={**version.tags, **tags})
+
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException
 
