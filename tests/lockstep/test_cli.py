@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,8 +40,7 @@ def test_every_command_has_help_with_an_example(command, capsys):
 
 
 def test_every_module_of_the_commands_is_listed():
-    folder = os.path.join(os.path.dirname(cli.__file__), "commands")
-    modules = {name.removesuffix(".py") for name in os.listdir(folder) if name.endswith(".py")}
+    modules = {path.stem for path in (Path(cli.__file__).parent / "commands").glob("*.py")}
     assert modules - {"__init__"} == set(cli.COMMANDS)
 
 
@@ -60,7 +60,7 @@ def test_a_command_runs_in_the_root_of_the_project(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path / "src")
     with pytest.raises(ConfigError, match="no example 'iris'"):
         cli.main(["use", "iris"])
-    assert os.getcwd() == str(tmp_path)
+    assert Path.cwd() == tmp_path
 
 
 def test_a_fault_is_one_line_and_a_hint():

@@ -1,5 +1,4 @@
 import argparse
-import os
 from pathlib import Path
 
 import pytest
@@ -84,7 +83,7 @@ def test_a_relative_source_is_meant_from_where_the_command_was_called(project, e
     arguments = parser.parse_args(["housing", "--source", "my housing.csv"])
     monkeypatch.chdir(project)
     assert use.run(arguments, config.Settings.read({})) == 0
-    assert os.path.samefile(project / source(), elsewhere)
+    assert (project / source()).samefile(elsewhere)
 
 
 @pytest.mark.parametrize("name", ['odd".csv', "back\\slash.csv", "hash #.csv", "colon: x.csv"])
