@@ -1,8 +1,10 @@
+import json
 import logging
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -219,3 +221,11 @@ def test_the_package_is_the_same_each_time(bundle, tmp_path):
         *("MLmodel", "conda.yaml", "model.skops", "python_env.yaml", "requirements.txt", "schema.json", "smoke.json")
     ]
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names(one))
+
+
+def test_the_run_page_of_the_ui_can_be_drawn(mlflow_server):
+    """The page asks over GraphQL, whose library an unlucky resolution once broke."""
+    query = json.dumps({"operationName": "none", "query": "query none { __typename }", "variables": {}}).encode()
+    request = urllib.request.Request(f"{mlflow_server}/graphql", query, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["data"] == {"__typename": "Query"}

@@ -1,4 +1,4 @@
-"""check Python, the project, the DVC remote, the tracking server, tokens and the state folder.
+"""Check Python, the project, the DVC remote, the tracking server, tokens and the state folder.
 
 Example: lockstep doctor --json
 """

@@ -1,4 +1,4 @@
-"""show who moved Production, when, from which commit, and why.
+"""Show who moved Production, when, from which commit, and why.
 
 Example: lockstep history --json
 """

@@ -1,4 +1,4 @@
-"""serve predictions on this machine with the production server.
+"""Serve predictions on this machine with the production server.
 
 Example: lockstep serve --port 8000
 """
