@@ -181,7 +181,7 @@ def _as_text(values: pd.Series) -> pd.Series:
 
 def as_category(value: Any) -> str | None:
     """Return the one spelling of a categorical value; missing values are None."""
-    if value is None or value != value:
+    if value is None or value != value:  # NaN is the value that differs from itself
         return None
     if isinstance(value, bool):
         return "true" if value else "false"

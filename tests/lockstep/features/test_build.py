@@ -55,7 +55,7 @@ def test_median_and_mean_differ():
         assert features.fit_transform(rows)[3, 0] == expected
 
 
-@pytest.mark.parametrize("scale", ["standard", "robust", "none"])
+@pytest.mark.parametrize("scale", ["standard", "robust", "none"], ids="B30-{}".format)
 def test_a_constant_or_empty_column_gives_finite_numbers(scale):
     rows = pd.DataFrame({"B30": [2.0, 2.0, 2.0], "B29": [np.nan] * 3})
     features = build.build({"B30": "numeric", "B29": "numeric"}, FeatureEngineering(numeric=Numeric(scale=scale)))
@@ -80,7 +80,7 @@ def test_categories(params, columns, unseen):
     assert asked.tolist() == [[1] + [0] * (len(columns) - 1), unseen]
 
 
-@pytest.mark.parametrize("kind", ["numeric", "categorical", "text", "date"])
+@pytest.mark.parametrize("kind", ["numeric", "categorical", "text", "date"], ids="B17-{}".format)
 def test_odd_column_names_are_taken(kind):
     names = ["B17 a b", "größe", "x__y", "select", "text", "remainder", "transformers", "0"]
     values = {"numeric": [1.0, 2.0], "date": ["2026-01-31", "2026-02-01"]}.get(kind, ["good film", "good film"])
