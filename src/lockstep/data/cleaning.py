@@ -17,6 +17,10 @@ LONG_TEXT = 40
 """A text column has values of this many characters on average, or is nearly unique; others are categories."""
 
 
+ROW_NUMBERS = "Unnamed: 0"
+"""What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
+
+
 @dataclass(frozen=True)
 class Cleaned:
     """Rows in canonical form, the kind of each feature column, and what was dropped on the way."""
@@ -137,7 +141,9 @@ def _other(values: pd.Series, columns: Columns) -> Role:
         raise DataError(
             f"column {values.name!r} has no role", "name it under data_preprocessing.columns, or set other: auto"
         )
-    return "ignore" if columns.other == "ignore" else suggest_kind(values)
+    if columns.other == "ignore":
+        return "ignore"
+    return "id" if values.name == ROW_NUMBERS else suggest_kind(values)
 
 
 def suggest_kind(values: pd.Series) -> Kind:

@@ -147,13 +147,13 @@ def _format(path: Path) -> str:
 
 
 def _check_header(path: Path, reader: Reader) -> None:
-    """Refuse column names that pandas would silently make up."""
+    """Refuse column names that pandas would silently make up, but for row numbers in the first column."""
     header = pd.read_csv(
         path, sep=reader.separator, header=None, nrows=1, dtype=str, encoding=reader.encoding, keep_default_na=False
     )
     names = header.iloc[0].tolist()
-    if "" in names:
-        raise DataError(f"{path}: column {names.index('') + 1} has no name", HEADER_HINT)
+    if "" in names[1:]:
+        raise DataError(f"{path}: column {names.index('', 1) + 1} has no name", HEADER_HINT)
     _check_names(names, str(path))
 
 

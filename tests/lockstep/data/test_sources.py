@@ -5,8 +5,8 @@ import os
 import pandas as pd
 import pytest
 
-from lockstep.config import DataIngestion, Reader
-from lockstep.data import sources, tables
+from lockstep.config import DataIngestion, DataPreprocessing, Reader
+from lockstep.data import cleaning, sources, tables
 from lockstep.errors import DataError
 
 LINES = ["age,town,bought"] + [f"{20 + i},{'Łódź' if i % 2 else 'Bonn'},{i % 2}" for i in range(40)]
@@ -65,6 +65,15 @@ def test_line_ends_do_not_change_the_raw_file(tmp_path, end):
     for name, text in (("one", TEXT), ("other", TEXT.replace("\n", end))):
         tables.write(read(written(tmp_path, f"{name}.csv", text)).frame, tmp_path / f"{name}.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
+
+
+def test_row_numbers_without_a_name_are_read_and_are_no_feature(tmp_path):
+    """B16: what exporting tools write in front, as in the toxicity data."""
+    (tmp_path / "rows.csv").write_text(TABLE.to_csv())
+    frame = sources.read(DataIngestion(source=str(tmp_path / "rows.csv"))).frame
+    assert frame.columns.tolist() == [cleaning.ROW_NUMBERS, *TABLE.columns]
+    roles = cleaning.decide_roles(frame, DataPreprocessing(target=TABLE.columns[-1]))
+    assert roles[cleaning.ROW_NUMBERS] == "id"
 
 
 @pytest.mark.parametrize("name", ["B17.csv"])
@@ -141,7 +150,6 @@ FAULTS = {
     "B15-twice": ("rows.csv", TEXT.replace("town", "age"), {}, "the column name 'age' stands twice", "mend the header"),
     "B15-twice-in-names": ("rows.csv", TEXT, {"names": ("a", "a", "b")}, "Duplicate names", "names"),
     "B16-no-name": ("rows.csv", TEXT.replace("town", ""), {}, "column 2 has no name", "reader.names"),
-    "B16-row-numbers": ("rows.csv", TABLE.to_csv(), {}, "column 1 has no name", "reader.names"),
     "B18-half": ("rows.parquet", parquet()[:500], {}, "is not a readable Parquet file", "fetch it again"),
     "B18-four-bytes": ("rows.parquet", parquet()[:4], {}, "is not a readable Parquet file", "fetch it again"),
     "B18-damaged-inside": (
