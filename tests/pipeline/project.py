@@ -1,11 +1,18 @@
 """A copy of the project in which a test may run the pipeline as a person would."""
 
+import contextlib
+import io
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lockstep import cli, stage
 
 ROOT = Path(__file__).parents[2]
 FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")
@@ -34,8 +41,21 @@ class Project:
         return done
 
     def lockstep(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the command line."""
-        return self.run(sys.executable, "-m", "lockstep", *words, ok=ok)
+        """Run the command line in this process, which spares the imports; folder and environment are the project's."""
+        out, err, own, before = io.StringIO(), io.StringIO(), self.environment, dict(os.environ)
+        handlers = logging.getLogger().handlers[:]
+        with contextlib.chdir(self.root), redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                os.environ.clear()
+                os.environ.update(own)
+                code = stage.guarded(lambda: cli.main(words), "lockstep")
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+                logging.getLogger().handlers[:] = handlers
+        assert code == 0 or not ok, f"{words}:\n{out.getvalue()}\n{err.getvalue()}"
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
     def repro(self, *words: str) -> str:
         """Run the pipeline and return what DVC prints."""
