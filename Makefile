@@ -29,7 +29,7 @@ mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1
 
 test: setup-dev  ## all tests, with coverage
 	rm -f .coverage .coverage.*
-	pytest -n 2 --dist loadgroup --cov --cov-report= $(ARGS)
+	pytest -n 2 --dist loadfile --cov --cov-report= $(ARGS)
 	coverage report --fail-under=90
 
 check: setup-dev  ## style, types, and tables in the docs

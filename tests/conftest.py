@@ -15,6 +15,11 @@ from tests.lockstep import dagshub_like as fake
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+
+
 def pytest_addoption(parser):
     parser.addoption("--all-rows", action="store_true", help="ask the form about every test row of the large data sets")
 

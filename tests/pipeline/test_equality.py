@@ -88,7 +88,7 @@ def expected(written):
     return written.drop(columns=["row", "actual"]).to_numpy().tolist()
 
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.data, pytest.mark.xdist_group("examples")]
+pytestmark = [pytest.mark.pipeline, pytest.mark.data]
 
 
 def test_gate_passes_with_the_promised_quality(example):

@@ -7,7 +7,7 @@ import yaml
 
 from tests.pipeline.project import copy_of, copy_project
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.pipeline]
 
 STAGES = (
     "data_ingestion",

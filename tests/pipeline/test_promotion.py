@@ -15,7 +15,7 @@ import pytest
 from tests.lockstep import dagshub_like as fake
 from tests.pipeline.project import copy_of
 
-pytestmark = [pytest.mark.server, pytest.mark.pipeline, pytest.mark.xdist_group("promotion")]
+pytestmark = [pytest.mark.server, pytest.mark.pipeline]
 
 FOLLOWS_S = 5
 GOOD = "C: [0.03, 0.1, 0.3, 1.0, 3.0]"
