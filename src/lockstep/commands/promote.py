@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     name = params.register_model.model_name
     if arguments.json:
         print(json.dumps({"model": name, "to": arguments.to, **asdict(event)}))
+    elif arguments.to == "challenger":
+        print(f"{name} version {event.version} is the challenger now")
     elif event.version == event.previous:
         print(f"{name} version {event.version} is in {arguments.to} already")
     else:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -82,13 +81,3 @@ def _check_names(given: Sequence[str], known: Mapping[str, object], key: str) ->
     for name in given:
         if name not in known:
             raise ConfigError(f"{key}: unknown {name!r}{nearest(name, known)}", f"accepted: {', '.join(known)}")
-
-
-def feature_names(features: ColumnTransformer) -> list[str]:
-    """Return the names of the matrix's columns."""
-    return [str(name) for name in features.get_feature_names_out()]
-
-
-def fit(frame: pd.DataFrame, features: ColumnTransformer) -> object:
-    """Fit on canonical train rows and return their matrix, dense or CSR."""
-    return features.fit_transform(frame)

@@ -98,7 +98,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         """Return the weights as a CSR matrix of texts x terms; unknown words count for nothing."""
         check_is_fitted(self, "words_")
         texts = list(X)
-        parts = [self._weigh(*self._number(texts[start : start + CHUNK])) for start in range(0, len(texts), CHUNK)]
+        starts = range(0, max(1, len(texts)), CHUNK)
+        parts = [self._weigh(*self._number(texts[start : start + CHUNK])) for start in starts]
         return sparse.vstack(parts, format="csr") if len(parts) > 1 else parts[0]
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:

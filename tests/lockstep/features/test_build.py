@@ -31,7 +31,7 @@ def fitted(kinds=KINDS, **params):
 
 def test_each_kind_has_its_columns():
     features, matrix = fitted(text=Text(ngrams=(1,), min_documents=1))
-    assert build.feature_names(features) == [
+    assert features.get_feature_names_out().tolist() == [
         *("age", "size", "town_Bonn", "town_Kiel", "town_None", "bad", "cast", "film", "good"),
         *("since_year", "since_month", "since_day", "since_weekday", "since_hour"),
     ]
@@ -74,7 +74,7 @@ def test_a_constant_or_empty_column_gives_finite_numbers(scale):
 )
 def test_categories(params, columns, unseen):
     features, _ = fitted({"town": "categorical"}, categorical=Categorical(**params))
-    assert build.feature_names(features) == [f"town_{name}" for name in columns]
+    assert features.get_feature_names_out().tolist() == [f"town_{name}" for name in columns]
     asked = features.transform(pd.DataFrame({"town": pd.Series(["Bonn", "B42-unseen"], dtype=object)}))
     asked = asked.toarray() if sparse.issparse(asked) else asked
     assert asked.tolist() == [[1] + [0] * (len(columns) - 1), unseen]
@@ -96,7 +96,7 @@ def test_each_text_column_has_its_own_words():
     rows = pd.DataFrame({"one": ["aa aa", "bb aa"], "two": ["cc", "cc"]})
     features = build.build(kinds, FeatureEngineering(text=Text(ngrams=(1,), min_documents=1)))
     features.fit(rows)
-    assert build.feature_names(features) == ["aa", "bb", "cc"]
+    assert features.get_feature_names_out().tolist() == ["aa", "bb", "cc"]
     asked = features.transform(pd.DataFrame({"one": ["cc"], "two": ["aa"]}))
     assert abs(asked).sum() == 0
 
