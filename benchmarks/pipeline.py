@@ -80,16 +80,27 @@ def main(words: Sequence[str]) -> None:
 def default_figures(folder: Path, rounds: int) -> list[Figure]:
     """Compare on the embedded data, then a run with nothing to do with the time DVC takes to say its version."""
     pipeline, single = both_ways(folder, "default", rounds, source=None)
-    done = clone(folder / "nothing-to-do", source=None)
+    done, smallest = clone(folder / "nothing-to-do", source=None), smallest_project(folder / "smallest")
     run(dvc("repro"), done)
-    nothing, version = [], []
+    nothing, version, least = [], [], []
     for _ in range(NO_OP_ROUNDS):
         nothing.append(run(dvc("repro"), done))
         version.append(run(dvc("--version"), done))
+        least.append(run(dvc("repro"), smallest))
     return [
         *ratios("dvc repro / one process, embedded data", 2.5, pipeline, single),
         *ratios("dvc repro with nothing to do / dvc --version", 4.0, nothing, version),
+        *ratios("the same in a project of one stage without a dependency", 4.0, least, version),
     ]
+
+
+def smallest_project(place: Path) -> Path:
+    """Make the least that DVC can reproduce, which shows what DVC itself costs."""
+    place.mkdir()
+    (place / "dvc.yaml").write_text("stages:\n  only:\n    cmd: touch out\n    outs: [out]\n", encoding="utf-8")
+    for command in (["git", "init", "-q"], dvc("init", "-q"), dvc("repro", "-q")):
+        run(command, place)
+    return place
 
 
 def review_figures(folder: Path, source: Path, rounds: int) -> list[Figure]:
