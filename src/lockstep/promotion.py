@@ -30,7 +30,7 @@ def promote(params: Params, settings: Settings, number: str | None, to: str, for
     registry = Registry(tracking.connect(settings), name)
     version = version or registry.get(str(number))
     champion = registry.production()
-    event = _event(version, settings, reason, force)
+    event = _event(version, settings, reason)
     if to == "production" and champion and champion.version == version.version:
         return replace(event, version=version.version, previous=version.version)
     decision = decide(registry, version, champion, params)
@@ -41,7 +41,7 @@ def promote(params: Params, settings: Settings, number: str | None, to: str, for
             "improve it, change model_evaluation.floors, or `lockstep promote --force --reason WHY`",
         )
     if not decision.passed:
-        event = replace(event, reason=f"{reason} (forced against: {'; '.join(decision.refusals)})")
+        event = replace(event, forced=True, reason=f"{reason} (forced against: {'; '.join(decision.refusals)})")
     if to == CHALLENGER:
         registry.set_alias(CHALLENGER, version.version)
         return replace(event, version=version.version)
@@ -96,12 +96,11 @@ def rollback(params: Params, settings: Settings, reason: str) -> Event:
     return registry.rollback(Event(actor=settings.actor, reason=reason))
 
 
-def _event(version: Version, settings: Settings, reason: str, force: bool) -> Event:
+def _event(version: Version, settings: Settings, reason: str) -> Event:
     known = version.tags
     return Event(
         actor=settings.actor,
         reason=reason,
-        forced=force,
         git_commit=known.get("git_commit", ""),
         dvc_lock=known.get("dvc_lock", provenance.lock_digest()),
         data_digest=known.get("data_sha256", ""),

@@ -176,6 +176,7 @@ def main(params):
     with files.atomic(paths.RAW) as partial:
         partial.write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run in the background
 run_stage("data_ingestion", main)
 """
 
