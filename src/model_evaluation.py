@@ -16,7 +16,7 @@ SMOKE_ROWS = 5
 def main(params: ModelEvaluation) -> None:
     """Read the test rows and the model; write metrics, predictions, plots, smoke rows and the gate."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
-    predictor = Predictor(schema, artifact.load(paths.MODEL))
+    predictor = Predictor.of(schema, artifact.load(paths.MODEL))
     test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
 
     scored = predictor.score(test)

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep import artifact, files, paths
-from lockstep.data import cleaning
-from lockstep.data.schema import Label, Schema
+from lockstep.data.schema import Row, Schema, label_name
 from lockstep.errors import ArtifactError
 from lockstep.modeling.metrics import Scored
+from lockstep.modeling.scorers import PipelineScorer, Scorer
 from lockstep.package import BUNDLE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROBABILITY_DECIMALS = 6
 VALUE_DIGITS = 9
-"""Answers are rounded here, once. A matrix product may move its last bit with the size of the batch; at these digits
-the same row gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
+"""Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
+gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,27 @@ class Predictions:
 
 
 class Predictor:
-    """A fitted pipeline with the schema of the rows it takes."""
+    """A scorer with the schema of the rows it takes."""
 
-    def __init__(self, schema: Schema, pipeline: Any) -> None:
+    def __init__(self, schema: Schema, scorer: Scorer) -> None:
         self.schema = schema
-        self.pipeline = pipeline
+        self.scorer = scorer
+
+    @classmethod
+    def of(cls, schema: Schema, pipeline: Any) -> Self:
+        """Return the predictor of a fitted pipeline.
+
+        Raises
+        ------
+        ArtifactError
+            The pipeline knows other labels than the schema.
+        """
         fitted = [item.item() for item in getattr(pipeline, "classes_", np.zeros(0))]
         if fitted != list(schema.labels):
             raise ArtifactError(
                 f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
             )
+        return cls(schema, PipelineScorer(schema, pipeline))
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -58,18 +71,24 @@ class Predictor:
                 "it was changed or cut off: fetch it again",
             )
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
-        predictor = cls(schema, artifact.load(folder / paths.MODEL.name))
+        predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name))
         predictor.check_smoke(read_json(folder / paths.SMOKE.name))
         return predictor
 
-    def predict(self, frame: pd.DataFrame) -> Predictions:
-        """Answer canonical rows; a label is the one whose printed probability is highest, the first among equals."""
-        if not self.schema.labels:
-            values = self.pipeline.predict(frame)
-            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in values], None)
-        probabilities = self.pipeline.predict_proba(frame).round(PROBABILITY_DECIMALS)
+    def predict(self, rows: Sequence[Row]) -> Predictions:
+        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals."""
+        scores = self.scorer.score(rows)
         labels = self.schema.labels
-        return Predictions([labels[code] for code in probabilities.argmax(axis=1)], probabilities)
+        if not labels:
+            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in scores[:, 0].tolist()], None)
+        probabilities = scores.round(PROBABILITY_DECIMALS)
+        return Predictions([labels[code] for code in probabilities.argmax(axis=1).tolist()], probabilities)
+
+    def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
+        """Answer the rows of a canonical frame."""
+        from lockstep.data import frames
+
+        return self.predict(frames.rows_of(frame, self.schema))
 
     def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Check rows of column names and values, and answer each as the API prints it.
@@ -79,7 +98,7 @@ class Predictor:
         RowsRefused
             At least one row does not fit the schema.
         """
-        return self.as_answers(self.predict(self.schema.frame(rows)))
+        return self.as_answers(self.predict(self.schema.check(rows)))
 
     def as_answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions as the API prints them."""
@@ -96,9 +115,9 @@ class Predictor:
         """Return the labels as the keys of a JSON object."""
         return [label_name(label) for label in self.schema.labels]
 
-    def score(self, frame: pd.DataFrame) -> Scored:
+    def score(self, frame: "pd.DataFrame") -> Scored:
         """Answer canonical rows that carry the target, beside the truth."""
-        predictions = self.predict(frame[list(self.schema.kinds)])
+        predictions = self.predict_frame(frame)
         truth = frame[self.schema.target]
         if predictions.probabilities is None:
             return Scored(truth.to_numpy(), np.asarray(predictions.values))
@@ -109,9 +128,11 @@ class Predictor:
             predictions.probabilities,
         )
 
-    def smoke(self, frame: pd.DataFrame) -> dict[str, Any]:
+    def smoke(self, frame: "pd.DataFrame") -> dict[str, Any]:
         """Return a few rows with their answers, which `load` compares."""
-        rows = self.schema.rows(frame)
+        from lockstep.data import frames
+
+        rows = self.schema.objects(frames.rows_of(frame, self.schema))
         return {"rows": rows, "answers": self.answers(rows)}
 
     def check_smoke(self, smoke: Any) -> None:
@@ -124,11 +145,6 @@ class Predictor:
             raise ArtifactError(
                 "the model answers its smoke rows otherwise than when it was built", "check the library versions"
             )
-
-
-def label_name(label: Label) -> str:
-    """Return a label as text: the key of its probability."""
-    return str(cleaning.as_category(label))
 
 
 def digest(folder: Path) -> str:
