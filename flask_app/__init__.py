@@ -5,9 +5,10 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, errors, model_service, security, telemetry
+from flask_app import answering, csrf, errors, model_service, security, telemetry
 from flask_app.model_service import Connect, ModelService
-from flask_app.views import health, pages, predict
+from flask_app.upload import InMemoryRequest
+from flask_app.views import files, health, pages, predict
 from lockstep.config import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -31,6 +32,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.json = StrictJSON(app)
+    app.request_class = InMemoryRequest
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_FIELDS
     )
@@ -38,9 +40,11 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     app.extensions["model_service"] = service
     errors.install(app)
     security.install(app)
+    csrf.install(app, settings)
     telemetry.install(app, service, settings.metrics_dir)
     answering.install(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(predict.blueprint)
+    app.register_blueprint(files.blueprint)
     app.register_blueprint(health.blueprint)
     return app

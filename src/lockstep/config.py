@@ -299,6 +299,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dagshub_token", ("DAGSHUB_USER_TOKEN", "CAPSTONE_TEST"), "", "token for DagsHub", secret=True),
     Setting("actor", ("LOCKSTEP_ACTOR", "GITHUB_ACTOR", "USER"), "unknown", "who promotes, for the history"),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
+    Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("debug", ("LOCKSTEP_DEBUG",), "", "any value: print the traceback of an error"),
 )
@@ -322,6 +323,7 @@ class Settings:
     dagshub_token: str
     actor: str
     metrics_dir: str
+    secret_key: str
     log_level: str
     debug: str
 
