@@ -2,14 +2,13 @@
 
 import os
 
-from flask import Flask
-
 from flask_app import create_app, model_service
+from flask_app.front import Front
 from lockstep import logger
 from lockstep.config import Settings
 
 
-def build() -> Flask:
+def build() -> Front:
     """Return the app with its logger started, its model service watching the registry, and if it can be a model."""
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
@@ -17,4 +16,4 @@ def build() -> Flask:
     service = model_service.of(app)
     service.start()
     service.wait()
-    return app
+    return Front(app)

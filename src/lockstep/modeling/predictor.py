@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep import artifact, files, paths
-from lockstep.data.schema import Row, Schema, label_name
+from lockstep.data.decoding import Decoder
+from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError
 from lockstep.modeling import compile
 from lockstep.modeling.metrics import Scored
@@ -81,8 +83,19 @@ class Predictor:
         return predictor
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
-        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals."""
+        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals.
+
+        Raises
+        ------
+        RowsRefused
+            The model's arithmetic overflows on a row.
+        """
         scores = self.scorer.score(rows)
+        if not np.isfinite(scores).all():
+            wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
+            raise RowsRefused(
+                [Fault(row, "", "these values are too extreme: the model gives no number") for row in wrong]
+            )
         labels = self.schema.labels
         if not labels:
             return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in scores[:, 0].tolist()], None)
@@ -94,6 +107,11 @@ class Predictor:
         from lockstep.data import frames
 
         return self.predict(frames.rows_of(frame, self.schema))
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Return what decodes flawless requests."""
+        return Decoder(self.schema)
 
     def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Check rows of column names and values, and answer each as the API prints it.
@@ -115,7 +133,7 @@ class Predictor:
             for value, row in zip(predictions.values, predictions.probabilities.tolist(), strict=True)
         ]
 
-    @property
+    @cached_property
     def label_names(self) -> list[str]:
         """Return the labels as the keys of a JSON object."""
         return [label_name(label) for label in self.schema.labels]
