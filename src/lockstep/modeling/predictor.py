@@ -1,5 +1,6 @@
 """The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,16 @@ from numpy.typing import NDArray
 
 from lockstep import artifact, files, paths
 from lockstep.data.schema import Row, Schema, label_name
-from lockstep.errors import ArtifactError
+from lockstep.errors import ArtifactError, LockstepError
+from lockstep.modeling import compile
 from lockstep.modeling.metrics import Scored
-from lockstep.modeling.scorers import PipelineScorer, Scorer
+from lockstep.modeling.scorers import Scorer
 from lockstep.package import BUNDLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
 VALUE_DIGITS = 9
 """Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
@@ -33,15 +36,16 @@ class Predictions:
 
 
 class Predictor:
-    """A scorer with the schema of the rows it takes."""
+    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one."""
 
-    def __init__(self, schema: Schema, scorer: Scorer) -> None:
+    def __init__(self, schema: Schema, scorer: Scorer, note: str = "") -> None:
         self.schema = schema
         self.scorer = scorer
+        self.note = note
 
     @classmethod
-    def of(cls, schema: Schema, pipeline: Any) -> Self:
-        """Return the predictor of a fitted pipeline.
+    def of(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
+        """Return the predictor of a fitted pipeline: compiled, if that answers the reference rows as the pipeline does.
 
         Raises
         ------
@@ -53,7 +57,7 @@ class Predictor:
             raise ArtifactError(
                 f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
             )
-        return cls(schema, PipelineScorer(schema, pipeline))
+        return cls(schema, *compile.best(schema, pipeline, reference))
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -71,8 +75,9 @@ class Predictor:
                 "it was changed or cut off: fetch it again",
             )
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
-        predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name))
-        predictor.check_smoke(read_json(folder / paths.SMOKE.name))
+        smoke = read_json(folder / paths.SMOKE.name)
+        predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name), reference_rows(schema, smoke))
+        predictor.check_smoke(smoke)
         return predictor
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
@@ -129,11 +134,12 @@ class Predictor:
         )
 
     def smoke(self, frame: "pd.DataFrame") -> dict[str, Any]:
-        """Return a few rows with their answers, which `load` compares."""
+        """Return the rows that fit, but for very long ones, with their answers, which `load` compares."""
         from lockstep.data import frames
 
-        rows = self.schema.objects(frames.rows_of(frame, self.schema))
-        return {"rows": rows, "answers": self.answers(rows)}
+        rows = [row for row in self.schema.objects(frames.rows_of(frame, self.schema)) if not self.schema.faults(row)]
+        short = [row for row in rows if len(json.dumps(row)) < LONGEST_SMOKE_ROW]
+        return {"rows": short, "answers": self.answers(short) if short else []}
 
     def check_smoke(self, smoke: Any) -> None:
         """Refuse to serve if the recorded rows are not answered as recorded."""
@@ -145,6 +151,14 @@ class Predictor:
             raise ArtifactError(
                 "the model answers its smoke rows otherwise than when it was built", "check the library versions"
             )
+
+
+def reference_rows(schema: Schema, smoke: Any) -> list[Row]:
+    """Return the recorded rows that a compiled scorer is held against; none if the record is damaged."""
+    try:
+        return schema.check(smoke["rows"])
+    except (LockstepError, KeyError, TypeError):
+        return []
 
 
 def digest(folder: Path) -> str:
