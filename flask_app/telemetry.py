@@ -25,6 +25,7 @@ class Telemetry:
     """The metrics of one app."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._children: dict[str, Counter] = {}
         self.requests = Counter(
             "app_request_count", "Requests answered.", ["method", "endpoint", "status"], registry=registry
         )
@@ -48,10 +49,16 @@ class Telemetry:
     def count_predictions(self, serving: Serving, predictions: Predictions) -> None:
         """Count answers by label; a regression's all count as `value`, and rare labels of many as `other`."""
         labels = serving.predictor.schema.labels
-        known = {label_name(label) for label in labels[:MOST_LABELS]} or {VALUE}
-        names = [label_name(value) if labels else VALUE for value in predictions.values]
-        for name, count in collections.Counter(name if name in known else OTHER for name in names).items():
-            self.predictions.labels(name).inc(count)
+        if not labels:
+            self._counted(VALUE).inc(len(predictions.values))
+            return
+        for value, count in collections.Counter(predictions.values).items():
+            self._counted(label_name(value) if value in labels[:MOST_LABELS] else OTHER).inc(count)
+
+    def _counted(self, name: str) -> Counter:
+        if name not in self._children:
+            self._children[name] = self.predictions.labels(name)
+        return self._children[name]
 
     def on_swap(self, before: Serving | None, after: Serving) -> None:
         """Say which version serves; the series of the one before stays, at 0."""

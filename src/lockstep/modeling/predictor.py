@@ -1,6 +1,7 @@
 """The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
+ONE = 10.0**PROBABILITY_DECIMALS
 VALUE_DIGITS = 9
 """Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
 gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
@@ -31,10 +33,15 @@ gets the same answer alone, in a batch, in the form and in reports/predictions.c
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for n rows: labels or values (n,), and probabilities (n, labels) or None for regression."""
+    """Answers for n rows: labels or values, and the labels' shares, n lists of one a label, or None for regression."""
 
     values: list[Any]
-    probabilities: NDArray[np.float64] | None
+    shares: list[list[float]] | None
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """Return the shares as an array (n, labels)."""
+        return None if self.shares is None else np.asarray(self.shares)
 
 
 class Predictor:
@@ -90,17 +97,16 @@ class Predictor:
         RowsRefused
             The model's arithmetic overflows on a row.
         """
-        scores = self.scorer.score(rows)
-        if not np.isfinite(scores).all():
-            wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
+        scores = [self.scorer.one(rows[0])] if len(rows) == 1 else self.scorer.score(rows).tolist()
+        if wrong := [number for number, own in enumerate(scores) if not math.isfinite(sum(own))]:
             raise RowsRefused(
-                [Fault(row, "", "these values are too extreme: the model gives no number") for row in wrong]
+                [Fault(row, "", "too extreme: the model gives no number for these values") for row in wrong]
             )
         labels = self.schema.labels
         if not labels:
-            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in scores[:, 0].tolist()], None)
-        probabilities = scores.round(PROBABILITY_DECIMALS)
-        return Predictions([labels[code] for code in probabilities.argmax(axis=1).tolist()], probabilities)
+            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for (value,) in scores], None)
+        shares = [[round(share * ONE) / ONE for share in own] for own in scores]
+        return Predictions([labels[own.index(max(own))] for own in shares], shares)
 
     def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
         """Answer the rows of a canonical frame."""
@@ -125,12 +131,12 @@ class Predictor:
 
     def as_answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions as the API prints them."""
-        if predictions.probabilities is None:
+        if predictions.shares is None:
             return [{"prediction": value} for value in predictions.values]
         names = self.label_names
         return [
-            {"prediction": value, "probabilities": dict(zip(names, row, strict=True))}
-            for value, row in zip(predictions.values, predictions.probabilities.tolist(), strict=True)
+            {"prediction": value, "probabilities": dict(zip(names, own, strict=True))}
+            for value, own in zip(predictions.values, predictions.shares, strict=True)
         ]
 
     @cached_property
