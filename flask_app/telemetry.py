@@ -2,7 +2,7 @@
 
 import collections
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flask import Flask, Response, g, request
@@ -94,7 +94,7 @@ class Telemetry:
         return response
 
 
-def install(app: Flask, service: ModelService, folder: str) -> None:
+def install(app: Flask, services: Sequence[ModelService], folder: str) -> None:
     """Count requests, predictions and swaps, and answer /metrics.
 
     With a folder, which PROMETHEUS_MULTIPROC_DIR must name too, an answer sums up all processes that share it.
@@ -107,8 +107,9 @@ def install(app: Flask, service: ModelService, folder: str) -> None:
     else:
         PrometheusMetrics(app, registry=registry, **options)
     telemetry = Telemetry(registry)
-    service.swapped.append(telemetry.on_swap)
-    service.looked.append(telemetry.on_look)
+    for service in services:
+        service.swapped.append(telemetry.on_swap)
+        service.looked.append(telemetry.on_look)
     app.extensions["telemetry"] = telemetry
     app.before_request(telemetry.start_clock)
     app.after_request(telemetry.count_request)
