@@ -14,7 +14,7 @@ from lockstep.config import Candidate, FeatureEngineering, Text
 from lockstep.data import cleaning, frames
 from lockstep.errors import TrackingError
 from lockstep.features.build import build
-from lockstep.modeling import catalog
+from lockstep.modeling import catalog, compiled
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.registry import Version
 
@@ -75,7 +75,9 @@ def make_bundle(task, folder, estimator=None):
     fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, frames.target_array(frame, learned)))])
     artifact.save(fitted, folder / paths.MODEL.name)
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
-    files.write_json(Predictor.of(learned, fitted).smoke(frame.head(5)), folder / paths.SMOKE.name)
+    predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
+    files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
+    compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
 
 

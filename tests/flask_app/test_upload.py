@@ -2,6 +2,7 @@ import csv
 import html
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -215,7 +216,8 @@ def test_the_template_can_be_sent_as_it_is(serve, bundle):
 
 def test_every_answer_of_a_file_is_counted(client, app):
     assert post(client, file_of([example(app)] * 3)).status_code == 200
-    assert 'model_prediction_count_total{prediction="middle"} 3.0' in client.get("/metrics").text
+    counts = re.findall(r"^model_prediction_count_total\S+ (\S+)$", client.get("/metrics").text, re.M)
+    assert sum(map(float, counts)) == 3
 
 
 @pytest.mark.parametrize("headers", [{}, BROWSER])
@@ -278,11 +280,7 @@ def raw(client, content):
 
 
 def test_files_stay_in_memory(client, app, monkeypatch):
-    for place in (
-        "tempfile.SpooledTemporaryFile",
-        "tempfile.TemporaryFile",
-        "werkzeug.formparser.SpooledTemporaryFile",
-    ):
+    for place in ("tempfile.TemporaryFile", "werkzeug.formparser.SpooledTemporaryFile"):
         monkeypatch.setattr(place, lambda *_, **__: pytest.fail("a file was written"))
     content = file_of([example(app)] * 9000) + b"\r\n" * 100_000
     assert len(content) > 500 * 1024

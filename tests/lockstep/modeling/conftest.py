@@ -23,6 +23,7 @@ class Made:
 
     predictor: Predictor
     test: pd.DataFrame
+    pipeline: Pipeline
 
 
 def raw(task, count=160):
@@ -53,7 +54,8 @@ def make(task):
     matrix = features.fit_transform(train)
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))
     found = search.choose(matrix, frames.target_array(train, learned), task, building)
-    return Made(Predictor.of(learned, Pipeline([("features", features), ("estimator", found.estimator)])), test)
+    pipeline = Pipeline([("features", features), ("estimator", found.estimator)])
+    return Made(Predictor.of(learned, pipeline, frames.rows_of(test, learned)), test, pipeline)
 
 
 @pytest.fixture(scope="session", params=list(ESTIMATOR))
@@ -70,7 +72,7 @@ def binary():
 def bundle(tmp_path, made):
     """Return a folder with the three files of a version."""
     folder = tmp_path / "bundle"
-    artifact.save(made.predictor.scorer.pipeline, folder / "model.skops")
+    artifact.save(made.pipeline, folder / "model.skops")
     files.write_json(made.predictor.schema.to_json(), folder / "schema.json")
     files.write_json(made.predictor.smoke(made.test.head(5)), folder / "smoke.json")
     return folder

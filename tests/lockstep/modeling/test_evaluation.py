@@ -62,7 +62,7 @@ def test_a_good_model_passes(made):
 
 
 def test_a_constant_model_is_refused(made):
-    pipeline = made.predictor.scorer.pipeline
+    pipeline = made.pipeline
     usual = (pipeline.predict_proba if made.predictor.schema.labels else pipeline.predict)(made.test).mean(axis=0)
 
     def same(answers):
@@ -86,7 +86,7 @@ def test_a_planted_skew_is_found(made):
         """Answer a lone row otherwise than a table."""
         return answers[..., ::-1] + 1.0 * (len(answers) == 1) if len(answers) == 1 else answers
 
-    skewed = Predictor.of(made.predictor.schema, Pipeline(made.predictor.scorer.pipeline, by_size))
+    skewed = Predictor.of(made.predictor.schema, Pipeline(made.pipeline, by_size))
     decision = gate(made, skewed)
     assert failed(decision) == ["no skew"]
     assert decision.refusals == [
@@ -101,9 +101,7 @@ def test_test_rows_that_the_schema_refuses_are_told(binary):
         dataclasses.replace(column, categories=("Bonn",)) if column.name == "town" else column
         for column in binary.predictor.schema.columns
     )
-    strict = Predictor.of(
-        dataclasses.replace(binary.predictor.schema, columns=columns), binary.predictor.scorer.pipeline
-    )
+    strict = Predictor.of(dataclasses.replace(binary.predictor.schema, columns=columns), binary.pipeline)
     decision = gate(binary, strict)
     refused = int((binary.test["town"] != "Bonn").sum())
     assert failed(decision) == ["rows accepted"]

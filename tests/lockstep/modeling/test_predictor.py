@@ -140,7 +140,7 @@ def test_a_schema_of_other_columns_is_refused(made, bundle, change):
 
 
 def test_a_model_of_another_training_is_refused(made, bundle):
-    pipeline = made.predictor.scorer.pipeline
+    pipeline = made.pipeline
     other = pipeline["features"].transform(made.test), np.roll(made.test["y"].to_numpy(), 1)
     estimator = type(pipeline["estimator"])().fit(
         other[0],
