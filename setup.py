@@ -13,11 +13,13 @@ CORE = [
     "pyyaml>=6.0.2",
     "rich>=14",
     "threadpoolctl>=3.6",
+    "treelite>=4.8",
 ]
 SERVE = [
     "mlflow-skinny>=3.17",
     "boto3>=1.43",
     "flask>=3.1",
+    "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",
     "granian>=2.8",
 ]

@@ -5,9 +5,9 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import errors, model_service, security, telemetry
+from flask_app import answering, errors, model_service, security, telemetry
 from flask_app.model_service import Connect, ModelService
-from flask_app.views import health, predict
+from flask_app.views import health, pages, predict
 from lockstep.config import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -39,6 +39,8 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     errors.install(app)
     security.install(app)
     telemetry.install(app, service, settings.metrics_dir)
+    answering.install(app)
+    app.register_blueprint(pages.blueprint)
     app.register_blueprint(predict.blueprint)
     app.register_blueprint(health.blueprint)
     return app

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from lockstep import files
 from lockstep.errors import ArtifactError
+from lockstep.modeling import compiled
 from lockstep.modeling.predictor import Predictor
 
 KEPT = 5
@@ -41,7 +42,7 @@ class ModelCache:
         if not folder.is_dir():
             return None
         try:
-            predictor = Predictor.load(folder, sha256)
+            predictor = compiled.load(folder, sha256)
         except ArtifactError:
             shutil.rmtree(folder, ignore_errors=True)
             return None
@@ -97,6 +98,6 @@ class ModelCache:
 def _load_download(bundle: Path, sha256: str) -> Predictor:
     """Load a bundle whose folder is about to go, so that no message should name it."""
     try:
-        return Predictor.load(bundle, sha256)
+        return compiled.load(bundle, sha256)
     except ArtifactError as error:
         raise ArtifactError(error.problem.replace(str(bundle), "the download"), error.hint) from error

@@ -17,6 +17,7 @@ from flask_app.model_cache import Identity, ModelCache
 from lockstep import config, files, paths, tracking
 from lockstep.config import Settings
 from lockstep.errors import ArtifactError, LockstepError, RegistryError, TrackingError
+from lockstep.modeling import compiled
 from lockstep.modeling import predictor as bundles
 from lockstep.modeling.predictor import Predictor
 from lockstep.registry import Registry, Version
@@ -207,7 +208,7 @@ class ModelService:
         if self._baked is None:
             return None
         try:
-            return load_baked(self._baked, self.name)
+            return load_baked(self._baked, self.name, self._cache.folder)
         except ArtifactError as error:
             log.warning("the baked model cannot serve: %s", error)
             return None
@@ -237,10 +238,13 @@ def explain(error: Exception) -> str:
     return f"unexpected {type(error).__name__} while looking at the registry"
 
 
-def load_baked(folder: Path, name: str) -> Serving:
-    """Load a bundle that came with the image; its `registered.json` names the version if it is of these very bytes."""
+def load_baked(folder: Path, name: str, spare: Path) -> Serving:
+    """Load a bundle that came with the image, which may be read-only.
+
+    Its `registered.json` names the version if it is of these very bytes.
+    """
     sha256 = bundles.digest(folder)
-    predictor = Predictor.load(folder, sha256)
+    predictor = compiled.load(folder, sha256, spare)
     try:
         origin = files.read_json(folder / paths.REGISTERED.name)
     except (FileNotFoundError, ValueError):

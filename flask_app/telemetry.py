@@ -3,7 +3,6 @@
 import collections
 import time
 from pathlib import Path
-from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -11,7 +10,8 @@ from prometheus_flask_exporter import PrometheusMetrics
 from prometheus_flask_exporter.multiprocess import MultiprocessInternalPrometheusMetrics
 
 from flask_app.model_service import ModelService, Serving
-from lockstep.modeling.predictor import label_name
+from lockstep.data.schema import label_name
+from lockstep.modeling.predictor import Predictions
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MOST_LABELS = 100
@@ -44,11 +44,11 @@ class Telemetry:
             "model_registry_up", "1 if the registry answers.", registry=registry, multiprocess_mode="mostrecent"
         )
 
-    def count_predictions(self, serving: Serving, answers: list[dict[str, Any]]) -> None:
+    def count_predictions(self, serving: Serving, predictions: Predictions) -> None:
         """Count answers by label; a regression's all count as `value`, and rare labels of many as `other`."""
         labels = serving.predictor.schema.labels
         known = {label_name(label) for label in labels[:MOST_LABELS]} or {VALUE}
-        names = [label_name(answer["prediction"]) if labels else VALUE for answer in answers]
+        names = [label_name(value) if labels else VALUE for value in predictions.values]
         for name, count in collections.Counter(name if name in known else OTHER for name in names).items():
             self.predictions.labels(name).inc(count)
 

@@ -20,7 +20,8 @@ from pydantic.fields import FieldInfo
 
 from lockstep.config import SETTINGS, Params, Section
 from lockstep.data.sources import BUNDLED
-from lockstep.features.transformers import CLEANERS, DATE_PARTS
+from lockstep.features.text import CLEANERS
+from lockstep.features.transformers import DATE_PARTS
 from lockstep.modeling.catalog import ESTIMATORS
 from lockstep.modeling.metrics import METRICS
 

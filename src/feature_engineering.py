@@ -4,7 +4,7 @@ import logging
 
 from lockstep import artifact, files, paths
 from lockstep.config import FeatureEngineering
-from lockstep.data import cleaning, schema, tables
+from lockstep.data import cleaning, frames, tables
 from lockstep.features.build import build
 from lockstep.stage import run_stage
 
@@ -15,13 +15,13 @@ def main(params: FeatureEngineering) -> None:
     kinds = dict(facts["kinds"])
     train = cleaning.with_kinds(tables.read(paths.TRAIN), kinds)
 
-    learned = schema.learn(train, facts["target"], facts["task"], kinds, params)
+    learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
     features = build(kinds, params)
     matrix = features.fit_transform(train)
 
     files.write_json(learned.to_json(), paths.SCHEMA)
     artifact.save(features, paths.FEATURES)
-    artifact.save_matrix(matrix, schema.target_array(train, learned), paths.TRAIN_MATRIX)
+    artifact.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX)
     logging.getLogger("feature_engineering").info("%d rows x %d features", *matrix.shape)
 
 

@@ -4,20 +4,20 @@ import logging
 
 from lockstep import artifact, files, paths
 from lockstep.config import ModelEvaluation
-from lockstep.data import cleaning, tables
+from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
 from lockstep.modeling import evaluation, plots
 from lockstep.modeling.predictor import Predictor
 from lockstep.stage import run_stage
 
-SMOKE_ROWS = 5
+SMOKE_ROWS = 64
 
 
 def main(params: ModelEvaluation) -> None:
     """Read the test rows and the model; write metrics, predictions, plots, smoke rows and the gate."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
-    predictor = Predictor(schema, artifact.load(paths.MODEL))
     test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
+    predictor = Predictor.of(schema, artifact.load(paths.MODEL), frames.rows_of(test.head(SMOKE_ROWS), schema))
 
     scored = predictor.score(test)
     measured = evaluation.report(scored, schema, params)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lockstep import files
 from lockstep.errors import ArtifactError
@@ -190,6 +189,8 @@ def _renumber(tree: Any) -> dict[str, str]:
 
 def save_matrix(matrix: Any, target: NDArray[Any], path: Path) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed."""
+    from scipy import sparse
+
     names = ("data", "indices", "indptr", "shape")
     own = {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
     with files.atomic(path) as partial, partial.open("wb") as stream:
@@ -198,6 +199,8 @@ def save_matrix(matrix: Any, target: NDArray[Any], path: Path) -> None:
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:
     """Read what `save_matrix` wrote."""
+    from scipy import sparse
+
     with np.load(path, allow_pickle=False) as stored:
         if "dense" in stored:
             return stored["dense"], stored["target"]

@@ -11,10 +11,10 @@ from sklearn.pipeline import Pipeline
 from flask_app import model_service
 from lockstep import artifact, files, paths
 from lockstep.config import Candidate, FeatureEngineering, Text
-from lockstep.data import cleaning, schema
+from lockstep.data import cleaning, frames
 from lockstep.errors import TrackingError
 from lockstep.features.build import build
-from lockstep.modeling import catalog
+from lockstep.modeling import catalog, compiled
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.registry import Version
 
@@ -67,15 +67,17 @@ def make_bundle(task, folder, estimator=None):
     frame = cleaning.canonical(pd.DataFrame(columns), kinds)
     frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
     params = FeatureEngineering(text=Text(min_documents=1))
-    learned = schema.learn(frame, "outcome", TASKS[task], kinds, params)
+    learned = frames.learn(frame, "outcome", TASKS[task], kinds, params)
     features = build(kinds, params)
     matrix = features.fit_transform(frame)
     name = estimator or ("ridge" if task == "regression" else "logistic_regression")
     model = catalog.make(Candidate(estimator=name), {}, TASKS[task], 0, task == "text")
-    fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, schema.target_array(frame, learned)))])
+    fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, frames.target_array(frame, learned)))])
     artifact.save(fitted, folder / paths.MODEL.name)
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
-    files.write_json(Predictor(learned, fitted).smoke(frame.head(5)), folder / paths.SMOKE.name)
+    predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
+    files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
+    compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
 
 

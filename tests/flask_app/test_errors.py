@@ -56,7 +56,7 @@ def test_a_crash_is_logged_and_not_shown(client, monkeypatch, caplog, headers):
     def crash(*_):
         raise RuntimeError("secret /etc/passwd")
 
-    monkeypatch.setattr(predict, "_answers", crash)
+    monkeypatch.setattr(predict, "_rows", crash)
     response = client.post("/predict", json={"rows": [{}]}, headers=headers)
     assert response.status_code == 500
     assert not any(word in response.text for word in ("secret", "passwd", "Traceback", "RuntimeError"))

@@ -187,8 +187,8 @@ def test_a_large_text_is_taken_and_a_larger_one_is_413(serve, bundles):
 
 
 def test_many_labels_are_folded(client, app, monkeypatch):
-    from flask_app.views import predict
+    from flask_app.views import pages
 
-    monkeypatch.setattr(predict, "BARS", 1)
+    monkeypatch.setattr(pages, "BARS", 1)
     page = client.post("/predict", data={name: str(value) for name, value in example(app).items()}).text
     assert "<summary>1 more labels</summary>" in page

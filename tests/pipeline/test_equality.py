@@ -9,11 +9,10 @@ import pytest
 
 from flask_app import create_app, model_service
 from lockstep.config import Settings
-from lockstep.data import cleaning, tables
-from lockstep.data.schema import Schema
+from lockstep.data import cleaning, frames, tables
+from lockstep.data.schema import Schema, label_name
 from lockstep.errors import TrackingError
 from lockstep.files import read_json
-from lockstep.modeling.predictor import label_name
 from tests.pipeline.project import DATA, Project, copy_project
 
 EXAMPLES = {
@@ -68,7 +67,7 @@ def rows(example):
     """The test rows as a program would send them."""
     schema = Schema.from_json(read_json(example[1].root / "models/schema.json"))
     frame = cleaning.with_kinds(tables.read(example[1].root / "data/interim/test.parquet"), schema.kinds)
-    return schema.rows(frame)
+    return schema.objects(frames.rows_of(frame, schema))
 
 
 @pytest.fixture(scope="module")

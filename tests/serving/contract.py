@@ -30,6 +30,20 @@ def wrong(case: Case, replies: list[Reply], facts: Mapping[str, str]) -> list[st
     return [fault for reply in replies for fault in _wrong(case, reply, facts)]
 
 
+def roughly_right(case: Case, replies: list[Reply], facts: Mapping[str, str]) -> bool:
+    """Tell whether another server at least refuses what it should, answers what it should, and tells nothing else.
+
+    A refusal may have any status of 400 to 499 and any form.
+    """
+    if not replies:
+        return case.library
+    due = {status // 100 for status in case.statuses}
+    if len(replies) != case.replies or any(reply.status // 100 not in due or [*leaks(reply)] for reply in replies):
+        return False
+    answered = [reply for reply in replies if reply.status == 200 and case.predictions]
+    return not [fault for reply in answered for fault in _answered(case, reply, facts)]
+
+
 def _wrong(case: Case, reply: Reply, facts: Mapping[str, str]) -> Iterator[str]:
     yield from leaks(reply)
     if reply.status not in case.statuses:
@@ -106,12 +120,18 @@ def _answered(case: Case, reply: Reply, facts: Mapping[str, str]) -> Iterator[st
     if not isinstance(found, list) or len(found) != case.predictions:
         yield f"no {case.predictions} predictions in {reply.text[:200]}"
         return
-    good = facts.get("good")
-    if case.same and good:
-        expected = json.loads(good)
-        others = [each for each in found if not isinstance(each, dict) or {**each, **expected} != each]
+    if case.same and "good" in facts:
+        expected = json.loads(facts["good"])
+        others = [each for each in found if not _holds(each, expected)]
         if others:
             yield f"{others[0]} where {expected} is due"
+
+
+def _holds(answer: Any, expected: Any) -> bool:
+    """Tell whether an answer is the expected one, beside an id of its own."""
+    if isinstance(expected, dict) and isinstance(answer, dict):
+        return {**answer, **expected} == answer
+    return bool(answer == expected)
 
 
 def _content(case: Case, reply: Reply, facts: Mapping[str, str]) -> Iterator[str]:

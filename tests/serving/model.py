@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 Pairs = Sequence[tuple[str, str]]
 PROTOCOLS = {
-    "lockstep": {"predict": "/predict", "rows": "rows"},
-    "mlflow": {"predict": "/invocations", "rows": "dataframe_records"},
+    "lockstep": {"predict": "/predict", "rows": "rows", "alive": "/livez"},
+    "mlflow": {"predict": "/invocations", "rows": "dataframe_records", "alive": "/ping"},
 }
 TENSORS = {"numeric": "FP64"}
 
@@ -78,7 +78,10 @@ class Facts:
     @property
     def quoted(self) -> dict[str, str]:
         """The facts for a path."""
-        return {key: value if key in ("predict", "host") else quote(value, safe="") for key, value in self.raw.items()}
+        return {
+            key: value if key in ("predict", "alive", "host") else quote(value, safe="")
+            for key, value in self.raw.items()
+        }
 
     @property
     def json(self) -> dict[str, str]:

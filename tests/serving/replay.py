@@ -8,10 +8,11 @@ import html
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.serving import cases, contract, wire
@@ -46,11 +47,8 @@ class Target:
     def facts(self) -> Facts:
         """All facts; the version and the good answer are asked for once, the form's token where there is one."""
         reply = self.ask(GOOD, Facts(self.raw))
-        found: dict[str, str] = {}
-        content = contract.strict(reply) if reply and reply.status == 200 else None
-        if isinstance(content, dict) and self.protocol == "lockstep":
-            answer = {key: value for key, value in content["predictions"][0].items() if key != "id"}
-            found = {"good": json.dumps(answer), "version": content["model"]["version"]}
+        content = contract.strict(reply) if reply and reply.status == 200 else {}
+        found = dict(_learned(content)) if isinstance(content, dict) else {}
         return Facts(self.raw | found | (self._visit() if self.protocol == "lockstep" else {}))
 
     def ask(self, case: Case, facts: Facts) -> wire.Reply | None:
@@ -98,6 +96,15 @@ class Target:
             return contract.wrong(GOOD, self.send(GOOD, self.facts), self.facts.raw)
         except (TimeoutError, wire.NotHTTP) as error:
             return [f"{type(error).__name__}: {error}"]
+
+
+def _learned(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what the answer to a good request tells: its prediction, and the version where it is named."""
+    for answer in content.get("predictions", [])[:1]:
+        own = {key: value for key, value in answer.items() if key != "id"} if isinstance(answer, dict) else answer
+        yield "good", json.dumps(own)
+    if "model" in content:
+        yield "version", content["model"]["version"]
 
 
 def main(words: Sequence[str] | None = None) -> int:

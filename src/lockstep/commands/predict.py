@@ -91,7 +91,7 @@ def _pieces(path: Path, predictor: Any) -> Iterator[Any]:
 
 def _score(predictor: Any, pieces: Iterator[Any], done: int) -> Iterator[Any]:
     from lockstep.data import cleaning
-    from lockstep.data.schema import check_frame
+    from lockstep.data.frames import check_frame
 
     for piece in pieces:
         missing = [name for name in predictor.schema.kinds if name not in piece.columns]
@@ -101,7 +101,7 @@ def _score(predictor: Any, pieces: Iterator[Any], done: int) -> Iterator[Any]:
             )
         rows = cleaning.canonical(piece, predictor.schema.kinds)
         check_frame(rows, predictor.schema, done)
-        predictions = predictor.predict(rows)
+        predictions = predictor.predict_frame(rows)
         answers = {"prediction": predictions.values}
         if predictions.probabilities is not None:
             answers |= {

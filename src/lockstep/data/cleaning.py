@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from lockstep.config import Columns, DataPreprocessing, Kind, Role, Task
+from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
 LONG_TEXT = 40
@@ -183,17 +184,6 @@ def _as_text(values: pd.Series) -> pd.Series:
     return pd.Series(
         [as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name
     )
-
-
-def as_category(value: Any) -> str | None:
-    """Return the one spelling of a categorical value; missing values are None."""
-    if value is None or value != value:  # NaN is the value that differs from itself
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def _as_date(values: pd.Series) -> pd.Series:

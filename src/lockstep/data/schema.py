@@ -1,26 +1,22 @@
-"""What a row must look like: learned on the train rows, checked on every row that asks for a prediction."""
+"""What a row must look like: the columns a model takes, and the check of every row that asks for a prediction."""
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from lockstep.config import FeatureEngineering, Kind, Task
-from lockstep.data import cleaning
+from lockstep.config import Kind, Task
 from lockstep.errors import ArtifactError, LockstepError, nearest
 
 FORMAT = 1
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 """The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
 Label = str | int | bool
-Row = Mapping[str, Any]
+Row = tuple[float | str | None, ...]
+"""The values of a row in the order of the schema's columns: numbers as float, the rest as text, None where missing."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,8 @@ class Schema:
         """Return what is wrong with one value of a column, or None."""
         return self._checks[column](value)
 
-    def frame(self, rows: Sequence[Any]) -> pd.DataFrame:
-        """Return checked rows as a canonical frame.
+    def check(self, rows: Sequence[Any]) -> list[Row]:
+        """Return objects of column names and values as tuples in column order, numbers as float, None where missing.
 
         Raises
         ------
@@ -111,13 +107,16 @@ class Schema:
         found = [fault for number, row in enumerate(rows) for fault in self.faults(row, number)]
         if found:
             raise RowsRefused(found)
-        raw = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in self._checks})
-        return cleaning.canonical(raw, self.kinds)
+        numeric = [(column.name, column.kind == "numeric") for column in self.columns]
+        return [
+            tuple(float(row[name]) if number and row[name] is not None else row[name] for name, number in numeric)
+            for row in rows
+        ]
 
-    def rows(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
-        """Return a canonical frame as rows that `frame` takes: None where a value is missing."""
-        columns = [[None if value != value else value for value in frame[name].tolist()] for name in self.kinds]
-        return [dict(zip(self.kinds, values, strict=True)) for values in zip(*columns, strict=True)]
+    def objects(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
+        """Return rows as the objects that `check` takes."""
+        names = list(self.kinds)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -153,74 +152,6 @@ class Schema:
             return cls(content["task"], content["target"], tuple(content["labels"]), columns)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"schema.json is damaged: {error!r}", "rebuild it with `dvc repro`") from None
-
-
-def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
-    """Refuse canonical rows that do not fit, column by column; `start` is the number of the first row.
-
-    Raises
-    ------
-    RowsRefused
-        With the first wrong row of each column.
-    """
-    found = []
-    for column in schema.columns:
-        values = frame[column.name]
-        wrong = values.isna() & (not column.nullable)
-        if column.kind == "numeric":
-            wrong |= np.isinf(values)
-        elif column.kind == "categorical" and column.unknown == "refuse":
-            wrong |= values.notna() & ~values.isin(column.categories)
-        if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
-            problem = schema.problem(column.name, None if pd.isna(values.iloc[place]) else values.iloc[place])
-            found.append(Fault(start + place, column.name, problem or "does not fit"))
-    if found:
-        raise RowsRefused(found)
-
-
-def learn(
-    train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering
-) -> Schema:
-    """Describe the train rows: canonical feature columns, and the target's labels in sorted order."""
-    labels = () if task == "regression" else tuple(sorted(train[target].unique().tolist()))
-    return Schema(task, target, labels, tuple(_describe(train[name], kind, params) for name, kind in kinds.items()))
-
-
-def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
-    """Return the target (n,) in the type that estimators keep as their classes: float64, int64, bool or text."""
-    values = frame[schema.target]
-    return values.to_numpy(dtype=str) if isinstance((*schema.labels, 0)[0], str) else values.to_numpy()
-
-
-def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
-    present = values.dropna()
-    column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
-    if kind == "numeric" and len(present):
-        whole = bool((present % 1 == 0).all())
-        return Column(
-            **asdict(column)
-            | {
-                "minimum": float(present.min()),
-                "maximum": float(present.max()),
-                "step": 1.0 if whole else None,
-            }
-        )
-    if kind == "categorical":
-        unknown = params.categorical.unknown
-        return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})
-    return column
-
-
-def _example(present: pd.Series, kind: Kind) -> float | str | None:
-    """Pick the middle value of numbers, the most frequent category, the first text or date in sorted order."""
-    if present.empty:
-        return None
-    if kind == "numeric":
-        return float(present.sort_values().iloc[len(present) // 2])
-    counts = present.value_counts()
-    best: str = min(counts[counts == counts.iloc[0]].index)
-    return best[:500]
 
 
 def _check(column: Column) -> Callable[[Any], str | None]:
@@ -269,3 +200,19 @@ CHECKS: dict[Kind, Callable[[Any], str | None]] = {
     "text": _check_text,
     "date": _check_date,
 }
+
+
+def as_category(value: Any) -> str | None:
+    """Return the one spelling of a categorical value; missing values are None."""
+    if value is None or value != value:  # NaN is the value that differs from itself
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def label_name(label: Label) -> str:
+    """Return a label as text: the key of its probability."""
+    return str(as_category(label))

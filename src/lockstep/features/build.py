@@ -10,7 +10,8 @@ from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
 from lockstep.config import FeatureEngineering, Kind
 from lockstep.errors import ConfigError, nearest
-from lockstep.features.transformers import CLEANERS, DATE_PARTS, DateParts, TextTfidf
+from lockstep.features.text import CLEANERS
+from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 

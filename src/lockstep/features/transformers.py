@@ -1,8 +1,5 @@
 """The transformers of our own. Their import paths stand in every saved model: never move or rename them."""
 
-import html
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -13,30 +10,10 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from lockstep.features.text import tokenizer
+
 Ids = NDArray[np.int64]
 CHUNK = 2_000
-
-_TAG = re.compile(r"<[^<>]{1,200}>")
-_URL = re.compile(r"(?:https?://|www\.)\S+")
-_MENTION = re.compile(r"@\w+")
-_DIGITS = re.compile(r"\d+")
-_WORD = re.compile(r"\w\w+")
-
-
-def _fold_accents(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-CLEANERS: dict[str, Callable[[str], str]] = {
-    "lowercase": str.lower,
-    "unescape_html": html.unescape,
-    "strip_tags": lambda text: _TAG.sub(" ", text),
-    "strip_urls": lambda text: _URL.sub(" ", text),
-    "strip_mentions": lambda text: _MENTION.sub(" ", text),
-    "strip_digits": lambda text: _DIGITS.sub(" ", text),
-    "fold_accents": _fold_accents,
-}
-"""Text steps by name; `clean` lists them in the order they run."""
 
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda moments: moments.year,
@@ -56,7 +33,7 @@ class TextTfidf(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    clean : names of `CLEANERS`, in order.
+    clean : names of `text.CLEANERS`, in order.
     ngrams : lengths of the n-grams, from 1 to 3.
     min_documents : fewest texts that must hold a term.
     max_terms : most terms kept, those in the most texts first; None keeps all.
@@ -115,12 +92,7 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         return {name: value for name, value in self.__dict__.items() if name != "_numbers"}
 
     def _tokens(self, texts: Iterable[str | None]) -> Iterator[list[str]]:
-        steps = [CLEANERS[name] for name in self.clean]
-        for text in texts:
-            cleaned = text if isinstance(text, str) else ""
-            for step in steps:
-                cleaned = step(cleaned)
-            yield _WORD.findall(cleaned)
+        return map(tokenizer(self.clean), texts)
 
     def _learn(self, texts: Iterable[str | None]) -> tuple[Ids, Ids, int]:
         """Set the fitted attributes; return every token's word number and text number, and the number of texts."""

@@ -9,10 +9,11 @@ import pandas as pd
 
 from lockstep import gates
 from lockstep.config import ModelEvaluation
-from lockstep.data.schema import Schema
+from lockstep.data import frames
+from lockstep.data.schema import Schema, label_name
 from lockstep.modeling import metrics
 from lockstep.modeling.metrics import Scored
-from lockstep.modeling.predictor import Predictor, label_name
+from lockstep.modeling.predictor import Predictor
 
 SKEW_ROWS = 200
 DIGITS = 6
@@ -76,7 +77,7 @@ def gate(
     """Answer every question that needs no champion."""
     for name in params.floors:
         metrics.check_name(name, predictor.schema.task, "model_evaluation.floors")
-    rows = predictor.schema.rows(frame)
+    rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
     refused = [bool(predictor.schema.faults(row)) for row in rows]
     differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
     return gates.Decision(
@@ -92,6 +93,7 @@ def gate(
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:
     """Count the rows that, sent one by one as JSON, are answered otherwise than as a table; and the rows asked."""
     table = frame.iloc[places]
-    expected = predictor.as_answers(predictor.predict(table[list(predictor.schema.kinds)]))
-    sent = [json.loads(json.dumps(row)) for row in predictor.schema.rows(table)]
+    expected = predictor.as_answers(predictor.predict_frame(table))
+    rows = predictor.schema.objects(frames.rows_of(table, predictor.schema))
+    sent = [json.loads(json.dumps(row)) for row in rows]
     return sum(predictor.answers([row]) != [answer] for row, answer in zip(sent, expected, strict=True)), len(places)

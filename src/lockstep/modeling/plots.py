@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lockstep import files
-from lockstep.data.schema import Schema
+from lockstep.data.schema import Schema, label_name
 from lockstep.modeling.metrics import Scored
-from lockstep.modeling.predictor import label_name
 
 POINTS = 200
 CURVE = ("recall", "false_positive_rate", "precision")

@@ -1,25 +1,30 @@
 """The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep import artifact, files, paths
-from lockstep.data import cleaning
-from lockstep.data.schema import Label, Schema
-from lockstep.errors import ArtifactError
+from lockstep.data.schema import Row, Schema, label_name
+from lockstep.errors import ArtifactError, LockstepError
+from lockstep.modeling import compile
 from lockstep.modeling.metrics import Scored
+from lockstep.modeling.scorers import Scorer
 from lockstep.package import BUNDLE
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
 VALUE_DIGITS = 9
-"""Answers are rounded here, once. A matrix product may move its last bit with the size of the batch; at these digits
-the same row gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
+"""Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
+gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,28 @@ class Predictions:
 
 
 class Predictor:
-    """A fitted pipeline with the schema of the rows it takes."""
+    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one."""
 
-    def __init__(self, schema: Schema, pipeline: Any) -> None:
+    def __init__(self, schema: Schema, scorer: Scorer, note: str = "") -> None:
         self.schema = schema
-        self.pipeline = pipeline
+        self.scorer = scorer
+        self.note = note
+
+    @classmethod
+    def of(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
+        """Return the predictor of a fitted pipeline: compiled, if that answers the reference rows as the pipeline does.
+
+        Raises
+        ------
+        ArtifactError
+            The pipeline knows other labels than the schema.
+        """
         fitted = [item.item() for item in getattr(pipeline, "classes_", np.zeros(0))]
         if fitted != list(schema.labels):
             raise ArtifactError(
                 f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
             )
+        return cls(schema, *compile.best(schema, pipeline, reference))
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -58,18 +75,25 @@ class Predictor:
                 "it was changed or cut off: fetch it again",
             )
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
-        predictor = cls(schema, artifact.load(folder / paths.MODEL.name))
-        predictor.check_smoke(read_json(folder / paths.SMOKE.name))
+        smoke = read_json(folder / paths.SMOKE.name)
+        predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name), reference_rows(schema, smoke))
+        predictor.check_smoke(smoke)
         return predictor
 
-    def predict(self, frame: pd.DataFrame) -> Predictions:
-        """Answer canonical rows; a label is the one whose printed probability is highest, the first among equals."""
-        if not self.schema.labels:
-            values = self.pipeline.predict(frame)
-            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in values], None)
-        probabilities = self.pipeline.predict_proba(frame).round(PROBABILITY_DECIMALS)
+    def predict(self, rows: Sequence[Row]) -> Predictions:
+        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals."""
+        scores = self.scorer.score(rows)
         labels = self.schema.labels
-        return Predictions([labels[code] for code in probabilities.argmax(axis=1)], probabilities)
+        if not labels:
+            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in scores[:, 0].tolist()], None)
+        probabilities = scores.round(PROBABILITY_DECIMALS)
+        return Predictions([labels[code] for code in probabilities.argmax(axis=1).tolist()], probabilities)
+
+    def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
+        """Answer the rows of a canonical frame."""
+        from lockstep.data import frames
+
+        return self.predict(frames.rows_of(frame, self.schema))
 
     def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Check rows of column names and values, and answer each as the API prints it.
@@ -79,7 +103,7 @@ class Predictor:
         RowsRefused
             At least one row does not fit the schema.
         """
-        return self.as_answers(self.predict(self.schema.frame(rows)))
+        return self.as_answers(self.predict(self.schema.check(rows)))
 
     def as_answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions as the API prints them."""
@@ -96,9 +120,9 @@ class Predictor:
         """Return the labels as the keys of a JSON object."""
         return [label_name(label) for label in self.schema.labels]
 
-    def score(self, frame: pd.DataFrame) -> Scored:
+    def score(self, frame: "pd.DataFrame") -> Scored:
         """Answer canonical rows that carry the target, beside the truth."""
-        predictions = self.predict(frame[list(self.schema.kinds)])
+        predictions = self.predict_frame(frame)
         truth = frame[self.schema.target]
         if predictions.probabilities is None:
             return Scored(truth.to_numpy(), np.asarray(predictions.values))
@@ -109,10 +133,13 @@ class Predictor:
             predictions.probabilities,
         )
 
-    def smoke(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Return a few rows with their answers, which `load` compares."""
-        rows = self.schema.rows(frame)
-        return {"rows": rows, "answers": self.answers(rows)}
+    def smoke(self, frame: "pd.DataFrame") -> dict[str, Any]:
+        """Return the rows that fit, but for very long ones, with their answers, which `load` compares."""
+        from lockstep.data import frames
+
+        rows = [row for row in self.schema.objects(frames.rows_of(frame, self.schema)) if not self.schema.faults(row)]
+        short = [row for row in rows if len(json.dumps(row)) < LONGEST_SMOKE_ROW]
+        return {"rows": short, "answers": self.answers(short) if short else []}
 
     def check_smoke(self, smoke: Any) -> None:
         """Refuse to serve if the recorded rows are not answered as recorded."""
@@ -126,9 +153,12 @@ class Predictor:
             )
 
 
-def label_name(label: Label) -> str:
-    """Return a label as text: the key of its probability."""
-    return str(cleaning.as_category(label))
+def reference_rows(schema: Schema, smoke: Any) -> list[Row]:
+    """Return the recorded rows that a compiled scorer is held against; none if the record is damaged."""
+    try:
+        return schema.check(smoke["rows"])
+    except (LockstepError, KeyError, TypeError):
+        return []
 
 
 def digest(folder: Path) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lockstep.config import Categorical, FeatureEngineering
-from lockstep.data import cleaning, schema
+from lockstep.data import cleaning, frames
 from lockstep.data.schema import Column, RowsRefused, Schema
 from lockstep.errors import ArtifactError
 from lockstep.features.transformers import DateParts
@@ -30,7 +30,7 @@ ROW = {"age": 30, "size": 1.5, "town": "Bonn", "review": "good", "since": "2026-
 
 def learn(unknown="refuse", **changed):
     params = FeatureEngineering(categorical=Categorical(unknown=unknown))
-    return schema.learn(TRAIN.assign(**changed), "y", "binary", KINDS, params)
+    return frames.learn(TRAIN.assign(**changed), "y", "binary", KINDS, params)
 
 
 LEARNED = learn()
@@ -49,7 +49,7 @@ def test_what_is_learned():
 
 def test_a_constant_and_an_empty_column_are_described():
     numbers = pd.DataFrame({"B30": [2.0, 2.0], "none": [np.nan, np.nan], "y": [1, 2]})
-    learned = schema.learn(numbers, "y", "regression", {"B30": "numeric", "none": "numeric"}, FeatureEngineering())
+    learned = frames.learn(numbers, "y", "regression", {"B30": "numeric", "none": "numeric"}, FeatureEngineering())
     assert learned.labels == ()
     assert learned.columns == (
         Column("B30", "numeric", False, 2.0, 2.0, 2.0, 1.0),
@@ -67,8 +67,8 @@ def test_a_constant_and_an_empty_column_are_described():
 )
 def test_labels_are_sorted_and_the_target_array_has_one_type(target, labels, dtype):
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": target})
-    learned = schema.learn(frame, "y", "binary", {"x": "numeric"}, FeatureEngineering())
-    array = schema.target_array(frame, learned)
+    learned = frames.learn(frame, "y", "binary", {"x": "numeric"}, FeatureEngineering())
+    array = frames.target_array(frame, learned)
     assert (learned.labels, array.dtype.str.lstrip("|"), array.tolist()) == (
         labels,
         np.dtype(dtype).str.lstrip("|"),
@@ -79,8 +79,8 @@ def test_labels_are_sorted_and_the_target_array_has_one_type(target, labels, dty
 
 def test_a_regression_target_is_an_array_of_floats():
     frame = pd.DataFrame({"x": [1.0, 2.0], "y": [0.5, 1.5]})
-    learned = schema.learn(frame, "y", "regression", {"x": "numeric"}, FeatureEngineering())
-    assert schema.target_array(frame, learned).tolist() == [0.5, 1.5]
+    learned = frames.learn(frame, "y", "regression", {"x": "numeric"}, FeatureEngineering())
+    assert frames.target_array(frame, learned).tolist() == [0.5, 1.5]
 
 
 def test_a_good_row_has_no_fault_in_any_order():
@@ -136,7 +136,7 @@ def test_a_row_that_is_no_object(row):
 def test_every_wrong_column_of_every_row_is_told():
     bad = {"age": "x", "town": "Paris", "review": "good", "since": None, "colour": "red"}
     with pytest.raises(RowsRefused, match=r"row 1, column 'size': missing column \(and 5 more\)") as refused:
-        LEARNED.frame([ROW, bad, {**ROW, "age": None}, [1]])
+        LEARNED.check([ROW, bad, {**ROW, "age": None}, [1]])
     assert [(fault.row, fault.column) for fault in refused.value.faults] == [
         (1, "size"),
         (1, "age"),
@@ -179,7 +179,8 @@ def test_every_date_that_passes_can_be_transformed():
 
 
 def test_checked_rows_become_a_canonical_frame():
-    frame = LEARNED.frame([dict(reversed(ROW.items())), ROW | {"size": None, "town": None}])
+    rows = LEARNED.check([dict(reversed(ROW.items())), ROW | {"size": None, "town": None}])
+    frame = frames.from_rows(rows, LEARNED)
     expected = cleaning.canonical(
         pd.DataFrame({name: pd.Series([value, value], dtype=object) for name, value in ROW.items()}), KINDS
     )
@@ -191,9 +192,9 @@ def test_checked_rows_become_a_canonical_frame():
 
 def test_rows_and_frame_undo_each_other():
     features = TRAIN[list(KINDS)]
-    rows = json.loads(json.dumps(LEARNED.rows(TRAIN), allow_nan=False))
+    rows = json.loads(json.dumps(LEARNED.objects(frames.rows_of(TRAIN, LEARNED)), allow_nan=False))
     assert rows[1] == {"age": 20.0, "size": None, "town": "Łódź", "review": "bad", "since": None}
-    pd.testing.assert_frame_equal(LEARNED.frame(rows), features)
+    pd.testing.assert_frame_equal(frames.from_rows(LEARNED.check(rows), LEARNED), features)
 
 
 @pytest.mark.parametrize(
@@ -207,11 +208,11 @@ def test_rows_and_frame_undo_each_other():
 )
 def test_a_frame_is_refused_by_its_first_wrong_row_of_each_column(column, value, problem):
     frame = TRAIN.copy()
-    schema.check_frame(frame, LEARNED)
+    frames.check_frame(frame, LEARNED)
     frame.loc[[2, 3], column] = value
     frame.loc[1, "age"] = -np.inf
     with pytest.raises(RowsRefused) as refused:
-        schema.check_frame(frame, LEARNED, start=1000)
+        frames.check_frame(frame, LEARNED, start=1000)
     faults = {fault.column: (fault.row, fault.problem) for fault in refused.value.faults}
     expected = {"age": (1001, "expected a finite number")}
     assert faults == ({column: (1002, problem)} | expected)

@@ -7,7 +7,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lockstep.features.transformers import CHUNK, CLEANERS, DATE_PARTS, DateParts, TextTfidf
+from lockstep.features.text import CLEANERS
+from lockstep.features.transformers import CHUNK, DATE_PARTS, DateParts, TextTfidf
 
 CORPUS = [
     "A <b>good</b> film &amp; a good cast",

@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from lockstep import artifact, files
 from lockstep.config import Candidate, DataPreprocessing, FeatureEngineering, ModelBuilding
-from lockstep.data import cleaning, schema
+from lockstep.data import cleaning, frames
 from lockstep.data.split import split
 from lockstep.features.build import build
 from lockstep.modeling import search
@@ -23,6 +23,7 @@ class Made:
 
     predictor: Predictor
     test: pd.DataFrame
+    pipeline: Pipeline
 
 
 def raw(task, count=160):
@@ -48,12 +49,13 @@ def raw(task, count=160):
 def make(task):
     cleaned = cleaning.clean(raw(task), DataPreprocessing(target="y", columns={"text": ("review",)}))
     train, test = split(cleaned.frame, "y", cleaned.task, DataPreprocessing(target="y").split)
-    learned = schema.learn(train, "y", cleaned.task, cleaned.kinds, FeatureEngineering())
+    learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, FeatureEngineering())
     features = build(cleaned.kinds, FeatureEngineering())
     matrix = features.fit_transform(train)
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))
-    found = search.choose(matrix, schema.target_array(train, learned), task, building)
-    return Made(Predictor(learned, Pipeline([("features", features), ("estimator", found.estimator)])), test)
+    found = search.choose(matrix, frames.target_array(train, learned), task, building)
+    pipeline = Pipeline([("features", features), ("estimator", found.estimator)])
+    return Made(Predictor.of(learned, pipeline, frames.rows_of(test, learned)), test, pipeline)
 
 
 @pytest.fixture(scope="session", params=list(ESTIMATOR))
@@ -70,7 +72,7 @@ def binary():
 def bundle(tmp_path, made):
     """Return a folder with the three files of a version."""
     folder = tmp_path / "bundle"
-    artifact.save(made.predictor.pipeline, folder / "model.skops")
+    artifact.save(made.pipeline, folder / "model.skops")
     files.write_json(made.predictor.schema.to_json(), folder / "schema.json")
     files.write_json(made.predictor.smoke(made.test.head(5)), folder / "smoke.json")
     return folder

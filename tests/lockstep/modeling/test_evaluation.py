@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from lockstep.config import ModelEvaluation
+from lockstep.data import frames
 from lockstep.errors import ConfigError
 from lockstep.modeling import evaluation, metrics
 from lockstep.modeling.metrics import Scored
@@ -61,13 +62,13 @@ def test_a_good_model_passes(made):
 
 
 def test_a_constant_model_is_refused(made):
-    pipeline = made.predictor.pipeline
+    pipeline = made.pipeline
     usual = (pipeline.predict_proba if made.predictor.schema.labels else pipeline.predict)(made.test).mean(axis=0)
 
     def same(answers):
         return np.asarray([usual] * len(answers))
 
-    constant = Predictor(made.predictor.schema, Pipeline(pipeline, same))
+    constant = Predictor.of(made.predictor.schema, Pipeline(pipeline, same))
     assert failed(gate(made, constant)) == ["better than a constant"]
 
 
@@ -85,7 +86,7 @@ def test_a_planted_skew_is_found(made):
         """Answer a lone row otherwise than a table."""
         return answers[..., ::-1] + 1.0 * (len(answers) == 1) if len(answers) == 1 else answers
 
-    skewed = Predictor(made.predictor.schema, Pipeline(made.predictor.pipeline, by_size))
+    skewed = Predictor.of(made.predictor.schema, Pipeline(made.pipeline, by_size))
     decision = gate(made, skewed)
     assert failed(decision) == ["no skew"]
     assert decision.refusals == [
@@ -100,7 +101,7 @@ def test_test_rows_that_the_schema_refuses_are_told(binary):
         dataclasses.replace(column, categories=("Bonn",)) if column.name == "town" else column
         for column in binary.predictor.schema.columns
     )
-    strict = Predictor(dataclasses.replace(binary.predictor.schema, columns=columns), binary.predictor.pipeline)
+    strict = Predictor.of(dataclasses.replace(binary.predictor.schema, columns=columns), binary.pipeline)
     decision = gate(binary, strict)
     refused = int((binary.test["town"] != "Bonn").sum())
     assert failed(decision) == ["rows accepted"]
@@ -143,7 +144,7 @@ def test_the_table_of_classes_is_that_of_scikit_learn(made):
 def test_predictions_are_those_of_the_api(made):
     scored = made.predictor.score(made.test)
     table = evaluation.predictions(made.test, scored, made.predictor.schema)
-    answers = made.predictor.answers(made.predictor.schema.rows(made.test))
+    answers = made.predictor.answers(made.predictor.schema.objects(frames.rows_of(made.test, made.predictor.schema)))
     assert table["row"].tolist() == list(range(len(made.test)))
     assert table["actual"].astype(str).tolist() == made.test["y"].astype(str).tolist()
     assert table["prediction"].astype(str).tolist() == [str(answer["prediction"]) for answer in answers]

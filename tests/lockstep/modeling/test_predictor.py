@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lockstep import artifact, files
+from lockstep.data import frames
 from lockstep.data.schema import RowsRefused
 from lockstep.errors import ArtifactError
 from lockstep.modeling import predictor as module
@@ -11,7 +12,7 @@ from lockstep.modeling.predictor import Predictor
 
 
 def rows_of(made):
-    return json.loads(json.dumps(made.predictor.schema.rows(made.test)))
+    return json.loads(json.dumps(made.predictor.schema.objects(frames.rows_of(made.test, made.predictor.schema))))
 
 
 def test_a_row_gets_the_same_answer_alone_and_in_a_batch(made):
@@ -24,7 +25,7 @@ def test_a_row_gets_the_same_answer_alone_and_in_a_batch(made):
 
 def test_rows_as_json_and_as_a_table_get_the_same_answers(made):
     table = made.test[list(made.predictor.schema.kinds)]
-    assert made.predictor.as_answers(made.predictor.predict(table)) == made.predictor.answers(rows_of(made))
+    assert made.predictor.as_answers(made.predictor.predict_frame(table)) == made.predictor.answers(rows_of(made))
 
 
 def test_answers_are_printed_as_the_api_says(made):
@@ -139,7 +140,7 @@ def test_a_schema_of_other_columns_is_refused(made, bundle, change):
 
 
 def test_a_model_of_another_training_is_refused(made, bundle):
-    pipeline = made.predictor.pipeline
+    pipeline = made.pipeline
     other = pipeline["features"].transform(made.test), np.roll(made.test["y"].to_numpy(), 1)
     estimator = type(pipeline["estimator"])().fit(
         other[0],

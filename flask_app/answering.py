@@ -1,0 +1,73 @@
+"""The one way to answer checked rows, whatever protocol they came by: score, name each answer, count, log."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, current_app
+
+from flask_app import telemetry
+from flask_app.model_service import Serving
+from lockstep.data.schema import Row
+from lockstep.modeling.predictor import Predictions
+
+ID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Rows, which version answered them, and under which ids."""
+
+    serving: Serving
+    rows: Sequence[Row]
+    ids: list[str]
+    predictions: Predictions
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the answers as the API prints them."""
+        answers = self.serving.predictor.as_answers(self.predictions)
+        return [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+
+
+class Answering:
+    """Answers rows for one app; `logged` is told of everything that was answered."""
+
+    def __init__(self, count: Callable[[Serving, Predictions], None]) -> None:
+        self.count = count
+        self.logged: list[Callable[[Answered], None]] = []
+
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+        """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
+        predictions = serving.predictor.predict(rows)
+        answered = Answered(serving, rows, ids(len(rows), key, rows), predictions)
+        self.count(serving, predictions)
+        for log in self.logged:
+            log(answered)
+        return answered
+
+
+def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+    """Answer checked rows in the app of the present request."""
+    return of(current_app).answer(serving, rows, key)
+
+
+def ids(count: int, key: str = "", rows: Sequence[Row] = ()) -> list[str]:
+    """Return a name for each answer: random, or made from an idempotency key and the rows sent with it."""
+    if not key:
+        drawn = os.urandom(ID_BYTES * count).hex()
+        return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
+    seed = hashlib.blake2b(repr((key, rows)).encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    return [hashlib.blake2b(b"%d" % place, key=seed, digest_size=ID_BYTES).hexdigest() for place in range(count)]
+
+
+def install(app: Flask) -> None:
+    """Give the app its way to answer."""
+    app.extensions["answering"] = Answering(telemetry.of(app).count_predictions)
+
+
+def of(app: Flask) -> Answering:
+    """Return what answers in an app."""
+    answering: Answering = app.extensions["answering"]
+    return answering

@@ -1,0 +1,98 @@
+"""Between frames and the schema: learn it from the train rows, check the rows of a table, hand them over."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockstep.config import FeatureEngineering, Kind, Task
+from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
+
+
+def learn(
+    train: pd.DataFrame, target: str, task: Task, kinds: Mapping[str, Kind], params: FeatureEngineering
+) -> Schema:
+    """Describe the train rows: canonical feature columns, and the target's labels in sorted order."""
+    labels = () if task == "regression" else tuple(sorted(train[target].unique().tolist()))
+    return Schema(task, target, labels, tuple(_describe(train[name], kind, params) for name, kind in kinds.items()))
+
+
+def rows_of(frame: pd.DataFrame, schema: Schema) -> list[Row]:
+    """Return the rows of a canonical frame, None where a value is missing."""
+    columns = [[None if value != value else value for value in frame[name].tolist()] for name in schema.kinds]
+    return list(zip(*columns, strict=True))
+
+
+def from_rows(rows: list[Row], schema: Schema) -> pd.DataFrame:
+    """Return rows as a canonical frame."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema.columns)
+    types = {"numeric": np.float64}
+    return pd.DataFrame(
+        {
+            column.name: pd.Series(list(values), dtype=types.get(column.kind, object))
+            for column, values in zip(schema.columns, columns, strict=True)
+        }
+    )
+
+
+def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
+    """Refuse canonical rows that do not fit, column by column; `start` is the number of the first row.
+
+    Raises
+    ------
+    RowsRefused
+        With the first wrong row of each column.
+    """
+    found = []
+    for column in schema.columns:
+        values = frame[column.name]
+        wrong = values.isna() & (not column.nullable)
+        if column.kind == "numeric":
+            wrong |= np.isinf(values)
+        elif column.kind == "categorical" and column.unknown == "refuse":
+            wrong |= values.notna() & ~values.isin(column.categories)
+        if wrong.any():
+            place = int(np.flatnonzero(wrong)[0])
+            problem = schema.problem(column.name, None if pd.isna(values.iloc[place]) else values.iloc[place])
+            found.append(Fault(start + place, column.name, problem or "does not fit"))
+    if found:
+        raise RowsRefused(found)
+
+
+def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
+    """Return the target (n,) in the type that estimators keep as their classes: float64, int64, bool or text."""
+    values = frame[schema.target]
+    return values.to_numpy(dtype=str) if isinstance((*schema.labels, 0)[0], str) else values.to_numpy()
+
+
+def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
+    present = values.dropna()
+    column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
+    if kind == "numeric" and len(present):
+        whole = bool((present % 1 == 0).all())
+        return Column(
+            **asdict(column)
+            | {
+                "minimum": float(present.min()),
+                "maximum": float(present.max()),
+                "step": 1.0 if whole else None,
+            }
+        )
+    if kind == "categorical":
+        unknown = params.categorical.unknown
+        return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})
+    return column
+
+
+def _example(present: pd.Series, kind: Kind) -> float | str | None:
+    """Pick the middle value of numbers, the most frequent category, the first text or date in sorted order."""
+    if present.empty:
+        return None
+    if kind == "numeric":
+        return float(present.sort_values().iloc[len(present) // 2])
+    counts = present.value_counts()
+    best: str = min(counts[counts == counts.iloc[0]].index)
+    return best[:500]

@@ -1,0 +1,132 @@
+"""From checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.data.schema import Row, Schema
+from lockstep.modeling.tabular import Categories, Days, Numbers
+from lockstep.modeling.terms import Terms
+
+Scores = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
+
+    kind: str
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score at least one checked row."""
+
+
+class PipelineScorer:
+    """The fitted scikit-learn pipeline itself, for models that nothing faster can stand in for."""
+
+    kind = "pipeline"
+
+    def __init__(self, schema: Schema, pipeline: Any) -> None:
+        self.schema = schema
+        self.pipeline = pipeline
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows as a frame."""
+        from lockstep.data import frames
+
+        frame = frames.from_rows(list(rows), self.schema)
+        if self.schema.labels:
+            return np.asarray(self.pipeline.predict_proba(frame), dtype=np.float64)
+        return np.asarray(self.pipeline.predict(frame), dtype=np.float64).reshape(-1, 1)
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """A linear model over columns of any kind: weights are (features, outputs), intercept is (outputs,)."""
+
+    link: str
+    intercept: Scores
+    numbers: tuple[Numbers, Scores] | None = None
+    days: tuple[Days, Scores] | None = None
+    categories: tuple[Categories, Scores] | None = None
+    terms: tuple[Terms, ...] = ()
+
+    kind = "linear"
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows."""
+        total = np.repeat(self.intercept[None, :], len(rows), axis=0)
+        for part in (self.numbers, self.days):
+            if part:
+                total += part[0].dense(rows) @ part[1]
+        if self.categories:
+            codes, weights = self.categories[0].codes(rows), self._category_weights
+            total += weights[codes].sum(axis=1)
+        for terms in self.terms:
+            terms.add_to(total, rows)
+        return LINKS[self.link](total)
+
+    @cached_property
+    def _category_weights(self) -> Scores:
+        """Return the weights with a last row of zeros, for values that switch no feature on."""
+        assert self.categories is not None  # noqa: S101 - asked for with categories only
+        weights = self.categories[1]
+        return np.vstack((weights, np.zeros((1, weights.shape[1]))))
+
+
+@dataclass(frozen=True)
+class TreeScorer:
+    """An ensemble of trees, run by treelite on the same numbers that scikit-learn's trees were fitted on.
+
+    A forest compares 32-bit numbers and averages shares or values; boosted trees (`boosted`) compare 64-bit numbers,
+    and their sum goes through the link, here and not in treelite, which would do that in 32 bits.
+    """
+
+    model: bytes
+    boosted: bool
+    link: str
+    numbers: Numbers | None = None
+    categories: Categories | None = None
+    days: Days | None = None
+
+    kind = "trees"
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows."""
+        import treelite
+
+        parts = [part.dense(rows) for part in (self.numbers, self.categories, self.days) if part]
+        features = parts[0] if len(parts) == 1 else np.hstack(parts)
+        if not self.boosted:
+            features = features.astype(np.float32).astype(np.float64)
+        scores = treelite.gtil.predict(
+            self._trees, np.ascontiguousarray(features), nthread=1, pred_margin=self.boosted
+        ).reshape(len(rows), -1)
+        return LINKS[self.link](scores) if self.boosted else scores
+
+    @cached_property
+    def _trees(self) -> Any:
+        import treelite
+
+        return treelite.Model.deserialize_bytes(self.model)
+
+
+def _identity(total: Scores) -> Scores:
+    return total
+
+
+def _sigmoid(total: Scores) -> Scores:
+    high = 0.5 * (1 + np.tanh(0.5 * total))
+    return np.hstack((1 - high, high))
+
+
+def _softmax(total: Scores) -> Scores:
+    raised = np.exp(total - total.max(axis=1, keepdims=True))
+    shares: Scores = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}

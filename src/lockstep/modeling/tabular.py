@@ -1,0 +1,104 @@
+"""Checked rows to numbers without a frame: what the fitted transformers of numbers, dates and categories do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.data.schema import Row
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+PARTS = {
+    "year": lambda moment: moment.year,
+    "month": lambda moment: moment.month,
+    "day": lambda moment: moment.day,
+    "weekday": lambda moment: moment.weekday(),
+    "hour": lambda moment: moment.hour,
+}
+"""The parts of `transformers.DATE_PARTS`, of one moment."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Fill a missing number, subtract, divide: arrays (features,) in the unit of each feature."""
+
+    fill: Floats
+    center: Floats
+    scale: Floats
+
+    def __call__(self, numbers: Floats) -> Floats:
+        """Return rows x features, scaled."""
+        missing = np.isnan(numbers)
+        if missing.any():
+            numbers = np.where(missing, self.fill, numbers)
+        return (numbers - self.center) / self.scale
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numeric columns: their places in a row."""
+
+    places: tuple[int, ...]
+    scaling: Scaling
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x columns."""
+        if self.places == tuple(range(len(rows[0]))):
+            return self.scaling(np.array(rows, dtype=np.float64))
+        return self.scaling(np.array([[row[place] for place in self.places] for row in rows], dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Days:
+    """Date columns: their places in a row, and the calendar parts that become features, in UTC."""
+
+    places: tuple[int, ...]
+    parts: tuple[str, ...]
+    scaling: Scaling
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x (columns * parts)."""
+        return self.scaling(np.array([self._parts(row) for row in rows], dtype=np.float64))
+
+    def _parts(self, row: Row) -> list[float]:
+        found: list[float] = []
+        for place in self.places:
+            moment = _moment(row[place])
+            found += [PARTS[part](moment) if moment else np.nan for part in self.parts]
+        return found
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Categorical columns: their places in a row, and for each the feature that a value switches on.
+
+    `others` holds what a value not in the table switches on; `width` itself stands for no feature.
+    """
+
+    places: tuple[int, ...]
+    tables: tuple[dict[str | None, int], ...]
+    others: tuple[int, ...]
+    width: int
+
+    def codes(self, rows: Sequence[Row]) -> Codes:
+        """Return the feature that each column of each row switches on, rows x columns."""
+        each = list(zip(self.places, self.tables, self.others, strict=True))
+        return np.array([[table.get(row[place], other) for place, table, other in each] for row in rows])  # type: ignore[arg-type]
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x features, 1 where a feature is on."""
+        table = np.zeros((len(rows), self.width + 1))
+        np.put_along_axis(table, self.codes(rows), 1.0, axis=1)
+        return table[:, : self.width]
+
+
+def _moment(text: float | str | None) -> datetime | None:
+    """Read a checked date; one without a zone is in UTC."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(str(text))
+    return moment.astimezone(UTC) if moment.tzinfo else moment
