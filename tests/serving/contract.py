@@ -6,14 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.serving.cases import Case, as_list, fill
+from tests.serving.casefile import Case, as_list, fill
 from tests.serving.wire import Reply
 
 MOST_BYTES = 8192
+LOOKED_AT = 100_000
 PROBLEM = "application/problem+json"
 LEAKS = {
     "a traceback": r"Traceback|File \"|line \d+, in ",
-    "a path": r"site-packages|/(?:home|root|tmp|usr|opt|var|srv|app)/[\w.-]|[\w-]+\.py\b",
+    "a path": r"site-packages|/(?:home|root|tmp|usr|opt|var|srv|app)/[\w.-]|\b[\w-]{1,60}\.py\b",
     "SQL": r"\bSELECT\b|\bINSERT INTO\b|sqlalchemy|sqlite3?\.",
     "a library": r"(?i)\b(werkzeug|flask|granian|gunicorn|uvicorn|hyper|python|numpy|pandas|sklearn|scikit-learn|"
     r"orjson|msgspec|pydantic|mlflow)[/ =-]+v?\d",
@@ -31,14 +32,11 @@ def wrong(case: Case, replies: list[Reply], facts: Mapping[str, str]) -> list[st
 
 
 def roughly_right(case: Case, replies: list[Reply], facts: Mapping[str, str]) -> bool:
-    """Tell whether another server at least refuses what it should, answers what it should, and tells nothing else.
-
-    A refusal may have any status of 400 to 499 and any form.
-    """
+    """Tell whether another server refuses what it should, with any status of 400 to 499, and answers the rest right."""
     if not replies:
         return case.library
     due = {status // 100 for status in case.statuses}
-    if len(replies) != case.replies or any(reply.status // 100 not in due or [*leaks(reply)] for reply in replies):
+    if len(replies) != case.replies or any(reply.status // 100 not in due for reply in replies):
         return False
     answered = [reply for reply in replies if reply.status == 200 and case.predictions]
     return not [fault for reply in answered for fault in _answered(case, reply, facts)]
@@ -59,7 +57,7 @@ def _wrong(case: Case, reply: Reply, facts: Mapping[str, str]) -> Iterator[str]:
 
 def leaks(reply: Reply) -> Iterator[str]:
     """Yield what an answer tells of the inside."""
-    text = "\n".join([*(value for _, value in reply.headers), reply.text])
+    text = "\n".join([*(value for _, value in reply.headers), reply.text])[:LOOKED_AT]
     for what, pattern in LEAKS.items():
         found = re.search(pattern, text) if reply.status >= 400 else None
         if found:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.serving import cases, contract, wire
-from tests.serving.cases import Case, Inapplicable
+from tests.serving import casefile, contract, wire
+from tests.serving.casefile import Case, Inapplicable
 from tests.serving.model import PROTOCOLS, Facts, Model
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -59,7 +59,7 @@ class Target:
     def send(self, case: Case, facts: Facts) -> list[wire.Reply]:
         """Send a case as often as it says, and return the last replies."""
         for turn in range(case.flood):
-            pieces = cases.request(case, self.model, Facts(facts.raw | {"turn": str(turn)}))
+            pieces = casefile.request(case, self.model, Facts(facts.raw | {"turn": str(turn)}))
             replies = wire.exchange((self.host, self.port), pieces, case.method, case.cut is not None)
         return replies
 
@@ -118,7 +118,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parts = urlsplit(given.address)
     target = Target(parts.hostname or "", parts.port or 80, Model.read(given.model), given.name)
     counts: dict[str, list[int]] = {}
-    for case in cases.load():
+    for case in casefile.load():
         if not case.id.startswith(given.only):
             continue
         try:

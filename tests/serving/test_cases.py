@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.serving import cases
-from tests.serving.cases import Inapplicable
+from tests.serving import casefile
+from tests.serving.casefile import Inapplicable
 
 pytestmark = pytest.mark.server
 
-CASES = cases.load()
+CASES = casefile.load()
 MODELS = ("default", "mixed", "text")
 PENDING = yaml.safe_load((Path(__file__).parent / "pending.yaml").read_text(encoding="utf-8")) or {}
 """Cases that the server does not yet answer as it should, and why; one that it answers must go from there."""

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.serving import cases, contract, wire
-from tests.serving.cases import Case, Inapplicable
+from tests.serving import casefile, contract, wire
+from tests.serving.casefile import Case, Inapplicable
 from tests.serving.model import Facts, Model
 from tests.serving.wire import NotHTTP, Reply
 
@@ -115,7 +115,7 @@ KNOWN = Facts({"host": "h", "predict": "/predict", "rows": "rows", **MODEL.facts
 
 
 def written(**fields):
-    (piece,) = cases.request(Case("X1", "values", "x", 200, **fields), MODEL, KNOWN)
+    (piece,) = casefile.request(Case("X1", "values", "x", 200, **fields), MODEL, KNOWN)
     head, _, body = piece.partition(b"\r\n\r\n")
     return head.decode(), body.decode()
 
@@ -164,4 +164,4 @@ def test_what_a_model_does_not_have_is_inapplicable():
 def test_a_file_that_does_not_fit(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
-        cases.load(tmp_path)
+        casefile.load(tmp_path)
