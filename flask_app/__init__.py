@@ -5,8 +5,8 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, errors, model_service, security, telemetry
-from flask_app.model_service import Connect, ModelService
+from flask_app import answering, drain, errors, model_service, security, telemetry
+from flask_app.model_service import Connect
 from flask_app.views import health, pages, predict
 from lockstep.config import Settings
 
@@ -34,11 +34,11 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_FIELDS
     )
-    service = ModelService.of(settings, registry or model_service.registry_of(settings))
-    app.extensions["model_service"] = service
+    services = model_service.install(app, settings, registry)
+    drain.install(app)
     errors.install(app)
     security.install(app)
-    telemetry.install(app, service, settings.metrics_dir)
+    telemetry.install(app, services, settings.metrics_dir)
     answering.install(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(predict.blueprint)

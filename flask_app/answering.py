@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from flask import Flask, current_app
 
 from flask_app import telemetry
@@ -29,6 +30,11 @@ class Answered:
         """Return the answers as the API prints them."""
         answers = self.serving.predictor.as_answers(self.predictions)
         return [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+
+    def to_json(self) -> bytes:
+        """Return the answer of /predict."""
+        model = {"name": self.serving.name, "version": self.serving.version}
+        return msgspec.json.encode({"model": model, "predictions": self.records()})
 
 
 class Answering:

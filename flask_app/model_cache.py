@@ -1,13 +1,15 @@
 """Models on this machine's disk: bundles by digest, and a note of the version that served last."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from lockstep import files
 from lockstep.errors import ArtifactError
@@ -58,12 +60,25 @@ class ModelCache:
             The bundle is not what its digest says, is not allowed, or does not answer as recorded.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial:
+        with self._alone(sha256), tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial:
+            if predictor := self.load(sha256):  # another worker was first
+                return predictor
             bundle = download(Path(partial) / "bundle")
             predictor = _load_download(bundle, sha256)
             self._publish(bundle, sha256)
         self._prune()
         return predictor
+
+    @contextmanager
+    def _alone(self, sha256: str) -> Iterator[None]:
+        """Let one worker at a time fetch a bundle, however it ends."""
+        path = self.folder / f".{sha256}.lock"
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     def remember(self, identity: Identity) -> None:
         """Note which version serves, for a start while the registry is away."""
@@ -87,12 +102,21 @@ class ModelCache:
                 raise
 
     def _prune(self) -> None:
-        """Remove all but the bundles used last, and what a killed process left half-made."""
+        """Remove what a killed process left half-made, and all bundles but those used last and those that served last.
+
+        What serves may have been loaded long ago, and is what a start needs while the registry is away.
+        """
         found = [(path.stat().st_mtime, path) for path in self.folder.iterdir() if path.is_dir()]
+        noted = {self._noted(note) for note in self.folder.glob("*.json")}
+        partial = [(used, path) for used, path in found if path.name.startswith(PARTIAL)]
         bundles = sorted((used, path) for used, path in found if not path.name.startswith(PARTIAL))
-        stale = [path for used, path in found if path.name.startswith(PARTIAL) and used < time.time() - STALE_S]
-        for path in [path for _, path in bundles[:-KEPT]] + stale:
+        old = [path for _, path in bundles[:-KEPT] if path.name not in noted]
+        for path in old + [path for used, path in partial if used < time.time() - STALE_S]:
             shutil.rmtree(path, ignore_errors=True)
+
+    def _noted(self, note: Path) -> str:
+        identity = self.remembered(unquote(note.stem))
+        return identity.sha256 if identity else ""
 
 
 def _load_download(bundle: Path, sha256: str) -> Predictor:

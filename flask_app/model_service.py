@@ -1,30 +1,28 @@
 """The model that answers: follows Production, swaps in one step, and keeps what serves on any fault."""
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from flask import Flask
+from werkzeug.exceptions import NotFound
 
+from flask_app import drain
+from flask_app.drain import Leaving
 from flask_app.errors import NoModel
+from flask_app.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
 from flask_app.model_cache import Identity, ModelCache
-from lockstep import config, files, paths, tracking
+from lockstep import config, tracking
 from lockstep.config import Settings
-from lockstep.errors import ArtifactError, LockstepError, RegistryError, TrackingError
-from lockstep.modeling import compiled
-from lockstep.modeling import predictor as bundles
-from lockstep.modeling.predictor import Predictor
-from lockstep.registry import Registry, Version
+from lockstep.errors import ArtifactError, RegistryError
+from lockstep.kept import KeptRegistry
+from lockstep.registry import Registry
 
 log = logging.getLogger("model")
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
 PATIENCE_S = 5.0
 """How long a start waits for the registry before a model on this disk serves."""
 
@@ -34,56 +32,30 @@ START_S = 15.0
 SILENT_S = 15.0
 """After this long without an answer the registry counts as silent."""
 
-REFUSED_S = 300.0
-"""A refused version is fetched again after this long: its download may have been cut off."""
-
-
-class ModelRegistry(Protocol):
-    """What the service asks a registry."""
-
-    def production(self) -> Version | None:
-        """Return the version that is Production."""
-
-    def download(self, version: Version, to: Path) -> Path:
-        """Fetch a version's bundle into a folder."""
-
+KEPT_POLL_S = 0.5
+"""Seconds between two looks where a keeper does the asking of the registry; a question to it costs little."""
 
 Connect = Callable[[], ModelRegistry]
-
-
-@dataclass(frozen=True)
-class Serving:
-    """A loaded model and what it is; requests hold on to one from start to end."""
-
-    identity: Identity
-    predictor: Predictor
-    loaded_at: datetime
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.identity.name
-
-    @property
-    def version(self) -> str:
-        """The version's number, as text."""
-        return self.identity.version
 
 
 class ModelService:
     """Serves one registered model; `start` lets a thread look at the registry, `look` does it once."""
 
-    def __init__(self, name: str, cache: ModelCache, connect: Connect, baked: Path | None, poll_s: float) -> None:
+    def __init__(self, settings: Settings, name: str, connect: Connect) -> None:
         self.name = name
         self.fault: str | None = None
         self.swapped: list[Callable[[Serving | None, Serving], None]] = []
         self.looked: list[Callable[[bool], None]] = []
-        self._cache, self._connect, self._baked, self._poll_s = cache, connect, baked, poll_s
+        self._cache = ModelCache(Path(settings.state).absolute() / "models")
+        self._loader = Loader(self._cache)
+        self._pinned = Pinned(name, self._loader, self._connected, settings.pinned)
+        self._connect = connect
+        self._baked = Path(settings.baked_model) if settings.baked_model else None
+        self._poll_s = KEPT_POLL_S if settings.keeper else max(1, settings.poll_s)
         self._registry: ModelRegistry | None = None
         self._reachable: bool | None = None
         self._answered = time.monotonic()
         self._serving: Serving | None = None
-        self._refused: tuple[Identity, str, float] | None = None
         self._fell_back = False
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -91,10 +63,8 @@ class ModelService:
 
     @classmethod
     def of(cls, settings: Settings, connect: Connect) -> "ModelService":
-        """Return the service that the settings describe."""
-        cache = ModelCache(Path(settings.state).absolute() / "models")
-        baked = Path(settings.baked_model) if settings.baked_model else None
-        return cls(config.model_name(settings), cache, connect, baked, max(1, settings.poll_s))
+        """Return the service of the default model."""
+        return cls(settings, config.model_name(settings), connect)
 
     def serving(self) -> Serving | None:
         """Return the model that answers now, if there is one."""
@@ -111,6 +81,15 @@ class ModelService:
         if self._serving is None:
             raise NoModel
         return self._serving
+
+    def pinned(self, version: str) -> Serving:
+        """Return a version of this model: the one that answers now, or another that is loaded beside it."""
+        serving = self._serving
+        return serving if serving and serving.version == version else self._pinned.get(version)
+
+    def registry(self) -> ModelRegistry:
+        """Return the registry, connected."""
+        return self._connected()
 
     def registry_state(self) -> str:
         """Say in a word how the registry is."""
@@ -152,31 +131,20 @@ class ModelService:
             self.look()
             self._stopped.wait(self._poll_s)
 
-    def _follow(self) -> None:
+    def _connected(self) -> ModelRegistry:
         if self._registry is None:
             self._registry = self._connect()
-        production = self._registry.production()
+        return self._registry
+
+    def _follow(self) -> None:
+        registry = self._connected()
+        production = registry.production()
         if production is None:
             raise RegistryError(f"no version of {self.name} is Production", "run `lockstep promote`")
         wanted = Identity(production.name, production.version, production.sha256)
         if self._serving is None or self._serving.identity != wanted:
-            self._swap(Serving(wanted, self._load(wanted, production, self._registry), datetime.now(UTC)))
+            self._swap(self._loader.load(production, registry))
             self._cache.remember(wanted)
-
-    def _load(self, wanted: Identity, version: Version, registry: ModelRegistry) -> Predictor:
-        """Load a version from the cache or the registry, unless it was refused a moment ago."""
-        if self._refused and self._refused[0] == wanted and time.monotonic() < self._refused[2]:
-            raise ArtifactError(self._refused[1])
-        try:
-            if not SHA256.fullmatch(wanted.sha256):
-                raise ArtifactError("it carries no sha256", "register it with `dvc repro`")
-            return self._cache.load(wanted.sha256) or self._cache.fetch(
-                wanted.sha256, lambda folder: registry.download(version, folder)
-            )
-        except (ArtifactError, RegistryError) as error:
-            refusal = f"version {wanted.version} was refused: {error.problem}"
-            self._refused = (wanted, refusal, time.monotonic() + REFUSED_S)
-            raise ArtifactError(refusal, error.hint) from error
 
     def _swap(self, serving: Serving) -> None:
         with self._lock:
@@ -227,43 +195,57 @@ class ModelService:
             log.warning("%s: %s", fault, error) if fault else log.info("following Production again")
 
 
-def explain(error: Exception) -> str:
-    """Say what is wrong without a path, an address or anything else of the inside."""
-    if isinstance(error, TrackingError):
-        return "the model registry is out of reach"
-    if isinstance(error, LockstepError):
-        return re.sub(r"(?<![\w<])/[^\s:,;'\"]+", "its file", error.problem)
-    if isinstance(error, OSError):
-        return f"this machine fails: {error.strerror or type(error).__name__}"
-    return f"unexpected {type(error).__name__} while looking at the registry"
+def registry_of(settings: Settings, name: str) -> Connect:
+    """Return what connects to the registry of a model: through the keeper if there is one, else by itself."""
+    if settings.keeper:
+        return lambda: KeptRegistry(Path(settings.keeper), name)
+    return lambda: Registry(tracking.connect(settings), name)
 
 
-def load_baked(folder: Path, name: str, spare: Path) -> Serving:
-    """Load a bundle that came with the image, which may be read-only.
-
-    Its `registered.json` names the version if it is of these very bytes.
-    """
-    sha256 = bundles.digest(folder)
-    predictor = compiled.load(folder, sha256, spare)
-    try:
-        origin = files.read_json(folder / paths.REGISTERED.name)
-    except (FileNotFoundError, ValueError):
-        origin = {}
-    same = isinstance(origin, dict) and origin.get("sha256") == sha256
-    version = str(origin.get("version", "baked")) if same else "baked"
-    return Serving(Identity(name, version, sha256), predictor, datetime.now(UTC))
-
-
-def registry_of(settings: Settings) -> Connect:
-    """Return what connects to the registry that the settings name; MLflow is imported only then."""
-
-    def connect() -> ModelRegistry:
-        return Registry(tracking.connect(settings), config.model_name(settings))
-
-    return connect
+def install(app: Flask, settings: Settings, connect: Connect | None) -> list[ModelService]:
+    """Give the app a service for each model of the settings; the first is the default."""
+    services = {
+        name: ModelService(settings, name, connect or registry_of(settings, name))
+        for name in config.model_names(settings)
+    }
+    app.extensions["model_services"] = services
+    return list(services.values())
 
 
 def of(app: Flask) -> ModelService:
-    """Return the model service of an app."""
-    service: ModelService = app.extensions["model_service"]
+    """Return the default model service of an app."""
+    return all_of(app)[0]
+
+
+def all_of(app: Flask) -> list[ModelService]:
+    """Return the model services of an app."""
+    return list(app.extensions["model_services"].values())
+
+
+def named(app: Flask, name: str) -> ModelService:
+    """Return the service of one model.
+
+    Raises
+    ------
+    NotFound
+        It is not served here.
+    """
+    service: ModelService | None = app.extensions["model_services"].get(name)
+    if service is None:
+        raise NotFound("No model of this name is served here.")
     return service
+
+
+def ready(app: Flask) -> Serving:
+    """Return the default model if this server should be sent requests.
+
+    Raises
+    ------
+    Leaving
+        It is about to stop.
+    NoModel
+        It has none yet.
+    """
+    if drain.of(app).on:
+        raise Leaving
+    return of(app).require()

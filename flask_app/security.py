@@ -17,6 +17,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+UNSTORED = {"Cache-Control": "no-store"}
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_SITES = ("same-origin", "none")
 
@@ -46,5 +47,5 @@ def add_headers(response: Response) -> Response:
     """Add the headers; only static files may be stored."""
     response.headers.update(HEADERS)
     if request.endpoint != "static":
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(UNSTORED)
     return response

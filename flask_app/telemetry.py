@@ -2,6 +2,7 @@
 
 import collections
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flask import Flask, Response, g, request
@@ -24,6 +25,7 @@ class Telemetry:
     """The metrics of one app."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._children: dict[str, Counter] = {}
         self.requests = Counter(
             "app_request_count", "Requests answered.", ["method", "endpoint", "status"], registry=registry
         )
@@ -47,10 +49,16 @@ class Telemetry:
     def count_predictions(self, serving: Serving, predictions: Predictions) -> None:
         """Count answers by label; a regression's all count as `value`, and rare labels of many as `other`."""
         labels = serving.predictor.schema.labels
-        known = {label_name(label) for label in labels[:MOST_LABELS]} or {VALUE}
-        names = [label_name(value) if labels else VALUE for value in predictions.values]
-        for name, count in collections.Counter(name if name in known else OTHER for name in names).items():
-            self.predictions.labels(name).inc(count)
+        if not labels:
+            self._counted(VALUE).inc(len(predictions.values))
+            return
+        for value, count in collections.Counter(predictions.values).items():
+            self._counted(label_name(value) if value in labels[:MOST_LABELS] else OTHER).inc(count)
+
+    def _counted(self, name: str) -> Counter:
+        if name not in self._children:
+            self._children[name] = self.predictions.labels(name)
+        return self._children[name]
 
     def on_swap(self, before: Serving | None, after: Serving) -> None:
         """Say which version serves; the series of the one before stays, at 0."""
@@ -61,6 +69,16 @@ class Telemetry:
     def on_look(self, reachable: bool) -> None:
         """Say whether the registry answers."""
         self.reachable.set(int(reachable))
+
+    def counter(self, method: str, rule: str, status: int) -> Callable[[float], None]:
+        """Return what counts an answer under a route that is known beforehand, given the seconds it took."""
+        requests, latency = self.requests.labels(method, rule, status), self.latency.labels(rule)
+
+        def count(seconds: float) -> None:
+            requests.inc()
+            latency.observe(seconds)
+
+        return count
 
     def start_clock(self) -> None:
         """Note when the request came."""
@@ -76,7 +94,7 @@ class Telemetry:
         return response
 
 
-def install(app: Flask, service: ModelService, folder: str) -> None:
+def install(app: Flask, services: Sequence[ModelService], folder: str) -> None:
     """Count requests, predictions and swaps, and answer /metrics.
 
     With a folder, which PROMETHEUS_MULTIPROC_DIR must name too, an answer sums up all processes that share it.
@@ -89,8 +107,9 @@ def install(app: Flask, service: ModelService, folder: str) -> None:
     else:
         PrometheusMetrics(app, registry=registry, **options)
     telemetry = Telemetry(registry)
-    service.swapped.append(telemetry.on_swap)
-    service.looked.append(telemetry.on_look)
+    for service in services:
+        service.swapped.append(telemetry.on_swap)
+        service.looked.append(telemetry.on_look)
     app.extensions["telemetry"] = telemetry
     app.before_request(telemetry.start_clock)
     app.after_request(telemetry.count_request)

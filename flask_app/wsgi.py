@@ -1,20 +1,34 @@
 """What the server calls in each of its processes; the one place of the app that reads the environment."""
 
 import os
+import signal
+from wsgiref.types import WSGIApplication
 
-from flask import Flask
-
-from flask_app import create_app, model_service
-from lockstep import logger
+from flask_app import create_app, drain, model_service
+from flask_app.drain import Drain
+from flask_app.front import Front
+from lockstep import logger, processes
 from lockstep.config import Settings
 
 
-def build() -> Flask:
-    """Return the app with its logger started, its model service watching the registry, and if it can be a model."""
+def build() -> WSGIApplication:
+    """Return the app with its logger started, its models watching the registry, and if it can be each with a model."""
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     app = create_app(settings)
-    service = model_service.of(app)
-    service.start()
-    service.wait()
-    return app
+    leaving = drain.of(app)
+    if settings.keeper:
+        _obey_the_master(leaving)
+    services = model_service.all_of(app)
+    for service in services:
+        service.start()
+    for service in services:
+        service.wait()
+    return leaving.wrap(Front(app))
+
+
+def _obey_the_master(leaving: Drain) -> None:
+    """Drain when the master says so, end when it is gone, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGUSR1, leaving.begin)
+    os.setpgid(0, 0)
+    processes.end_with_parent()

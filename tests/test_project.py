@@ -15,7 +15,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 MODULES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "flask_app").rglob("*.py")])
 RIMS = {
     "src/lockstep/stage.py", "src/lockstep/cli.py", "src/register_model.py", "src/lockstep/tracking.py",
-    "src/lockstep/commands/verify.py", "src/lockstep/commands/serve.py", "flask_app/wsgi.py",
+    "src/lockstep/commands/verify.py", "src/lockstep/commands/serve.py", "src/lockstep/keeper.py", "flask_app/wsgi.py",
 }  # fmt: skip
 """Where a process begins or another is started: they alone read the environment."""
 MLFLOW = {"src/lockstep/tracking.py", "src/lockstep/registry.py", "src/lockstep/package.py"}

@@ -20,8 +20,8 @@ def live() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Answer 200 as soon as predictions can be answered, else 503."""
-    serving = model_service.of(current_app).require()
+    """Answer 200 as long as predictions can be answered and should be sent here, else 503."""
+    serving = model_service.ready(current_app)
     return {"status": "ready", "model": {"name": serving.name, "version": serving.version}}
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import (
     BadRequest,
@@ -49,7 +49,7 @@ def predict_with(name: str) -> ResponseReturnValue:
 def _answer_json(serving: Serving) -> ResponseReturnValue:
     rows = serving.predictor.schema.check(_rows(_body(), serving))
     answered = answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""))
-    return {"model": {"name": serving.name, "version": serving.version}, "predictions": answered.records()}
+    return Response(answered.to_json(), mimetype=JSON)
 
 
 def _body() -> Any:

@@ -196,8 +196,14 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def model_name(settings: "Settings") -> str:
-    """Return the name of the model: that of the settings, else that of params.yaml."""
-    return settings.model_name or load().register_model.model_name
+    """Return the name of the model, the first if several are served."""
+    return model_names(settings)[0]
+
+
+def model_names(settings: "Settings") -> tuple[str, ...]:
+    """Return the names of the models to serve: those of the settings, else the one of params.yaml."""
+    named = dict.fromkeys(name.strip() for name in settings.model_name.split(",") if name.strip())
+    return tuple(named) or (load().register_model.model_name,)
 
 
 def parse(text: str, name: str = "params.yaml") -> Params:
@@ -288,10 +294,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host", ("HOST",), "127.0.0.1", "address the app listens on"),
     Setting("port", ("PORT",), "5000", "port the app listens on", whole=True),
     Setting("workers", ("LOCKSTEP_WORKERS",), "2", "server processes", whole=True),
-    Setting("model_name", ("LOCKSTEP_MODEL_NAME",), "", "registered model to serve; else the one of params.yaml"),
+    Setting("model_name", ("LOCKSTEP_MODEL_NAME",), "", "models to serve, the default first; else that of params.yaml"),
     Setting("state", ("LOCKSTEP_STATE",), str(paths.STATE), "folder for the local tracking store and the model cache"),
     Setting("baked_model", ("LOCKSTEP_BAKED_MODEL",), "", "folder with a model to serve while the registry is away"),
     Setting("poll_s", ("LOCKSTEP_POLL_S",), "2", "seconds between two looks at the registry", whole=True),
+    Setting(
+        "pinned", ("LOCKSTEP_PINNED",), "2", "versions that a request may name, kept beside Production", whole=True
+    ),
+    Setting("drain_s", ("LOCKSTEP_DRAIN_S",), "5", "seconds of answering on after SIGTERM, not ready", whole=True),
+    Setting("keeper", ("LOCKSTEP_KEEPER",), "", "socket at which workers ask about the registry; set by `serve`"),
     Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
     Setting("tracking_username", ("MLFLOW_TRACKING_USERNAME",), "", "user at the MLflow server"),
     Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
@@ -315,6 +326,9 @@ class Settings:
     state: str
     baked_model: str
     poll_s: int
+    pinned: int
+    drain_s: int
+    keeper: str
     tracking_uri: str
     tracking_username: str
     tracking_password: str

@@ -60,6 +60,18 @@ def connect(settings: Settings) -> "MlflowClient":
     return _open_store(server)
 
 
+def prepare(settings: Settings) -> None:
+    """Import MLflow, which takes seconds, before anyone waits for it.
+
+    Raises
+    ------
+    TrackingError
+        The settings name no server that there could be.
+    """
+    _prepare_environment(resolve(settings))
+    import mlflow  # noqa: F401
+
+
 def _client(server: Server) -> "MlflowClient":
     from mlflow import MlflowClient
 

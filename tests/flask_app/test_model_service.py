@@ -148,7 +148,7 @@ def test_a_damaged_version_is_refused_once(service, registry, settings, tmp_path
 
 
 def test_a_refused_version_gets_another_chance_later(service, registry, bundles, monkeypatch):
-    monkeypatch.setattr(model_service, "REFUSED_S", 0.0)
+    monkeypatch.setattr(service._loader._refused, "_seconds", 0.0)
     registry.add("2", bundles["binary"], digest(bundles["tree"]))
     service.look()
     assert "refused" in service.fault
@@ -437,7 +437,7 @@ def test_a_name_is_needed(settings, registry, tmp_path, monkeypatch):
 
 def test_the_registry_of_the_settings(settings, monkeypatch):
     monkeypatch.setattr("lockstep.tracking.connect", lambda given: ("client of", given))
-    registry = model_service.registry_of(settings)()
+    registry = model_service.registry_of(settings, "demo")()
     assert (registry.name, registry.client) == ("demo", ("client of", settings))
 
 
@@ -461,9 +461,12 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
     monkeypatch.setenv("LOCKSTEP_MODEL_NAME", "named")
     monkeypatch.setenv("LOCKSTEP_STATE", str(tmp_path))
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-    monkeypatch.setattr(model_service, "registry_of", lambda settings: registry.connect)
+    monkeypatch.setattr(model_service, "registry_of", lambda settings, name: registry.connect)
     monkeypatch.setattr("lockstep.logger.start", lambda level: None)
-    service = model_service.of(wsgi.build())
+    made = []
+    monkeypatch.setattr(wsgi, "create_app", lambda settings: made.append(create_app(settings)) or made[0])
+    wsgi.build()
+    service = model_service.of(made[0])
     try:
         assert service.require().version == "4"
     finally:

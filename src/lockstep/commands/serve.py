@@ -4,19 +4,37 @@ Example: lockstep serve --port 8000
 """
 
 import argparse
+import errno
+import importlib
 import os
+import socket
+import time
 from pathlib import Path
 
 from lockstep import config, logger
 from lockstep.config import Settings
 from lockstep.errors import ConfigError
 
+APP = "flask_app.wsgi"
 THREADS = 512
 """Most Python threads of a worker. They are made as needed and idle without the GIL: a body that trickles in holds one,
 so this many senders of half a request are borne, as measured with 400 of them and two workers."""
 
+CONNECTIONS = 8192
+"""Most open connections of a worker; beyond, they wait unaccepted. One that sends no whole header needs no thread."""
+
+HEADERS_MS = 75_000
+"""A connection that brings no whole header for so long is closed, also between two requests: load balancers keep theirs
+for 60 seconds, and must be the ones to close."""
+
+HEADER_BYTES = 64 * 1024
+"""A longer header is answered with 431."""
+
 STOP_S = 20
-"""Seconds that requests under way get to end after SIGTERM."""
+"""Seconds that requests under way get to end after draining."""
+
+BUSY_S = 3.0
+"""How long a start waits for the port, which the workers of a killed server leave within 2 seconds."""
 
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
@@ -36,13 +54,17 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(
             f"port {port} and workers {workers}: one is out of range", "ports are 1 to 65535, workers 1 up"
         )
-    metrics = Path(settings.metrics_dir or Path(settings.state) / "metrics").absolute()
+    wait_for_port(host, port)
+    state = Path(settings.state).absolute()
+    metrics = Path(settings.metrics_dir or state / "metrics").absolute()
     empty_metrics(metrics)
-    tell_workers(settings, metrics)
+    sockets = state / "keeper"
+    forget_the_dead(sockets)
+    keeper = sockets / f"{os.getpid()}.sock"
+    tell_workers(settings, metrics, keeper)
     logger.start(settings.log_level)
     print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
-    _serve(host, port, workers)
-    return 0
+    return _serve(host, port, workers, settings.drain_s, keeper)
 
 
 def address(host: str, port: int) -> str:
@@ -58,27 +80,77 @@ def empty_metrics(folder: Path) -> None:
         left.unlink(missing_ok=True)
 
 
-def tell_workers(settings: Settings, metrics: Path) -> None:
+def forget_the_dead(sockets: Path) -> None:
+    """Remove the sockets of servers that were killed, which are named by their process."""
+    for left in sockets.glob("*.sock"):
+        if not left.stem.isdecimal() or not Path("/proc", left.stem).exists():
+            left.unlink(missing_ok=True)
+
+
+def wait_for_port(host: str, port: int) -> None:
+    """Return when nobody listens at the port any more.
+
+    Raises
+    ------
+    ConfigError
+        Another server stays there, with which this one would share the requests; or there is no such address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    end = time.monotonic() + BUSY_S
+    while True:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                    raise ConfigError(
+                        f"cannot listen on {address(host, port)}: {error.strerror or error}",
+                        "choose another --port or --host",
+                    ) from None
+            else:
+                return
+        time.sleep(0.1)
+
+
+def tell_workers(settings: Settings, metrics: Path, keeper: Path) -> None:
     """Put into the environment what the workers read from it, and pin numeric libraries to one thread each."""
-    name = config.model_name(settings)
-    os.environ.update(LOCKSTEP_MODEL_NAME=name, PROMETHEUS_MULTIPROC_DIR=str(metrics), OMP_NUM_THREADS="1")
+    os.environ.update(
+        LOCKSTEP_MODEL_NAME=",".join(config.model_names(settings)),
+        LOCKSTEP_KEEPER=str(keeper),
+        PROMETHEUS_MULTIPROC_DIR=str(metrics),
+        OMP_NUM_THREADS="1",
+    )
 
 
-def _serve(host: str, port: int, workers: int) -> None:
-    from granian.constants import Interfaces
+def _serve(host: str, port: int, workers: int, drain_s: float, keeper: Path) -> int:
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
-    from granian.server import Server
 
-    Server(
-        "flask_app.wsgi:build",
-        factory=True,
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        workers=workers,
-        blocking_threads=THREADS,
-        respawn_failed_workers=True,
-        workers_kill_timeout=STOP_S,
-        websockets=False,
-        log_level=LogLevels.error,
-    ).serve()
+    from lockstep import kept
+    from lockstep.workers import Workers, start_keeper
+
+    with kept.listening(keeper) as opened:
+        process = start_keeper(opened)
+        importlib.import_module(APP)  # once, before the workers are forked from here
+        server = Workers(
+            drain_s,
+            target=f"{APP}:build",
+            factory=True,
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=workers,
+            blocking_threads=THREADS,
+            backpressure=CONNECTIONS,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADER_BYTES),
+            workers_kill_timeout=STOP_S,
+            websockets=False,
+            log_level=LogLevels.error,
+        )
+        server.serve()
+        process.stop()
+    keeper.unlink(missing_ok=True)
+    return int(server.failed)

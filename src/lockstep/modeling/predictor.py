@@ -1,8 +1,10 @@
 """The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep import artifact, files, paths
-from lockstep.data.schema import Row, Schema, label_name
+from lockstep.data.decoding import Decoder
+from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError
 from lockstep.modeling import compile
 from lockstep.modeling.metrics import Scored
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
+ONE = 10.0**PROBABILITY_DECIMALS
 VALUE_DIGITS = 9
 """Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
 gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
@@ -29,10 +33,15 @@ gets the same answer alone, in a batch, in the form and in reports/predictions.c
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers for n rows: labels or values (n,), and probabilities (n, labels) or None for regression."""
+    """Answers for n rows: labels or values, and the labels' shares, n lists of one a label, or None for regression."""
 
     values: list[Any]
-    probabilities: NDArray[np.float64] | None
+    shares: list[list[float]] | None
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """Return the shares as an array (n, labels)."""
+        return None if self.shares is None else np.asarray(self.shares)
 
 
 class Predictor:
@@ -81,19 +90,34 @@ class Predictor:
         return predictor
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
-        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals."""
-        scores = self.scorer.score(rows)
+        """Answer checked rows; a label is the one whose printed probability is highest, the first among equals.
+
+        Raises
+        ------
+        RowsRefused
+            The model's arithmetic overflows on a row.
+        """
+        scores = [self.scorer.one(rows[0])] if len(rows) == 1 else self.scorer.score(rows).tolist()
+        if wrong := [number for number, own in enumerate(scores) if not math.isfinite(sum(own))]:
+            raise RowsRefused(
+                [Fault(row, "", "too extreme: the model gives no number for these values") for row in wrong]
+            )
         labels = self.schema.labels
         if not labels:
-            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for value in scores[:, 0].tolist()], None)
-        probabilities = scores.round(PROBABILITY_DECIMALS)
-        return Predictions([labels[code] for code in probabilities.argmax(axis=1).tolist()], probabilities)
+            return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for (value,) in scores], None)
+        shares = [[round(share * ONE) / ONE for share in own] for own in scores]
+        return Predictions([labels[own.index(max(own))] for own in shares], shares)
 
     def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
         """Answer the rows of a canonical frame."""
         from lockstep.data import frames
 
         return self.predict(frames.rows_of(frame, self.schema))
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """Return what decodes flawless requests."""
+        return Decoder(self.schema)
 
     def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Check rows of column names and values, and answer each as the API prints it.
@@ -107,15 +131,15 @@ class Predictor:
 
     def as_answers(self, predictions: Predictions) -> list[dict[str, Any]]:
         """Return predictions as the API prints them."""
-        if predictions.probabilities is None:
+        if predictions.shares is None:
             return [{"prediction": value} for value in predictions.values]
         names = self.label_names
         return [
-            {"prediction": value, "probabilities": dict(zip(names, row, strict=True))}
-            for value, row in zip(predictions.values, predictions.probabilities.tolist(), strict=True)
+            {"prediction": value, "probabilities": dict(zip(names, own, strict=True))}
+            for value, own in zip(predictions.values, predictions.shares, strict=True)
         ]
 
-    @property
+    @cached_property
     def label_names(self) -> list[str]:
         """Return the labels as the keys of a JSON object."""
         return [label_name(label) for label in self.schema.labels]

@@ -1,5 +1,6 @@
 """From checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ class Scorer(Protocol):
     def score(self, rows: Sequence[Row]) -> Scores:
         """Score at least one checked row."""
 
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+
 
 class PipelineScorer:
     """The fitted scikit-learn pipeline itself, for models that nothing faster can stand in for."""
@@ -41,6 +45,10 @@ class PipelineScorer:
         if self.schema.labels:
             return np.asarray(self.pipeline.predict_proba(frame), dtype=np.float64)
         return np.asarray(self.pipeline.predict(frame), dtype=np.float64).reshape(-1, 1)
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+        return first(self.score([row]))
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,29 @@ class LinearScorer:
         for terms in self.terms:
             terms.add_to(total, rows)
         return LINKS[self.link](total)
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row; plain arithmetic beats arrays where there are few numbers and one output."""
+        if self._plain is None or None in row:
+            return first(self.score([row]))
+        total = self._plain[0]
+        for value, (center, scale, weight) in zip(row, self._plain[1], strict=True):
+            total += (value - center) / scale * weight  # type: ignore[operator]
+        if self.link == "identity":
+            return [total]
+        high = 0.5 * (1 + math.tanh(0.5 * total))
+        return [1 - high, high]
+
+    @cached_property
+    def _plain(self) -> tuple[float, list[tuple[float, float, float]]] | None:
+        """Return the intercept, and each column's center, scale and weight, if all columns are numbers."""
+        if len(self.intercept) > 1 or self.numbers is None or self.days or self.categories or self.terms:
+            return None
+        numbers, weights = self.numbers
+        if numbers.places != tuple(range(len(numbers.places))):
+            return None
+        parts = (numbers.scaling.center, numbers.scaling.scale, weights[:, 0])
+        return float(self.intercept[0]), list(zip(*(part.tolist() for part in parts), strict=True))
 
     @cached_property
     def _category_weights(self) -> Scores:
@@ -107,11 +138,21 @@ class TreeScorer:
         ).reshape(len(rows), -1)
         return LINKS[self.link](scores) if self.boosted else scores
 
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+        return first(self.score([row]))
+
     @cached_property
     def _trees(self) -> Any:
         import treelite
 
         return treelite.Model.deserialize_bytes(self.model)
+
+
+def first(scores: Scores) -> list[float]:
+    """Return the scores of the first row."""
+    found: list[float] = scores[0].tolist()
+    return found
 
 
 def _identity(total: Scores) -> Scores:

@@ -12,7 +12,8 @@ from lockstep.errors import ConfigError
 def started(monkeypatch, tmp_path):
     """What the server was started with, instead of a server."""
     calls = []
-    monkeypatch.setattr(serve, "_serve", lambda *given: calls.append(given))
+    monkeypatch.setattr(serve, "_serve", lambda *given: calls.append(given) or 0)
+    monkeypatch.setattr(serve, "wait_for_port", lambda host, port: None)
     monkeypatch.setattr("lockstep.logger.start", lambda level: None)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.chdir(tmp_path)
@@ -28,7 +29,7 @@ def run(*arguments, **environment):
 def test_settings_are_the_default_and_arguments_go_before(started, capsys):
     assert run(HOST="0.0.0.0", PORT="5001", LOCKSTEP_WORKERS="3") == 0
     assert run("--host", "::1", "--port", "8000", "--workers", "1") == 0
-    assert started == [("0.0.0.0", 5001, 3), ("::1", 8000, 1)]
+    assert [given[:3] for given in started] == [("0.0.0.0", 5001, 3), ("::1", 8000, 1)]
     shown = capsys.readouterr().out
     assert "http://127.0.0.1:5001 " in shown
     assert "http://[::1]:8000 " in shown
@@ -39,6 +40,7 @@ def test_workers_are_told_by_the_environment(started, tmp_path):
     told = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     assert told == {
         "LOCKSTEP_MODEL_NAME": "demo",
+        "LOCKSTEP_KEEPER": str(tmp_path / f".lockstep/keeper/{os.getpid()}.sock"),
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / ".lockstep/metrics"),
         "OMP_NUM_THREADS": "1",
     }

@@ -1,0 +1,116 @@
+"""The model registry as a worker sees it: through the keeper, at a Unix socket, and never for longer than its limits.
+
+A question is one line of JSON, and so is its answer.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import ArtifactError, ConfigError, RegistryError, TrackingError
+from lockstep.events import Event
+from lockstep.registry import Version
+
+LIMITS_S = {"production": 4.0, "get": 4.0, "download": 600.0, "promote": 30.0, "rollback": 30.0}
+"""How long each question waits for the registry."""
+
+START_S = 11.0
+"""How much longer a worker waits: a keeper that has just been started loads MLflow first."""
+
+LONGEST = 1_000_000
+KINDS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, OSError)
+}
+"""The errors that travel from the keeper to a worker."""
+
+
+class KeptRegistry:
+    """The registry of one model, asked through the keeper."""
+
+    def __init__(self, address: Path, name: str) -> None:
+        self.address, self.name = address, name
+
+    def production(self) -> Version | None:
+        """Return the version that is Production.
+
+        Raises
+        ------
+        TrackingError
+            The registry or the keeper does not answer.
+        """
+        found = self._ask("production")
+        return Version(**found) if found else None
+
+    def get(self, version: str) -> Version:
+        """Return one version.
+
+        Raises
+        ------
+        RegistryError
+            There is no such version.
+        """
+        return Version(**self._ask("get", version=version))
+
+    def download(self, version: Version, to: Path) -> Path:
+        """Let the keeper fetch a version's bundle into a folder of this machine."""
+        return Path(self._ask("download", version=asdict(version), to=str(to.absolute())))
+
+    def promote(self, version: str, event: Event) -> Event:
+        """Make a version Production."""
+        return Event(**self._ask("promote", version=version, event=asdict(event)))
+
+    def rollback(self, event: Event) -> Event:
+        """Restore the version that served before."""
+        return Event(**self._ask("rollback", event=asdict(event)))
+
+    def _ask(self, operation: str, **given: Any) -> Any:
+        question = json.dumps({"ask": operation, "name": self.name, "given": given}).encode() + b"\n"
+        try:
+            with connected(self.address, LIMITS_S[operation] + START_S) as link, link.makefile("rwb") as stream:
+                stream.write(question)
+                stream.flush()
+                answer = json.loads(stream.readline(LONGEST))
+        except (OSError, ValueError) as error:
+            raise TrackingError(f"the keeper of the registry does not answer: {error}", "wait a moment") from None
+        if "error" in answer:
+            kind, *arguments = answer["error"]
+            raise KINDS[kind](*arguments)
+        return answer["answer"]
+
+
+def listening(address: Path) -> socket.socket:
+    """Open a socket to be asked at, which is for this user alone."""
+    address.parent.mkdir(parents=True, exist_ok=True)
+    opened = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)
+    try:
+        _at(address, opened.bind)
+    finally:
+        os.umask(mask)
+    opened.listen()
+    return opened
+
+
+def connected(address: Path, timeout_s: float) -> socket.socket:
+    """Connect to a keeper."""
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(timeout_s)
+    try:
+        _at(address, link.connect)
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _at(address: Path, act: Callable[[str], None]) -> None:
+    """Name a socket by its open folder: the kernel takes no path of more than 107 bytes."""
+    folder = os.open(address.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        act(f"/proc/self/fd/{folder}/{address.name}")
+    finally:
+        os.close(folder)

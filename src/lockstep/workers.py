@@ -1,0 +1,144 @@
+"""The master of the worker processes: replaces each that dies, keeps the keeper, and drains before it stops."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from granian.server.mp import MPServer
+
+log = logging.getLogger("server")
+
+SETTLED_S = 10.0
+"""A process that lived this long had started well: when it dies, it is replaced at once."""
+
+LONGEST_PAUSE_S = 4.0
+"""Between the death of a process that never settled and its replacement."""
+
+MOST_FAILURES = 5
+"""So many exits of workers by themselves, with none settled in between, and there is no use in going on."""
+
+
+@dataclass
+class Life:
+    """When a process was started, and how often in a row it died young."""
+
+    born: float
+    early_deaths: int = 0
+
+    def pause_s(self) -> float:
+        """Return how long to wait for its replacement, given that it just died."""
+        settled = time.monotonic() - self.born > SETTLED_S
+        self.early_deaths = 0 if settled else self.early_deaths + 1
+        return 0.0 if self.early_deaths <= 1 else min(LONGEST_PAUSE_S, 0.25 * 2.0**self.early_deaths)
+
+
+class Workers(MPServer):
+    """Granian's master with other habits at a death and at a signal.
+
+    Granian ends the whole server when a worker dies twice within 5.5 seconds, and stops at once on SIGTERM. Here a
+    worker that was killed is always replaced; after SIGTERM the workers answer on for `drain_s` seconds, and say that
+    they are not ready. A second signal, Ctrl-C or a hang-up stops without draining.
+    """
+
+    def __init__(self, drain_s: float, **options: Any) -> None:
+        super().__init__(respawn_failed_workers=True, **options)
+        self.drain_s = drain_s
+        self.failed = False
+        self._haste = 0
+        self._lives: dict[int, Life] = {}
+        self._due: dict[int, float] = {}
+        self._failures = 0
+
+    def signal_handler_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Stop in haste: 1 drains first, 2 ends what is under way, 3 leaves nothing running; each signal adds one."""
+        self._haste += 1 if self._haste or number == signal.SIGTERM else 2
+        self.interrupt_signal = True
+        self.main_loop_interrupt.set()
+        if self._haste > 2:
+            for worker in self.wrks:
+                worker.kill()
+
+    signal_handler_reload = signal_handler_interrupt
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
+        self._lives = {worker.idx: Life(time.monotonic()) for worker in self.wrks}
+        while not self.interrupt_signal and not self.failed:
+            self.main_loop_interrupt.wait(self._pause_s())
+            self.main_loop_interrupt.clear()
+            self._note_deaths()
+            self._replace(spawn_target, target_loader)
+        if self._haste == 1:
+            self._drain()
+        self.interrupt_children.clear()
+
+    def _pause_s(self) -> float | None:
+        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
+
+    def _note_deaths(self) -> None:
+        """Plan the replacement of each worker that died since the last look."""
+        while self.interrupt_children:
+            place = self.interrupt_children.pop()
+            pause_s = self._lives[place].pause_s()
+            by_itself = (self.wrks[place].inner.exitcode or 0) > 0
+            self._failures = self._failures + 1 if by_itself and pause_s else 0
+            self.failed = self._failures >= MOST_FAILURES
+            self._due[place] = time.monotonic() + pause_s
+
+    def _replace(self, spawn_target: Any, target_loader: Any) -> None:
+        for place in [place for place, due in self._due.items() if due <= time.monotonic() and not self.failed]:
+            del self._due[place]
+            self._lives[place].born = time.monotonic()
+            self.wrks[place] = self._spawn_worker(idx=place, target=spawn_target, callback_loader=target_loader)
+            self.wrks[place].start()
+
+    def _drain(self) -> None:
+        """Tell the workers to say that they are not ready, and let them answer what still comes."""
+        log.info("SIGTERM: answering for another %g s, then stopping", self.drain_s)
+        for worker in self.wrks:
+            if worker.is_alive():
+                os.kill(worker.inner.pid, signal.SIGUSR1)
+        end = time.monotonic() + self.drain_s
+        while self._haste == 1 and (left := end - time.monotonic()) > 0:
+            self.main_loop_interrupt.wait(left)
+            self.main_loop_interrupt.clear()
+
+
+class KeptProcess:
+    """A child process that is started again whenever it ends, until it is told to stop."""
+
+    def __init__(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+        self._start = start
+        self._stopped = threading.Event()
+        self.process = start()
+        threading.Thread(target=self._watch, name="keeper-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the process for good."""
+        self._stopped.set()
+        self.process.terminate()
+
+    def _watch(self) -> None:
+        life = Life(time.monotonic())
+        while True:
+            code = self.process.wait()
+            if self._stopped.wait(life.pause_s()):
+                return
+            log.warning("the keeper of the registry ended with code %s: starting another", code)
+            life.born = time.monotonic()
+            self.process = self._start()
+
+
+def start_keeper(opened: socket.socket) -> KeptProcess:
+    """Start the process that speaks to the registry, in a session of its own so that Ctrl-C does not reach it."""
+    number = opened.fileno()
+    command = [sys.executable, "-m", "lockstep.keeper", str(number)]
+    return KeptProcess(lambda: subprocess.Popen(command, pass_fds=(number,), start_new_session=True))
