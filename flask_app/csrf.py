@@ -42,7 +42,9 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def token() -> str:
-    """Return a new token for the page that is being written, and let its answer carry the cookie."""
+    """Return a new token for the page being written, and let its answer carry the cookie; a program needs neither."""
+    if not from_browser():
+        return ""
     if "browser" not in g:
         g.browser = _browser() or secrets.token_hex(16)
     return _signer().dumps([g.browser, secrets.token_hex(8)])
@@ -77,8 +79,8 @@ def from_browser() -> bool:
 
 
 def set_cookie(response: Response) -> Response:
-    """Renew the cookie with every page that holds a token, so that it outlives the token; programs get none."""
-    if "browser" in g and from_browser():
+    """Renew the cookie with every page that holds a token, so that it outlives the token."""
+    if "browser" in g:
         response.set_cookie(
             _cookie(), g.browser, max_age=LIFETIME_S, secure=request.is_secure, httponly=True, samesite="Strict"
         )

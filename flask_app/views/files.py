@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
-from flask_app import answering, csrf, errors, model_service, upload
+from flask_app import answering, csrf, errors, upload
 from flask_app.model_service import Serving
 from flask_app.views import pages, predict
 from flask_app.views.checks import check_transfer
@@ -18,10 +18,11 @@ FILE = "file"
 MULTIPART = "multipart/form-data"
 
 
-@blueprint.post("/predict/file")
-def predict_file() -> ResponseReturnValue:
+@blueprint.post("/predict/file", defaults={"name": ""})
+@blueprint.post("/models/<name>/predict/file")
+def predict_file(name: str) -> ResponseReturnValue:
     """Answer the rows of a file with the same file, predictions added; of a wrong file, name the wrong cells."""
-    serving = model_service.of(current_app).require()
+    serving = pages.asked(name)
     check_transfer()
     if request.mimetype != MULTIPART:
         raise UnsupportedMediaType(f"Send {MULTIPART} with the CSV in the field {FILE!r}.")
@@ -31,10 +32,11 @@ def predict_file() -> ResponseReturnValue:
         return _refuse(refused.faults, serving)
 
 
-@blueprint.get("/predict/template.csv")
-def template() -> ResponseReturnValue:
+@blueprint.get("/predict/template.csv", defaults={"name": ""})
+@blueprint.get("/models/<name>/predict/template.csv")
+def template(name: str) -> ResponseReturnValue:
     """Answer a file to fill in: the header, and the example as its one row."""
-    serving = model_service.of(current_app).require()
+    serving = pages.asked(name)
     return _csv(upload.template(serving.predictor.schema), "template.csv", serving)
 
 

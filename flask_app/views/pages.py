@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from flask_app import answering, csrf, errors, form, model_service
 from flask_app.answering import Answered
@@ -21,18 +21,35 @@ BARS = 10
 WHOLE = 2.0**53
 
 
-@blueprint.get("/")
-def show_form() -> ResponseReturnValue:
-    """Show the form of the model that serves, filled with its examples."""
-    return page(model_service.of(current_app).require())
+@blueprint.get("/", defaults={"name": ""})
+@blueprint.get("/models/<name>")
+def show_form(name: str) -> ResponseReturnValue:
+    """Show the form of a model, by default the first, filled with its examples."""
+    return page(asked(name))
+
+
+def asked(name: str) -> Serving:
+    """Return the model of this name that serves, or the default one for no name.
+
+    Raises
+    ------
+    NotFound
+        It is not served here.
+    NoModel
+        It is not loaded yet.
+    """
+    return (model_service.named(current_app, name) if name else model_service.of(current_app)).require()
 
 
 @blueprint.app_errorhandler(csrf.Refused)
 def ask_again(error: csrf.Refused) -> ResponseReturnValue:
     """Show the form again with what was typed and a new token, so that one click sends it."""
-    serving = model_service.of(current_app).serving()
-    if serving is None or not errors.wants_page():
-        return errors.on_http_exception(error if serving else errors.NoModel())
+    try:
+        serving = asked((request.view_args or {}).get("name", ""))
+    except HTTPException as other:
+        return errors.on_http_exception(other)
+    if not errors.wants_page():
+        return errors.on_http_exception(error)
     typed = form.submitted(request.form, serving.predictor.schema)
     if not typed.keys() & serving.predictor.schema.kinds.keys():
         return page(serving, notice=error.description), 403
@@ -60,7 +77,19 @@ def answer_form(serving: Serving) -> ResponseReturnValue:
 def page(serving: Serving, fields: list[form.Field] | None = None, **content: Any) -> str:
     """Return the page, with the examples in the form if no fields are given."""
     fields = fields or form.fields(serving.predictor.schema)
-    return render_template("form.html", serving=serving, fields=fields, **content)
+    names = [service.name for service in model_service.all_of(current_app)]
+    where = {"own": _own(serving), "address": _address(serving), "names": names}
+    return render_template("form.html", serving=serving, fields=fields, **where, **content)
+
+
+def _own(serving: Serving) -> dict[str, str]:
+    """Return what the addresses of a model name, nothing for the default one."""
+    return {} if serving.name == model_service.of(current_app).name else {"name": serving.name}
+
+
+def _address(serving: Serving, external: bool = False) -> str:
+    own = _own(serving)
+    return url_for("predict.predict_with" if own else "predict.predict", _external=external, **own)
 
 
 def _result(answered: Answered) -> dict[str, Any]:
@@ -85,7 +114,7 @@ def _code(answered: Answered) -> dict[str, str]:
     """Return the request that a program would send for the same answer, as JSON and as a curl command."""
     rows = answered.serving.predictor.schema.objects(answered.rows)
     body = json.dumps({"rows": [{name: _plain(value) for name, value in row.items()} for row in rows]})
-    address = shlex.quote(url_for("predict.predict", _external=True))
+    address = shlex.quote(_address(answered.serving, external=True))
     return {
         "JSON": body,
         "curl": f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(body)}",

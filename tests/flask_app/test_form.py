@@ -3,11 +3,12 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from flask_app import form, model_service
+from flask_app import create_app, form, model_service
 from flask_app.views import pages
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
 from tests.flask_app.standins import ODD, example
@@ -234,8 +235,6 @@ def test_missing_fields_and_fields_sent_twice_are_refused(client):
 
 
 def test_files_are_not_taken(client):
-    from io import BytesIO
-
     response = client.post("/predict", data={"size": (BytesIO(b"1"), "a.csv")}, content_type="multipart/form-data")
     assert response.status_code == 415
 
@@ -287,3 +286,42 @@ def test_the_page_of_an_answer_names_what_lies_outside_of_training(client, app):
     typed = {name: "" if value is None else str(value) for name, value in example(app).items()}
     assert "Take this with care" not in client.post("/predict", data=typed).text
     assert "Take this with care: size lies outside" in client.post("/predict", data=typed | {"size": "1e6"}).text
+
+
+@pytest.fixture
+def pair(settings, registry, bundles):
+    """An app that serves two models side by side."""
+    app = create_app(replace(settings, model_name="demo,other"), registry.connect)
+    for service in model_service.all_of(app):
+        registry.name = service.name
+        registry.add("1", bundles["text"])
+        service.look()
+    return app
+
+
+PLACES = [("/", "/predict", "/predict/file"), ("/models/other", "/models/other/predict", "/models/other/predict/file")]
+
+
+@pytest.mark.parametrize(("form_at", "sent_to", "files_to"), PLACES)
+def test_each_of_several_models_has_its_form(pair, form_at, sent_to, files_to):
+    client = pair.test_client()
+    page = client.get(form_at).text
+    assert [f'action="{place}"' in page for place in (sent_to, files_to)] == [True, True]
+    assert f'href="{files_to.removesuffix("file")}template.csv"' in page
+    assert page.count('<a href="/models/other"') >= 1
+    answered = client.post(sent_to, data={"review": "good"})
+    assert answered.status_code == 200
+    assert f'action="{sent_to}"' in answered.text
+    assert f"http://localhost{sent_to} " in html.unescape(answered.text)
+    template = client.get(f"{files_to.removesuffix('file')}template.csv")
+    assert template.status_code == 200
+    file = {"file": (BytesIO(template.data), "a.csv")}
+    assert client.post(files_to, data=file).status_code == 200
+
+
+def test_a_model_that_is_not_served_has_no_form(pair):
+    client = pair.test_client()
+    browser = {"Accept": "text/html"}
+    assert client.get("/models/third").status_code == 404
+    assert client.post("/models/third/predict", data={"review": "good"}, headers=browser).status_code == 404
+    assert client.post("/models/third/predict/file", data={"review": "good"}, headers=browser).status_code == 404
