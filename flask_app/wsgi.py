@@ -1,5 +1,6 @@
 """What the server calls in each of its processes; the one place of the app that reads the environment."""
 
+import gc
 import os
 import signal
 from wsgiref.types import WSGIApplication
@@ -15,6 +16,7 @@ def build() -> WSGIApplication:
     """Return the app with its logger started, its models watching the registry, and if it can be each with a model."""
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
+    processes.keep_memory_flat()
     app = create_app(settings)
     leaving = drain.of(app)
     if settings.keeper:
@@ -24,6 +26,8 @@ def build() -> WSGIApplication:
         service.start()
     for service in services:
         service.wait()
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked at again
     return leaving.wrap(Front(app))
 
 

@@ -47,6 +47,9 @@ def describe() -> dict[str, Any]:
 
 def _model(serving: Serving) -> dict[str, Any]:
     schema = serving.predictor.schema
+    scorer = {"scorer": serving.predictor.scorer.kind}
+    if serving.predictor.note:
+        scorer["scorer_note"] = serving.predictor.note
     return {
         "name": serving.name,
         "version": serving.version,
@@ -54,6 +57,7 @@ def _model(serving: Serving) -> dict[str, Any]:
         "task": schema.task,
         "target": schema.target,
         "columns": len(schema.columns),
+        **scorer,
         "loaded_at": serving.loaded_at.isoformat(timespec="seconds"),
         "serving_for_s": max(0, round((datetime.now(UTC) - serving.loaded_at).total_seconds())),
     }

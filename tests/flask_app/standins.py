@@ -60,10 +60,11 @@ def _table(task):
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
 
 
-def make_bundle(task, folder, estimator=None):
+def make_bundle(task, folder, estimator=None, odd=ODD):
     """Fit a model on a few rows and write its bundle."""
     columns, target = _table(task)
     kinds = {"review": "text"} if task == "text" else KINDS
+    columns, kinds = ({odd if name == ODD else name: own for name, own in each.items()} for each in (columns, kinds))
     frame = cleaning.canonical(pd.DataFrame(columns), kinds)
     frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
     params = FeatureEngineering(text=Text(min_documents=1))

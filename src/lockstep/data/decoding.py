@@ -4,6 +4,7 @@ What it does not take is no verdict: `Schema.check` looks again, and names every
 the fast way can only be too strict.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +15,7 @@ import msgspec
 from lockstep.data.schema import Column, Row, Schema
 
 MOST_COLUMNS = 1000
+UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 HIDDEN_QUOTE = b"\\u0022"
 
 
@@ -30,11 +32,10 @@ class Decoder:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._decoder = _compile(schema) if 0 < len(schema.columns) <= MOST_COLUMNS else None
+        self._decoder = _compile(schema) if _plain(schema) else None
         self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
         self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
-        quotes = sum(2 + column.name.count('"') for column in schema.columns)
-        self._row_quotes = quotes + 2 * len(self._texts)
+        self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
     def decode(self, body: bytes) -> Asked | None:
         """Return what a flawless body asks, or None where there is any doubt."""
@@ -63,6 +64,12 @@ class Decoder:
 
     def _dates_fit(self, rows: Sequence[Row]) -> bool:
         return not any(self.schema.problem(name, row[place]) for place, name in self._dates for row in rows)
+
+
+def _plain(schema: Schema) -> bool:
+    """Tell whether msgspec can name the columns."""
+    names = [column.name for column in schema.columns]
+    return 0 < len(names) <= MOST_COLUMNS and not any(UNNAMEABLE.search(name) for name in names)
 
 
 def _compile(schema: Schema) -> "msgspec.json.Decoder[Any]":

@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -110,13 +111,13 @@ def _alone(path: Path) -> Iterator[None]:
 def _read(path: Path, sha256: str) -> dict[str, Any] | None:
     """Read a compiled file; one that is missing or damaged is none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             content = json.loads(stored["content"].tobytes())
             arrays = [stored[f"a{number}"] for number in range(len(stored.files) - 1)]
         if content["sha256"] != sha256:
             return None
         return {"note": content["note"], "scorer": _unpack(content["scorer"], arrays)}
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 

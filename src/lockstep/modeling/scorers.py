@@ -65,7 +65,11 @@ class LinearScorer:
     kind = "linear"
 
     def score(self, rows: Sequence[Row]) -> Scores:
-        """Score checked rows."""
+        """Score checked rows; what overflows is infinite or no number, which is for the caller to see."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return LINKS[self.link](self._sum(rows))
+
+    def _sum(self, rows: Sequence[Row]) -> Scores:
         total = np.repeat(self.intercept[None, :], len(rows), axis=0)
         for part in (self.numbers, self.days):
             if part:
@@ -75,7 +79,7 @@ class LinearScorer:
             total += weights[codes].sum(axis=1)
         for terms in self.terms:
             terms.add_to(total, rows)
-        return LINKS[self.link](total)
+        return total
 
     def one(self, row: Row) -> list[float]:
         """Score one checked row; plain arithmetic beats arrays where there are few numbers and one output."""

@@ -1,0 +1,1 @@
+"""Our server beside others: the same models, the same rows, in turn on this machine."""

@@ -1,0 +1,18 @@
+import pytest
+
+from tests.flask_app.standins import make_bundle
+from tests.pipeline.project import copy_project
+from tests.serving.servers import Servers
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory):
+    """Real servers on the default model, promoted, and on two small ones with columns of every kind."""
+    project = copy_project(tmp_path_factory.mktemp("serving") / "a project")
+    project.run("python", "benchmarks/one_process.py")
+    project.lockstep("promote")
+    folder = tmp_path_factory.mktemp("bundles")
+    bundles = {name: make_bundle(task, folder / name) for name, task in (("mixed", "binary"), ("text", "text"))}
+    servers = Servers(project, bundles)
+    yield servers
+    servers.stop()
