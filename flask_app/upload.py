@@ -17,7 +17,7 @@ from lockstep.modeling.predictor import Predictions
 
 BOM = "\ufeff"
 SEPARATORS = ",;\t"
-MAX_CELL = 8 * 1024 * 1024
+MAX_CELL = 2**31 - 1
 MAX_GUESSES = 20
 FIRST_ROW = 2
 """Rows are numbered as a spreadsheet does: the header is row 1."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
 from flask_app import answering, csrf, errors, upload
 from flask_app.model_service import Serving
-from flask_app.views import pages, predict
+from flask_app.views import pages
 from flask_app.views.checks import check_transfer
 from lockstep.data.schema import Fault, RowsRefused
 
@@ -52,7 +52,7 @@ def _content() -> bytes:
 
 def _answer(content: bytes, serving: Serving) -> Response:
     schema = serving.predictor.schema
-    table = upload.read(content, schema, predict.MAX_ROWS)
+    table = upload.read(content, schema, current_app.config["MAX_ROWS"])
     answered = answering.answer(serving, upload.check(table, schema), request.form.get(csrf.FIELD, ""))
     text = upload.write(table, answered.predictions, serving.predictor.label_names if schema.labels else ())
     return _csv(text, "predictions.csv", serving)

@@ -10,7 +10,6 @@ import pytest
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app import upload
-from flask_app.views import predict
 from lockstep.data.schema import Column, RowsRefused, Schema
 from lockstep.modeling.predictor import Predictions
 from tests.flask_app.standins import ODD, example
@@ -267,8 +266,8 @@ def test_other_media_are_refused(client, media):
     assert client.post("/predict/file", data=b"size\n1\n", content_type=media).status_code == 415
 
 
-def test_too_many_rows_are_413(client, app, monkeypatch):
-    monkeypatch.setattr(predict, "MAX_ROWS", 3)
+def test_too_many_rows_are_413(client, app):
+    app.config["MAX_ROWS"] = 3
     assert post(client, file_of([example(app)] * 3)).status_code == 200
     assert post(client, file_of([example(app)] * 4)).status_code == 413
 
