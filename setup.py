@@ -57,6 +57,8 @@ setup(
         "lockstep.modeling",
         "lockstep.commands",
         "flask_app",
+        "flask_app.openapi",
+        "flask_app.protocols",
         "flask_app.views",
     ],
     package_data={"flask_app": ["templates/*.html", "static/*"]},
