@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask_app import answering, drain, errors, guard, model_service, security, telemetry
 from flask_app.model_service import Connect
-from flask_app.views import admin, health, pages, predict
+from flask_app.views import admin, capstone, health, invocations, open_inference, pages, predict
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -42,4 +42,6 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     app.register_blueprint(predict.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(admin.blueprint)
+    for protocol in (invocations, open_inference, capstone):
+        app.register_blueprint(protocol.blueprint)
     return app

@@ -107,10 +107,23 @@ def at_the_door() -> None:
 
 def check_head(environ: Mapping[str, Any]) -> None:
     """Refuse an address or a header block that no client of ours needs, where the server let it through."""
-    if len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", "")) > MAX_ADDRESS:
+    if _address_length(environ) > MAX_ADDRESS:
         raise RequestURITooLarge
-    if sum(len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")) > MAX_HEADERS_BYTES:
+    if _headers_length(environ) > MAX_HEADERS_BYTES:
         raise RequestHeaderFieldsTooLarge
+
+
+def has_short_head(environ: Mapping[str, Any]) -> bool:
+    """Tell whether `check_head` lets a request pass."""
+    return _address_length(environ) <= MAX_ADDRESS and _headers_length(environ) <= MAX_HEADERS_BYTES
+
+
+def _address_length(environ: Mapping[str, Any]) -> int:
+    return len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", ""))
+
+
+def _headers_length(environ: Mapping[str, Any]) -> int:
+    return sum([len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")])
 
 
 def take_a_place() -> None:
