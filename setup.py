@@ -22,6 +22,7 @@ SERVE = [
     "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",
     "granian>=2.8",
+    "redis>=7",
 ]
 PIPELINE = [
     "dvc[s3]>=3.67",
