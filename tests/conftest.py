@@ -21,6 +21,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_addoption(parser):
+    parser.addoption("--openapi-cases", type=int, default=300, help="how many requests Schemathesis makes up, at least")
     parser.addoption("--all-rows", action="store_true", help="ask the form about every test row of the large data sets")
 
 
