@@ -113,7 +113,7 @@ def _spelled(value: float | str | None) -> str:
 
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
-    sent = {lines(name): value for name, value in form.items()}
+    sent = {lines(name or ""): value for name, value in form.items()}  # a part of a multipart form may lack a name
     texts = [column.name for column in schema.columns if column.kind == "text"]
     if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in sent and lines(texts[0]) not in sent:
         sent[lines(texts[0])] = sent.pop(LEGACY_TEXT)
@@ -129,7 +129,7 @@ def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     RowsRefused
         A field was sent twice.
     """
-    twice = [Fault(0, name, "sent more than once") for name, values in form.lists() if len(values) > 1]
+    twice = [Fault(0, name or "", "sent more than once") for name, values in form.lists() if len(values) > 1]
     if twice:
         raise RowsRefused(twice)
     columns = {column.name: column for column in schema.columns}
