@@ -5,12 +5,11 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, drain, errors, model_service, security, telemetry
+from flask_app import answering, drain, errors, guard, model_service, security, telemetry
 from flask_app.model_service import Connect
-from flask_app.views import health, pages, predict
+from flask_app.views import capstone, health, invocations, open_inference, pages, predict
 from lockstep.config import Settings
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_FORM_FIELDS = 20_000
 
 
@@ -31,16 +30,17 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.json = StrictJSON(app)
-    app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_FIELDS
-    )
+    app.config["MAX_FORM_PARTS"] = MAX_FORM_FIELDS
     services = model_service.install(app, settings, registry)
     drain.install(app)
     errors.install(app)
+    guard.install(app, settings)
     security.install(app)
     telemetry.install(app, services, settings.metrics_dir)
     answering.install(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(predict.blueprint)
     app.register_blueprint(health.blueprint)
+    for protocol in (invocations, open_inference, capstone):
+        app.register_blueprint(protocol.blueprint)
     return app
