@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -185,9 +185,11 @@ def _check_text(value: Any) -> str | None:
 
 def _check_date(value: Any) -> str | None:
     try:
-        datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
         wrong = not DATE.fullmatch(value)
-    except (TypeError, ValueError):
+        if moment.tzinfo:
+            moment.astimezone(UTC)  # raises where this leaves the years 1 to 9999
+    except (TypeError, ValueError, OverflowError):
         wrong = True
     if wrong:
         return "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"
