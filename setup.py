@@ -39,6 +39,7 @@ TEST = [
     "pytest-cov>=7",
     "pytest-xdist>=3.8",
     "psutil>=7",
+    "schemathesis>=4.32",
     "types-PyYAML>=6.0.12",
     "pandas-stubs>=3.0",
     "ruff>=0.14",
