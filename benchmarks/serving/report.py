@@ -26,7 +26,12 @@ from benchmarks.serving.models import BATCH_ROWS, CASES
 from benchmarks.serving.rounds import Settings, Start
 from benchmarks.serving.sides import FLOOR, OURS, SIDES, TUNED, WORKERS
 
-BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- begin (\w+) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
+PICTURE = """\
+![requests per second and p99 of every side](images/serving-benchmark.png)
+
+The figures of every round: [serving-benchmark.json](serving-benchmark.json).
+"""
 Key = tuple[str, str, str]
 """Model, side, load."""
 
@@ -61,6 +66,7 @@ def blocks(results: Results) -> dict[str, str]:
     summaries = results.summaries
     models = [name for name in CASES if any(key[0] == name for key in summaries)]
     return {
+        "picture": PICTURE,
         "conditions": _conditions(results),
         "targets": _table(("what", "load", "wanted", "plain", "tuned"), _verdicts(results, summaries)),
         "speed": "\n".join(_speed(name, summaries, results.settings) for name in models),
@@ -71,8 +77,8 @@ def blocks(results: Results) -> dict[str, str]:
 
 
 def fill(page: str, made: Mapping[str, str]) -> str:
-    """Put the generated parts between their markers."""
-    return BLOCK.sub(lambda match: f"{match[1]}{made.get(match[2], '')}{match[3]}", page)
+    """Put the generated parts between their markers; the parts of others stay as they are."""
+    return BLOCK.sub(lambda match: f"{match[1]}{made.get(match[2], match[3])}{match[4]}", page)
 
 
 def as_json(results: Results) -> dict[str, Any]:

@@ -9,8 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
-import psutil
-
 from benchmarks.serving import load
 from benchmarks.serving.load import Address, Driver, Plan
 from benchmarks.serving.processes import Server
@@ -70,7 +68,7 @@ def replaced_s(server: Server, address: Address, request: bytes) -> float | None
     began = time.perf_counter()
     while (waited := time.perf_counter() - began) < REPLACED_S:
         with suppress(OSError):
-            if _new(server, _process(address, request), before, len(workers)):
+            if _new(server, _process(address, request), before):
                 return round(waited, 2)
         time.sleep(0.01)
     return None
@@ -82,9 +80,8 @@ def _process(address: Address, request: bytes) -> int | None:
     return content.get("process") if isinstance(content, dict) else None
 
 
-def _new(server: Server, answering: int | None, before: set[int | None], count: int) -> bool:
-    """Return whether a process answers that was not there before, or at least stands there."""
+def _new(server: Server, answering: int | None, before: set[int | None]) -> bool:
+    """Return whether a process answers that was not there before; of one that does not tell, whether it stands."""
     if answering is not None:
         return answering not in before
-    standing = [process for process in server.tree()[1:] if process.status() != psutil.STATUS_ZOMBIE]
-    return len(standing) >= count
+    return any(process.pid not in before for process in server.tree()[1:])

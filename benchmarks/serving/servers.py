@@ -1,6 +1,6 @@
 """Which server: one small application under each, asked fast, asked badly, stopped and killed.
 
-    python -m benchmarks.serving.servers [--servers NAME ...] [--rounds N] [--seconds S]
+    python -m benchmarks.serving.servers [--servers NAME ...] [--rounds N] [--seconds S] [--write]
     python -m benchmarks.serving.servers --app MODULE:NAME --interface wsgi [--path /predict --body FILE --folder PLACE]
 
 Served are a constant and a linear model (server_apps.py). With --app another application stands in their place, called
@@ -21,15 +21,16 @@ from pathlib import Path
 from statistics import median
 from sysconfig import get_path
 
-from benchmarks.serving import environments, load, server_apps, server_faults
+from benchmarks.serving import environments, load, report, server_apps, server_faults
 from benchmarks.serving.environments import ROOT, STATE
 from benchmarks.serving.figures import percentile, rotated
 from benchmarks.serving.load import Driver, Load, Plan
 from benchmarks.serving.models import compact, environment
 from benchmarks.serving.processes import Server
+from benchmarks.serving.sides import SERVICES, WORKERS
 
-WORKERS = 2
-TARGET = "benchmarks.serving.served:app"
+PAGE = ROOT / "docs" / "serving-benchmark.md"
+TARGET = "served:app"
 CONNECTIONS = (1, 16, 64)
 WARM_S = 0.3
 
@@ -136,6 +137,9 @@ def main(words: Sequence[str]) -> int:
     STATE.mkdir(parents=True, exist_ok=True)
     (STATE / "servers.json").write_text(f"{json.dumps([summary(row) for row in rows], indent=1)}\n", encoding="utf-8")
     print(table(rows))
+    if arguments.write:
+        text = report.fill(PAGE.read_text(encoding="utf-8"), {"servers": f"{table(rows)}\n"})
+        PAGE.write_text(text, encoding="utf-8")
     return int(any(row.bad or row.failed for row in rows))
 
 
@@ -149,6 +153,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--seconds", type=float, default=1.5, help="seconds for each measurement (default 1.5)")
     parser.add_argument("--port", type=int, default=7000, help="first of ten ports to use (default 7000)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/serving-benchmark.md")
     parser.add_argument("--app", metavar="MODULE:NAME", help="another application to serve")
     parser.add_argument("--interface", choices=("wsgi", "asgi", "rsgi"), default="wsgi", help="its interface")
     parser.add_argument("--path", default="/", help="where to ask it (default /)")
@@ -197,7 +202,8 @@ def _start(kind: Kind, app: App, port: int, stack: ExitStack) -> Server:
     """Start a server in the environment that holds them all; ours stands behind, for an application of ours."""
     here = environments.python("servers").parent
     own = environment()
-    search = os.pathsep.join([str(ROOT / "src"), str(ROOT), *([get_path("purelib")] if app.folder != ROOT else [])])
+    theirs = [] if app.folder == ROOT else [get_path("purelib")]
+    search = os.pathsep.join([str(SERVICES), str(ROOT / "src"), str(ROOT), *theirs])
     variables = own | {"PATH": f"{here}{os.pathsep}{own['PATH']}", "PYTHONPATH": search, "BENCH_APP": app.target}
     program, *words = kind.command(port)
     server = Server([str(here / program), *words], app.folder, variables, STATE / "logs" / f"server-{kind.name}.log")
