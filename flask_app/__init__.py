@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask_app import answering, drain, errors, guard, model_service, security, telemetry
 from flask_app.model_service import Connect
-from flask_app.views import capstone, health, invocations, open_inference, pages, predict
+from flask_app.views import capstone, docs, health, invocations, open_inference, pages, predict
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -43,4 +43,5 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
     for protocol in (invocations, open_inference, capstone):
         app.register_blueprint(protocol.blueprint)
+    app.register_blueprint(docs.blueprint)
     return app

@@ -7,7 +7,7 @@ from werkzeug.exceptions import Forbidden
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; "
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -44,8 +44,8 @@ def refuse_other_sites() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    """Add the headers; only static files may be stored."""
+    """Add the headers; only static files may be stored, and what says so itself."""
     response.headers.update(HEADERS)
-    if request.endpoint != "static":
+    if request.endpoint != "static" and "Cache-Control" not in response.headers:
         response.headers.update(UNSTORED)
     return response

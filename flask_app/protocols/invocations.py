@@ -51,7 +51,7 @@ def decode(body: bytes) -> Invocation:
 
 
 def _params(params: Any) -> dict[str, Any]:
-    given = strict.fields({} if params is None else params, PARAMS, '"params"')
+    given = strict.options(params, PARAMS, '"params"')
     if not isinstance(given.get("version", ""), str):
         raise UnprocessableEntity('"params": "version" must be a text, such as "3".')
     if given.get("predict_method", METHODS[0]) not in METHODS:

@@ -77,6 +77,11 @@ def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
     return content
 
 
+def options(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
+    """Return an object that may be left out or null, and holds nothing but accepted keys."""
+    return {} if content is None else fields(content, accepted, what)
+
+
 def sequence(rows: Any, what: str, most: int) -> list[Any]:
     """Return a list that is neither empty nor too long.
 
