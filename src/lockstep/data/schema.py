@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,8 @@ FORMAT = 1
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 """The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
 LARGEST, FAR = 1e30, 1e6
-"""A number may be as large as the one, or as so many times what training has seen: squares of it and 32-bit floats still
-hold it, so that every model can answer."""
+"""A number may be as large as the one, or as so many times what training has seen: squares of it, and 32-bit floats,
+still hold it, so that every model can answer."""
 
 Label = str | int | bool
 Row = tuple[float | str | None, ...]
@@ -197,9 +197,11 @@ def _check_text(value: Any) -> str | None:
 
 def _check_date(value: Any) -> str | None:
     try:
-        datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
         wrong = not DATE.fullmatch(value)
-    except (TypeError, ValueError):
+        if moment.tzinfo:
+            moment.astimezone(UTC)  # raises where this leaves the years 1 to 9999
+    except (TypeError, ValueError, OverflowError):
         wrong = True
     if wrong:
         return "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"

@@ -113,6 +113,11 @@ VALUES = {
     "B34-no-such-day": ("since", "2026-02-30", "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"),
     "B34-day-first": ("since", "31.01.2026", "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"),
     "B34-week": ("since", "2026-W05-1", "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"),
+    "B34-before-the-year-1": (
+        "since",
+        "0001-01-01T00:00:00+14:00",
+        "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00",
+    ),
     "number-for-a-date": ("since", 20260131, "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"),
     "empty-date": ("since", "", "expected a date as in 2026-01-31 or 2026-01-31T12:00:00+00:00"),
     "unknown-column": ("agee", 30, "unknown column; did you mean 'age'?"),
