@@ -19,7 +19,6 @@ HIDDEN = ("static",)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
-MAX_ROWS = 10_000
 TAGS = {
     "pages": "Pages",
     "docs": "Pages",
@@ -61,7 +60,7 @@ def of(app: Flask) -> Document:
     key = tuple(one.identity for one in serving)
     document = known.get(key)
     if document is None:
-        most = app.config.get("MAX_ROWS", MAX_ROWS)
+        most = app.config["MAX_ROWS"]
         models = [
             Model(one.name, one.version, one.predictor.schema, most, f"-{one.name}" if place else "")
             for place, one in enumerate(serving)

@@ -60,6 +60,11 @@ class Model:
         return {"type": "string", "enum": [self.version], "description": about}
 
     @property
+    def perhaps(self) -> Json:
+        """Describe a version that may also be left open."""
+        return self.asked | {"type": ["string", "null"], "enum": [self.version, None]}
+
+    @property
     def row(self) -> Json:
         """Return a good row."""
         return columns.example(self.schema)
@@ -67,7 +72,7 @@ class Model:
 
 def _request(model: Model) -> Json:
     rows = columns.rows(model.ref("Row"), model.most)
-    return closed({"rows": rows}, {"version": model.asked}) | {"examples": [{"rows": [model.row]}]}
+    return closed({"rows": rows}, {"version": model.perhaps}) | {"examples": [{"rows": [model.row]}]}
 
 
 def _answer(model: Model) -> Json:
@@ -101,7 +106,7 @@ def _invocation(model: Model) -> Json:
 def _params(model: Model) -> Json:
     methods = invocations.METHODS if model.schema.labels else invocations.METHODS[:1]
     ids = {"type": "boolean", "description": "Answer the ids of the predictions too."}
-    known = {"version": model.asked, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
+    known = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
     return closed({}, known) | {"type": ["object", "null"]}
 
 
@@ -143,7 +148,7 @@ def _inferred(model: Model) -> Json:
 def _capstone(model: Model) -> Json:
     rows = columns.rows(model.ref("Values"), model.most)
     example = {"data": [list(model.row.values())], "model_version": model.version}
-    return closed({"data": rows}, {"model_version": model.asked}) | {"examples": [example]}
+    return closed({"data": rows}, {"model_version": model.perhaps}) | {"examples": [example]}
 
 
 def _capstone_answer(model: Model) -> Json:
