@@ -75,11 +75,12 @@ function summarize(text, version) {
   const [header, ...rows] = parse(text);
   const inputs = Math.max(header.lastIndexOf("prediction"), header.lastIndexOf("prediction_"));
   const count = rows.length.toLocaleString("en");
-  const head = made("div", { className: "file-head" });
+  const head = made("div", { className: "file-head", tabIndex: -1 });
   head.append(made("h3", {}, `${count} row${rows.length === 1 ? "" : "s"} predicted by version ${version}`), link(text));
   answer.append(head);
   if (header.length > inputs + 1) answer.append(shares(rows.map((row) => row[inputs])));
   answer.append(table([...header.slice(inputs), ...header.slice(0, inputs)], rows.map((row) => [...row.slice(inputs), ...row.slice(0, inputs)])));
+  head.focus();
 }
 
 function link(text) {
