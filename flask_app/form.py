@@ -171,7 +171,8 @@ def _spelled(value: float | str | None) -> str:
 
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
-    sent = {lines(name): values[-1] for name, values in form.lists() if name != FIELD}
+    named = ((name or "", values) for name, values in form.lists())  # a part of a multipart form may lack a name
+    sent = {lines(name): values[-1] for name, values in named if name != FIELD}
     texts = [column.name for column in schema.columns if column.kind == "text"]
     if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in sent and lines(texts[0]) not in sent:
         sent[lines(texts[0])] = sent.pop(LEGACY_TEXT)
@@ -189,7 +190,8 @@ def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     """
     columns = {column.name: column for column in schema.columns}
     switches = {lines(name): list(control_of(column).switch) for name, column in columns.items()}
-    twice = [name for name, values in form.lists() if len(values) > 1 and values != switches.get(lines(name))]
+    sent = [(name or "", values) for name, values in form.lists()]
+    twice = [name for name, values in sent if len(values) > 1 and values != switches.get(lines(name))]
     if twice:
         raise RowsRefused([Fault(0, name, "sent more than once") for name in twice])
     return {

@@ -62,6 +62,13 @@ def test_numbers_that_are_none_are_refused(typed):
     assert "number" in fault.problem
 
 
+def test_a_part_without_a_name_is_an_unknown_column(client):
+    part = b"--limit\r\nContent-Disposition: form-data\r\n\r\n1\r\n"
+    media = "multipart/form-data; boundary=limit"
+    for parts in (1, 2):
+        assert client.post("/predict", data=part * parts + b"--limit--\r\n", content_type=media).status_code == 422
+
+
 def test_a_field_sent_twice_is_refused():
     with pytest.raises(RowsRefused, match="more than once"):
         form.parse(MultiDict([("n", "1"), ("n", "2")]), schema_of(NUMBER))
