@@ -11,7 +11,7 @@ const key = `lockstep recent ${panel.dataset.model}`;
 function load() {
   try {
     const found = JSON.parse(localStorage.getItem(key));
-    return Array.isArray(found) ? found : [];
+    return Array.isArray(found) ? found.filter((one) => typeof one?.id === "string") : [];
   } catch {
     return []; // damaged, or storage is switched off
   }

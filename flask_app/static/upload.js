@@ -18,6 +18,15 @@ form.addEventListener("submit", (event) => {
   send(new FormData(form));
 });
 
+const drop = form.querySelector(".drop");
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop") document.getElementById("file").files = event.dataTransfer.files;
+  });
+}
+
 function send(body) {
   const request = new XMLHttpRequest(); // fetch tells no progress of what is sent
   request.upload.addEventListener("progress", (event) => progress("Sending the file", event.loaded / event.total));
