@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from tests.browser import chromium
+from tests.flask_app.standins import ODD
 
 pytestmark = pytest.mark.server
 
@@ -131,11 +132,14 @@ def test_keys_are_enough(browser, address):
     assert browser.run("document.activeElement.name") == "size"
     browser.run("document.activeElement.select()")
     browser.send("Input.insertText", text="20")
+    for name in (ODD, "rooms", "place"):
+        browser.press("Tab")
+        assert browser.run("document.activeElement.name") == name
     browser.press("Enter", modifiers=2)
     browser.wait(ANSWERED)
     assert browser.run("document.querySelector('#answer output').textContent") == "<low>"
-    assert browser.run("document.activeElement.name") == "size"
-    assert browser.run("document.activeElement.value") == "20"
+    assert browser.run("document.activeElement.name") == "place"
+    assert browser.run("document.getElementById('one').elements.size.value") == "20"
 
 
 def test_recent_answers_come_back_until_cleared(browser, address):
