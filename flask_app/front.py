@@ -79,7 +79,7 @@ class Front:
             and length.isdecimal()
             and int(length) <= self._most
             and not any(name in environ for name in DOUBTS)
-            and guard.has_short_head(environ)
+            and guard.has_plain_head(environ)
         )
 
     def _answer(self, service: ModelService, body: bytes, key: str) -> bytes | None:
