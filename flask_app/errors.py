@@ -71,9 +71,17 @@ def problem(status: int, detail: str | None, faults: Sequence[Fault] = ()) -> Re
         content |= {"errors": listed}
     if len(faults) > len(listed):
         content |= {"more_errors": len(faults) - len(listed)}
+    if request.path.startswith("/v2"):
+        content |= {"error": _in_a_line(content)}
     if wants_page():
         return current_app.make_response((render_template("problem.html", problem=content), status))
     return Response(current_app.json.dumps(content), status, mimetype="application/problem+json")
+
+
+def _in_a_line(content: dict[str, Any]) -> str:
+    """Say what is wrong as the Open Inference Protocol wants it: in one text."""
+    first = "".join(f" Row {one['row']}, {one['column']!r}: {one['problem']}" for one in content.get("errors", [])[:3])
+    return f"{content['detail']}{first}"
 
 
 def listing(faults: Sequence[Fault]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from flask_app import answering, model_service, security, telemetry
-from flask_app.answering import Answered
+from flask_app import answering, guard, limits, model_service, security, telemetry
+from flask_app.limits import NoRoom
 from flask_app.model_service import ModelService
 
 if TYPE_CHECKING:
@@ -29,48 +29,68 @@ class Front:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self._answering = answering.of(app)
-        service = model_service.of(app)
-        self._routes = {
-            "/predict": ("/predict", service),
-            f"/models/{service.name}/predict": ("/models/<name>/predict", service),
-        }
+        named = {f"/models/{own.name}/predict": ("/models/<name>/predict", own) for own in model_service.all_of(app)}
+        self._routes = {"/predict": ("/predict", model_service.of(app)), **named}
         self._count = {rule: telemetry.of(app).counter("POST", rule, 200) for rule, _ in self._routes.values()}
         self._headers = [*security.HEADERS.items(), *security.UNSTORED.items(), ("Content-Type", "application/json")]
+        self._full = {rule: telemetry.of(app).counter("POST", rule, 503) for rule, _ in self._routes.values()}
+        self._guard = guard.of(app)
+        self._no_room = guard.ready_made(app, NoRoom(limits.BUSY_S))
         self._most = int(app.config["MAX_CONTENT_LENGTH"])
+        self._most_rows = int(app.config["MAX_ROWS"])
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
         route = self._routes.get(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
-        if route is None or not self._plain(environ):
+        if route is None or not self._plain(environ) or not self._guard.passes(environ):
             return self.app.wsgi_app(environ, start_response)
         started = time.perf_counter()
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        answered = self._answer(route[1], body, environ.get("HTTP_IDEMPOTENCY_KEY", ""))
-        if answered is None:
+        try:
+            answer = self._in_turn(route[1], body, environ.get("HTTP_IDEMPOTENCY_KEY", ""))
+        except NoRoom:
+            self._full[route[0]](time.perf_counter() - started)
+            start_response(self._no_room[0], self._no_room[1])
+            return [self._no_room[2]]
+        if answer is None:
             environ["wsgi.input"] = io.BytesIO(body)
             return self.app.wsgi_app(environ, start_response)
-        answer = answered.to_json()
         self._count[route[0]](time.perf_counter() - started)
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(answer)))])
         return [answer]
 
+    def _in_turn(self, service: ModelService, body: bytes, key: str) -> bytes | None:
+        """Answer while this request counts as under way; a large one waits for its turn."""
+        room = self._guard.room
+        room.enter()
+        try:
+            if not limits.is_heavy(0, len(body)):
+                return self._answer(service, body, key)
+            with room.heavy():
+                return self._answer(service, body, key)
+        finally:
+            room.leave()
+
     def _plain(self, environ: "WSGIEnvironment") -> bool:
-        """Tell whether a request is JSON of a known and allowed length."""
+        """Tell whether a request is JSON of a known and allowed length, with nothing unusual around it."""
         length = environ.get("CONTENT_LENGTH", "")
         return (
             environ.get("CONTENT_TYPE") in JSON_TYPES
             and length.isdecimal()
             and int(length) <= self._most
             and not any(name in environ for name in DOUBTS)
+            and guard.has_short_head(environ)
         )
 
-    def _answer(self, service: ModelService, body: bytes, key: str) -> Answered | None:
+    def _answer(self, service: ModelService, body: bytes, key: str) -> bytes | None:
         """Return the answer to a flawless body, or None."""
         serving = service.serving()
         asked = serving.predictor.decoder.decode(body) if serving else None
         if serving is None or asked is None or asked.version not in (None, serving.version):
             return None
+        if len(asked.rows) > self._most_rows:
+            return None
         try:
-            return self._answering.answer(serving, asked.rows, key)
+            return self._answering.answer(serving, asked.rows, key).to_json()
         except Exception:  # noqa: BLE001 - Flask tries again, and tells and logs what is wrong
             return None

@@ -37,10 +37,10 @@ def imports(node):
 
 
 def reads_environment(tree):
-    """Tell whether a module looks at `os.environ` or `os.getenv`, under any name."""
+    """Tell whether a module looks at `os.environ` or `os.getenv`, under any name; `request.environ` is another."""
     names = {"environ", "environb", "getenv", "getenvb"}
     return any(
-        (isinstance(node, ast.Attribute) and node.attr in names)
+        (isinstance(node, ast.Attribute) and node.attr in names and "request" not in ast.dump(node.value))
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and names & {alias.name for alias in node.names})
         for node in ast.walk(tree)
     )

@@ -309,7 +309,37 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("dagshub_repo", ("DAGSHUB_REPO",), "", "owner/name of a DagsHub repository that hosts the tracking server"),
     Setting("dagshub_token", ("DAGSHUB_USER_TOKEN", "CAPSTONE_TEST"), "", "token for DagsHub", secret=True),
     Setting("actor", ("LOCKSTEP_ACTOR", "GITHUB_ACTOR", "USER"), "unknown", "who promotes, for the history"),
+    Setting("api_keys", ("LOCKSTEP_API_KEYS",), "", "keys, one of which every request needs; else none", secret=True),
+    Setting("admin_token", ("LOCKSTEP_ADMIN_TOKEN",), "", "token for /admin; without one it is off", secret=True),
+    Setting(
+        "rate_limit", ("LOCKSTEP_RATE_LIMIT",), "", "requests of one client, such as 100/s or 600/m; else no limit"
+    ),
+    Setting(
+        "trusted_proxies",
+        ("LOCKSTEP_TRUSTED_PROXIES",),
+        "0",
+        "proxies before the app, each adding to X-Forwarded-For",
+        whole=True,
+    ),
+    Setting("allowed_hosts", ("LOCKSTEP_ALLOWED_HOSTS",), "", "names in the Host header that are answered; else all"),
+    Setting(
+        "max_in_flight", ("LOCKSTEP_MAX_IN_FLIGHT",), "256", "requests under way in one process, then 503", whole=True
+    ),
+    Setting(
+        "queue_s", ("LOCKSTEP_QUEUE_S",), "5", "seconds that a large request waits for its turn, then 503", whole=True
+    ),
+    Setting("max_body_mb", ("LOCKSTEP_MAX_BODY_MB",), "8", "largest body of a request, in MiB", whole=True),
+    Setting("max_rows", ("LOCKSTEP_MAX_ROWS",), "10000", "most rows of a request", whole=True),
+    Setting(
+        "cache_rows",
+        ("LOCKSTEP_CACHE_ROWS",),
+        "0",
+        "answers kept in each process for rows asked again; 0: none",
+        whole=True,
+    ),
+    Setting("redis_url", ("REDIS_URL",), "", "Redis that keeps such answers for all processes", secret=True),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
+    Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("debug", ("LOCKSTEP_DEBUG",), "", "any value: print the traceback of an error"),
 )
@@ -335,7 +365,19 @@ class Settings:
     dagshub_repo: str
     dagshub_token: str
     actor: str
+    api_keys: str
+    admin_token: str
+    rate_limit: str
+    trusted_proxies: int
+    allowed_hosts: str
+    max_in_flight: int
+    queue_s: int
+    max_body_mb: int
+    max_rows: int
+    cache_rows: int
+    redis_url: str
     metrics_dir: str
+    secret_key: str
     log_level: str
     debug: str
 

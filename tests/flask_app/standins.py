@@ -12,7 +12,7 @@ from flask_app import model_service
 from lockstep import artifact, files, paths
 from lockstep.config import Candidate, FeatureEngineering, Text
 from lockstep.data import cleaning, frames
-from lockstep.errors import TrackingError
+from lockstep.errors import RegistryError, TrackingError
 from lockstep.features.build import build
 from lockstep.modeling import catalog, compiled
 from lockstep.modeling.predictor import Predictor, digest
@@ -113,6 +113,8 @@ class FolderRegistry:
         return self.versions[self.current] if self.current else None
 
     def get(self, version):
+        if version not in self.versions:
+            raise RegistryError(f"{self.name} has no version {version}", "look at the history")
         return self.versions[version]
 
     def download(self, version, to):

@@ -1,12 +1,14 @@
 """The front answers what Flask would, and leaves all else to it."""
 
+import dataclasses
 import json
 
 import pytest
 from werkzeug.test import Client, EnvironBuilder
 
-from flask_app import answering, model_service
+from flask_app import answering, create_app, guard, model_service
 from flask_app.front import Front
+from flask_app.limits import NoRoom
 from lockstep.data.schema import RowsRefused
 from tests.flask_app.standins import TASKS, example, make_bundle
 
@@ -81,6 +83,8 @@ LEFT = {
     "compressed": {"headers": {"Content-Encoding": "gzip"}},
     "of another site": {"headers": {"Origin": "http://evil.example"}},
     "of a browser": {"headers": {"Sec-Fetch-Site": "same-origin"}},
+    "a long header": {"headers": {"X-Long": "x" * 33_000}},
+    "a long address": {"query_string": "x" * 9000},
     "too large": {"data": b" " * (8 * 1024 * 1024 + 1)},
     "no JSON": {"data": b"{"},
     "no rows": {"data": b'{"rows": []}'},
@@ -97,6 +101,34 @@ def test_doubt_goes_to_flask_with_the_body(app, change):
     assert fast.asked[0] == given["path"]
     assert (found.status_code, found.data) == (expected.status_code, expected.data)
     assert found.status_code != 200
+
+
+def test_no_room_is_told_in_front(app):
+    fast, room = Fast(app), guard.of(app).room
+    while True:
+        try:
+            room.enter()
+        except NoRoom:
+            break
+    full = fast.post("/predict", json={"rows": [example(app)]})
+    assert (full.status_code, full.headers["Retry-After"], fast.asked) == (503, "1", [])
+    assert full.json["detail"] == "Too many requests are under way. Try again in a moment."
+    assert full.headers["Content-Type"] == "application/problem+json"
+    room.leave()
+    assert fast.post("/predict", json={"rows": [example(app)]}).status_code == 200
+
+
+def test_several_models_are_answered_in_front(settings, registry, plain):
+    two = dataclasses.replace(settings, model_name="demo,other")
+    registry.add("1", plain["binary"])
+    app = create_app(two, registry.connect)
+    for service in model_service.all_of(app):
+        service.look()
+    fast = Fast(app)
+    for name in ("demo", "other"):
+        answer = fast.post(f"/models/{name}/predict", json={"rows": [example(app)]})
+        assert answer.status_code == 200
+    assert fast.asked == []
 
 
 def test_the_right_version_is_answered_in_front(app):

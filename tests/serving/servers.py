@@ -19,7 +19,7 @@ SETTINGS = {
         "LOCKSTEP_API_KEYS": "first-key-of-the-test,second-key-of-the-test",
         "LOCKSTEP_ADMIN_TOKEN": "admin-token-of-the-test",
     },
-    "limited": {"LOCKSTEP_RATE_LIMIT": "10/minute"},
+    "limited": {"LOCKSTEP_RATE_LIMIT": "10/m"},
     "empty": {"LOCKSTEP_MODEL_NAME": "unheard-of"},
 }
 NOWHERE = "http://127.0.0.1:9"

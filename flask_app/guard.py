@@ -1,0 +1,181 @@
+"""The door of the app: which hosts it answers to, who may come in, how often, and how many at once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestHeaderFieldsTooLarge, RequestURITooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from flask_app import access, errors, limits, security
+from flask_app.access import Access, NoKey
+from flask_app.limits import Rate, RateLimit, Room
+from lockstep.config import Settings
+from lockstep.errors import ConfigError
+
+LET_IN = "lockstep.client"
+"""Under this name a request carries its client once it was let in, so that it is not counted twice."""
+
+MAX_ADDRESS = 8_000
+MAX_HEADERS_BYTES = 32_000
+MIB = 1024 * 1024
+
+Ready = tuple[str, list[tuple[str, str]], bytes]
+
+
+class Guard:
+    """What the settings say about the door."""
+
+    def __init__(self, settings: Settings) -> None:
+        rate = Rate.parse(settings.rate_limit)
+        self.access = Access.of(settings)
+        self.limit = RateLimit(rate, Path(settings.state).absolute()) if rate else None
+        self.room = Room(settings.max_in_flight, settings.queue_s)
+        self._hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
+        self._hops = settings.trusted_proxies
+        self._ajar = not (self.access.keyed or self.limit or self._hosts)
+
+    def passes(self, environ: dict[str, Any]) -> bool:
+        """Tell whether a request that needs a key may come in, and count it; if not, `admit` says why."""
+        if self._ajar:
+            return True
+        try:
+            self.admit(environ)
+        except HTTPException:
+            return False
+        return True
+
+    def admit(self, environ: dict[str, Any]) -> None:
+        """Let in a request that needs a key, once.
+
+        Raises
+        ------
+        BadRequest
+            It is meant for another host.
+        TooOften
+            Its client has to wait.
+        NoKey
+            It carries no key that is known.
+        """
+        if self._ajar or LET_IN in environ:
+            return
+        name = self.access.authorized(environ) if self.access.keyed else None
+        self._count(environ, name)
+        if self.access.keyed and name is None:
+            raise NoKey
+        environ[LET_IN] = True
+
+    def admit_admin(self, environ: Mapping[str, Any]) -> None:
+        """Let in a request that needs the admin token."""
+        self._count(environ, None)
+        self.access.require_admin(environ.get("HTTP_AUTHORIZATION", ""))
+
+    def _count(self, environ: Mapping[str, Any], name: str | None) -> None:
+        """Count a request for its key, or else for where it comes from; this also slows down who tries keys."""
+        if self._hosts and host(environ) not in self._hosts:
+            raise BadRequest("This host is not served here.")
+        if self.limit:
+            self.limit.check(name or limits.address(environ, self._hops))
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Put a guard before every route; one that nobody thought of needs a key like the others."""
+    app.config["MAX_ROWS"] = _at_least_one(settings.max_rows, "LOCKSTEP_MAX_ROWS")
+    size = _at_least_one(settings.max_body_mb, "LOCKSTEP_MAX_BODY_MB") * MIB
+    app.config.update(MAX_CONTENT_LENGTH=size, MAX_FORM_MEMORY_SIZE=size)
+    _at_least_one(settings.max_in_flight, "LOCKSTEP_MAX_IN_FLIGHT")
+    app.extensions["guard"] = Guard(settings)
+    app.url_map.merge_slashes = False  # such a redirect would name the host that a client made up
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.before_request(at_the_door)
+    app.before_request(take_a_place)
+    app.teardown_request(leave)
+
+
+def at_the_door() -> None:
+    """Let a request in, or say why not; probes and static files always may."""
+    check_head(request.environ)
+    need = _need()
+    if need == "key":
+        of(current_app).admit(request.environ)
+    elif need == "admin":
+        of(current_app).admit_admin(request.environ)
+
+
+def check_head(environ: Mapping[str, Any]) -> None:
+    """Refuse an address or a header block that no client of ours needs, where the server let it through."""
+    if _address_length(environ) > MAX_ADDRESS:
+        raise RequestURITooLarge
+    if _headers_length(environ) > MAX_HEADERS_BYTES:
+        raise RequestHeaderFieldsTooLarge
+
+
+def has_short_head(environ: Mapping[str, Any]) -> bool:
+    """Tell whether `check_head` lets a request pass."""
+    return _address_length(environ) <= MAX_ADDRESS and _headers_length(environ) <= MAX_HEADERS_BYTES
+
+
+def _address_length(environ: Mapping[str, Any]) -> int:
+    return len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", ""))
+
+
+def _headers_length(environ: Mapping[str, Any]) -> int:
+    return sum([len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")])
+
+
+def take_a_place() -> None:
+    """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
+
+    Raises
+    ------
+    NoRoom
+        As many are under way as may be.
+    """
+    if request.routing_exception or _need() == "nothing":
+        return
+    body, room = request.get_data(), of(current_app).room
+    room.enter()
+    g.room = room
+    if limits.is_heavy(0, len(body)):
+        room.take_turn()
+
+
+def leave(_: BaseException | None) -> None:
+    """Give back what the request took."""
+    room: Room | None = g.pop("room", None)
+    if room:
+        room.give_turn()
+        room.leave()
+
+
+def ready_made(app: Flask, error: HTTPException) -> Ready:
+    """Return what the app answers a program to an error, to be sent again and again where every microsecond counts."""
+    with app.test_request_context():
+        response = security.add_headers(errors.on_http_exception(error))
+        return response.status, list(response.headers), response.get_data()
+
+
+def host(environ: Mapping[str, Any]) -> str:
+    """Return the name in the Host header, without a port."""
+    given: str = environ.get("HTTP_HOST", "").lower()
+    name, colon, port = given.rpartition(":")
+    return name if colon and port.isdecimal() else given
+
+
+def of(app: Flask) -> Guard:
+    """Return the guard of an app."""
+    guard: Guard = app.extensions["guard"]
+    return guard
+
+
+def _need() -> access.Need:
+    return access.need_of(request.url_rule.rule if request.url_rule else None)
+
+
+def _at_least_one(value: int, variable: str) -> int:
+    if value < 1:
+        raise ConfigError(f"{variable} = {value} leaves no room for anything", "set it to 1 or more")
+    return value

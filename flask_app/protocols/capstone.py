@@ -1,0 +1,41 @@
+"""The protocol of the capstone project: rows as lists in the order of the columns."""
+
+from typing import Any
+
+from werkzeug.exceptions import UnprocessableEntity
+
+from flask_app.answering import Answered
+from flask_app.protocols import strict
+from flask_app.protocols.strict import Call, Terms
+from lockstep.data.schema import Row
+
+KEYS = ("data", "model_version")
+
+
+def decode(body: bytes) -> Call:
+    """Return what a JSON body asks.
+
+    Raises
+    ------
+    BadRequest
+        It is not strict JSON.
+    UnprocessableEntity
+        It is not an object of rows and perhaps a version.
+    """
+    content = strict.fields(strict.document(body), KEYS, "The body")
+    if not isinstance(content.get("model_version", ""), str):
+        raise UnprocessableEntity('"model_version" must be a text, such as "1".')
+
+    def rows(terms: Terms) -> list[Row]:
+        return strict.by_place(content.get("data"), terms, '"data"')
+
+    return Call(rows, content.get("model_version"))
+
+
+def encode(answered: Answered) -> dict[str, Any]:
+    """Return the answer: predictions, their probabilities if there are any, their ids, and which version gave them."""
+    answer: dict[str, Any] = {"predictions": answered.predictions.values}
+    if answered.predictions.shares is not None:
+        names = answered.serving.predictor.label_names
+        answer["probabilities"] = [dict(zip(names, own, strict=True)) for own in answered.predictions.shares]
+    return answer | {"ids": answered.ids, "model": answered.serving.name, "model_version": answered.serving.version}

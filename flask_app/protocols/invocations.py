@@ -1,0 +1,102 @@
+"""MLflow's scoring protocol: rows as JSON in any of its four shapes, or as CSV."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.exceptions import UnprocessableEntity
+
+from flask_app.answering import Answered
+from flask_app.protocols import strict
+from flask_app.protocols.strict import Call, Terms
+from lockstep.data.schema import Row
+
+PARAMS = ("version", "predict_method", "ids")
+METHODS = ("predict", "predict_proba")
+SPLIT = ("columns", "data", "index")
+
+
+@dataclass(frozen=True)
+class Invocation(Call):
+    """What a request asks, and how it wants to be answered."""
+
+    method: str = "predict"
+    ids: bool = False
+
+
+def decode(body: bytes) -> Invocation:
+    """Return what a JSON body asks.
+
+    Raises
+    ------
+    BadRequest
+        It is not strict JSON.
+    UnprocessableEntity
+        It is not one shape of rows, with parameters that are known.
+    """
+    content = strict.fields(strict.document(body), (*SHAPES, "params"), "The body")
+    given = [shape for shape in SHAPES if shape in content]
+    if len(given) != 1:
+        raise UnprocessableEntity(f"The body must hold exactly one of {', '.join(SHAPES)}; it holds {len(given)}.")
+    (shape,) = given
+
+    params = _params(content.get("params"))
+
+    def rows(terms: Terms) -> list[Row]:
+        if params.get("method") == "predict_proba" and not terms.schema.labels:
+            raise UnprocessableEntity('"params": this model predicts numbers, so it takes no "predict_proba".')
+        return SHAPES[shape](content[shape], terms, f'"{shape}"')
+
+    return Invocation(rows, **params)
+
+
+def _params(params: Any) -> dict[str, Any]:
+    given = strict.fields({} if params is None else params, PARAMS, '"params"')
+    if not isinstance(given.get("version", ""), str):
+        raise UnprocessableEntity('"params": "version" must be a text, such as "3".')
+    if given.get("predict_method", METHODS[0]) not in METHODS:
+        raise UnprocessableEntity(f'"params": "predict_method" must be one of {", ".join(METHODS)}.')
+    if not isinstance(given.get("ids", False), bool):
+        raise UnprocessableEntity('"params": "ids" must be true or false.')
+    names = {"predict_method": "method"}
+    return {names.get(name, name): value for name, value in given.items()}
+
+
+def _split(content: Any, terms: Terms, what: str) -> list[Row]:
+    content = strict.fields(content, SPLIT, what)
+    columns, data, index = content.get("columns"), content.get("data"), content.get("index")
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise UnprocessableEntity(f'{what} must hold "columns" and "data", both lists.')
+    if index is not None and not (isinstance(index, list) and len(index) == len(data)):
+        raise UnprocessableEntity(f'{what}: "index" must be a list as long as "data"; it is not looked at.')
+    return strict.under_header(columns, data, terms, f'{what}: "data"')
+
+
+def _list(rows: Any, terms: Terms, what: str) -> list[Row]:
+    """Take objects, lists in the order of the columns, or the bare values of a model's one column."""
+    rows = strict.sequence(rows, what, terms.most)
+    if any(isinstance(row, dict) for row in rows):
+        return strict.by_name(rows, terms, what)
+    if len(terms.schema.columns) == 1 and not all(isinstance(row, list) for row in rows):
+        return strict.by_column([(terms.schema.columns[0].name, rows)], terms)
+    return strict.by_place(rows, terms, what)
+
+
+def _inputs(content: Any, terms: Terms, what: str) -> list[Row]:
+    """Take what a list may be, or lists of values under column names."""
+    return strict.by_column(content.items(), terms) if isinstance(content, dict) else _list(content, terms, what)
+
+
+SHAPES: dict[str, Callable[[Any, Terms, str], list[Row]]] = {
+    "dataframe_split": _split,
+    "dataframe_records": strict.by_name,
+    "instances": _list,
+    "inputs": _inputs,
+}
+
+
+def encode(answered: Answered, call: Invocation) -> dict[str, Any]:
+    """Return the answer: labels or values, or with `predict_proba` the probabilities in the order of the labels."""
+    predictions = answered.predictions
+    answers = predictions.shares if call.method == "predict_proba" else predictions.values
+    return {"predictions": answers} | ({"ids": answered.ids} if call.ids else {})

@@ -1,0 +1,166 @@
+"""Strict JSON, and rows in each of the shapes that protocols give them."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
+
+from flask_app.errors import shown
+from lockstep.data.schema import Fault, Row, RowsRefused, Schema
+from lockstep.errors import nearest
+
+MAX_ROWS = 10_000
+MAX_UNKNOWN = 100
+"""With more unknown columns than this, no time is spent on finding what each may have meant."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What rows must keep to: a schema, and how many there may be."""
+
+    schema: Schema
+    most: int = MAX_ROWS
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a request asks: rows to be checked on terms, and of which version if it says so."""
+
+    rows: Callable[[Terms], list[Row]]
+    version: str | None = None
+
+
+def document(body: bytes) -> Any:
+    """Return the content of strict JSON.
+
+    Raises
+    ------
+    BadRequest
+        It is not one document in UTF-8, holds NaN or infinity, or a key stands twice.
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not strict JSON: one UTF-8 document, no key twice, no NaN or Infinity.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key stands twice")
+    return content
+
+
+def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
+    """Return an object that holds nothing but accepted keys.
+
+    Raises
+    ------
+    UnprocessableEntity
+        It is no object, or has another key.
+    """
+    if not isinstance(content, dict):
+        raise UnprocessableEntity(f"{what} must be an object with keys among: {', '.join(accepted)}.")
+    for key in content:
+        if key not in accepted:
+            key = shown(key)
+            raise UnprocessableEntity(
+                f"{what}: unknown key {key!r}{nearest(key, accepted)}; accepted: {', '.join(accepted)}."
+            )
+    return content
+
+
+def sequence(rows: Any, what: str, most: int) -> list[Any]:
+    """Return a list that is neither empty nor too long.
+
+    Raises
+    ------
+    UnprocessableEntity
+        It is no list, or empty.
+    RequestEntityTooLarge
+        It has more rows than a request may have.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise UnprocessableEntity(f"{what} must be a list of at least one row.")
+    if len(rows) > most:
+        raise RequestEntityTooLarge(f"At most {most} rows a request.")
+    return rows
+
+
+def by_name(rows: Any, terms: Terms, what: str) -> list[Row]:
+    """Return rows that are objects of column names and values, checked."""
+    rows = sequence(rows, what, terms.most)
+    unknown: list[Fault] = []
+    for number, row in enumerate(rows):
+        if isinstance(row, dict):
+            names = islice(row.keys() - terms.schema.kinds.keys(), MAX_UNKNOWN + 1)
+            unknown += [Fault(number, name, "unknown column") for name in names]
+        if len(unknown) > MAX_UNKNOWN:
+            raise RowsRefused(unknown)
+    return terms.schema.check(rows)
+
+
+def by_place(rows: Any, terms: Terms, what: str) -> list[Row]:
+    """Return rows that are lists of values in the order of the columns, checked."""
+    return under_header(list(terms.schema.kinds), rows, terms, what)
+
+
+def under_header(names: Sequence[Any], rows: Any, terms: Terms, what: str) -> list[Row]:
+    """Return rows that are lists of values in the order of the names, checked."""
+    rows = sequence(rows, what, terms.most)
+    check_names(names, terms.schema)
+    wrong = [
+        Fault(number, "", f"a row here is a list of {len(names)} values, one a column")
+        for number, row in enumerate(rows)
+        if not isinstance(row, list) or len(row) != len(names)
+    ]
+    if wrong:
+        raise RowsRefused(wrong)
+    return terms.schema.check([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def by_column(columns: Iterable[tuple[Any, Any]], terms: Terms) -> list[Row]:
+    """Return rows that came as lists of values under column names, checked."""
+    columns = list(columns)
+    names = [name for name, _ in columns]
+    check_names(names, terms.schema)
+    lists = [sequence(values, "Each column", terms.most) for _, values in columns]
+    wrong = [
+        Fault(0, name, f"{len(values)} values, but {names[0]!r} has {len(lists[0])}")
+        for name, values in zip(names, lists, strict=True)
+        if len(values) != len(lists[0])
+    ]
+    if wrong:
+        raise RowsRefused(wrong)
+    return terms.schema.check([dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)])
+
+
+def check_names(names: Sequence[Any], schema: Schema) -> None:
+    """Refuse names that are not those of the columns, each once.
+
+    Raises
+    ------
+    RowsRefused
+        Naming each column that is missing, unknown or there twice.
+    """
+    known = schema.kinds
+    if not all(isinstance(name, str) for name in names):
+        raise UnprocessableEntity("The names of the columns must be texts.")
+    given = set(names)
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    faults = [Fault(0, name, "missing column") for name in known if name not in given]
+    faults += [
+        Fault(0, name, f"unknown column{nearest(name, known) if len(unknown) <= MAX_UNKNOWN else ''}")
+        for name in unknown
+    ]
+    if len(names) > len(given):
+        faults += [Fault(0, name, "there twice") for name in known if names.count(name) > 1]
+    if faults:
+        raise RowsRefused(faults)

@@ -1,0 +1,36 @@
+"""What the views of the protocols share: the body of a request, and the answer to what it asks."""
+
+from flask import current_app, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from flask_app import answering
+from flask_app.answering import Answered
+from flask_app.model_service import ModelService, Serving
+from flask_app.protocols import strict
+from flask_app.protocols.strict import Call, Terms
+from flask_app.views.checks import check_transfer
+
+JSON = "application/json"
+UTF_8 = ("utf-8", "utf8")
+
+
+def body(*accepted: str) -> bytes:
+    """Return the body of a request in one of the media types, or refuse it with 415; "" accepts one without a type."""
+    check_transfer()
+    others = request.mimetype_params.keys() - {"charset"}
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype not in accepted or charset not in UTF_8 or others:
+        raise UnsupportedMediaType(f"Send {' or '.join(filter(None, accepted))} in UTF-8.")
+    return request.get_data()
+
+
+def serving(service: ModelService, call: Call) -> Serving:
+    """Return the version that a call names, or else Production."""
+    return service.require() if call.version is None else service.pinned(call.version)
+
+
+def answer(serving: Serving, call: Call) -> Answered:
+    """Answer a call."""
+    most = current_app.config.get("MAX_ROWS", strict.MAX_ROWS)
+    rows = call.rows(Terms(serving.predictor.schema, most))
+    return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""))
