@@ -22,6 +22,7 @@ SERVE = [
     "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",
     "granian>=2.8",
+    "redis>=7",
 ]
 PIPELINE = [
     "dvc[s3]>=3.67",
@@ -37,6 +38,7 @@ TEST = [
     "pytest>=9",
     "pytest-cov>=7",
     "pytest-xdist>=3.8",
+    "psutil>=7",
     "schemathesis>=4.32",
     "types-PyYAML>=6.0.12",
     "pandas-stubs>=3.0",
@@ -58,6 +60,8 @@ setup(
         "lockstep.modeling",
         "lockstep.commands",
         "flask_app",
+        "flask_app.openapi",
+        "flask_app.protocols",
         "flask_app.views",
     ],
     package_data={"flask_app": ["templates/*.html", "static/*"]},

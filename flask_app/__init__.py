@@ -5,9 +5,10 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, drain, errors, guard, model_service, security, telemetry
+from flask_app import answering, csrf, drain, errors, guard, model_service, security, telemetry
 from flask_app.model_service import Connect
-from flask_app.views import capstone, health, invocations, open_inference, pages, predict
+from flask_app.upload import InMemoryRequest
+from flask_app.views import admin, capstone, files, health, invocations, open_inference, pages, predict
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -30,17 +31,16 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.json = StrictJSON(app)
+    app.request_class = InMemoryRequest
     app.config["MAX_FORM_PARTS"] = MAX_FORM_FIELDS
     services = model_service.install(app, settings, registry)
     drain.install(app)
     errors.install(app)
     guard.install(app, settings)
     security.install(app)
+    csrf.install(app, settings)
     telemetry.install(app, services, settings.metrics_dir)
     answering.install(app)
-    app.register_blueprint(pages.blueprint)
-    app.register_blueprint(predict.blueprint)
-    app.register_blueprint(health.blueprint)
-    for protocol in (invocations, open_inference, capstone):
-        app.register_blueprint(protocol.blueprint)
+    for view in (pages, files, predict, invocations, open_inference, capstone, health, admin):
+        app.register_blueprint(view.blueprint)
     return app

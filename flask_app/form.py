@@ -7,6 +7,7 @@ from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
+from flask_app.csrf import FIELD
 from lockstep.config import Kind
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
 
@@ -16,21 +17,40 @@ LEGACY_TEXT = "text"
 CHOICES_AS_LIST = 500
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
+SWITCHES = {("0", "1"), ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on")}
+"""Pairs of values, without regard to case, that a checkbox shows: unchecked and checked."""
+
+UNITS = {
+    "pct": "%", "percent": "%", "km": "km", "kg": "kg", "cm": "cm", "mm": "mm", "g": "g", "m2": "m\u00b2", "ms": "ms",
+    "s": "s", "seconds": "seconds", "min": "min", "minutes": "minutes", "hours": "hours", "days": "days",
+    "months": "months", "years": "years", "usd": "USD", "eur": "EUR", "gbp": "GBP", "mb": "MB", "gb": "GB",
+}  # fmt: skip
+"""The last words of column names that are units, and how they are written."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """How a column is typed in; a switch has two values, off and on."""
+
+    kind: str
+    step: str = ""
+    switch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Field:
-    """A control of the form: how it is drawn, what stands in it, and what is wrong with that."""
+    """A control of the form: how it is drawn, what stands in it, and what is wrong with that or worth a remark."""
 
     id: str
     name: str
-    control: str
+    control: Control
     value: str
+    example: str
     hint: str
     needed: bool
-    step: str = ""
     choices: tuple[str, ...] = ()
     problem: str = ""
+    remark: str = ""
 
 
 def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()) -> list[Field]:
@@ -47,44 +67,61 @@ def leftover(schema: Schema, faults: Sequence[Fault]) -> list[Fault]:
 
 
 def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem: str) -> Field:
-    value = _spelled(column.example) if typed is None else typed.get(column.name, "")
-    control, step = CONTROLS[column.kind](column)
-    free = problem and control not in ("select", "textarea")
-    if problem and not value:
-        problem = "a value is needed here"
+    example = _spelled(column.example)
+    value = example if typed is None else typed.get(column.name, "")
     return Field(
         id=f"field-{number}",
         name=column.name,
-        control="text" if free else control,
+        control=_drawn(control_of(column), value, problem),
         value=value,
+        example=example,
         hint=_hint(column),
         needed=not column.nullable and column.kind != "text",
-        step=step,
         choices=column.categories,
-        problem=problem,
+        problem="a value is needed here" if problem and not value else problem,
+        remark="" if problem else _remark(column, value),
     )
 
 
-def _number_control(column: Column) -> tuple[str, str]:
-    return "number", "1" if column.step == 1 else "any"
+def control_of(column: Column) -> Control:
+    """Return the control that fits a column."""
+    return CONTROLS[column.kind](column)
 
 
-def _category_control(column: Column) -> tuple[str, str]:
-    return ("select" if column.categories and len(column.categories) <= CHOICES_AS_LIST else "text"), ""
+def _drawn(control: Control, value: str, problem: str) -> Control:
+    """Return a control that can show a value, even one that it would not take."""
+    if control.kind in ("select", "textarea"):
+        return control
+    return Control("text") if problem or (control.switch and value not in control.switch) else control
 
 
-def _text_control(column: Column) -> tuple[str, str]:
-    return "textarea", ""
+def _number_control(column: Column) -> Control:
+    whole = column.step == 1
+    if whole and (column.minimum, column.maximum) == (0, 1) and not column.nullable:
+        return Control("checkbox", switch=("0", "1"))
+    return Control("number", "1" if whole else "any")
 
 
-def _date_control(column: Column) -> tuple[str, str]:
+def _category_control(column: Column) -> Control:
+    pair = sorted(column.categories)
+    if not column.nullable and tuple(value.lower() for value in pair) in SWITCHES:
+        return Control("checkbox", switch=tuple(pair))
+    return Control("select" if 0 < len(column.categories) <= CHOICES_AS_LIST else "text")
+
+
+def _text_control(column: Column) -> Control:
+    return Control("textarea")
+
+
+def _date_control(column: Column) -> Control:
     example = str(column.example or "")
     if DAY.fullmatch(example):
-        return "date", ""
-    return ("datetime-local", "1") if MOMENT.fullmatch(example) else ("text", "")
+        return Control("date")
+    moment = MOMENT.fullmatch(example)
+    return Control("datetime-local", "1" if moment[1] else "") if moment else Control("text")
 
 
-CONTROLS: dict[Kind, Callable[[Column], tuple[str, str]]] = {
+CONTROLS: dict[Kind, Callable[[Column], Control]] = {
     "numeric": _number_control,
     "categorical": _category_control,
     "text": _text_control,
@@ -93,15 +130,36 @@ CONTROLS: dict[Kind, Callable[[Column], tuple[str, str]]] = {
 
 
 def _hint(column: Column) -> str:
-    """Say what the column held in training, and whether it may stay empty."""
-    parts = []
-    if column.minimum is not None and column.maximum is not None:
-        parts.append(f"{_spelled(column.minimum)} to {_spelled(column.maximum)}")
-    if column.kind == "date" and column.example and _date_control(column)[0] == "text":
-        parts.append(f"as in {column.example}")
+    """Say what the column held in training, in which unit, and whether it may stay empty."""
+    control, parts = control_of(column), []
+    if column.minimum is not None and column.maximum is not None and not control.switch:
+        parts.append(f"{_short(column.minimum)} to {_short(column.maximum)} {unit(column.name)}".rstrip())
+    if control.kind == "text" and column.example:
+        parts.append(f"as in {_spelled(column.example)}")
+    if control.kind == "textarea":
+        parts.append("any length")
     if column.nullable:
         parts.append("may be empty")
     return ", ".join(parts)
+
+
+def _remark(column: Column, value: str) -> str:
+    """Say if a number lies outside what training has seen: it is answered, but with less to go by."""
+    number = _parse_number(value, column)
+    if column.minimum is None or column.maximum is None or not isinstance(number, float):
+        return ""
+    return "" if column.minimum <= number <= column.maximum else "outside the range seen in training"
+
+
+def unit(name: str) -> str:
+    """Return the unit that a column's name ends in, as in `length (cm)` or `weight_kg`, else nothing."""
+    bracketed = re.search(r"[(\[]([^()\[\]]{1,12})[)\]]$", name)
+    return bracketed[1] if bracketed else UNITS.get(re.split(r"[_\s]", name.lower())[-1], "")
+
+
+def _short(number: float) -> str:
+    """Write a bound with at most four digits after the point that matter."""
+    return _spelled(round(number, 4) if abs(number) >= 1 else float(f"{number:.4g}"))
 
 
 def _spelled(value: float | str | None) -> str:
@@ -113,7 +171,8 @@ def _spelled(value: float | str | None) -> str:
 
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
-    sent = {lines(name or ""): value for name, value in form.items()}  # a part of a multipart form may lack a name
+    named = ((name or "", values) for name, values in form.lists())  # a part of a multipart form may lack a name
+    sent = {lines(name): values[-1] for name, values in named if name != FIELD}
     texts = [column.name for column in schema.columns if column.kind == "text"]
     if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in sent and lines(texts[0]) not in sent:
         sent[lines(texts[0])] = sent.pop(LEGACY_TEXT)
@@ -129,14 +188,21 @@ def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     RowsRefused
         A field was sent twice.
     """
-    twice = [Fault(0, name or "", "sent more than once") for name, values in form.lists() if len(values) > 1]
-    if twice:
-        raise RowsRefused(twice)
     columns = {column.name: column for column in schema.columns}
+    switches = {lines(name): list(control_of(column).switch) for name, column in columns.items()}
+    sent = [(name or "", values) for name, values in form.lists()]
+    twice = [name for name, values in sent if len(values) > 1 and values != switches.get(lines(name))]
+    if twice:
+        raise RowsRefused([Fault(0, name, "sent more than once") for name in twice])
     return {
-        name: PARSERS[columns[name].kind](value, columns[name]) if name in columns else value
+        name: cell(value, columns[name]) if name in columns else value
         for name, value in submitted(form, schema).items()
     }
+
+
+def cell(text: str, column: Column) -> Any:
+    """Return the value that a text means in a column, as JSON would carry it."""
+    return PARSERS[column.kind](text, column)
 
 
 def lines(text: str) -> str:

@@ -90,6 +90,7 @@ class RateLimit:
         self._hash = hashlib.blake2b(digest_size=8, key=bytes(self._memory[:SALT_BYTES]))
         self._paid_off = self._memory[SALT_BYTES:].cast("d")
         self._locks = [threading.Lock() for _ in range(LOCKS)]
+        self._place = lru_cache(maxsize=4096)(self._place_of)
 
     def allow(self, client: str) -> float:
         """Return how many seconds a client has to wait; at 0 its request is let in and counted."""
@@ -120,7 +121,7 @@ class RateLimit:
         if wait_s:
             raise TooOften(self.rate, wait_s)
 
-    def _place(self, client: str) -> int:
+    def _place_of(self, client: str) -> int:
         digest = self._hash.copy()
         digest.update(client.encode("utf-8", "surrogatepass"))
         return int.from_bytes(digest.digest(), "big") % SLOTS

@@ -35,6 +35,9 @@ class Telemetry:
         self.predictions = Counter(
             "model_prediction_count", "Predictions by answer.", ["prediction"], registry=registry
         )
+        self.cached = Counter(
+            "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
+        )
         self.loaded = Gauge(
             "model_loaded",
             "1 for the version that serves.",
@@ -59,6 +62,10 @@ class Telemetry:
         if name not in self._children:
             self._children[name] = self.predictions.labels(name)
         return self._children[name]
+
+    def count_cached(self, result: str, rows: int) -> None:
+        """Count rows by what the cache said: hit or miss; a fault counts once."""
+        self.cached.labels(result).inc(rows)
 
     def on_swap(self, before: Serving | None, after: Serving) -> None:
         """Say which version serves; the series of the one before stays, at 0."""

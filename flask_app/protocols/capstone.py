@@ -6,8 +6,8 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from flask_app.answering import Answered
 from flask_app.protocols import strict
-from flask_app.protocols.strict import Call
-from lockstep.data.schema import Row, Schema
+from flask_app.protocols.strict import Call, Terms
+from lockstep.data.schema import Row
 
 KEYS = ("data", "model_version")
 
@@ -26,8 +26,8 @@ def decode(body: bytes) -> Call:
     if not isinstance(content.get("model_version", ""), str):
         raise UnprocessableEntity('"model_version" must be a text, such as "1".')
 
-    def rows(schema: Schema) -> list[Row]:
-        return strict.by_place(content.get("data"), schema, '"data"')
+    def rows(terms: Terms) -> list[Row]:
+        return strict.by_place(content.get("data"), terms, '"data"')
 
     return Call(rows, content.get("model_version"))
 

@@ -8,8 +8,8 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from flask_app.answering import Answered
 from flask_app.protocols import strict
-from flask_app.protocols.strict import Call
-from lockstep.data.schema import Row, Schema
+from flask_app.protocols.strict import Call, Terms
+from lockstep.data.schema import Row
 
 PARAMS = ("version", "predict_method", "ids")
 METHODS = ("predict", "predict_proba")
@@ -42,10 +42,10 @@ def decode(body: bytes) -> Invocation:
 
     params = _params(content.get("params"))
 
-    def rows(schema: Schema) -> list[Row]:
-        if params.get("method") == "predict_proba" and not schema.labels:
+    def rows(terms: Terms) -> list[Row]:
+        if params.get("method") == "predict_proba" and not terms.schema.labels:
             raise UnprocessableEntity('"params": this model predicts numbers, so it takes no "predict_proba".')
-        return SHAPES[shape](content[shape], schema, f'"{shape}"')
+        return SHAPES[shape](content[shape], terms, f'"{shape}"')
 
     return Invocation(rows, **params)
 
@@ -62,32 +62,32 @@ def _params(params: Any) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in given.items()}
 
 
-def _split(content: Any, schema: Schema, what: str) -> list[Row]:
+def _split(content: Any, terms: Terms, what: str) -> list[Row]:
     content = strict.fields(content, SPLIT, what)
     columns, data, index = content.get("columns"), content.get("data"), content.get("index")
     if not isinstance(columns, list) or not isinstance(data, list):
         raise UnprocessableEntity(f'{what} must hold "columns" and "data", both lists.')
     if index is not None and not (isinstance(index, list) and len(index) == len(data)):
         raise UnprocessableEntity(f'{what}: "index" must be a list as long as "data"; it is not looked at.')
-    return strict.under_header(columns, data, schema, f'{what}: "data"')
+    return strict.under_header(columns, data, terms, f'{what}: "data"')
 
 
-def _list(rows: Any, schema: Schema, what: str) -> list[Row]:
+def _list(rows: Any, terms: Terms, what: str) -> list[Row]:
     """Take objects, lists in the order of the columns, or the bare values of a model's one column."""
-    rows = strict.sequence(rows, what)
+    rows = strict.sequence(rows, what, terms.most)
     if any(isinstance(row, dict) for row in rows):
-        return strict.by_name(rows, schema, what)
-    if len(schema.columns) == 1 and not all(isinstance(row, list) for row in rows):
-        return strict.by_column([(schema.columns[0].name, rows)], schema)
-    return strict.by_place(rows, schema, what)
+        return strict.by_name(rows, terms, what)
+    if len(terms.schema.columns) == 1 and not all(isinstance(row, list) for row in rows):
+        return strict.by_column([(terms.schema.columns[0].name, rows)], terms)
+    return strict.by_place(rows, terms, what)
 
 
-def _inputs(content: Any, schema: Schema, what: str) -> list[Row]:
+def _inputs(content: Any, terms: Terms, what: str) -> list[Row]:
     """Take what a list may be, or lists of values under column names."""
-    return strict.by_column(content.items(), schema) if isinstance(content, dict) else _list(content, schema, what)
+    return strict.by_column(content.items(), terms) if isinstance(content, dict) else _list(content, terms, what)
 
 
-SHAPES: dict[str, Callable[[Any, Schema, str], list[Row]]] = {
+SHAPES: dict[str, Callable[[Any, Terms, str], list[Row]]] = {
     "dataframe_split": _split,
     "dataframe_records": strict.by_name,
     "instances": _list,

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
 from flask_app.answering import Answered
 from flask_app.protocols import strict, tensors
-from flask_app.protocols.strict import Call
+from flask_app.protocols.strict import Call, Terms
 from flask_app.protocols.tensors import BYTES, Tensor
 from lockstep.config import Kind
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
@@ -97,19 +97,20 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
     return wanted
 
 
-def _rows(found: list[Tensor]) -> Callable[[Schema], list[Row]]:
+def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
     """Return what checks tensors of one column each, or one tensor of all the columns of a numeric model."""
 
-    def rows(schema: Schema) -> list[Row]:
+    def rows(terms: Terms) -> list[Row]:
+        schema = terms.schema
         (first, *others), count = found, len(schema.columns)
         whole = len(first.shape) == 2 and first.width == count and first.name not in schema.kinds and not others
         if whole and set(schema.kinds.values()) == {"numeric"}:
-            return strict.by_place(first.rows(), schema, '"inputs"')
+            return strict.by_place(first.rows(), terms, '"inputs"')
         for tensor in found:
             if tensor.width != 1 and tensor.name in schema.kinds:
                 problem = "the shape must be [rows] or [rows, 1]: a tensor holds one column"
                 raise RowsRefused([Fault(0, tensor.name, problem)])
-        return strict.by_column([(tensor.name, tensor.values) for tensor in found], schema)
+        return strict.by_column([(tensor.name, tensor.values) for tensor in found], terms)
 
     return rows
 

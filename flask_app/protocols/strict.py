@@ -18,10 +18,18 @@ MAX_UNKNOWN = 100
 
 
 @dataclass(frozen=True)
-class Call:
-    """What a request asks: rows that a schema can check, and of which version if it says so."""
+class Terms:
+    """What rows must keep to: a schema, and how many there may be."""
 
-    rows: Callable[[Schema], list[Row]]
+    schema: Schema
+    most: int = MAX_ROWS
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a request asks: rows to be checked on terms, and of which version if it says so."""
+
+    rows: Callable[[Terms], list[Row]]
     version: str | None = None
 
 
@@ -69,7 +77,7 @@ def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
     return content
 
 
-def sequence(rows: Any, what: str) -> list[Any]:
+def sequence(rows: Any, what: str, most: int) -> list[Any]:
     """Return a list that is neither empty nor too long.
 
     Raises
@@ -81,33 +89,33 @@ def sequence(rows: Any, what: str) -> list[Any]:
     """
     if not isinstance(rows, list) or not rows:
         raise UnprocessableEntity(f"{what} must be a list of at least one row.")
-    if len(rows) > MAX_ROWS:
-        raise RequestEntityTooLarge(f"At most {MAX_ROWS} rows a request.")
+    if len(rows) > most:
+        raise RequestEntityTooLarge(f"At most {most} rows a request.")
     return rows
 
 
-def by_name(rows: Any, schema: Schema, what: str) -> list[Row]:
+def by_name(rows: Any, terms: Terms, what: str) -> list[Row]:
     """Return rows that are objects of column names and values, checked."""
-    rows = sequence(rows, what)
+    rows = sequence(rows, what, terms.most)
     unknown: list[Fault] = []
     for number, row in enumerate(rows):
         if isinstance(row, dict):
-            names = islice(row.keys() - schema.kinds.keys(), MAX_UNKNOWN + 1)
+            names = islice(row.keys() - terms.schema.kinds.keys(), MAX_UNKNOWN + 1)
             unknown += [Fault(number, name, "unknown column") for name in names]
         if len(unknown) > MAX_UNKNOWN:
             raise RowsRefused(unknown)
-    return schema.check(rows)
+    return terms.schema.check(rows)
 
 
-def by_place(rows: Any, schema: Schema, what: str) -> list[Row]:
+def by_place(rows: Any, terms: Terms, what: str) -> list[Row]:
     """Return rows that are lists of values in the order of the columns, checked."""
-    return under_header(list(schema.kinds), rows, schema, what)
+    return under_header(list(terms.schema.kinds), rows, terms, what)
 
 
-def under_header(names: Sequence[Any], rows: Any, schema: Schema, what: str) -> list[Row]:
+def under_header(names: Sequence[Any], rows: Any, terms: Terms, what: str) -> list[Row]:
     """Return rows that are lists of values in the order of the names, checked."""
-    rows = sequence(rows, what)
-    check_names(names, schema)
+    rows = sequence(rows, what, terms.most)
+    check_names(names, terms.schema)
     wrong = [
         Fault(number, "", f"a row here is a list of {len(names)} values, one a column")
         for number, row in enumerate(rows)
@@ -115,15 +123,15 @@ def under_header(names: Sequence[Any], rows: Any, schema: Schema, what: str) -> 
     ]
     if wrong:
         raise RowsRefused(wrong)
-    return schema.check([dict(zip(names, row, strict=True)) for row in rows])
+    return terms.schema.check([dict(zip(names, row, strict=True)) for row in rows])
 
 
-def by_column(columns: Iterable[tuple[Any, Any]], schema: Schema) -> list[Row]:
+def by_column(columns: Iterable[tuple[Any, Any]], terms: Terms) -> list[Row]:
     """Return rows that came as lists of values under column names, checked."""
     columns = list(columns)
     names = [name for name, _ in columns]
-    check_names(names, schema)
-    lists = [sequence(values, "Each column") for _, values in columns]
+    check_names(names, terms.schema)
+    lists = [sequence(values, "Each column", terms.most) for _, values in columns]
     wrong = [
         Fault(0, name, f"{len(values)} values, but {names[0]!r} has {len(lists[0])}")
         for name, values in zip(names, lists, strict=True)
@@ -131,7 +139,7 @@ def by_column(columns: Iterable[tuple[Any, Any]], schema: Schema) -> list[Row]:
     ]
     if wrong:
         raise RowsRefused(wrong)
-    return schema.check([dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)])
+    return terms.schema.check([dict(zip(names, row, strict=True)) for row in zip(*lists, strict=True)])
 
 
 def check_names(names: Sequence[Any], schema: Schema) -> None:

@@ -1,12 +1,13 @@
 """What the views of the protocols share: the body of a request, and the answer to what it asks."""
 
-from flask import request
+from flask import current_app, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from flask_app import answering
 from flask_app.answering import Answered
 from flask_app.model_service import ModelService, Serving
-from flask_app.protocols.strict import Call
+from flask_app.protocols import strict
+from flask_app.protocols.strict import Call, Terms
 from flask_app.views.checks import check_transfer
 
 JSON = "application/json"
@@ -30,5 +31,6 @@ def serving(service: ModelService, call: Call) -> Serving:
 
 def answer(serving: Serving, call: Call) -> Answered:
     """Answer a call."""
-    rows = call.rows(serving.predictor.schema)
+    most = current_app.config.get("MAX_ROWS", strict.MAX_ROWS)
+    rows = call.rows(Terms(serving.predictor.schema, most))
     return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""))

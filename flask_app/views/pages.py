@@ -1,13 +1,15 @@
 """The form and its answer, for people."""
 
 import json
+import shlex
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
-from flask_app import answering, form, model_service
+from flask_app import answering, csrf, errors, form, model_service
+from flask_app.answering import Answered
 from flask_app.errors import listing
 from flask_app.model_service import Serving
 from flask_app.views.checks import check_transfer, refuse_floods
@@ -16,13 +18,42 @@ from lockstep.data.schema import RowsRefused, label_name
 blueprint = Blueprint("pages", __name__)
 
 BARS = 10
+WHOLE = 2.0**53
 
 
-@blueprint.get("/")
-def show_form() -> ResponseReturnValue:
-    """Show the form of the model that serves, filled with its examples."""
-    serving = model_service.of(current_app).require()
-    return render_template("form.html", serving=serving, fields=form.fields(serving.predictor.schema))
+@blueprint.get("/", defaults={"name": ""})
+@blueprint.get("/models/<name>")
+def show_form(name: str) -> ResponseReturnValue:
+    """Show the form of a model, by default the first, filled with its examples."""
+    return page(asked(name))
+
+
+def asked(name: str) -> Serving:
+    """Return the model of this name that serves, or the default one for no name.
+
+    Raises
+    ------
+    NotFound
+        It is not served here.
+    NoModel
+        It is not loaded yet.
+    """
+    return (model_service.named(current_app, name) if name else model_service.of(current_app)).require()
+
+
+@blueprint.app_errorhandler(csrf.Refused)
+def ask_again(error: csrf.Refused) -> ResponseReturnValue:
+    """Show the form again with what was typed and a new token, so that one click sends it."""
+    try:
+        serving = asked((request.view_args or {}).get("name", ""))
+    except HTTPException as other:
+        return errors.on_http_exception(other)
+    if not errors.wants_page():
+        return errors.on_http_exception(error)
+    typed = form.submitted(request.form, serving.predictor.schema)
+    if not typed.keys() & serving.predictor.schema.kinds.keys():
+        return page(serving, notice=error.description), 403
+    return page(serving, form.fields(serving.predictor.schema, typed), notice=error.description), 403
 
 
 def answer_form(serving: Serving) -> ResponseReturnValue:
@@ -37,16 +68,59 @@ def answer_form(serving: Serving) -> ResponseReturnValue:
         refuse_floods([row], serving)
         rows = schema.check([row])
     except RowsRefused as refused:
-        fields = form.fields(schema, typed, refused.faults)
         others = listing(form.leftover(schema, refused.faults))
-        return render_template("form.html", serving=serving, fields=fields, others=others), 422
-    (answer,) = answering.answer(serving, rows).records()
-    fields = form.fields(schema, typed)
-    return render_template("form.html", serving=serving, fields=fields, result=_result(answer, serving))
+        return page(serving, form.fields(schema, typed, refused.faults), others=others), 422
+    answered = answering.answer(serving, rows, request.form.get(csrf.FIELD, ""))
+    return page(serving, form.fields(schema, typed), result=_result(answered))
 
 
-def _result(answer: dict[str, Any], serving: Serving) -> dict[str, Any]:
+def page(serving: Serving, fields: list[form.Field] | None = None, **content: Any) -> str:
+    """Return the page, with the examples in the form if no fields are given."""
+    fields = fields or form.fields(serving.predictor.schema)
+    names = [service.name for service in model_service.all_of(current_app)]
+    where = {"own": _own(serving), "address": _address(serving), "names": names}
+    return render_template("form.html", serving=serving, fields=fields, **where, **content)
+
+
+def _own(serving: Serving) -> dict[str, str]:
+    """Return what the addresses of a model name, nothing for the default one."""
+    return {} if serving.name == model_service.of(current_app).name else {"name": serving.name}
+
+
+def _address(serving: Serving, external: bool = False) -> str:
+    own = _own(serving)
+    return url_for("predict.predict_with" if own else "predict.predict", _external=external, **own)
+
+
+def _result(answered: Answered) -> dict[str, Any]:
     """Return an answer as the page shows it: the label large, the likeliest labels first."""
+    (answer,) = answered.records()
     bars = sorted(answer.get("probabilities", {}).items(), key=lambda bar: -bar[1])
     label = label_name(answer["prediction"]) if bars else json.dumps(answer["prediction"])
-    return {"id": answer["id"], "label": label, "bars": bars[:BARS], "more_bars": bars[BARS:]}
+    drawn = [(name, share, percent(share)) for name, share in bars]
+    shown = {"bars": drawn[:BARS], "more_bars": drawn[BARS:]}
+    return {"id": answer["id"], "label": label, "code": _code(answered), **shown}
+
+
+def percent(share: float) -> str:
+    """Write a probability so that only certainty reads as 0 or 100."""
+    shown = f"{share * 100:.1f}"
+    if shown in ("0.0", "100.0") and 0 < share < 1:
+        return "< 0.1" if share < 0.5 else "> 99.9"
+    return shown
+
+
+def _code(answered: Answered) -> dict[str, str]:
+    """Return the request that a program would send for the same answer, as JSON and as a curl command."""
+    rows = answered.serving.predictor.schema.objects(answered.rows)
+    body = json.dumps({"rows": [{name: _plain(value) for name, value in row.items()} for row in rows]})
+    address = shlex.quote(_address(answered.serving, external=True))
+    return {
+        "JSON": body,
+        "curl": f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d {shlex.quote(body)}",
+    }
+
+
+def _plain(value: float | str | None) -> int | float | str | None:
+    """Write a whole number without its point."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < WHOLE else value

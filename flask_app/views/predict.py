@@ -7,7 +7,6 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import (
     BadRequest,
-    NotFound,
     RequestEntityTooLarge,
     UnprocessableEntity,
     UnsupportedMediaType,
@@ -39,10 +38,8 @@ def predict() -> ResponseReturnValue:
 
 @blueprint.post("/models/<name>/predict")
 def predict_with(name: str) -> ResponseReturnValue:
-    """Answer like /predict, if the named model is the one that serves."""
-    serving = model_service.of(current_app).require()
-    if name != serving.name:
-        raise NotFound("No model of this name is served here.")
+    """Answer like /predict, with the model of this name."""
+    serving = model_service.named(current_app, name).require()
     return pages.answer_form(serving) if request.mimetype in FORMS else _answer_json(serving)
 
 

@@ -339,6 +339,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("redis_url", ("REDIS_URL",), "", "Redis that keeps such answers for all processes", secret=True),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
+    Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("debug", ("LOCKSTEP_DEBUG",), "", "any value: print the traceback of an error"),
 )
@@ -376,6 +377,7 @@ class Settings:
     cache_rows: int
     redis_url: str
     metrics_dir: str
+    secret_key: str
     log_level: str
     debug: str
 

@@ -1,10 +1,15 @@
 import html
+import json
 import re
+import shlex
+from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from flask_app import form, model_service
+from flask_app import create_app, form, model_service
+from flask_app.views import pages
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
 from tests.flask_app.standins import ODD, example
 
@@ -19,6 +24,8 @@ CATEGORY = Column("c", "categorical", False, "<1H OCEAN", categories=("<1H OCEAN
 MAYBE = Column("m", "categorical", True, "x", categories=("x",))
 TEXT = Column("t", "text", False, "hello")
 DAY = Column("d", "date", True, "2026-01-31")
+SWITCH = Column("s", "categorical", False, "Yes", categories=("No", "Yes"))
+ZERO_ONE = Column("z", "numeric", False, 1.0, minimum=0.0, maximum=1.0, step=1.0)
 
 PARSED = [
     (NUMBER, "1.5", 1.5),
@@ -85,11 +92,24 @@ def test_the_one_text_column_may_be_sent_as_text(texts, sent, row):
 CONTROLS = [
     (NUMBER, "number", "any", "1 to 9.5"),
     (WHOLE, "number", "1", "0 to 8, may be empty"),
+    (
+        Column("width (cm)", "numeric", False, 1.0, minimum=1.00004, maximum=20_000.5),
+        "number",
+        "any",
+        "1 to 20000.5 cm",
+    ),
+    (Column("tiny", "numeric", False, 1e-5, minimum=1.23456e-6, maximum=0.5), "number", "any", "1.235e-06 to 0.5"),
     (CATEGORY, "select", "", ""),
-    (Column("c", "categorical", False, "1", categories=tuple(map(str, range(501)))), "text", "", ""),
-    (TEXT, "textarea", "", ""),
+    (Column("c", "categorical", False, "1", categories=tuple(map(str, range(501)))), "text", "", "as in 1"),
+    (SWITCH, "checkbox", "", ""),
+    (replace(SWITCH, nullable=True), "select", "", "may be empty"),
+    (replace(SWITCH, categories=("No", "maybe")), "select", "", ""),
+    (ZERO_ONE, "checkbox", "", ""),
+    (replace(ZERO_ONE, maximum=2.0), "number", "1", "0 to 2"),
+    (TEXT, "textarea", "", "any length"),
     (DAY, "date", "", "may be empty"),
-    (Column("d", "date", False, "2026-01-31T10:00"), "datetime-local", "1", ""),
+    (Column("d", "date", False, "2026-01-31T10:00"), "datetime-local", "", ""),
+    (Column("d", "date", False, "2026-01-31T10:00:05"), "datetime-local", "1", ""),
     (Column("d", "date", False, "2026-01-31T10:00:00+02:00"), "text", "", "as in 2026-01-31T10:00:00+02:00"),
     (Column("d", "date", True, None), "text", "", "may be empty"),
 ]
@@ -98,7 +118,53 @@ CONTROLS = [
 @pytest.mark.parametrize(("column", "control", "step", "hint"), CONTROLS)
 def test_each_kind_has_its_control(column, control, step, hint):
     (field,) = form.fields(schema_of(column))
-    assert (field.control, field.step, field.hint) == (control, step, hint)
+    assert (field.control.kind, field.control.step, field.hint) == (control, step, hint)
+
+
+UNITS = [("length_cm", "cm"), ("petal width (mm)", "mm"), ("share [%]", "%"), ("age years", "years"), ("rooms", "")]
+
+
+@pytest.mark.parametrize(("name", "unit"), UNITS)
+def test_units_are_read_from_names(name, unit):
+    assert form.unit(name) == unit
+
+
+SWITCHED = [
+    ([("s", "No")], {"s": "No"}),
+    ([("s", "No"), ("s", "Yes")], {"s": "Yes"}),
+    ([("s", "Yes")], {"s": "Yes"}),
+]
+
+
+@pytest.mark.parametrize(("sent", "row"), SWITCHED)
+def test_a_checkbox_sends_what_it_shows(sent, row):
+    assert form.parse(MultiDict(sent), schema_of(SWITCH)) == row
+
+
+@pytest.mark.parametrize("sent", [("Yes", "No"), ("Yes", "Yes"), ("No", "Yes", "Yes")])
+def test_a_checkbox_sent_otherwise_is_refused(sent):
+    with pytest.raises(RowsRefused, match="more than once"):
+        form.parse(MultiDict([("s", value) for value in sent]), schema_of(SWITCH))
+
+
+def test_a_value_that_a_checkbox_cannot_show_is_shown_as_text():
+    (field,) = form.fields(schema_of(SWITCH), {"s": "perhaps"})
+    assert (field.control.kind, field.value) == ("text", "perhaps")
+
+
+REMARKS = [
+    (NUMBER, "9.5", False),
+    (NUMBER, "9.6", True),
+    (NUMBER, "0", True),
+    (NUMBER, "abc", False),
+    (TEXT, "1", False),
+]
+
+
+@pytest.mark.parametrize(("column", "typed", "remarked"), REMARKS)
+def test_numbers_outside_the_training_range_are_remarked(column, typed, remarked):
+    (field,) = form.fields(schema_of(column), {column.name: typed})
+    assert bool(field.remark) is remarked
 
 
 @pytest.mark.parametrize(("value", "text"), [(3.0, "3"), (0.1, "0.1"), (1e300, "1e+300"), (None, ""), ("x", "x")])
@@ -109,7 +175,7 @@ def test_examples_read_as_people_write(value, text):
 
 def test_a_wrong_value_stays_visible():
     fields = form.fields(schema_of(NUMBER, DAY), {"n": "abc"}, [Fault(0, "n", "bad"), Fault(0, "d", "null")])
-    assert [(field.control, field.value, field.problem) for field in fields] == [
+    assert [(field.control.kind, field.value, field.problem) for field in fields] == [
         ("text", "abc", "bad"),
         ("text", "", "a value is needed here"),
     ]
@@ -121,13 +187,14 @@ def test_the_form_binds_labels_and_escapes_names(client):
     assert html.escape(ODD, quote=False).replace('"', "&#34;") in page
     controls = re.findall(r'<(?:input|select|textarea) id="([^"]+)"', page)
     assert controls == re.findall(r'<label for="([^"]+)"', page)
-    assert len(controls) == 5
+    assert len(controls) == 6
+    assert page.count(" autofocus") == 1
     described = re.findall(r'aria-describedby="([^"]+)"', page)
     assert described
     for ids in described:
         assert all(f'id="{one}"' in page for one in ids.split())
     assert '<option value="&lt;1H OCEAN"' in page
-    assert not re.search(r"style=|<script|javascript:|https?://(?!www\.w3\.org)", page)
+    assert not re.search(r"style=|<script[^>]*>[^<]|javascript:|https?://(?!www\.w3\.org)", page)
 
 
 def test_the_untouched_form_predicts(serve, bundle):
@@ -156,7 +223,8 @@ def test_faults_stand_beside_their_fields(client, app):
     typed |= {"size": attack, "place": attack, attack: attack, "day": ""}
     response = client.post("/predict", data=typed)
     assert response.status_code == 422
-    assert "<script" not in response.text
+    assert attack not in response.text
+    assert not re.search(r"<script[^>]*>[^<]", response.text)
     assert "Please check 4 values" in response.text
     fields = re.findall(r'<div class="field[^"]*wrong">.*?</div>', response.text, re.S)
     assert len(fields) == 3
@@ -174,8 +242,6 @@ def test_missing_fields_and_fields_sent_twice_are_refused(client):
 
 
 def test_files_are_not_taken(client):
-    from io import BytesIO
-
     response = client.post("/predict", data={"size": (BytesIO(b"1"), "a.csv")}, content_type="multipart/form-data")
     assert response.status_code == 415
 
@@ -194,8 +260,75 @@ def test_a_large_text_is_taken_and_a_larger_one_is_413(serve, bundles):
 
 
 def test_many_labels_are_folded(client, app, monkeypatch):
-    from flask_app.views import pages
-
     monkeypatch.setattr(pages, "BARS", 1)
     page = client.post("/predict", data={name: str(value) for name, value in example(app).items()}).text
     assert "<summary>1 more labels</summary>" in page
+
+
+def test_the_code_of_an_answer_gives_the_same_answer(serve, bundle):
+    app = serve(bundle)
+    client = app.test_client()
+    typed = {name: "" if value is None else str(value) for name, value in example(app).items()}
+    page = client.post("/predict", data=typed).text
+    codes = {
+        name: html.unescape(text) for name, text in re.findall(r'<pre id="code-(\w+)"[^>]*>(.*?)</pre>', page, re.S)
+    }
+    words = shlex.split(codes["curl"].replace("\\\n", ""))
+    assert words[:2] == ["curl", "http://localhost/predict"]
+    assert words[-2:] == ["-d", codes["JSON"]]
+    (answer,) = client.post("/predict", data=codes["JSON"], content_type="application/json").get_json()["predictions"]
+    assert html.unescape(re.search(r'<output class="label[^"]*">(.*?)</output>', page)[1]) == str(answer["prediction"])
+    assert set(json.loads(codes["JSON"])["rows"][0]) == set(example(app))
+
+
+SHARES = [(0.0, "0.0"), (1.0, "100.0"), (0.0004, "< 0.1"), (0.9996, "> 99.9"), (0.5, "50.0"), (0.9994, "99.9")]
+
+
+@pytest.mark.parametrize(("share", "text"), SHARES)
+def test_only_certainty_reads_as_certain(share, text):
+    assert pages.percent(share) == text
+
+
+def test_the_page_of_an_answer_names_what_lies_outside_of_training(client, app):
+    typed = {name: "" if value is None else str(value) for name, value in example(app).items()}
+    assert "Take this with care" not in client.post("/predict", data=typed).text
+    assert "Take this with care: size lies outside" in client.post("/predict", data=typed | {"size": "1e6"}).text
+
+
+@pytest.fixture
+def pair(settings, registry, bundles):
+    """An app that serves two models side by side."""
+    app = create_app(replace(settings, model_name="demo,other"), registry.connect)
+    for service in model_service.all_of(app):
+        registry.name = service.name
+        registry.add("1", bundles["text"])
+        service.look()
+    return app
+
+
+PLACES = [("/", "/predict", "/predict/file"), ("/models/other", "/models/other/predict", "/models/other/predict/file")]
+
+
+@pytest.mark.parametrize(("form_at", "sent_to", "files_to"), PLACES)
+def test_each_of_several_models_has_its_form(pair, form_at, sent_to, files_to):
+    client = pair.test_client()
+    page = client.get(form_at).text
+    assert [f'action="{place}"' in page for place in (sent_to, files_to)] == [True, True]
+    assert f'href="{files_to.removesuffix("file")}template.csv"' in page
+    assert page.count('<a href="/models/other"') >= 1
+    answered = client.post(sent_to, data={"review": "good"})
+    assert answered.status_code == 200
+    assert f'action="{sent_to}"' in answered.text
+    assert f"http://localhost{sent_to} " in html.unescape(answered.text)
+    template = client.get(f"{files_to.removesuffix('file')}template.csv")
+    assert template.status_code == 200
+    file = {"file": (BytesIO(template.data), "a.csv")}
+    assert client.post(files_to, data=file).status_code == 200
+
+
+def test_a_model_that_is_not_served_has_no_form(pair):
+    client = pair.test_client()
+    browser = {"Accept": "text/html"}
+    assert client.get("/models/third").status_code == 404
+    assert client.post("/models/third/predict", data={"review": "good"}, headers=browser).status_code == 404
+    assert client.post("/models/third/predict/file", data={"review": "good"}, headers=browser).status_code == 404

@@ -124,12 +124,12 @@ class Server:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def keeper(self):
-        return next(process for process in self.tree() if "lockstep.keeper" in process.cmdline())
+        return next(process for process in self.tree() if "lockstep.keeper" in words(process))
 
     def workers(self):
-        """Return the processes that are forks of the master, which carry its command line."""
+        """Return the living forks of the master, which carry its command line."""
         own = psutil.Process(self.process.pid).cmdline()
-        return [process for process in psutil.Process(self.process.pid).children() if process.cmdline() == own]
+        return [process for process in psutil.Process(self.process.pid).children() if words(process) == own]
 
     def stop(self, number=signal.SIGINT, within_s=30):
         """Stop, and return the exit code."""
@@ -149,6 +149,13 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait()
+
+
+def words(process):
+    """Return a process's command line, which one that just died has not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def copy_store(template, folder):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -87,7 +87,9 @@ def _compile(schema: Schema) -> "msgspec.json.Decoder[Any]":
 
 def _type(column: Column) -> Any:
     """Return the type of a column's values: nothing is coerced but whole numbers to float."""
-    own: Any = float if column.kind == "numeric" else str
+    own: Any = str
+    if column.kind == "numeric":
+        own = Annotated[float, msgspec.Meta(ge=-column.largest, le=column.largest)]
     if column.kind == "categorical" and column.unknown == "refuse":
         own = Literal[column.categories] if column.categories else msgspec.Raw
     return own | None if column.nullable else own

@@ -14,6 +14,10 @@ from lockstep.errors import ArtifactError, LockstepError, nearest
 FORMAT = 1
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 """The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
+LARGEST, FAR = 1e30, 1e6
+"""A number may be as large as the one, or as so many times what training has seen: squares of it, and 32-bit floats,
+still hold it, so that every model can answer."""
+
 Label = str | int | bool
 Row = tuple[float | str | None, ...]
 """The values of a row in the order of the schema's columns: numbers as float, the rest as text, None where missing."""
@@ -36,6 +40,11 @@ class Column:
     step: float | None = None
     categories: tuple[str, ...] = ()
     unknown: str = "ignore"
+
+    @property
+    def largest(self) -> float:
+        """The size that no number of this column may exceed, far beyond what training has seen."""
+        return min(1e300, max(LARGEST, *(FAR * abs(seen or 0.0) for seen in (self.minimum, self.maximum))))
 
 
 @dataclass(frozen=True)
@@ -157,12 +166,15 @@ class Schema:
 def _check(column: Column) -> Callable[[Any], str | None]:
     """Compile the check of one column: it returns what is wrong with a value, or None."""
     check = CHECKS[column.kind]
+    largest = column.largest if column.kind == "numeric" else None
     known = frozenset(column.categories) if column.unknown == "refuse" and column.kind == "categorical" else None
 
     def checked(value: Any) -> str | None:
         if value is None:
             return None if column.nullable else "null, but this column had no missing value in training"
         problem = check(value)
+        if problem is None and largest is not None and not -largest <= value <= largest:
+            return f"expected a number of at most {largest:g} in size"
         if problem is None and known is not None and value not in known:
             return f"unknown category; accepted: {', '.join(column.categories[:10])}"[:300]
         return problem

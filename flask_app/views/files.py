@@ -1,0 +1,71 @@
+"""Predictions for a CSV file, answered as one."""
+
+from collections.abc import Sequence
+
+from flask import Blueprint, Response, current_app, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
+
+from flask_app import answering, csrf, errors, upload
+from flask_app.model_service import Serving
+from flask_app.views import pages
+from flask_app.views.checks import check_transfer
+from lockstep.data.schema import Fault, RowsRefused
+
+blueprint = Blueprint("files", __name__)
+
+FILE = "file"
+MULTIPART = "multipart/form-data"
+
+
+@blueprint.post("/predict/file", defaults={"name": ""})
+@blueprint.post("/models/<name>/predict/file")
+def predict_file(name: str) -> ResponseReturnValue:
+    """Answer the rows of a file with the same file, predictions added; of a wrong file, name the wrong cells."""
+    serving = pages.asked(name)
+    check_transfer()
+    if request.mimetype != MULTIPART:
+        raise UnsupportedMediaType(f"Send {MULTIPART} with the CSV in the field {FILE!r}.")
+    try:
+        return _answer(_content(), serving)
+    except RowsRefused as refused:
+        return _refuse(refused.faults, serving)
+
+
+@blueprint.get("/predict/template.csv", defaults={"name": ""})
+@blueprint.get("/models/<name>/predict/template.csv")
+def template(name: str) -> ResponseReturnValue:
+    """Answer a file to fill in: the header, and the example as its one row."""
+    serving = pages.asked(name)
+    return _csv(upload.template(serving.predictor.schema), "template.csv", serving)
+
+
+def _content() -> bytes:
+    files = request.files.getlist(FILE)
+    if len(files) != 1 or len(request.files) != 1:
+        raise UnprocessableEntity(f"Send one file, in the field {FILE!r}.")
+    content = files[0].read()
+    if not content:
+        raise UnprocessableEntity("Choose a file first: what was sent is empty.")
+    return content
+
+
+def _answer(content: bytes, serving: Serving) -> Response:
+    schema = serving.predictor.schema
+    table = upload.read(content, schema, current_app.config["MAX_ROWS"])
+    answered = answering.answer(serving, upload.check(table, schema), request.form.get(csrf.FIELD, ""))
+    text = upload.write(table, answered.predictions, serving.predictor.label_names if schema.labels else ())
+    return _csv(text, "predictions.csv", serving)
+
+
+def _refuse(faults: Sequence[Fault], serving: Serving) -> ResponseReturnValue:
+    detail = "The file does not fit the model. Rows are counted as a spreadsheet does: the header is row 1."
+    if not errors.wants_page():
+        return errors.problem(422, detail, faults=faults)
+    listed = errors.listing(faults)
+    return pages.page(serving, file_faults=listed, more_faults=len(faults) - len(listed)), 422
+
+
+def _csv(text: str, name: str, serving: Serving) -> Response:
+    headers = {"Content-Disposition": f"attachment; filename={name}", "Lockstep-Model-Version": serving.version}
+    return Response(text, mimetype="text/csv", headers=headers)

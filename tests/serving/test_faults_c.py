@@ -1,0 +1,560 @@
+"""Faults while serving, against the real server with its real processes; each name carries the id of its fault."""
+
+import contextlib
+import json
+import pickle
+import re
+import shutil
+import signal
+import socket
+import statistics
+import time
+import zipfile
+
+import psutil
+import pytest
+
+from lockstep import config
+from tests.flask_app.standins import make_bundle
+from tests.serving.gate import ANSWERS, Balancer, Gate
+from tests.serving.load import Load
+from tests.serving.real import Server, Store, copy_store, wait_for
+
+pytestmark = pytest.mark.server
+CHANGED_S = 5.0
+"""Within this the registry's change is served, and a dead worker replaced."""
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles")
+    made = {name: make_bundle("binary", folder / name, name) for name in ("logistic_regression", "decision_tree")}
+    return {**made, "text": make_bundle("text", folder / "text")}
+
+
+@pytest.fixture(scope="module")
+def rows(bundles):
+    return json.loads((bundles["logistic_regression"] / "smoke.json").read_text())["rows"][:3]
+
+
+def stocked(uri, state, bundles, name="demo"):
+    """Return a store with two versions, the first of them Production."""
+    store = Store(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(state)}), name)
+    for bundle in ("logistic_regression", "decision_tree"):
+        store.register(bundles[bundle])
+    store.promote("1")
+    return store
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, template_store, bundles, rows):
+    """A store on this machine, and what its versions answer."""
+    folder = tmp_path_factory.mktemp("local registry")
+    store = stocked(copy_store(template_store, folder), folder / "state", bundles)
+    return store, store.answers(rows), folder
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function that gives servers, which are all gone at the end."""
+    made = []
+
+    def act(**options):
+        folder = tmp_path / options.pop("folder", f"server {len(made)}")
+        folder.mkdir(exist_ok=True)
+        made.append(Server(folder, **options))
+        return made[-1]
+
+    yield act
+    for server in made:
+        if server.process:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory, local):
+    """A server that stands through most of the faults of this file."""
+    store, _, _ = local
+    folder = tmp_path_factory.mktemp("standing")
+    server = Server(folder, MLFLOW_TRACKING_URI=store.settings.tracking_uri, LOCKSTEP_POLL_S="1").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(standing, local):
+    """The standing server with all its workers, serving version 1, whatever the test before has left."""
+    store, _, _ = local
+    store.promote("1")
+    wait_for(lambda: serves(standing, "1") and listening(standing) == 2, 15)
+    return standing
+
+
+@pytest.fixture
+def load(server, rows, local):
+    """Return a load on the standing server."""
+    return lambda **options: Load(server.port, rows, local[1], **options)
+
+
+def serves(server, version):
+    """Tell whether every worker says so: each answers a part of the questions."""
+    asked = [server.get("/readyz") for _ in range(8)]
+    return all(status == 200 and content["model"]["version"] == version for status, _, content in asked)
+
+
+def listening(server):
+    """Count the workers that take connections."""
+    count = 0
+    for worker in server.workers():
+        with contextlib.suppress(psutil.Error):
+            count += any(link.status == psutil.CONN_LISTEN for link in worker.net_connections("tcp"))
+    return count
+
+
+def health(server):
+    return server.get("/health")[2]
+
+
+def test_c01_a_killed_worker_is_replaced_and_again(server, load):
+    with load(clients=4) as running:
+        for _ in range(3):
+            victim = server.workers()[0]
+            victim.kill()
+            _, took_s = wait_for(lambda gone=victim: not gone.is_running() and listening(server) == 2, CHANGED_S)
+            assert took_s < CHANGED_S
+        whole = time.monotonic()
+        time.sleep(1)
+    failed = running.failed()
+    assert len(failed) <= 3 * running.clients
+    assert [seen for seen in failed if seen.at > whole] == []
+    assert {seen.status for seen in failed} <= {0}
+    assert len(running.seen) > 100
+
+
+def test_c02_all_workers_killed_at_once(server, load):
+    for worker in server.workers():
+        worker.kill()
+    assert server.until(200, within_s=CHANGED_S) < CHANGED_S
+    wait_for(lambda: listening(server) == 2, CHANGED_S)
+    with load() as running:
+        time.sleep(0.5)
+    assert running.failed() == []
+
+
+def test_c03_a_killed_master_takes_all_with_it_and_a_new_start_can_bind(make, local):
+    first = make(folder="same", MLFLOW_TRACKING_URI=local[0].settings.tracking_uri).start()
+    left = first.tree()
+    assert len(left) == 3
+    first.process.kill()
+    again = make(folder="same", port=first.port, MLFLOW_TRACKING_URI=local[0].settings.tracking_uri)
+    began = time.monotonic()
+    again.start(ready=False)
+    _, alive = psutil.wait_procs(left, 2.5)
+    assert (alive, time.monotonic() - began < 2.5) == ([], True)
+    again.until(200)
+    assert len(again.workers()) == 2
+
+
+def test_c04_a_worker_without_memory_is_survived(server, load, rows):
+    for worker in server.workers():
+        room = worker.memory_info().vms + 16 * 1024 * 1024
+        worker.rlimit(psutil.RLIMIT_AS, (room, room))
+    statuses = []
+    for _ in range(6):
+        with contextlib.suppress(OSError):
+            statuses.append(server.predict(rows * 3000, timeout_s=30)[0])
+    assert server.until(200, within_s=CHANGED_S) < CHANGED_S
+    wait_for(lambda: listening(server) == 2, CHANGED_S)
+    assert set(statuses) <= {200, 500, 503}
+    for worker in server.workers():
+        with contextlib.suppress(psutil.Error):
+            worker.kill()
+    wait_for(lambda: listening(server) == 2, CHANGED_S)
+    with load() as running:
+        time.sleep(0.5)
+    assert running.failed() == []
+
+
+@pytest.fixture
+def pair(make, local):
+    """Two servers behind a balancer."""
+    uri = local[0].settings.tracking_uri
+    servers = [make(MLFLOW_TRACKING_URI=uri, LOCKSTEP_DRAIN_S="1", workers=1) for _ in range(2)]
+    for server in servers:
+        server.start(ready=False)
+    for server in servers:
+        server.until(200)
+    balancer = Balancer([server.port for server in servers])
+    yield servers, balancer
+    balancer.close()
+
+
+def test_c05_a_server_leaves_under_load_and_nothing_is_lost(pair, rows, local):
+    (first, _), balancer = pair
+    with Load(balancer.port, rows, local[1], clients=8) as running:
+        time.sleep(0.5)
+        first.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: first.get("/readyz")[0] == 503, 1)
+        assert first.get("/livez")[1]["Connection"] == "close"
+        assert first.process.wait(10) == 0
+        time.sleep(0.5)
+    assert running.failed() == []
+    assert len(running.seen) > 100
+    assert "Traceback" not in first.log.read_text()
+    assert list((first.folder / "state" / "keeper").iterdir()) == []
+
+
+def test_c06_a_rolling_restart_loses_nothing(pair, rows, local):
+    servers, balancer = pair
+    with Load(balancer.port, rows, local[1], clients=8) as running:
+        for server in servers:
+            assert server.stop(signal.SIGTERM) == 0
+            server.start()
+            wait_for(lambda port=server.port: port in balancer._ready, 2)
+    assert running.failed() == []
+    assert len(running.seen) > 100
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGHUP, 0)])
+def test_c05_ctrl_c_and_a_hang_up_stop_without_draining(make, local, number, code):
+    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1).start()
+    assert server.stop(number, within_s=5) == code
+
+
+def test_c05_a_second_signal_cuts_the_drain_short(make, local):
+    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1).start()
+    server.process.send_signal(signal.SIGTERM)
+    server.until(503)
+    assert server.stop(signal.SIGTERM, within_s=5) == 0
+
+
+@pytest.fixture(scope="module")
+def remote(mlflow_server, bundles, rows, tmp_path_factory):
+    """A registry behind a gate, and what its versions answer."""
+    store = stocked(mlflow_server, tmp_path_factory.mktemp("remote"), bundles, "remote")
+    return store, store.answers(rows)
+
+
+@pytest.fixture
+def gate(mlflow_server, remote):
+    remote[0].promote("1")
+    made = Gate(int(mlflow_server.rsplit(":", 1)[1]))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def behind(make, gate):
+    """Return a function that gives servers which see the registry through the gate."""
+    uri = f"http://127.0.0.1:{gate.port}"
+    return lambda **options: make(name="remote", MLFLOW_TRACKING_URI=uri, LOCKSTEP_POLL_S="1", **options)
+
+
+def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, remote):
+    store, _ = remote
+    server = behind(folder="same").start()
+    server.stop()
+    gate.set("shut")
+    store.promote("2")
+    server.start()
+    assert server.get("/readyz")[2]["model"]["version"] == "1"
+    assert health(server) | {"model": None} == {
+        "status": "degraded",
+        "model": None,
+        "registry": "out of reach",
+        "fault": "the model registry is out of reach",
+    }
+    gate.set("open")
+    assert wait_for(lambda: serves(server, "2"), 10)[1] < CHANGED_S + 1
+
+
+def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate):
+    gate.set("shut")
+    server = behind()
+    server.start(ready=False)
+    server.until(200, "/livez")
+    status, headers, content = server.get("/readyz")
+    assert (status, headers["Retry-After"], content["status"]) == (503, "5", 503)
+    assert server.predict([{}])[0] == 503
+    gate.set("open")
+    assert server.until(200, within_s=10) < CHANGED_S + 1
+
+
+AWAY = ["shut", "hangs", *ANSWERS]
+IDS = {"shut": "c09", "hangs": "c10"} | dict.fromkeys(ANSWERS, "c11")
+
+
+@pytest.fixture(scope="module")
+def followed(mlflow_server, remote, tmp_path_factory):
+    """A server behind a gate of its own, for all ways in which a registry fails at run time."""
+    gate = Gate(int(mlflow_server.rsplit(":", 1)[1]))
+    uri = f"http://127.0.0.1:{gate.port}"
+    folder = tmp_path_factory.mktemp("followed")
+    server = Server(folder, name="remote", MLFLOW_TRACKING_URI=uri, LOCKSTEP_POLL_S="1").start()
+    yield server, gate
+    server.kill()
+    gate.close()
+
+
+@pytest.mark.parametrize("mode", AWAY, ids=[f"{IDS[mode]}-{mode}" for mode in AWAY])
+def test_a_registry_that_fails_at_run_time_fails_no_request(followed, remote, rows, request, mode):
+    server, gate = followed
+    store, expected = remote
+    gate.set("open")
+    store.promote("1")
+    wait_for(lambda: serves(server, "1") and health(server)["status"] == "ok", 15)
+    away_s = 600 if request.config.getoption("long") and mode == "shut" else 6
+    with Load(server.port, rows, expected, clients=2, pause_s=0.02) as running:
+        gate.set(mode)
+        wait_for(lambda: health(server)["status"] == "degraded", 10)
+        threads = server.keeper().num_threads()
+        time.sleep(away_s)
+        assert server.keeper().num_threads() <= threads + 2
+        assert "model_registry_up 0.0" in server.get("/metrics")[2]
+        assert health(server)["fault"] == "the model registry is out of reach"
+        store.promote("2")
+        gate.set("open")
+        wait_for(lambda: serves(server, "2"), 15)
+    assert running.failed() == []
+    assert running.versions().keys() == {"1", "2"}
+    wait_for(lambda: "model_registry_up 1.0" in server.get("/metrics")[2], 5)
+
+
+def truncated(folder):
+    path = folder / "model.skops"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def pickled(folder):
+    (folder / "model.skops").write_bytes(pickle.dumps({"a": 1}))
+
+
+def unlisted(folder):
+    path = folder / "model.skops"
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["schema.json"] = members["schema.json"].replace(b'"StandardScaler"', b'"MinMaxScaler"')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def other_answers(folder):
+    path = folder / "smoke.json"
+    smoke = json.loads(path.read_text())
+    smoke["answers"][0]["prediction"] = "top"
+    path.write_text(json.dumps(smoke))
+
+
+def other_schema(folder):
+    schema = json.loads((folder / "schema.json").read_text())
+    schema["columns"] = schema["columns"][1:]
+    (folder / "schema.json").write_text(json.dumps(schema))
+
+
+DAMAGES = {
+    "c12-truncated": (truncated, None, "skops"),
+    "c12-checksum": (lambda folder: None, "0" * 64, "digest"),
+    "c12-pickle": (pickled, None, "not a skops file"),
+    "c12-flavor": (unlisted, None, "allow-list"),
+    "c13-smoke": (other_answers, None, "otherwise"),
+    "c13-schema": (other_schema, None, "refused"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_version_that_must_not_serve_does_not(server, local, load, bundles, tmp_path, case):
+    damage, sha256, reason = DAMAGES[case]
+    folder = shutil.copytree(bundles["logistic_regression"], tmp_path / "damaged")
+    damage(folder)
+    with load(clients=2) as running:
+        number = local[0].register(folder, sha256)
+        del local[0].bundles[number]
+        local[0].promote(number)
+        found, _ = wait_for(lambda: health(server)["fault"], CHANGED_S + 5)
+        time.sleep(0.5)
+        assert server.get("/readyz")[0] == 200
+        assert found.startswith(f"version {number} was refused: ")
+        assert reason in found
+        local[0].promote("1")
+        wait_for(lambda: [health(server)["fault"] for _ in range(6)] == [None] * 6, CHANGED_S)
+    assert running.failed() == []
+    assert running.versions().keys() == {"1"}
+    logged = re.findall(rf"WARNING model: version {number} was refused", server.log.read_text())
+    assert 1 <= len(logged) <= 2
+
+
+def test_c14_a_promotion_under_load(server, local, load):
+    moved(server, load, lambda: local[0].promote("2"))
+
+
+def test_c16_a_rollback_under_load(server, local, load):
+    local[0].promote("2")
+    wait_for(lambda: serves(server, "2"), CHANGED_S + 2)
+    moved(server, load, local[0].rollback, "2", "1")
+
+
+def moved(server, load, move, before="1", after="2"):
+    """Move Production under load, and see each answer be of one version, and none of the old one for long."""
+    with load(clients=8) as running:
+        time.sleep(0.5)
+        move()
+        when = time.monotonic()
+        wait_for(lambda: serves(server, after), CHANGED_S + 2)
+        time.sleep(1)
+    assert running.failed() == []
+    assert running.versions().keys() == {before, after}
+    assert max(seen.at for seen in running.seen if seen.version == before) - when < CHANGED_S
+
+
+def test_c15_many_promotions(server, local, load, request):
+    long = request.config.getoption("long")
+    moves, every_s = (100, 1.2) if long else (6, 1.2)
+    for version in ("2", "1"):  # once each, so that both have been loaded
+        local[0].promote(version)
+        wait_for(lambda wanted=version: serves(server, wanted), CHANGED_S + 2)
+    with load(clients=4, pause_s=0.01) as running:
+        time.sleep(2)
+        before = [(worker.memory_info().rss, worker.num_fds()) for worker in server.workers()]
+        for count in range(moves):
+            local[0].promote("2" if count % 2 == 0 else "1")
+            time.sleep(every_s)
+        time.sleep(1)
+        after = [(worker.memory_info().rss, worker.num_fds()) for worker in server.workers()]
+    assert running.failed() == []
+    assert running.versions().keys() == {"1", "2"}
+    assert len({seen.version + str(int(seen.at)) for seen in running.seen}) > moves / 2
+    growth = [(new[0] / old[0], new[1] - old[1]) for old, new in zip(before, after, strict=True)]
+    assert all(ratio < 1.05 and more <= 2 for ratio, more in growth), growth
+
+
+def test_c17_a_deleted_alias_keeps_the_last_version(server, local, load):
+    client = local[0].registry.client
+    with load(clients=2) as running:
+        client.delete_registered_model_alias("demo", "production")
+        wait_for(lambda: health(server)["fault"] == "no version of demo is Production", CHANGED_S)
+        assert health(server)["status"] == "degraded"
+        time.sleep(0.5)
+    assert running.failed() == []
+    assert running.versions().keys() == {"1"}
+
+
+def connected(port, sent=b""):
+    link = socket.create_connection(("127.0.0.1", port), timeout=5)
+    link.sendall(sent)
+    return link
+
+
+def head(rows, missing=0):
+    body = json.dumps({"rows": rows}).encode()
+    return (
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    ) + body[: len(body) - missing]
+
+
+def test_c24_no_descriptors_left(server, load):
+    for worker in server.workers():
+        worker.rlimit(psutil.RLIMIT_NOFILE, (64, 64))
+    links = []
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            links.append(connected(server.port, b"GET /livez HTTP/1.1\r\nHost: a\r\n"))
+    time.sleep(1)
+    for link in links:
+        link.close()
+    assert server.until(200, within_s=CHANGED_S) < CHANGED_S
+    with load() as running:
+        time.sleep(1)
+    assert running.failed() == []
+    for worker in server.workers():
+        worker.kill()
+
+
+def test_c25_slow_clients_starve_nobody(server, load, rows):
+    kinds = [
+        b"POST /predict HTTP/1.1\r\nHost: a\r\n",
+        head(rows, missing=10),
+        head(rows * 300),  # asked, and the answer never read
+    ]
+    with contextlib.ExitStack() as slow:
+        for count in range(240):
+            link = slow.enter_context(connected(server.port, kinds[count % 3 if count % 30 == 2 else count % 2]))
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        time.sleep(0.5)
+        with load(clients=4) as running:
+            time.sleep(2)
+    assert running.failed() == []
+    assert len(running.seen) > 50
+    assert statistics.quantiles([seen.seconds for seen in running.seen], n=100)[98] < 1
+
+
+def test_c26_overload_is_refused_politely(server, rows, local):
+    before = sum(worker.memory_info().rss for worker in server.workers())
+    expected = {number: answers * 1000 for number, answers in local[1].items()}
+    with (
+        Load(server.port, rows * 1000, expected, clients=40, pause_s=0, timeout_s=30) as heavy,
+        Load(server.port, rows, local[1], clients=2, pause_s=0.05, timeout_s=30) as light,
+    ):
+        time.sleep(6)
+    refused = [seen for seen in heavy.seen + light.seen if seen.fault]
+    assert {seen.status for seen in refused} <= {429, 503}
+    answered = [seen for seen in heavy.seen if not seen.fault]
+    assert len(answered) > 5
+    assert max(seen.seconds for seen in answered) < 15
+    assert max(seen.seconds for seen in light.seen) < 10
+    assert sum(worker.memory_info().rss for worker in server.workers()) < before + 400e6
+    server.until(200, within_s=CHANGED_S)
+
+
+def counted(server):
+    """Return the sum of each counter over all its series."""
+    sums = {}
+    for line in server.get("/metrics")[2].splitlines():
+        name, _, value = line.rpartition(" ")
+        if name.partition("{")[0].endswith(("_total", "_count")):
+            sums[name] = sums.get(name, 0) + float(value)
+    return sums
+
+
+def test_c28_counters_never_go_down(server, rows):
+    for _ in range(40):
+        server.predict(rows)
+    before = counted(server)
+    key = next(name for name in before if 'endpoint="/predict"' in name and name.startswith("app_request_count_total"))
+    assert before[key] >= 40
+    for worker in server.workers():
+        worker.kill()
+        wait_for(lambda: listening(server) == 2, CHANGED_S)
+        for _ in range(10):
+            server.predict(rows)
+        after = counted(server)
+        assert {name: value for name, value in before.items() if after.get(name, 0) < value} == {}
+        assert after[key] >= before[key] + 10
+        before = after
+
+
+def test_c30_clients_that_hang_up_leave_nothing_behind(server, load, rows):
+    with load(clients=2):
+        time.sleep(0.5)
+    fds = [worker.num_fds() for worker in server.workers()]
+    logged = len(server.log.read_text())
+    for count in range(200):
+        whole = head(rows)
+        connected(server.port, whole[: len(whole) * (count % 5 + 1) // 5]).close()
+    with load(clients=2) as running:
+        time.sleep(1)
+    assert running.failed() == []
+    wait_for(lambda: all(w.num_fds() <= before + 4 for w, before in zip(server.workers(), fds, strict=True)), 5)
+    assert "Traceback" not in server.log.read_text()[logged:]
+
+
+def test_c29_soak(server, load, request):
+    """A million requests at full speed leave memory where it was; a few thousand in the short variant."""
+    wanted = 1_000_000 if request.config.getoption("long") else 3_000
+    with load(clients=8, pause_s=0) as running:
+        wait_for(lambda: len(running.seen) > wanted // 10, 3600)
+        before = sum(worker.memory_info().rss for worker in server.workers())
+        wait_for(lambda: len(running.seen) > wanted, 3600)
+        after = sum(worker.memory_info().rss for worker in server.workers())
+    assert running.failed() == []
+    assert after < before * 1.05
