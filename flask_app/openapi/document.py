@@ -18,6 +18,7 @@ HIDDEN = ("static",)
 """Endpoints that are no part of the API."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+NAME = "<name>"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 TAGS = {
     "pages": "Pages",
@@ -125,8 +126,8 @@ def _order(entry: tuple[str, Json]) -> tuple[int, str]:
 
 def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Json]]:
     """Yield a route's addresses, one for each model where its name is part of them."""
-    for model in models if "name" in rule.arguments else models[:1]:
-        path = rule.rule.replace("<name>", model.name)
+    for model in models if NAME in rule.rule else models[:1]:
+        path = rule.rule.replace(NAME, model.name)
         path = ARGUMENT.sub(r"{\1}", path)
         operations = {
             method.lower(): _operation(app, rule, method, model) for method in METHODS if method in (rule.methods or ())
@@ -138,14 +139,15 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
     make = DESCRIBED.get(rule.endpoint)
     described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
     blueprint, _, view = rule.endpoint.rpartition(".")
-    named = "-".join([*filter(None, (blueprint, view)), *sorted(rule.arguments - {"name"})])
+    open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
+    own = [model.name] if NAME in rule.rule else []
     operation = {
-        "operationId": named + (f"-{model.name}" if "name" in rule.arguments else ""),
+        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
         "tags": [TAGS.get(blueprint, "Other")],
         "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
         **described,
     }
-    arguments = [_argument(name, model) for name in sorted(rule.arguments - {"name"})]
+    arguments = [_argument(name, model) for name in open_parts]
     if arguments or "parameters" in operation:
         operation["parameters"] = [*arguments, *operation.get("parameters", [])]
     return _guarded(app, rule, operation)
@@ -154,7 +156,7 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
 def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
     """Say what a route needs, and what else may go wrong."""
     need = access.need_of(rule.rule)
-    statuses = (["404"] if rule.arguments else []) + (["401", "403"] if need == "admin" else [])
+    statuses = (["404"] if "<" in rule.rule else []) + (["401", "403"] if need == "admin" else [])
     if need in _needs(app):
         operation["security"] = NEEDS[need]
         statuses.append("401")
