@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks bench setup setup-dev lock clean
+.PHONY: help run repro serve mlflow test check format notebooks bench bench-serving setup setup-dev lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,9 @@ notebooks: setup-dev  ## run every notebook
 
 bench: setup-dev  ## what the pipeline costs, as ratios
 	python benchmarks/pipeline.py
+
+bench-serving: setup-dev  ## our server beside others; the first run takes half an hour, the next a quarter
+	python -m benchmarks.serving $(ARGS)
 
 setup: .venv/run.stamp  ## virtual environment with the locked dependencies of pipeline and app
 

@@ -31,6 +31,8 @@ class Plan:
     seconds: float = 0.0
     warm_s: float = 0.0
     count: int = 0
+    reconnect: bool = True
+    """Whether a connection that the server closes is opened anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class Driver:
             stands &= self._keep(connection, *ends)
         if not stands:
             self._drop(connection)
+            asking &= self._plan.reconnect
             connection = self._connect() if asking else connection
         if asking and connection.request < 0:
             self._ask(connection)

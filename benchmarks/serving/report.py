@@ -26,7 +26,12 @@ from benchmarks.serving.models import BATCH_ROWS, CASES
 from benchmarks.serving.rounds import Settings, Start
 from benchmarks.serving.sides import FLOOR, OURS, SIDES, TUNED, WORKERS
 
-BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- begin (\w+) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
+PICTURE = """\
+![requests per second and p99 of every side](images/serving-benchmark.png)
+
+The figures of every round: [serving-benchmark.json](serving-benchmark.json).
+"""
 Key = tuple[str, str, str]
 """Model, side, load."""
 
@@ -61,6 +66,7 @@ def blocks(results: Results) -> dict[str, str]:
     summaries = results.summaries
     models = [name for name in CASES if any(key[0] == name for key in summaries)]
     return {
+        "picture": PICTURE,
         "conditions": _conditions(results),
         "targets": _table(("what", "load", "wanted", "plain", "tuned"), _verdicts(results, summaries)),
         "speed": "\n".join(_speed(name, summaries, results.settings) for name in models),
@@ -71,8 +77,8 @@ def blocks(results: Results) -> dict[str, str]:
 
 
 def fill(page: str, made: Mapping[str, str]) -> str:
-    """Put the generated parts between their markers."""
-    return BLOCK.sub(lambda match: f"{match[1]}{made.get(match[2], '')}{match[3]}", page)
+    """Put the generated parts between their markers; the parts of others stay as they are."""
+    return BLOCK.sub(lambda match: f"{match[1]}{made.get(match[2], match[3])}{match[4]}", page)
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -134,27 +140,25 @@ def _conditions(results: Results) -> str:
 
 
 def _speed(model: str, summaries: Mapping[Key, Summary], settings: Settings) -> str:
-    """Return the table of one model: for each load requests per second, p99, and processor time for a request."""
-    head = [
-        "side",
-        *(f"{count} conn.: req/s | p50 ms | p99 ms | CPU ms | ours / theirs" for count in settings.connections),
-    ]
+    """Return the table of one model: at each number of connections speed, p99, processor time, and ours / theirs."""
+    loads = [str(count) for count in settings.connections]
+    head = ["side", *(f"{what}, {load}" for what in ("req/s", "p99 ms", "CPU ms", "ours / theirs") for load in loads)]
+    ours = [summaries.get((model, OURS, load)) for load in loads]
     rows = []
     for name, side in SIDES.items():
-        cells = [side.title]
-        for count in settings.connections:
-            ours, theirs = summaries.get((model, OURS, str(count))), summaries.get((model, name, str(count)))
-            cells += _cells(ours, theirs)
-        if any(cell != "-" for cell in cells[1:]):
-            rows.append(cells)
+        found = [summaries.get((model, name, load)) for load in loads]
+        if any(found):
+            columns = zip(*(_cells(*pair) for pair in zip(ours, found, strict=True)), strict=True)
+            rows.append([side.title, *(cell for column in columns for cell in column)])
     return f"**{CASES[model].title}**\n\n{_table(head, rows)}"
 
 
-def _cells(ours: Summary | None, theirs: Summary | None) -> list[str]:
+def _cells(ours: Summary | None, theirs: Summary | None) -> tuple[str, str, str, str]:
+    """Return requests per second, p99, processor time for a request, and how many times faster ours is."""
     if theirs is None:
-        return ["-"] * 5
+        return "-", "-", "-", "-"
     times = f"{_round(ratio(ours, theirs, 'speed'))} x" if ours and ours is not theirs else "-"
-    return [*(_round(value) for value in (theirs.per_second, theirs.p50_ms, theirs.p99_ms, theirs.cpu_ms)), times]
+    return _round(theirs.per_second), _round(theirs.p99_ms), _round(theirs.cpu_ms), times
 
 
 def _batches(models: Sequence[str], summaries: Mapping[Key, Summary]) -> Iterator[Sequence[str]]:
@@ -163,7 +167,7 @@ def _batches(models: Sequence[str], summaries: Mapping[Key, Summary]) -> Iterato
         for name, side in SIDES.items():
             theirs = summaries.get((model, name, BATCH))
             if theirs:
-                _, _, _, cpu_ms, times = _cells(ours, theirs)
+                _, _, cpu_ms, times = _cells(ours, theirs)
                 yield model, side.title, _round(BATCH_ROWS * theirs.per_second), cpu_ms, times
 
 
