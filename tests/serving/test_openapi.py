@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import wire
+from tests.serving import naive, wire
 
 pytestmark = pytest.mark.server
 
@@ -31,14 +31,25 @@ def described(request, servers):
 
 
 def test_schemathesis_finds_nothing(described, request, tmp_path):
-    if importlib.util.find_spec("schemathesis") is None:
-        pytest.skip("SCHEMATHESIS IS NOT INSTALLED: THE DESCRIPTION WAS NOT CHECKED")
+    needed()
     target, content = described
     least = request.config.getoption("--openapi-cases") // len(MODELS)
     found = run(f"http://{target.host}:{target.port}", content, least, tmp_path)
     assert found["errors"] == found["failures"] == []
     assert found["test_cases"]["generated"] >= least
     assert target.after() == []
+
+
+def test_schemathesis_finds_what_a_naive_app_gets_wrong(tmp_path):
+    needed()
+    with naive.running() as port:
+        found = run(f"http://127.0.0.1:{port}", naive.OPENAPI, 60, tmp_path)
+    assert {failure["type"] for failure in found["failures"]} >= {"ServerError", "AcceptedNegativeData"}
+
+
+def needed():
+    if importlib.util.find_spec("schemathesis") is None:
+        pytest.skip("SCHEMATHESIS IS NOT INSTALLED: NO DESCRIPTION WAS CHECKED")
 
 
 def run(address, content, least, folder):
@@ -48,7 +59,16 @@ def run(address, content, least, folder):
     ]
     each = round(SPARE * least / len(asked))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "--no-color", "run"]
-    command += [f"{address}/openapi.json", "--checks", "all", "--max-examples", str(each), "--seed", "1"]
+    command += [
+        f"{address}/openapi.json",
+        "--checks",
+        "all",
+        "--continue-on-failure",
+        "--max-examples",
+        str(each),
+        "--seed",
+        "1",
+    ]
     command += ["--report", "json", "--report-json-path", str(folder / "report.json")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=3600)
     shown = "\n".join(line[:300] for line in done.stdout.splitlines())
