@@ -40,7 +40,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     security.install(app)
     csrf.install(app, settings)
     telemetry.install(app, services, settings.metrics_dir)
-    answering.install(app)
+    answering.install(app, settings)
     for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin):
         app.register_blueprint(view.blueprint)
     return app
