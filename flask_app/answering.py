@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 from flask import Flask, current_app
 
-from flask_app import telemetry
+from flask_app import cache, telemetry
+from flask_app.cache import Cached
 from flask_app.model_service import Serving
+from lockstep.config import Settings
 from lockstep.data.schema import Row
 from lockstep.modeling.predictor import Predictions
 
@@ -40,18 +42,23 @@ class Answered:
 class Answering:
     """Answers rows for one app; `logged` is told of everything that was answered."""
 
-    def __init__(self, count: Callable[[Serving, Predictions], None]) -> None:
+    def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
         self.count = count
+        self._predict = cached.predict if cached else _predict
         self.logged: list[Callable[[Answered], None]] = []
 
     def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
-        predictions = serving.predictor.predict(rows)
+        predictions = self._predict(serving, rows)
         answered = Answered(serving, rows, ids(len(rows), key, rows), predictions)
         self.count(serving, predictions)
         for log in self.logged:
             log(answered)
         return answered
+
+
+def _predict(serving: Serving, rows: Sequence[Row]) -> Predictions:
+    return serving.predictor.predict(rows)
 
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
@@ -68,9 +75,10 @@ def ids(count: int, key: str = "", rows: Sequence[Row] = ()) -> list[str]:
     return [hashlib.blake2b(b"%d" % place, key=seed, digest_size=ID_BYTES).hexdigest() for place in range(count)]
 
 
-def install(app: Flask) -> None:
-    """Give the app its way to answer."""
-    app.extensions["answering"] = Answering(telemetry.of(app).count_predictions)
+def install(app: Flask, settings: Settings) -> None:
+    """Give the app its way to answer, by way of a cache if the settings ask for one."""
+    counts = telemetry.of(app)
+    app.extensions["answering"] = Answering(counts.count_predictions, cache.of(settings, counts.count_cache))
 
 
 def of(app: Flask) -> Answering:

@@ -21,6 +21,8 @@ KEPT = 5
 
 PARTIAL = ".partial-"
 STALE_S = 3600
+REFUSED_S = 60.0
+"""What one worker found wrong with a download, the others believe for so long."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,27 @@ class ModelCache:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone(sha256), tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial:
-            if predictor := self.load(sha256):  # another worker was first
+            if predictor := self._found_by_another(sha256):
                 return predictor
             bundle = download(Path(partial) / "bundle")
-            predictor = _load_download(bundle, sha256)
+            try:
+                predictor = _load_download(bundle, sha256)
+            except ArtifactError as error:
+                files.write_json([error.problem, error.hint], self._refusal(sha256))
+                raise
             self._publish(bundle, sha256)
         self._prune()
         return predictor
+
+    def _found_by_another(self, sha256: str) -> Predictor | None:
+        """Return what another worker has fetched by now, or raise what it found wrong with it a moment ago."""
+        refusal = self._refusal(sha256)
+        if refusal.is_file() and time.time() - refusal.stat().st_mtime < REFUSED_S:
+            raise ArtifactError(*files.read_json(refusal))
+        return self.load(sha256)
+
+    def _refusal(self, sha256: str) -> Path:
+        return self.folder / f"{sha256}.refused"
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:
@@ -111,6 +127,9 @@ class ModelCache:
         partial = [(used, path) for used, path in found if path.name.startswith(PARTIAL)]
         bundles = sorted((used, path) for used, path in found if not path.name.startswith(PARTIAL))
         old = [path for _, path in bundles[:-KEPT] if path.name not in noted]
+        for refusal in self.folder.glob("*.refused"):
+            if refusal.stat().st_mtime < time.time() - STALE_S:
+                refusal.unlink(missing_ok=True)
         for path in old + [path for used, path in partial if used < time.time() - STALE_S]:
             shutil.rmtree(path, ignore_errors=True)
 

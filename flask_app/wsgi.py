@@ -8,7 +8,7 @@ from wsgiref.types import WSGIApplication
 from flask_app import create_app, drain, model_service
 from flask_app.drain import Drain
 from flask_app.front import Front
-from lockstep import logger, processes
+from lockstep import logger, processes, slow_clients
 from lockstep.config import Settings
 
 
@@ -36,3 +36,4 @@ def _obey_the_master(leaving: Drain) -> None:
     signal.signal(signal.SIGUSR1, leaving.begin)
     os.setpgid(0, 0)
     processes.end_with_parent()
+    slow_clients.watch()

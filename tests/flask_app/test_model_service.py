@@ -149,6 +149,7 @@ def test_a_damaged_version_is_refused_once(service, registry, settings, tmp_path
 
 def test_a_refused_version_gets_another_chance_later(service, registry, bundles, monkeypatch):
     monkeypatch.setattr(service._loader._refused, "_seconds", 0.0)
+    monkeypatch.setattr(model_cache, "REFUSED_S", 0.0)
     registry.add("2", bundles["binary"], digest(bundles["tree"]))
     service.look()
     assert "refused" in service.fault
@@ -315,6 +316,16 @@ def test_two_workers_may_fetch_the_same_version(service, registry, settings, bun
     sha256 = service.require().identity.sha256
     assert cache.fetch(sha256, lambda folder: registry.download(registry.versions["1"], folder))
     assert cached(settings) == {sha256}
+
+
+def test_two_workers_refuse_the_same_version_after_one_download(service, registry, restart, bundles):
+    another = restart(registry)
+    another.look()
+    registry.add("2", bundles["binary"], digest(bundles["tree"]))
+    service.look()
+    another.look()
+    assert service.fault == another.fault
+    assert registry.downloads == ["1", "2"]
 
 
 def test_a_full_disk_is_a_fault_and_nothing_half_made_stays(service, registry, settings, bundles, monkeypatch):

@@ -74,7 +74,7 @@ class Load:
             try:
                 connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
                 status, headers, content = _exchange(connection, "POST", "/predict", {"rows": self.rows})
-                seen = self._judge(began, status, content)
+                seen = self._judge(began, status, content, headers.get("Retry-After"))
                 if headers.get("Connection") == "close":
                     connection = _closed(connection)
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -84,11 +84,11 @@ class Load:
             self._stop.wait(self.pause_s)
         _closed(connection)
 
-    def _judge(self, began, status, content):
+    def _judge(self, began, status, content, retry_after):
         """Check that an answer is right, and of one version."""
         now = time.monotonic()
         if status != 200:
-            return Seen(now, now - began, status, "", str(content)[:200])
+            return Seen(now, now - began, status, "", f"Retry-After: {retry_after}, {str(content)[:200]}")
         version = content["model"]["version"]
         answers = [{key: one[key] for key in one if key != "id"} for one in content["predictions"]]
         right = answers == self.expected.get(version)

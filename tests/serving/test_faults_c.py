@@ -98,7 +98,7 @@ def load(server, rows, local):
 
 def serves(server, version):
     """Tell whether every worker says so: each answers a part of the questions."""
-    asked = [server.get("/readyz") for _ in range(8)]
+    asked = [server.get("/readyz") for _ in range(12)]
     return all(status == 200 and content["model"]["version"] == version for status, _, content in asked)
 
 
@@ -314,7 +314,7 @@ def test_a_registry_that_fails_at_run_time_fails_no_request(followed, remote, ro
         assert health(server)["fault"] == "the model registry is out of reach"
         store.promote("2")
         gate.set("open")
-        wait_for(lambda: serves(server, "2"), 15)
+        wait_for(lambda: serves(server, "2") and "2" in running.versions(), 15)
     assert running.failed() == []
     assert running.versions().keys() == {"1", "2"}
     wait_for(lambda: "model_registry_up 1.0" in server.get("/metrics")[2], 5)
@@ -371,13 +371,12 @@ def test_a_version_that_must_not_serve_does_not(server, local, load, bundles, tm
         number = local[0].register(folder, sha256)
         del local[0].bundles[number]
         local[0].promote(number)
-        found, _ = wait_for(lambda: health(server)["fault"], CHANGED_S + 5)
-        time.sleep(0.5)
+        began = f"version {number} was refused: "
+        wait_for(lambda: all((health(server)["fault"] or "").startswith(began) for _ in range(12)), 2 * CHANGED_S)
+        assert reason in health(server)["fault"]
         assert server.get("/readyz")[0] == 200
-        assert found.startswith(f"version {number} was refused: ")
-        assert reason in found
         local[0].promote("1")
-        wait_for(lambda: [health(server)["fault"] for _ in range(6)] == [None] * 6, CHANGED_S)
+        wait_for(lambda: [health(server)["fault"] for _ in range(12)] == [None] * 12, CHANGED_S)
     assert running.failed() == []
     assert running.versions().keys() == {"1"}
     logged = re.findall(rf"WARNING model: version {number} was refused", server.log.read_text())
@@ -488,6 +487,16 @@ def test_c25_slow_clients_starve_nobody(server, load, rows):
     assert statistics.quantiles([seen.seconds for seen in running.seen], n=100)[98] < 1
 
 
+def test_c25_more_half_sent_bodies_than_threads(server, load, rows):
+    with contextlib.ExitStack() as slow:
+        for _ in range(1300):
+            slow.enter_context(connected(server.port, head(rows, missing=10)))
+        assert server.until(200, within_s=25) < 25
+        with load(clients=4) as running:
+            time.sleep(1)
+    assert running.failed() == []
+
+
 def test_c26_overload_is_refused_politely(server, rows, local):
     before = sum(worker.memory_info().rss for worker in server.workers())
     expected = {number: answers * 1000 for number, answers in local[1].items()}
@@ -498,6 +507,7 @@ def test_c26_overload_is_refused_politely(server, rows, local):
         time.sleep(6)
     refused = [seen for seen in heavy.seen + light.seen if seen.fault]
     assert {seen.status for seen in refused} <= {429, 503}
+    assert [seen.fault for seen in refused if not re.match(r"Retry-After: \d", seen.fault)] == []
     answered = [seen for seen in heavy.seen if not seen.fault]
     assert len(answered) > 5
     assert max(seen.seconds for seen in answered) < 15
@@ -511,7 +521,7 @@ def counted(server):
     sums = {}
     for line in server.get("/metrics")[2].splitlines():
         name, _, value = line.rpartition(" ")
-        if name.partition("{")[0].endswith(("_total", "_count")):
+        if not line.startswith("#") and name.partition("{")[0].endswith(("_total", "_count")):
             sums[name] = sums.get(name, 0) + float(value)
     return sums
 
@@ -550,9 +560,9 @@ def test_c30_clients_that_hang_up_leave_nothing_behind(server, load, rows):
 
 def test_c29_soak(server, load, request):
     """A million requests at full speed leave memory where it was; a few thousand in the short variant."""
-    wanted = 1_000_000 if request.config.getoption("long") else 3_000
+    wanted = 1_000_000 if request.config.getoption("long") else 6_000
     with load(clients=8, pause_s=0) as running:
-        wait_for(lambda: len(running.seen) > wanted // 10, 3600)
+        wait_for(lambda: len(running.seen) > min(wanted // 2, 50_000), 600)
         before = sum(worker.memory_info().rss for worker in server.workers())
         wait_for(lambda: len(running.seen) > wanted, 3600)
         after = sum(worker.memory_info().rss for worker in server.workers())

@@ -11,15 +11,11 @@ import socket
 import time
 from pathlib import Path
 
-from lockstep import config, logger
+from lockstep import config, logger, slow_clients
 from lockstep.config import Settings
 from lockstep.errors import ConfigError
 
 APP = "flask_app.wsgi"
-THREADS = 512
-"""Most Python threads of a worker. They are made as needed and idle without the GIL: a body that trickles in holds one,
-so this many senders of half a request are borne, as measured with 400 of them and two workers."""
-
 CONNECTIONS = 8192
 """Most open connections of a worker; beyond, they wait unaccepted. One that sends no whole header needs no thread."""
 
@@ -142,7 +138,7 @@ def _serve(host: str, port: int, workers: int, drain_s: float, keeper: Path) -> 
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            blocking_threads=THREADS,
+            blocking_threads=slow_clients.THREADS,
             backpressure=CONNECTIONS,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADER_BYTES),
