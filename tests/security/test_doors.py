@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 
-from flask_app import access, guard
+from flask_app import access, guard, wsgi
 from lockstep.config import SETTINGS, Settings
 from tests.flask_app.standins import example
 from tests.security.conftest import KEY, TOKEN
@@ -114,6 +114,13 @@ def test_S02_settings_shown_by_accident_hide_their_secrets():
     settings = Settings.read({setting.variables[0]: f"canary-{setting.name}" for setting in names})
     assert settings.api_keys == "canary-api_keys"
     assert "canary" not in repr(settings)
+
+
+def test_S02_a_worker_forgets_what_it_has_read(monkeypatch):
+    kept = {"HOST": "0.0.0.0", "LOCKSTEP_API_KEYS_FILE": "/run/secrets/keys"}
+    monkeypatch.setattr(wsgi.os, "environ", {"LOCKSTEP_API_KEYS": KEY, "CAPSTONE_TEST": "x", "REDIS_URL": "x", **kept})
+    wsgi.forget_secrets()
+    assert wsgi.os.environ == kept
 
 
 SITES = [
