@@ -18,21 +18,25 @@ HIDDEN = ("static",)
 """Endpoints that are no part of the API."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+NAME = "<name>"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
 TAGS = {
     "pages": "Pages",
     "docs": "Pages",
     "predict": "Predictions",
+    "files": "Predictions",
     "invocations": "MLflow and SageMaker",
     "open_inference": "Open Inference Protocol 2",
     "capstone": "Predictions",
     "health": "Health",
     "admin": "Administration",
 }
-SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
-    "admin": {"type": "http", "scheme": "bearer", "description": "The admin token."},
+SCHEMES: dict[str, Json] = {
+    "key": {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    },
+    "admin": {"admin": {"type": "http", "scheme": "bearer", "description": "The admin token."}},
 }
 NEEDS: dict[str, list[Json]] = {"key": [{"bearer": []}, {"key": []}], "admin": [{"admin": []}]}
 
@@ -86,7 +90,7 @@ def describe(app: Flask, models: list[Model]) -> Json:
             for path, operations in _path(app, rule, models):
                 paths.setdefault(path, {}).update(operations)
     schemas = {name: part for model in models for name, part in model.parts().items()}
-    keyed = guard.of(app).access.keyed
+    schemes = {name: scheme for need in _needs(app) for name, scheme in SCHEMES[need].items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
@@ -98,7 +102,7 @@ def describe(app: Flask, models: list[Model]) -> Json:
                 **{status: problem(about) for status, about in PROBLEMS.items()},
                 "default": problem(DEFAULT),
             },
-            "securitySchemes": SCHEMES if keyed else {"admin": SCHEMES["admin"]},
+            "securitySchemes": schemes,
         },
     }
 
@@ -122,8 +126,8 @@ def _order(entry: tuple[str, Json]) -> tuple[int, str]:
 
 def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Json]]:
     """Yield a route's addresses, one for each model where its name is part of them."""
-    for model in models if "name" in rule.arguments else models[:1]:
-        path = rule.rule.replace("<name>", model.name)
+    for model in models if NAME in rule.rule else models[:1]:
+        path = rule.rule.replace(NAME, model.name)
         path = ARGUMENT.sub(r"{\1}", path)
         operations = {
             method.lower(): _operation(app, rule, method, model) for method in METHODS if method in (rule.methods or ())
@@ -135,14 +139,15 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
     make = DESCRIBED.get(rule.endpoint)
     described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
     blueprint, _, view = rule.endpoint.rpartition(".")
-    named = "-".join([*filter(None, (blueprint, view)), *sorted(rule.arguments - {"name"})])
+    open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
+    own = [model.name] if NAME in rule.rule else []
     operation = {
-        "operationId": named + (model.suffix if "name" in rule.arguments else ""),
+        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
         "tags": [TAGS.get(blueprint, "Other")],
         "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
         **described,
     }
-    arguments = [_argument(name, model) for name in sorted(rule.arguments - {"name"})]
+    arguments = [_argument(name, model) for name in open_parts]
     if arguments or "parameters" in operation:
         operation["parameters"] = [*arguments, *operation.get("parameters", [])]
     return _guarded(app, rule, operation)
@@ -151,12 +156,18 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
 def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
     """Say what a route needs, and what else may go wrong."""
     need = access.need_of(rule.rule)
-    statuses = ["404"] if rule.arguments else []
-    if need == "admin" or (need == "key" and guard.of(app).access.keyed):
+    statuses = (["404"] if "<" in rule.rule else []) + (["401", "403"] if need == "admin" else [])
+    if need in _needs(app):
         operation["security"] = NEEDS[need]
-        statuses += ["401", "403"]
+        statuses.append("401")
     responses = operation["responses"] | refusals(*statuses)
     return operation | {"responses": dict(sorted(responses.items())) | refusals("default")}
+
+
+def _needs(app: Flask) -> list[str]:
+    """Return what must be shown to come in, as far as it is set."""
+    door = guard.of(app).access
+    return ["key"] * door.keyed + ["admin"] * door.governed
 
 
 def _argument(name: str, model: Model) -> Json:

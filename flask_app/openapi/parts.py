@@ -85,7 +85,8 @@ def _answer(model: Model) -> Json:
 def _invocation(model: Model) -> Json:
     """Describe the four shapes of rows."""
     named, placed = columns.rows(model.ref("Row"), model.most), columns.rows(model.ref("Values"), model.most)
-    either = {"anyOf": [named, placed]}
+    bare = [columns.rows(columns.value(column), model.most) for column in model.schema.columns]
+    listed = [named, placed, *(bare if len(bare) == 1 else [])]
     names = list(model.schema.kinds)
     split = closed({"columns": columns.exactly([{"const": name} for name in names]), "data": placed}) | {
         "description": "The columns may stand in any order; an index is taken and not looked at."
@@ -94,8 +95,8 @@ def _invocation(model: Model) -> Json:
     shapes = {
         "dataframe_split": split,
         "dataframe_records": named,
-        "instances": either,
-        "inputs": {"anyOf": [named, placed, by_column]},
+        "instances": {"anyOf": listed},
+        "inputs": {"anyOf": [*listed, by_column]},
     }
     return {
         "anyOf": [closed({shape: described}, {"params": _params(model)}) for shape, described in shapes.items()],
