@@ -9,7 +9,7 @@ from flask_app import create_app, drain, model_service
 from flask_app.drain import Drain
 from flask_app.front import Front
 from lockstep import logger, processes, slow_clients
-from lockstep.config import Settings
+from lockstep.config import SETTINGS, Settings
 
 
 def build() -> WSGIApplication:
@@ -21,6 +21,7 @@ def build() -> WSGIApplication:
     leaving = drain.of(app)
     if settings.keeper:
         _obey_the_master(leaving)
+        forget_secrets()
     services = model_service.all_of(app)
     for service in services:
         service.start()
@@ -37,3 +38,9 @@ def _obey_the_master(leaving: Drain) -> None:
     os.setpgid(0, 0)
     processes.end_with_parent()
     slow_clients.watch()
+
+
+def forget_secrets() -> None:
+    """Take the secrets out of the environment, a copy of which the server puts beside every request."""
+    for name in [name for setting in SETTINGS if setting.secret for name in setting.variables]:
+        os.environ.pop(name, None)
