@@ -38,6 +38,7 @@ TEST = [
     "pytest>=9",
     "pytest-cov>=7",
     "pytest-xdist>=3.8",
+    "jsonschema>=4.23",
     "psutil>=7",
     "schemathesis>=4.32",
     "types-PyYAML>=6.0.12",

@@ -8,7 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_app import answering, csrf, drain, errors, guard, model_service, security, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
-from flask_app.views import admin, capstone, files, health, invocations, open_inference, pages, predict
+from flask_app.views import admin, capstone, docs, files, health, invocations, open_inference, pages, predict
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -40,7 +40,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     security.install(app)
     csrf.install(app, settings)
     telemetry.install(app, services, settings.metrics_dir)
-    answering.install(app)
-    for view in (pages, files, predict, invocations, open_inference, capstone, health, admin):
+    answering.install(app, settings)
+    for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin):
         app.register_blueprint(view.blueprint)
     return app

@@ -64,6 +64,7 @@ class Access:
         self._names = {self._digest(key): fingerprint(key) for key in listed(keys)}
         self._admin = self._digest(checked(admin_token, "LOCKSTEP_ADMIN_TOKEN")) if admin_token else None
         self.keyed = bool(self._names)
+        self.governed = self._admin is not None
 
     @classmethod
     def of(cls, settings: Settings) -> "Access":

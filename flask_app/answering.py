@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 from flask import Flask, current_app
 
-from flask_app import telemetry
+from flask_app import cache, telemetry
+from flask_app.cache import Cached
 from flask_app.model_service import Serving
+from lockstep.config import Settings
 from lockstep.data.schema import Row
 from lockstep.modeling.predictor import Predictions
 
@@ -38,15 +40,16 @@ class Answered:
 
 
 class Answering:
-    """Answers rows for one app; `logged` is told of everything that was answered."""
+    """Answers rows for one app, from a cache if there is one; `logged` is told of everything that was answered."""
 
-    def __init__(self, count: Callable[[Serving, Predictions], None]) -> None:
+    def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
         self.count = count
+        self.cached = cached
         self.logged: list[Callable[[Answered], None]] = []
 
     def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
-        predictions = serving.predictor.predict(rows)
+        predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         answered = Answered(serving, rows, ids(len(rows), key, rows), predictions)
         self.count(serving, predictions)
         for log in self.logged:
@@ -68,9 +71,10 @@ def ids(count: int, key: str = "", rows: Sequence[Row] = ()) -> list[str]:
     return [hashlib.blake2b(b"%d" % place, key=seed, digest_size=ID_BYTES).hexdigest() for place in range(count)]
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, settings: Settings) -> None:
     """Give the app its way to answer."""
-    app.extensions["answering"] = Answering(telemetry.of(app).count_predictions)
+    counts = telemetry.of(app)
+    app.extensions["answering"] = Answering(counts.count_predictions, cache.of(settings, counts.count_cached))
 
 
 def of(app: Flask) -> Answering:

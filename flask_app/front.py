@@ -45,9 +45,11 @@ class Front:
         if route is None or not self._plain(environ) or not self._guard.passes(environ):
             return self.app.wsgi_app(environ, start_response)
         started = time.perf_counter()
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        length = int(environ["CONTENT_LENGTH"])
+        body = environ["wsgi.input"].read(length)
+        whole = len(body) == length
         try:
-            answer = self._in_turn(route[1], body, environ.get("HTTP_IDEMPOTENCY_KEY", ""))
+            answer = self._in_turn(route[1], body, environ.get("HTTP_IDEMPOTENCY_KEY", "")) if whole else None
         except NoRoom:
             self._full[route[0]](time.perf_counter() - started)
             start_response(self._no_room[0], self._no_room[1])
@@ -79,7 +81,7 @@ class Front:
             and length.isdecimal()
             and int(length) <= self._most
             and not any(name in environ for name in DOUBTS)
-            and guard.has_short_head(environ)
+            and guard.has_plain_head(environ)
         )
 
     def _answer(self, service: ModelService, body: bytes, key: str) -> bytes | None:

@@ -1,12 +1,15 @@
 """The door of the app: which hosts it answers to, who may come in, how often, and how many at once."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app, g, request
-from werkzeug.exceptions import BadRequest, HTTPException, RequestHeaderFieldsTooLarge, RequestURITooLarge
+from werkzeug import exceptions
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestHeaderFieldsTooLarge, RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import RequestRedirect
 
 from flask_app import access, errors, limits, security
 from flask_app.access import Access, NoKey
@@ -20,6 +23,7 @@ LET_IN = "lockstep.client"
 MAX_ADDRESS = 8_000
 MAX_HEADERS_BYTES = 32_000
 MIB = 1024 * 1024
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 
 Ready = tuple[str, list[tuple[str, str]], bytes]
 
@@ -86,7 +90,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.config.update(MAX_CONTENT_LENGTH=size, MAX_FORM_MEMORY_SIZE=size)
     _at_least_one(settings.max_in_flight, "LOCKSTEP_MAX_IN_FLIGHT")
     app.extensions["guard"] = Guard(settings)
-    app.url_map.merge_slashes = False  # such a redirect would name the host that a client made up
+    app.debug = False  # whatever FLASK_DEBUG says
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
@@ -98,6 +102,8 @@ def install(app: Flask, settings: Settings) -> None:
 def at_the_door() -> None:
     """Let a request in, or say why not; probes and static files always may."""
     check_head(request.environ)
+    if isinstance(request.routing_exception, RequestRedirect):
+        raise NotFound  # it would lead to the host that the client named
     need = _need()
     if need == "key":
         of(current_app).admit(request.environ)
@@ -106,16 +112,32 @@ def at_the_door() -> None:
 
 
 def check_head(environ: Mapping[str, Any]) -> None:
-    """Refuse an address or a header block that no client of ours needs, where the server let it through."""
+    """Refuse a head that no client of ours sends, where the server let it through.
+
+    Raises
+    ------
+    HTTPException
+        It is too long, or two servers might read it differently.
+    """
     if _address_length(environ) > MAX_ADDRESS:
         raise RequestURITooLarge
     if _headers_length(environ) > MAX_HEADERS_BYTES:
         raise RequestHeaderFieldsTooLarge
+    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+        raise exceptions.NotImplemented("The only transfer encoding here is chunked.")
+    if not (HOST.fullmatch(environ.get("HTTP_HOST", "")) or _is_old(environ)):
+        raise BadRequest("A request needs one Host header, which names a host.")
+    if not environ["REQUEST_METHOD"].isupper():
+        raise BadRequest("Methods are in capital letters.")
 
 
-def has_short_head(environ: Mapping[str, Any]) -> bool:
+def has_plain_head(environ: Mapping[str, Any]) -> bool:
     """Tell whether `check_head` lets a request pass."""
-    return _address_length(environ) <= MAX_ADDRESS and _headers_length(environ) <= MAX_HEADERS_BYTES
+    try:
+        check_head(environ)
+    except HTTPException:
+        return False
+    return True
 
 
 def _address_length(environ: Mapping[str, Any]) -> int:
@@ -126,17 +148,26 @@ def _headers_length(environ: Mapping[str, Any]) -> int:
     return sum([len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")])
 
 
+def _is_old(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request is of HTTP/1.0, which knew no Host."""
+    return not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") in ("HTTP/1", "HTTP/1.0")
+
+
 def take_a_place() -> None:
     """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
 
     Raises
     ------
+    BadRequest
+        The body was cut off.
     NoRoom
         As many are under way as may be.
     """
     if request.routing_exception or _need() == "nothing":
         return
     body, room = request.get_data(), of(current_app).room
+    if request.content_length is not None and len(body) < request.content_length:
+        raise BadRequest("The body is shorter than its Content-Length.")
     room.enter()
     g.room = room
     if limits.is_heavy(0, len(body)):

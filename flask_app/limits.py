@@ -22,7 +22,7 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 
 from lockstep.errors import ConfigError
 
-SECONDS = {"s": 1, "m": 60, "h": 3600}
+SECONDS = {"s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
 SLOTS = 2**17
 SALT_BYTES = 16
 SLOT_BYTES = 8
@@ -49,8 +49,8 @@ class Rate:
         """Read a rate such as 100/s, 600/m or 5000/h; None where there is no limit."""
         if not text.strip():
             return None
-        found = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([smh])\s*", text, re.ASCII)
-        if not found:
+        found = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([a-z]+)\s*", text, re.ASCII)
+        if not found or found[2] not in SECONDS:
             raise ConfigError(f"LOCKSTEP_RATE_LIMIT = {text!r} is not a rate", "write it as 100/s, 600/m or 5000/h")
         return cls(int(found[1]), SECONDS[found[2]])
 

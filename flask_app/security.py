@@ -44,8 +44,8 @@ def refuse_other_sites() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    """Add the headers; only static files may be stored."""
+    """Add the headers; only static files may be stored, and what says so itself."""
     response.headers.update(HEADERS)
-    if request.endpoint != "static":
+    if request.endpoint != "static" and "Cache-Control" not in response.headers:
         response.headers.update(UNSTORED)
     return response

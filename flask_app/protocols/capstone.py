@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from werkzeug.exceptions import UnprocessableEntity
-
 from flask_app.answering import Answered
 from flask_app.protocols import strict
 from flask_app.protocols.strict import Call, Terms
@@ -23,13 +21,12 @@ def decode(body: bytes) -> Call:
         It is not an object of rows and perhaps a version.
     """
     content = strict.fields(strict.document(body), KEYS, "The body")
-    if not isinstance(content.get("model_version", ""), str):
-        raise UnprocessableEntity('"model_version" must be a text, such as "1".')
+    version = strict.version(content, "model_version")
 
     def rows(terms: Terms) -> list[Row]:
         return strict.by_place(content.get("data"), terms, '"data"')
 
-    return Call(rows, content.get("model_version"))
+    return Call(rows, version)
 
 
 def encode(answered: Answered) -> dict[str, Any]:

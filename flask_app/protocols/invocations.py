@@ -6,6 +6,7 @@ from typing import Any
 
 from werkzeug.exceptions import UnprocessableEntity
 
+from flask_app import upload
 from flask_app.answering import Answered
 from flask_app.protocols import strict
 from flask_app.protocols.strict import Call, Terms
@@ -50,16 +51,19 @@ def decode(body: bytes) -> Invocation:
     return Invocation(rows, **params)
 
 
+def decode_csv(body: bytes) -> Invocation:
+    """Return what a CSV body asks: answers for its rows, under a header that names every column."""
+    return Invocation(lambda terms: upload.check(upload.read(body, terms.schema, terms.most), terms.schema))
+
+
 def _params(params: Any) -> dict[str, Any]:
-    given = strict.fields({} if params is None else params, PARAMS, '"params"')
-    if not isinstance(given.get("version", ""), str):
-        raise UnprocessableEntity('"params": "version" must be a text, such as "3".')
-    if given.get("predict_method", METHODS[0]) not in METHODS:
+    given = strict.options(params, PARAMS, '"params"')
+    method, ids = given.get("predict_method", METHODS[0]), given.get("ids", False)
+    if method not in METHODS:
         raise UnprocessableEntity(f'"params": "predict_method" must be one of {", ".join(METHODS)}.')
-    if not isinstance(given.get("ids", False), bool):
+    if not isinstance(ids, bool):
         raise UnprocessableEntity('"params": "ids" must be true or false.')
-    names = {"predict_method": "method"}
-    return {names.get(name, name): value for name, value in given.items()}
+    return {"version": strict.version(given, "version"), "method": method, "ids": ids}
 
 
 def _split(content: Any, terms: Terms, what: str) -> list[Row]:

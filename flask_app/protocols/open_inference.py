@@ -55,15 +55,16 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     """
     length = _length(header, len(body))
     content = strict.fields(strict.document(body[:length]), KEYS, "The body")
-    if not isinstance(content.get("id", ""), str) or len(content.get("id", "")) > MAX_ID:
+    own = content.get("id")
+    if own is not None and not (isinstance(own, str) and len(own) <= MAX_ID):
         raise UnprocessableEntity(f'"id" must be a text of at most {MAX_ID} characters.')
-    parameters = strict.fields(content.get("parameters", {}), ("binary_data_output", *HINTS), '"parameters"')
+    parameters = strict.options(content.get("parameters"), ("binary_data_output", *HINTS), '"parameters"')
     binary = _flag(parameters, "binary_data_output")
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnprocessableEntity('"inputs" must be a list of tensors, one for each column.')
     found = tensors.read(inputs, body[length:])
-    return Inference(_rows(found), None, content.get("id"), _wanted(content.get("outputs"), binary), binary)
+    return Inference(_rows(found), None, own, _wanted(content.get("outputs"), binary), binary)
 
 
 def _length(header: str | None, whole: int) -> int:
@@ -92,7 +93,7 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
         content = strict.fields(output, ("name", "parameters"), "An output")
         if not isinstance(content.get("name"), str) or content["name"] in wanted:
             raise UnprocessableEntity('An output must have a "name" that is a text and stands once.')
-        parameters = strict.fields(content.get("parameters", {}), ("binary_data", "content_type"), "Its parameters")
+        parameters = strict.options(content.get("parameters"), ("binary_data", "content_type"), "Its parameters")
         wanted[content["name"]] = _flag(parameters, "binary_data", binary)
     return wanted
 

@@ -12,7 +12,6 @@ from flask_app.errors import shown
 from lockstep.data.schema import Fault, Row, RowsRefused, Schema
 from lockstep.errors import nearest
 
-MAX_ROWS = 10_000
 MAX_UNKNOWN = 100
 """With more unknown columns than this, no time is spent on finding what each may have meant."""
 
@@ -22,7 +21,7 @@ class Terms:
     """What rows must keep to: a schema, and how many there may be."""
 
     schema: Schema
-    most: int = MAX_ROWS
+    most: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,19 @@ def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
     return content
 
 
+def options(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
+    """Return an object that may be left out or null, and holds nothing but accepted keys."""
+    return {} if content is None else fields(content, accepted, what)
+
+
+def version(content: dict[str, Any], key: str) -> str | None:
+    """Return the version that a request names, if it does."""
+    named = content.get(key)
+    if named is not None and not isinstance(named, str):
+        raise UnprocessableEntity(f'"{key}" must be a text, such as "3".')
+    return named
+
+
 def sequence(rows: Any, what: str, most: int) -> list[Any]:
     """Return a list that is neither empty nor too long.
 
@@ -97,14 +109,19 @@ def sequence(rows: Any, what: str, most: int) -> list[Any]:
 def by_name(rows: Any, terms: Terms, what: str) -> list[Row]:
     """Return rows that are objects of column names and values, checked."""
     rows = sequence(rows, what, terms.most)
+    refuse_floods(rows, terms.schema)
+    return terms.schema.check(rows)
+
+
+def refuse_floods(rows: Sequence[Any], schema: Schema) -> None:
+    """Refuse rows with very many unknown columns, before time is spent on finding what each may have meant."""
     unknown: list[Fault] = []
     for number, row in enumerate(rows):
         if isinstance(row, dict):
-            names = islice(row.keys() - terms.schema.kinds.keys(), MAX_UNKNOWN + 1)
+            names = islice(row.keys() - schema.kinds.keys(), MAX_UNKNOWN + 1)
             unknown += [Fault(number, name, "unknown column") for name in names]
         if len(unknown) > MAX_UNKNOWN:
             raise RowsRefused(unknown)
-    return terms.schema.check(rows)
 
 
 def by_place(rows: Any, terms: Terms, what: str) -> list[Row]:

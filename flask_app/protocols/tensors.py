@@ -95,7 +95,7 @@ def _shape(shape: Any, name: str) -> tuple[int, ...]:
 
 def _binary_size(content: dict[str, Any], name: str) -> int | None:
     """Return how many of the bytes after the JSON are this tensor's, or None if its data stand in the JSON."""
-    parameters = strict.fields(content.get("parameters", {}), PARAMETERS, "The parameters of an input")
+    parameters = strict.options(content.get("parameters"), PARAMETERS, "The parameters of an input")
     if parameters.get("content_type", "np") not in CONTENT_TYPES:
         _refuse(name, f"content_type must be one of {', '.join(CONTENT_TYPES)}")
     size = parameters.get("binary_data_size")

@@ -11,7 +11,7 @@ const key = `lockstep recent ${panel.dataset.model}`;
 function load() {
   try {
     const found = JSON.parse(localStorage.getItem(key));
-    return Array.isArray(found) ? found : [];
+    return Array.isArray(found) ? found.filter((one) => typeof one?.id === "string") : [];
   } catch {
     return []; // damaged, or storage is switched off
   }
@@ -25,13 +25,19 @@ function save(records) {
   }
 }
 
-/** Note the answer on the page, once however often it is shown. */
+/** Note the answer on the page. */
 function note() {
   const shown = document.querySelector("[data-record]");
   if (!shown) return;
   const record = JSON.parse(shown.dataset.record);
-  const before = load().filter((one) => one.id !== record.id);
-  save([{ ...record, at: Date.now(), about: about(), row: row() }, ...before].slice(0, MOST));
+  const noted = { ...record, at: Date.now(), about: about(), row: row() };
+  save([noted, ...load().filter((one) => !same(one, noted))].slice(0, MOST));
+}
+
+/** Tell whether two answers are one: shown twice, or given twice to the same row by the same version. */
+function same(one, other) {
+  if (one.id === other.id) return true;
+  return one.row !== null && one.version === other.version && JSON.stringify(one.row) === JSON.stringify(other.row);
 }
 
 function controls() {

@@ -18,6 +18,15 @@ form.addEventListener("submit", (event) => {
   send(new FormData(form));
 });
 
+const drop = form.querySelector(".drop");
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  drop.addEventListener(kind, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop") document.getElementById("file").files = event.dataTransfer.files;
+  });
+}
+
 function send(body) {
   const request = new XMLHttpRequest(); // fetch tells no progress of what is sent
   request.upload.addEventListener("progress", (event) => progress("Sending the file", event.loaded / event.total));
@@ -75,11 +84,12 @@ function summarize(text, version) {
   const [header, ...rows] = parse(text);
   const inputs = Math.max(header.lastIndexOf("prediction"), header.lastIndexOf("prediction_"));
   const count = rows.length.toLocaleString("en");
-  const head = made("div", { className: "file-head" });
+  const head = made("div", { className: "file-head", tabIndex: -1 });
   head.append(made("h3", {}, `${count} row${rows.length === 1 ? "" : "s"} predicted by version ${version}`), link(text));
   answer.append(head);
   if (header.length > inputs + 1) answer.append(shares(rows.map((row) => row[inputs])));
   answer.append(table([...header.slice(inputs), ...header.slice(0, inputs)], rows.map((row) => [...row.slice(inputs), ...row.slice(0, inputs)])));
+  head.focus();
 }
 
 function link(text) {

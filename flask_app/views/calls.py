@@ -6,7 +6,6 @@ from werkzeug.exceptions import UnsupportedMediaType
 from flask_app import answering
 from flask_app.answering import Answered
 from flask_app.model_service import ModelService, Serving
-from flask_app.protocols import strict
 from flask_app.protocols.strict import Call, Terms
 from flask_app.views.checks import check_transfer
 
@@ -31,6 +30,5 @@ def serving(service: ModelService, call: Call) -> Serving:
 
 def answer(serving: Serving, call: Call) -> Answered:
     """Answer a call."""
-    most = current_app.config.get("MAX_ROWS", strict.MAX_ROWS)
-    rows = call.rows(Terms(serving.predictor.schema, most))
+    rows = call.rows(Terms(serving.predictor.schema, current_app.config["MAX_ROWS"]))
     return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""))

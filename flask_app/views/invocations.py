@@ -23,7 +23,7 @@ def invoke() -> ResponseReturnValue:
     call = invocations.decode_csv(body) if request.mimetype == CSV else invocations.decode(body)
     answered = calls.answer(calls.serving(model_service.of(current_app), call), call)
     response = current_app.json.response(invocations.encode(answered, call))
-    response.headers["Model-Version"] = answered.serving.version
+    response.headers["Lockstep-Model-Version"] = answered.serving.version
     return response
 
 

@@ -12,7 +12,8 @@ from flask_app import answering, csrf, errors, form, model_service
 from flask_app.answering import Answered
 from flask_app.errors import listing
 from flask_app.model_service import Serving
-from flask_app.views.checks import check_transfer, refuse_floods
+from flask_app.protocols import strict
+from flask_app.views.checks import check_transfer
 from lockstep.data.schema import RowsRefused, label_name
 
 blueprint = Blueprint("pages", __name__)
@@ -65,7 +66,7 @@ def answer_form(serving: Serving) -> ResponseReturnValue:
     typed = form.submitted(request.form, schema)
     try:
         row = form.parse(request.form, schema)
-        refuse_floods([row], serving)
+        strict.refuse_floods([row], serving.predictor.schema)
         rows = schema.check([row])
     except RowsRefused as refused:
         others = listing(form.leftover(schema, refused.faults))

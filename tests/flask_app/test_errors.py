@@ -3,7 +3,7 @@ import json
 import pytest
 
 from flask_app.errors import shown
-from flask_app.views import predict
+from flask_app.protocols import predict as protocol
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 PLAIN = {"type", "title", "status", "detail"}
@@ -56,7 +56,7 @@ def test_a_crash_is_logged_and_not_shown(client, monkeypatch, caplog, headers):
     def crash(*_):
         raise RuntimeError("secret /etc/passwd")
 
-    monkeypatch.setattr(predict, "_rows", crash)
+    monkeypatch.setattr(protocol, "decode", crash)
     response = client.post("/predict", json={"rows": [{}]}, headers=headers)
     assert response.status_code == 500
     assert not any(word in response.text for word in ("secret", "passwd", "Traceback", "RuntimeError"))

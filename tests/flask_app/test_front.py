@@ -153,13 +153,6 @@ def test_a_crash_in_front_is_told_by_flask(app, monkeypatch, caplog):
     assert "inside" in caplog.text and "inside" not in answer.text
 
 
-def test_an_overflow_is_refused(serve, plain):
-    app = serve(plain["regression"])
-    answer = Fast(app).post("/predict", json={"rows": [example(app) | {"size": 1.7e308}]})
-    assert answer.status_code == 422
-    assert "too extreme" in answer.json["errors"][0]["problem"]
-
-
 def test_counts_and_log_are_those_of_flask(both):
     app, slow, fast = both
     logged = []
@@ -206,3 +199,19 @@ def test_json_of_front_and_flask_is_the_same_text(app):
 def test_refused_rows_name_every_row(app):
     with pytest.raises(RowsRefused):
         app_rows(app, [{}])
+
+
+def test_a_cached_answer_is_named_counted_and_logged(settings, registry, plain):
+    registry.add("1", plain["binary"])
+    app = create_app(dataclasses.replace(settings, cache_rows=10), registry.connect)
+    model_service.of(app).look()
+    fast, logged, row = Fast(app), [], example(app)
+    answering.of(app).logged.append(logged.append)
+    first, second = (fast.post("/predict", json={"rows": [row]}) for _ in range(2))
+    assert without_ids(first) == without_ids(second)
+    assert first.json["predictions"][0]["id"] != second.json["predictions"][0]["id"]
+    assert [one.rows for one in logged] == [app_rows(app, [row])] * 2
+    text = app.test_client().get("/metrics").text
+    for line in ('prediction_cache_total{result="hit"} 1.0', 'prediction_cache_total{result="miss"} 1.0'):
+        assert line in text
+    assert "model_prediction_count_total" in text and "} 2.0" in text

@@ -4,6 +4,7 @@ from io import BytesIO
 
 import pytest
 from flask import request
+from werkzeug.test import create_environ, run_wsgi_app
 
 from flask_app import create_app, guard, model_service, security
 from flask_app.limits import NoRoom
@@ -149,10 +150,40 @@ def test_a_large_body_waits_for_its_turn(make):
     assert app.test_client().post("/predict", json=large).status_code == 200
 
 
-def test_long_addresses_and_headers(client):
-    assert client.get("/livez?" + "x" * 9000).status_code == 414
-    refused = client.get("/livez", headers={"X-Long": "x" * 40_000})
-    assert (refused.status_code, refused.mimetype) == (431, "application/problem+json")
+HEADS = {
+    "plain": ({}, 200),
+    "long address": ({"QUERY_STRING": "x" * 9000}, 414),
+    "long header": ({"HTTP_X_LONG": "x" * 40_000}, 431),
+    "long headers": ({f"HTTP_X_{n}": "x" * 400 for n in range(90)}, 431),
+    "no Host": ({"HTTP_HOST": ""}, 400),
+    "no Host in HTTP/1.0": ({"HTTP_HOST": "", "SERVER_PROTOCOL": "HTTP/1.0"}, 200),
+    "two Hosts": ({"HTTP_HOST": "a.example,b.example"}, 400),
+    "a Host that is none": ({"HTTP_HOST": "a b/<script>"}, 400),
+    "a Host with a user": ({"HTTP_HOST": "localhost@evil.example"}, 400),
+    "a Host with a line end": ({"HTTP_HOST": "localhost\n"}, 400),
+    "Host and port": ({"HTTP_HOST": "a-b_c.example:65535"}, 200),
+    "version 6": ({"HTTP_HOST": "[::1]:80"}, 200),
+    "chunks": ({"HTTP_TRANSFER_ENCODING": "Chunked"}, 200),
+    "compressed chunks": ({"HTTP_TRANSFER_ENCODING": "gzip, chunked"}, 501),
+    "small method": ({"REQUEST_METHOD": "get"}, 400),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_heads(app, case):
+    changes, status = HEADS[case]
+    environ = create_environ("/livez") | changes
+    _, answered, headers = run_wsgi_app(app, environ)
+    assert int(answered[:3]) == status
+    assert headers["Content-Type"] == ("application/json" if status == 200 else "application/problem+json")
+    assert guard.has_plain_head(environ) is (status == 200)
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_cut_off(client, media):
+    longer = {"CONTENT_LENGTH": "100", "wsgi.input_terminated": True}
+    answer = client.post("/predict", data=b"{}", content_type=media, environ_overrides=longer)
+    assert (answer.status_code, "shorter" in answer.text) == (400, True)
 
 
 def test_limits_of_a_body(make):

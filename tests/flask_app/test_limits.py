@@ -11,7 +11,14 @@ from flask_app import limits
 from flask_app.limits import NoRoom, Rate, RateLimit, Room, TooOften, address
 from lockstep.errors import ConfigError
 
-RATES = [("", None), ("  ", None), ("100/s", Rate(100, 1)), (" 6 / m ", Rate(6, 60)), ("5000/h", Rate(5000, 3600))]
+RATES = [
+    ("", None),
+    ("  ", None),
+    ("100/s", Rate(100, 1)),
+    (" 6 / m ", Rate(6, 60)),
+    ("5000/h", Rate(5000, 3600)),
+    ("9/minute", Rate(9, 60)),
+]
 
 
 @pytest.mark.parametrize(("text", "rate"), RATES)

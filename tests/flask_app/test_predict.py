@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 import pytest
 
 from flask_app import model_service
-from flask_app.views import predict
 from tests.flask_app.standins import ODD, example
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -46,6 +45,14 @@ def test_answer_names_the_model_and_keeps_the_order_of_rows(client, app):
     assert answer["model"] == {"name": "demo", "version": "1"}
     assert [one["prediction"] for one in answer["predictions"]] == ["<low>", "middle"]
     assert len({one["id"] for one in answer["predictions"]}) == 2
+
+
+def test_a_pinned_version_and_an_open_one(serve, bundles, registry):
+    app = serve(bundles["binary"])
+    registry.add("2", bundles["tree"], promote=False)
+    for version, served in (("2", "2"), ("1", "1"), (None, "1")):
+        body = {"rows": [example(app)], "version": version}
+        assert app.test_client().post("/predict", json=body).get_json()["model"]["version"] == served
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_bodies_refused(client, app, case):
 def test_refusal_of_the_envelope_helps(client):
     detail = client.post("/predict", json={"rows": [{}], "rowz": 1}).get_json()["detail"]
     assert "'rowz'; did you mean 'rows'?; accepted: rows, version" in detail
-    assert '"1"' in client.post("/predict", json={"rows": [{}], "version": "9"}).get_json()["detail"]
+    assert "no version 9" in client.post("/predict", json={"rows": [{}], "version": "9"}).get_json()["detail"]
 
 
 VALUES = {
@@ -177,8 +184,8 @@ def test_whole_numbers_and_null_are_accepted(client, app):
     assert client.post("/predict", json={"rows": [row]}).status_code == 200
 
 
-def test_ten_thousand_rows_are_answered(client, app, monkeypatch):
-    monkeypatch.setattr(predict, "MAX_ROWS", 3)
+def test_ten_thousand_rows_are_answered(client, app):
+    app.config["MAX_ROWS"] = 3
     assert len(client.post("/predict", json={"rows": [example(app)] * 3}).get_json()["predictions"]) == 3
     assert client.post("/predict", json={"rows": [example(app)] * 4}).status_code == 413
 

@@ -74,8 +74,8 @@ Mutator = Callable[[bytes, bytes, random.Random], bytes]
 
 
 def mutate(body: bytes, other: bytes, chance: random.Random) -> bytes:
-    """Return a body spoilt in one to four ways; parts of the other may stand in it."""
-    for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 4))):
+    """Return a body spoilt in up to four ways; parts of the other may stand in it."""
+    for _ in range(chance.choice((0, 1, 1, 1, 1, 2, 2, 3, 4))):
         body = chance.choice(MUTATORS)(body, other, chance)
     return body
 

@@ -1,13 +1,10 @@
 """The cases bite: an app as tutorials write it answers the good ones and fails most of the others."""
 
 import collections
-import threading
 
-import flask
 import pytest
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.serving import casefile
+from tests.serving import casefile, naive
 from tests.serving.casefile import Inapplicable
 from tests.serving.model import Model
 from tests.serving.replay import Target
@@ -21,37 +18,10 @@ HEAVY = ("J21", "J22", "J23", "C16", "C17", "C24", "V19", "V20", "V31", "E23", "
 """A development server takes seconds for these."""
 
 
-def naive_app():
-    app = flask.Flask("naive")
-
-    @app.post("/predict")
-    def predict():
-        rows = flask.request.get_json(force=True)["rows"]
-        answers = [{"prediction": float(row["size"]) * float(row["rooms"])} for row in rows]
-        return {"model": {"name": "naive", "version": "1"}, "predictions": answers}
-
-    return app
-
-
-class Discreet(WSGIRequestHandler):
-    """Names no version in the header Server, lest every case fail for that alone."""
-
-    def version_string(self):
-        return "naive"
-
-    def log(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
 def target():
-    server = make_server("127.0.0.1", 0, naive_app(), threaded=True, request_handler=Discreet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield Target("127.0.0.1", server.port, Model(SCHEMA, {"size": "50.5", "rooms": "3.0"}), "naive")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with naive.running() as port:
+        yield Target("127.0.0.1", port, Model(SCHEMA, {"size": "50.5", "rooms": "3.0"}), "naive")
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 
 import pytest
@@ -39,7 +41,7 @@ def shapes(rows):
 def test_every_shape_is_answered(client, app, shape):
     response = client.post("/invocations", json=shapes(good(app))[shape])
     assert response.get_json() == {"predictions": predicted(app, *good(app))}
-    assert response.headers["Model-Version"] == "1"
+    assert response.headers["Lockstep-Model-Version"] == "1"
 
 
 def test_all_tasks(serve, bundle):
@@ -77,7 +79,7 @@ def test_a_pinned_version(serve, bundles, registry):
     registry.add("2", bundles["tree"], promote=False)
     row = example(app)
     response = app.test_client().post("/invocations", json={"inputs": [row], "params": {"version": "2"}})
-    assert (response.status_code, response.headers["Model-Version"]) == (200, "2")
+    assert (response.status_code, response.headers["Lockstep-Model-Version"]) == (200, "2")
 
 
 REFUSED = {
@@ -154,6 +156,39 @@ def test_columns_refused(client, app, case):
 )
 def test_media_types_refused(client, media):
     assert client.post("/invocations", data=b"{}", content_type=media).status_code == 415
+
+
+def as_csv(rows, separator=","):
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=separator).writerows([rows[0].keys(), *(row.values() for row in rows)])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("media", ["text/csv", "text/csv; charset=utf-8"])
+def test_csv_is_answered(client, app, media):
+    rows = good(app)
+    response = client.post("/invocations", data=as_csv(rows), content_type=media)
+    assert response.get_json() == {"predictions": predicted(app, *rows)}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("", 422),
+        ("size\n1\n", 422),
+        ('size\n"1\n', 422),
+        ("\0", 400),
+        (b"\xff\xfe", 400),
+    ],
+)
+def test_csv_refused(client, body, status):
+    assert client.post("/invocations", data=body, content_type="text/csv").status_code == status
+
+
+def test_csv_names_the_wrong_cell(client, app):
+    body = as_csv([good(app)[0] | {"size": "x"}])
+    (error,) = client.post("/invocations", data=body, content_type="text/csv").get_json()["errors"]
+    assert (error["row"], error["column"], error["problem"]) == (2, "size", "expected a number")
 
 
 def test_a_flood_of_unknown_names_is_refused_at_once(client, monkeypatch):

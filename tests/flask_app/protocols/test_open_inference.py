@@ -87,6 +87,13 @@ def test_binary_in_and_json_out(client, app):
     assert len(response.get_json()["outputs"]) == 3
 
 
+def test_null_is_left_out(client, app):
+    nothing = {"id": None, "parameters": None, "outputs": None}
+    inputs = [tensor | {"parameters": None} for tensor in as_json(rows_of(app))]
+    answer = client.post("/v2/models/demo/infer", json={"inputs": inputs} | nothing).get_json()
+    assert set(answer) == {"model_name", "model_version", "outputs"}
+
+
 def test_some_outputs_in_the_order_asked(client, app):
     wanted = [{"name": "probabilities", "parameters": {"binary_data": False}}, {"name": "prediction"}]
     answer = client.post("/v2/models/demo/infer", json={"inputs": as_json(rows_of(app)), "outputs": wanted}).get_json()
@@ -203,6 +210,7 @@ BODIES = {
     "another parameter": (b'{"inputs": [1], "parameters": {"sequence_id": 1}}', {}, 422),
     "a parameter of another type": (b'{"inputs": [1], "parameters": {"binary_data_output": 1}}', {}, 422),
     "parameters a list": (b'{"inputs": [1], "parameters": []}', {}, 422),
+    "parameters false": (b'{"inputs": [1], "parameters": false}', {}, 422),
     "header too long": (b"{}", {"Inference-Header-Content-Length": "3"}, 400),
     "header negative": (b"{}", {"Inference-Header-Content-Length": "-1"}, 400),
     "header empty": (b"{}", {"Inference-Header-Content-Length": ""}, 400),

@@ -1,0 +1,180 @@
+"""The document, from the routes of the app and the models that serve, made once for each set of versions."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from flask_app import access, guard, model_service
+from flask_app.openapi.columns import Json
+from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES, problem, refusals
+from flask_app.openapi.parts import PROBLEM, TEXT, Model
+
+HIDDEN = ("static",)
+"""Endpoints that are no part of the API."""
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+NAME = "<name>"
+ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
+TAGS = {
+    "pages": "Pages",
+    "docs": "Pages",
+    "predict": "Predictions",
+    "files": "Predictions",
+    "invocations": "MLflow and SageMaker",
+    "open_inference": "Open Inference Protocol 2",
+    "capstone": "Predictions",
+    "health": "Health",
+    "admin": "Administration",
+}
+SCHEMES: dict[str, Json] = {
+    "key": {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    },
+    "admin": {"admin": {"type": "http", "scheme": "bearer", "description": "The admin token."}},
+}
+NEEDS: dict[str, list[Json]] = {"key": [{"bearer": []}, {"key": []}], "admin": [{"admin": []}]}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A description of the API, as JSON and for the page that shows it."""
+
+    content: Json
+    text: bytes
+    etag: str
+
+
+def of(app: Flask) -> Document:
+    """Return the description of an app as it serves now.
+
+    Raises
+    ------
+    NoModel
+        There is no model to describe.
+    """
+    model_service.of(app).require()
+    serving = [found for service in model_service.all_of(app) if (found := service.serving())]
+    known: dict[Any, Document] = app.extensions.setdefault("openapi", {})
+    key = tuple(one.identity for one in serving)
+    document = known.get(key)
+    if document is None:
+        most = app.config["MAX_ROWS"]
+        models = [
+            Model(one.name, one.version, one.predictor.schema, most, f"-{one.name}" if place else "")
+            for place, one in enumerate(serving)
+        ]
+        document = _made(app, models)
+        known.clear()
+        known[key] = document
+    return document
+
+
+def _made(app: Flask, models: list[Model]) -> Document:
+    content = describe(app, models)
+    text = app.json.dumps(content).encode()
+    return Document(content, text, hashlib.blake2b(text, digest_size=16).hexdigest())
+
+
+def describe(app: Flask, models: list[Model]) -> Json:
+    """Describe the routes of an app and its models; the first is the default."""
+    first = models[0]
+    paths: dict[str, Json] = {}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint not in HIDDEN:
+            for path, operations in _path(app, rule, models):
+                paths.setdefault(path, {}).update(operations)
+    schemas = {name: part for model in models for name, part in model.parts().items()}
+    schemes = {name: scheme for need in _needs(app) for name, scheme in SCHEMES[need].items()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
+        "servers": [{"url": "/"}],
+        "paths": dict(sorted(paths.items(), key=_order)),
+        "components": {
+            "schemas": {"Problem": PROBLEM, **schemas},
+            "responses": {
+                **{status: problem(about) for status, about in PROBLEMS.items()},
+                "default": problem(DEFAULT),
+            },
+            "securitySchemes": schemes,
+        },
+    }
+
+
+def _about(models: list[Model]) -> str:
+    told = [
+        f"{model.name} version {model.version} predicts {model.schema.target} from {len(model.schema.columns)} "
+        f"column{'s' if len(model.schema.columns) > 1 else ''}."
+        for model in models
+    ]
+    return " ".join([*told, "Faults are answered as problem details; nothing that is sent is silently converted."])
+
+
+def _order(entry: tuple[str, Json]) -> tuple[int, str]:
+    """Put predictions first, and what is for the few last."""
+    tags = list(dict.fromkeys(TAGS.values()))
+    first = next(iter(entry[1].values()))["tags"][0]
+    order = ["Predictions", "MLflow and SageMaker", "Open Inference Protocol 2", "Health", "Pages", *tags, "Other"]
+    return order.index(first), entry[0]
+
+
+def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Json]]:
+    """Yield a route's addresses, one for each model where its name is part of them."""
+    for model in models if NAME in rule.rule else models[:1]:
+        path = rule.rule.replace(NAME, model.name)
+        path = ARGUMENT.sub(r"{\1}", path)
+        operations = {
+            method.lower(): _operation(app, rule, method, model) for method in METHODS if method in (rule.methods or ())
+        }
+        yield path, operations
+
+
+def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
+    make = DESCRIBED.get(rule.endpoint)
+    described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
+    blueprint, _, view = rule.endpoint.rpartition(".")
+    open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
+    own = [model.name] if NAME in rule.rule else []
+    operation = {
+        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
+        "tags": [TAGS.get(blueprint, "Other")],
+        "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
+        **described,
+    }
+    arguments = [_argument(name, model) for name in open_parts]
+    if arguments or "parameters" in operation:
+        operation["parameters"] = [*arguments, *operation.get("parameters", [])]
+    return _guarded(app, rule, operation)
+
+
+def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
+    """Say what a route needs, and what else may go wrong."""
+    need = access.need_of(rule.rule)
+    statuses = (["404"] if "<" in rule.rule else []) + (["401", "403"] if need == "admin" else [])
+    if need in _needs(app):
+        operation["security"] = NEEDS[need]
+        statuses.append("401")
+    responses = operation["responses"] | refusals(*statuses)
+    return operation | {"responses": dict(sorted(responses.items())) | refusals("default")}
+
+
+def _needs(app: Flask) -> list[str]:
+    """Return what must be shown to come in, as far as it is set."""
+    door = guard.of(app).access
+    return ["key"] * door.keyed + ["admin"] * door.governed
+
+
+def _argument(name: str, model: Model) -> Json:
+    """Describe a part of an address."""
+    schema = model.asked if name == "version" else TEXT
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _summary(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,158 @@
+"""What each route takes and answers; one that is not named here is described by its view's docstring alone."""
+
+from collections.abc import Callable
+
+from flask_app import upload
+from flask_app.openapi.columns import Json, closed
+from flask_app.openapi.parts import TEXT, Model
+
+PROBLEMS = {
+    "400": "The request is not what HTTP or JSON allow.",
+    "401": "A key is needed, or it is not known.",
+    "403": "This is not allowed.",
+    "404": "There is nothing at this address.",
+    "409": "There is nothing to go back to.",
+    "413": "The body is too large, or holds too many rows.",
+    "415": "The body is of another media type.",
+    "422": "The request is well written, but does not fit: each wrong column is named.",
+    "429": "Too many requests; Retry-After says when to come back.",
+    "503": "No model is loaded, or there is no room; Retry-After says when to come back.",
+}
+TRUE: Json = {"const": True}
+OBJECT: Json = {"type": "object"}
+DEFAULT = "Any other fault."
+ASKING = ("400", "413", "415", "422", "429", "503")
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same request sent again with the same key gets predictions with the same ids.",
+    "schema": {"type": "string"},
+}
+
+
+def problem(about: str) -> Json:
+    """Describe an answer that says what is wrong."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": about, "content": content | {"text/html": {"schema": TEXT}}}
+
+
+def answer(schema: Json, media: str = "application/json", about: str = "The answer.") -> Json:
+    """Describe a good answer."""
+    return {"description": about, "content": {media: {"schema": schema}}}
+
+
+def asking(model: Model, request: str, given: str) -> Json:
+    """Describe a request for predictions."""
+    return {
+        "parameters": [KEY],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
+        "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
+    }
+
+
+def reading(schema: Json, *statuses: str, media: str = "application/json") -> Json:
+    """Describe a page or a document."""
+    return {"responses": {"200": answer(schema, media), **refusals(*statuses)}}
+
+
+def refusals(*statuses: str) -> Json:
+    """Refer to the descriptions of what is answered to faults."""
+    return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
+
+
+def _invoke(model: Model) -> Json:
+    described = asking(model, "InvocationsRequest", "InvocationsAnswer")
+    described["requestBody"]["content"]["text/csv"] = {"schema": _csv(model)}
+    return described
+
+
+def _predict(model: Model) -> Json:
+    return asking(model, "PredictRequest", "PredictAnswer")
+
+
+def _infer(model: Model) -> Json:
+    described = asking(model, "InferRequest", "InferAnswer")
+    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    described["responses"]["200"]["content"] |= binary
+    return described
+
+
+def _csv(model: Model) -> Json:
+    """Describe a table by a good one, since no schema says what all of them are."""
+    about = (
+        "CSV in UTF-8 under a header that names every column once, in any order; here with the example as its one row."
+    )
+    return {"type": "string", "enum": [upload.template(model.schema)], "description": about}
+
+
+def _table(model: Model) -> Json:
+    schema = {"type": "object", "properties": {"file": _csv(model) | {"format": "binary"}}, "required": ["file"]}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
+        "responses": {"200": answer(TEXT, "text/csv", "The same file, predictions added."), **refusals(*ASKING)},
+    }
+
+
+def _move(model: Model, properties: Json, *statuses: str) -> Json:
+    """Describe an order to those who run the service."""
+    names = {"type": "string", "enum": ["", model.name], "description": "Which model; left empty, all or the first."}
+    schema = closed(properties, {"model": names})
+    return {
+        "requestBody": {"required": bool(properties), "content": {"application/json": {"schema": schema}}},
+        "responses": {"200": answer(OBJECT), **refusals("400", "415", "422", *statuses)},
+    }
+
+
+def _reload(model: Model) -> Json:
+    return _move(model, {})
+
+
+def _rollback(model: Model) -> Json:
+    words = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
+    described = _move(model, {"reason": words}, "409", "503")
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    schema["properties"]["actor"] = words
+    return described
+
+
+def _health(model: Model) -> Json:
+    described = reading({"type": "object", "required": ["status"]})
+    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
+    return described
+
+
+def _state(key: str, value: Json, *statuses: str) -> Callable[[Model], Json]:
+    schema = {"type": "object", "required": [key], "properties": {key: value}}
+    return lambda model: reading(schema, *statuses)
+
+
+def _page(*statuses: str) -> Callable[[Model], Json]:
+    return lambda model: reading(TEXT, *statuses, media="text/html")
+
+
+DESCRIBED: dict[str, Callable[[Model], Json]] = {
+    "pages.show_form": _page("503"),
+    "predict.predict": _predict,
+    "predict.predict_with": _predict,
+    "health.live": _state("status", {"const": "alive"}),
+    "health.ready": _state("status", {"const": "ready"}, "503"),
+    "health.health": _health,
+    "invocations.invoke": _invoke,
+    "invocations.ping": _state("status", {"const": "ready"}, "503"),
+    "invocations.mlflow_version": lambda model: reading(TEXT, media="text/plain"),
+    "open_inference.server": _state("name", TEXT),
+    "open_inference.live": _state("live", TRUE),
+    "open_inference.ready": _state("ready", TRUE, "503"),
+    "open_inference.describe": _state("inputs", {"type": "array"}, "503"),
+    "open_inference.model_ready": _state("ready", TRUE, "503"),
+    "open_inference.infer": _infer,
+    "capstone.infer": lambda model: asking(model, "InferenceRequest", "InferenceAnswer"),
+    "files.predict_file": _table,
+    "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
+    "admin.reload": _reload,
+    "admin.rollback": _rollback,
+    "docs.openapi": lambda model: reading(OBJECT, "503"),
+    "docs.page": _page("503"),
+    "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
+}
+SUMMARIES = {"prometheus_metrics": "Show the counts and times, for Prometheus"}

@@ -1,0 +1,177 @@
+"""The named schemas of a model: what each protocol takes and answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask_app.openapi import columns
+from flask_app.openapi.columns import Json, closed
+from flask_app.protocols import invocations, open_inference
+from flask_app.protocols.tensors import BYTES
+from lockstep.data.schema import Schema
+
+TEXT: Json = {"type": "string"}
+ID: Json = {"type": "string", "description": "The name of one prediction, to give feedback by."}
+PROBLEM: Json = {
+    "type": "object",
+    "description": "Problem details by RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, in a sentence."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong with each column of each row.",
+            "items": {
+                "type": "object",
+                "required": ["row", "column", "problem"],
+                "properties": {"row": {"type": "integer"}, "column": TEXT, "problem": TEXT},
+            },
+        },
+        "more_errors": {"type": "integer", "description": "How many more there are."},
+        "error": {"type": "string", "description": "All of it in one text, for the Open Inference Protocol."},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that serves, and how many rows a request may have."""
+
+    name: str
+    version: str
+    schema: Schema
+    most: int
+    suffix: str = ""
+
+    def ref(self, part: str) -> Json:
+        """Refer to one of this model's schemas."""
+        return {"$ref": f"#/components/schemas/{part}{self.suffix}"}
+
+    def parts(self) -> Json:
+        """Return this model's schemas by name."""
+        return {f"{name}{self.suffix}": make(self) for name, make in PARTS.items()}
+
+    @property
+    def asked(self) -> Json:
+        """Describe a version that may be asked for: the one in Production is known, others may be there too."""
+        about = "The version to answer by. Any registered version may be named; this one is in Production."
+        return {"type": "string", "enum": [self.version], "description": about}
+
+    @property
+    def perhaps(self) -> Json:
+        """Describe a version that may also be left open."""
+        return self.asked | {"type": ["string", "null"], "enum": [self.version, None]}
+
+    @property
+    def row(self) -> Json:
+        """Return a good row."""
+        return columns.example(self.schema)
+
+
+def _request(model: Model) -> Json:
+    rows = columns.rows(model.ref("Row"), model.most)
+    return closed({"rows": rows}, {"version": model.perhaps}) | {"examples": [{"rows": [model.row]}]}
+
+
+def _answer(model: Model) -> Json:
+    given = {"id": ID, "prediction": columns.prediction(model.schema)}
+    if model.schema.labels:
+        given |= {"probabilities": columns.probabilities(model.schema)}
+    return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(closed(given))})
+
+
+def _invocation(model: Model) -> Json:
+    """Describe the four shapes of rows."""
+    named, placed = columns.rows(model.ref("Row"), model.most), columns.rows(model.ref("Values"), model.most)
+    bare = [columns.rows(columns.value(column), model.most) for column in model.schema.columns]
+    listed = [named, placed, *(bare if len(bare) == 1 else [])]
+    names = list(model.schema.kinds)
+    split = closed({"columns": columns.exactly([{"const": name} for name in names]), "data": placed}) | {
+        "description": "The columns may stand in any order; an index is taken and not looked at."
+    }
+    by_column = columns.lists(model.schema) | {"description": "A list for each column, here of one row."}
+    shapes = {
+        "dataframe_split": split,
+        "dataframe_records": named,
+        "instances": {"anyOf": listed},
+        "inputs": {"anyOf": [*listed, by_column]},
+    }
+    return {
+        "anyOf": [closed({shape: described}, {"params": _params(model)}) for shape, described in shapes.items()],
+        "examples": [{"dataframe_split": {"columns": names, "data": [list(model.row.values())]}}],
+    }
+
+
+def _params(model: Model) -> Json:
+    methods = invocations.METHODS if model.schema.labels else invocations.METHODS[:1]
+    ids = {"type": "boolean", "description": "Answer the ids of the predictions too."}
+    known = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
+    return closed({}, known) | {"type": ["object", "null"]}
+
+
+def _invoked(model: Model) -> Json:
+    forms = [columns.prediction(model.schema)] + ([columns.shares(model.schema)] if model.schema.labels else [])
+    return closed({"predictions": _list({"anyOf": forms})}, {"ids": _list(ID)})
+
+
+def _inference(model: Model) -> Json:
+    names = [output.name for output in open_inference.outputs(model.schema)]
+    wanted = {"type": ["array", "null"], "items": closed({"name": {"enum": names}}), "uniqueItems": True}
+    optional = {
+        "id": {"type": ["string", "null"], "maxLength": open_inference.MAX_ID},
+        "parameters": closed({}, {"binary_data_output": {"type": "boolean"}}) | {"type": ["object", "null"]},
+        "outputs": wanted,
+    }
+    about = (
+        "A tensor for each column, in any order, described here for one row; of n rows the shape is [n] or [n, 1]. "
+        "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too."
+    )
+    example = {"inputs": [_tensor(name, kind, model.row[name]) for name, kind in model.schema.kinds.items()]}
+    inputs = columns.tensors(model.schema) | {"description": about}
+    return closed({"inputs": inputs}, optional) | {"examples": [example]}
+
+
+def _tensor(name: str, kind: Any, value: Any) -> Json:
+    return {"name": name, "shape": [1], "datatype": open_inference.DATATYPES[kind], "data": [value]}
+
+
+def _inferred(model: Model) -> Json:
+    datatypes = sorted({output.datatype for output in open_inference.outputs(model.schema)} | {BYTES})
+    output = closed(
+        {"name": TEXT, "shape": _list({"type": "integer"}), "datatype": {"enum": datatypes}},
+        {"parameters": {"type": "object"}, "data": {"type": "array"}},
+    )
+    return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, {"id": TEXT})
+
+
+def _capstone(model: Model) -> Json:
+    rows = columns.rows(model.ref("Values"), model.most)
+    example = {"data": [list(model.row.values())], "model_version": model.version}
+    return closed({"data": rows}, {"model_version": model.perhaps}) | {"examples": [example]}
+
+
+def _capstone_answer(model: Model) -> Json:
+    given = {"predictions": _list(columns.prediction(model.schema))}
+    if model.schema.labels:
+        given |= {"probabilities": _list(columns.probabilities(model.schema))}
+    return closed(given | {"ids": _list(ID), "model": TEXT, "model_version": TEXT})
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+PARTS = {
+    "Row": lambda model: columns.row(model.schema),
+    "Values": lambda model: columns.places(model.schema),
+    "PredictRequest": _request,
+    "PredictAnswer": _answer,
+    "InvocationsRequest": _invocation,
+    "InvocationsAnswer": _invoked,
+    "InferRequest": _inference,
+    "InferAnswer": _inferred,
+    "InferenceRequest": _capstone,
+    "InferenceAnswer": _capstone_answer,
+}

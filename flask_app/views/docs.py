@@ -1,0 +1,25 @@
+"""The description of the API, and a page to read and try it."""
+
+from flask import Blueprint, Response, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+
+from flask_app.openapi import document, shown
+
+blueprint = Blueprint("docs", __name__)
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> ResponseReturnValue:
+    """Describe the API as it is with the model in Production."""
+    described = document.of(current_app)
+    response = Response(described.text, mimetype="application/json")
+    response.set_etag(described.etag)
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)
+
+
+@blueprint.get("/docs")
+def page() -> ResponseReturnValue:
+    """Show the API to people, who can try it."""
+    described = document.of(current_app)
+    return render_template("docs.html", api=described.content, groups=shown.groups(described.content))
