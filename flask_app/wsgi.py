@@ -1,6 +1,7 @@
 """What the server calls in each of its processes; the one place of the app that reads the environment."""
 
 import gc
+import logging
 import os
 import signal
 from wsgiref.types import WSGIApplication
@@ -10,6 +11,9 @@ from flask_app.drain import Drain
 from flask_app.front import Front
 from lockstep import logger, processes, slow_clients
 from lockstep.config import Settings
+from lockstep.errors import ConfigError
+
+log = logging.getLogger("app")
 
 
 def build() -> WSGIApplication:
@@ -17,7 +21,11 @@ def build() -> WSGIApplication:
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     processes.keep_memory_flat()
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except ConfigError as error:
+        log.error("%s - %s", error, error.hint)
+        raise SystemExit(processes.WRONG_SETTINGS) from None
     leaving = drain.of(app)
     if settings.keeper:
         _obey_the_master(leaving)
