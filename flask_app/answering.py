@@ -40,25 +40,21 @@ class Answered:
 
 
 class Answering:
-    """Answers rows for one app; `logged` is told of everything that was answered."""
+    """Answers rows for one app, from a cache if there is one; `logged` is told of everything that was answered."""
 
     def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
         self.count = count
-        self._predict = cached.predict if cached else _predict
+        self.cached = cached
         self.logged: list[Callable[[Answered], None]] = []
 
     def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
-        predictions = self._predict(serving, rows)
+        predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         answered = Answered(serving, rows, ids(len(rows), key, rows), predictions)
         self.count(serving, predictions)
         for log in self.logged:
             log(answered)
         return answered
-
-
-def _predict(serving: Serving, rows: Sequence[Row]) -> Predictions:
-    return serving.predictor.predict(rows)
 
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
@@ -76,9 +72,9 @@ def ids(count: int, key: str = "", rows: Sequence[Row] = ()) -> list[str]:
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Give the app its way to answer, by way of a cache if the settings ask for one."""
+    """Give the app its way to answer."""
     counts = telemetry.of(app)
-    app.extensions["answering"] = Answering(counts.count_predictions, cache.of(settings, counts.count_cache))
+    app.extensions["answering"] = Answering(counts.count_predictions, cache.of(settings, counts.count_cached))
 
 
 def of(app: Flask) -> Answering:

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask import Flask, current_app, g, request
 from werkzeug import exceptions
-from werkzeug.exceptions import BadRequest, HTTPException, RequestHeaderFieldsTooLarge, RequestURITooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestHeaderFieldsTooLarge, RequestURITooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import RequestRedirect
 
 from flask_app import access, errors, limits, security
 from flask_app.access import Access, NoKey
@@ -89,7 +90,7 @@ def install(app: Flask, settings: Settings) -> None:
     app.config.update(MAX_CONTENT_LENGTH=size, MAX_FORM_MEMORY_SIZE=size)
     _at_least_one(settings.max_in_flight, "LOCKSTEP_MAX_IN_FLIGHT")
     app.extensions["guard"] = Guard(settings)
-    app.url_map.merge_slashes = False  # such a redirect would name the host that a client made up
+    app.debug = False  # whatever FLASK_DEBUG says
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
@@ -101,6 +102,8 @@ def install(app: Flask, settings: Settings) -> None:
 def at_the_door() -> None:
     """Let a request in, or say why not; probes and static files always may."""
     check_head(request.environ)
+    if isinstance(request.routing_exception, RequestRedirect):
+        raise NotFound  # it would lead to the host that the client named
     need = _need()
     if need == "key":
         of(current_app).admit(request.environ)

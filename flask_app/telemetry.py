@@ -38,12 +38,6 @@ class Telemetry:
         self.cached = Counter(
             "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
         )
-        self.cached = Counter(
-            "model_cache",
-            "Rows looked up in the cache: hit, miss or fault.",
-            ["result"],
-            registry=registry,
-        )
         self.loaded = Gauge(
             "model_loaded",
             "1 for the version that serves.",
@@ -63,10 +57,6 @@ class Telemetry:
             return
         for value, count in collections.Counter(predictions.values).items():
             self._counted(label_name(value) if value in labels[:MOST_LABELS] else OTHER).inc(count)
-
-    def count_cache(self, result: str, rows: int) -> None:
-        """Count rows that were looked up in the cache."""
-        self.cached.labels(result).inc(rows)
 
     def _counted(self, name: str) -> Counter:
         if name not in self._children:

@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from flask import Request
@@ -18,6 +20,7 @@ from lockstep.modeling.predictor import Predictions
 BOM = "\ufeff"
 SEPARATORS = ",;\t"
 MAX_CELL = 2**31 - 1
+MAX_UNKNOWN = 100
 MAX_GUESSES = 20
 FIRST_ROW = 2
 """Rows are numbered as a spreadsheet does: the header is row 1."""
@@ -83,7 +86,8 @@ def check(table: Table, schema: Schema) -> list[Row]:
     RowsRefused
         Naming each wrong cell by row and column.
     """
-    columns = [next(column for column in schema.columns if column.name == name) for name in table.header]
+    known = {column.name: column for column in schema.columns}
+    columns = [known[name] for name in table.header]
     ragged = [
         Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
@@ -170,11 +174,12 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(header: list[str], schema: Schema) -> None:
-    unknown = [name for name in dict.fromkeys(header) if name not in schema.kinds]
+    counts = Counter(header)
+    unknown = list(islice((name for name in counts if name not in schema.kinds), MAX_UNKNOWN))
     guess = len(unknown) <= MAX_GUESSES
-    faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in header]
+    faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in counts]
     faults += [Fault(1, name, _unknown(name, schema, guess)) for name in unknown]
-    faults += [Fault(1, name, "there twice") for name in schema.kinds if header.count(name) > 1]
+    faults += [Fault(1, name, "there twice") for name in schema.kinds if counts[name] > 1]
     if faults:
         raise RowsRefused(faults)
 

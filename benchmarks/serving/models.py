@@ -19,8 +19,9 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.serving.environments import ROOT, STATE
-from lockstep import files, paths
-from lockstep.modeling.predictor import Predictor
+from lockstep import artifact, files, paths
+from lockstep.data import frames
+from lockstep.data.schema import Schema
 
 REVIEWS = ROOT.parent / "shared" / "data" / "imdb.csv.gz"
 POOL = 20_000
@@ -60,26 +61,31 @@ class Model:
     note: str = ""
 
     @cached_property
-    def predictor(self) -> Predictor:
-        """The pipeline that evaluation asked, whose probabilities are the truth here."""
-        return Predictor.load(self.project / paths.MODELS)
+    def schema(self) -> Schema:
+        """What the rows look like."""
+        return Schema.from_json(files.read_json(self.project / paths.SCHEMA))
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """The fitted pipeline, whose probabilities are the truth here."""
+        return artifact.load(self.project / paths.MODEL)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """Distinct rows of the test set, or between its rows where all columns are numbers."""
-        kinds = self.predictor.schema.kinds
+        kinds = self.schema.kinds
         test = pd.read_parquet(self.project / paths.TEST)[list(kinds)]
         return between(test, POOL) if set(kinds.values()) == {"numeric"} else test.drop_duplicates(ignore_index=True)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows as a client writes them in JSON."""
-        return self.predictor.schema.rows(self.frame)
+        return self.schema.objects(frames.rows_of(self.frame, self.schema))
 
     @cached_property
     def expected(self) -> NDArray[np.float64]:
         """What the pipeline answers, rows x labels."""
-        answers: NDArray[np.float64] = self.predictor.pipeline.predict_proba(self.frame)
+        answers: NDArray[np.float64] = self.pipeline.predict_proba(self.frame)
         return answers
 
     @property
@@ -115,7 +121,7 @@ def prepare(case: Case, reviews: Path | None = None) -> Model:
         _run([sys.executable, *words], project)
     model = Model(case, project, note)
     model.served.mkdir(exist_ok=True)
-    joblib.dump(model.predictor.pipeline, model.served / "model.joblib")
+    joblib.dump(model.pipeline, model.served / "model.joblib")
     shutil.copyfile(project / paths.SCHEMA, model.served / paths.SCHEMA.name)
     return model
 

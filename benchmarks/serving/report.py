@@ -68,10 +68,10 @@ def blocks(results: Results) -> dict[str, str]:
     return {
         "picture": PICTURE,
         "conditions": _conditions(results),
-        "targets": _table(("what", "load", "wanted", "plain", "tuned"), _verdicts(results, summaries)),
+        "targets": table(("what", "load", "wanted", "plain", "tuned"), _verdicts(results, summaries)),
         "speed": "\n".join(_speed(name, summaries, results.settings) for name in models),
-        "batches": _table(("model", "side", "rows/s", "CPU ms/batch", "ours / theirs"), _batches(models, summaries)),
-        "starts": _table(("model", "side", "first answer", "PSS", "RSS", "processes"), _starts(results.starts)),
+        "batches": table(("model", "side", "rows/s", "CPU ms/batch", "ours / theirs"), _batches(models, summaries)),
+        "starts": table(("model", "side", "first answer", "PSS", "RSS", "processes"), _starts(results.starts)),
         "client": _client(summaries),
     }
 
@@ -150,7 +150,7 @@ def _speed(model: str, summaries: Mapping[Key, Summary], settings: Settings) -> 
         if any(found):
             columns = zip(*(_cells(*pair) for pair in zip(ours, found, strict=True)), strict=True)
             rows.append([side.title, *(cell for column in columns for cell in column)])
-    return f"**{CASES[model].title}**\n\n{_table(head, rows)}"
+    return f"**{CASES[model].title}**\n\n{table(head, rows)}"
 
 
 def _cells(ours: Summary | None, theirs: Summary | None) -> tuple[str, str, str, str]:
@@ -216,10 +216,11 @@ def _client(summaries: Mapping[Key, Summary]) -> str:
          f"{1e6 * one.client_share / one.per_second:.0f} us", f"{1000 * one.cpu_ms:.0f} us")
         for count, one in floors.items()
     ]  # fmt: skip
-    return _table(("load", "floor, req/s", "load generator", "its time per request", "the floor's"), rows)
+    return table(("load", "floor, req/s", "load generator", "its time per request", "the floor's"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

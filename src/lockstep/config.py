@@ -4,7 +4,7 @@ A key that is not known, a wrong type or a value out of range is refused before 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -361,12 +361,12 @@ class Settings:
     keeper: str
     tracking_uri: str
     tracking_username: str
-    tracking_password: str
+    tracking_password: str = field(repr=False)
     dagshub_repo: str
-    dagshub_token: str
+    dagshub_token: str = field(repr=False)
     actor: str
-    api_keys: str
-    admin_token: str
+    api_keys: str = field(repr=False)
+    admin_token: str = field(repr=False)
     rate_limit: str
     trusted_proxies: int
     allowed_hosts: str
@@ -375,9 +375,9 @@ class Settings:
     max_body_mb: int
     max_rows: int
     cache_rows: int
-    redis_url: str
+    redis_url: str = field(repr=False)
     metrics_dir: str
-    secret_key: str
+    secret_key: str = field(repr=False)
     log_level: str
     debug: str
 

@@ -24,7 +24,7 @@ LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
 MOST_FAILURES = 5
-"""So many exits of workers by themselves, with none settled in between, and there is no use in going on."""
+"""So many exits of workers by themselves, and none that serves, and there is no use in going on."""
 
 
 @dataclass
@@ -34,10 +34,13 @@ class Life:
     born: float
     early_deaths: int = 0
 
+    def settled(self) -> bool:
+        """Tell whether it had started well."""
+        return time.monotonic() - self.born > SETTLED_S
+
     def pause_s(self) -> float:
         """Return how long to wait for its replacement, given that it just died."""
-        settled = time.monotonic() - self.born > SETTLED_S
-        self.early_deaths = 0 if settled else self.early_deaths + 1
+        self.early_deaths = 0 if self.settled() else self.early_deaths + 1
         return 0.0 if self.early_deaths <= 1 else min(LONGEST_PAUSE_S, 0.25 * 2.0**self.early_deaths)
 
 
@@ -90,8 +93,11 @@ class Workers(MPServer):
             pause_s = self._lives[place].pause_s()
             by_itself = (self.wrks[place].inner.exitcode or 0) > 0
             self._failures = self._failures + 1 if by_itself and pause_s else 0
-            self.failed = self._failures >= MOST_FAILURES
+            self.failed = self._failures >= MOST_FAILURES and not self._one_serves()
             self._due[place] = time.monotonic() + pause_s
+
+    def _one_serves(self) -> bool:
+        return any(worker.is_alive() and self._lives[worker.idx].settled() for worker in self.wrks)
 
     def _replace(self, spawn_target: Any, target_loader: Any) -> None:
         for place in [place for place, due in self._due.items() if due <= time.monotonic() and not self.failed]:

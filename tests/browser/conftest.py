@@ -13,6 +13,10 @@ from tests.browser import chromium
 from tests.flask_app.standins import FolderRegistry, make_bundle
 
 AXE = "axe-core@4.11.0"
+NPM = (
+    *("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"),
+    *("--fetch-timeout=20000", "--fetch-retries=0"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +37,7 @@ def axe(pytestconfig):
     if not script.is_file():
         if shutil.which("npm") is None:
             pytest.skip("npm is not installed: the pages are NOT judged by axe here")
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, AXE]
-        if subprocess.run(command, timeout=120, check=False).returncode:
+        if subprocess.run([*NPM, "--prefix", folder, AXE], check=False).returncode:
             pytest.skip(f"npm cannot fetch {AXE}: the pages are NOT judged by axe here")
     return script.read_text(encoding="utf-8")
 

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import shutil
 import signal
 import socket
@@ -10,7 +12,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from flask_app import cache, model_service
+from flask_app import answering, cache, create_app, model_service
 from flask_app.cache import Cached, LocalCache
 from lockstep.config import Settings
 from lockstep.data.schema import Fault, RowsRefused
@@ -161,6 +163,22 @@ def test_large_batches_pass_by(app, counts, counted, bundles):
 def test_off_by_default_and_chosen_by_settings(counted):
     assert cache.of(Settings.read({}), counted) is None
     assert isinstance(cache.of(Settings.read({"LOCKSTEP_CACHE_ROWS": "5"}), counted).cache, LocalCache)
+
+
+def test_hits_are_named_counted_and_logged_like_any_answer(settings, registry, bundles):
+    registry.add("1", bundles["binary"])
+    app = create_app(dataclasses.replace(settings, cache_rows=10), registry.connect)
+    model_service.of(app).look()
+    logged = []
+    answering.of(app).logged.append(logged.append)
+    client = app.test_client()
+    answers = [client.post("/predict", json={"rows": [example(app)]}).get_json()["predictions"][0] for _ in range(3)]
+    assert len({answer.pop("id") for answer in answers}) == len(logged) == 3
+    assert answers[0] == answers[1] == answers[2]
+    metrics = client.get("/metrics").text
+    assert 'prediction_cache_total{result="hit"} 2.0' in metrics
+    assert 'prediction_cache_total{result="miss"} 1.0' in metrics
+    assert re.findall(r"^model_prediction_count_total{.*} 3.0$", metrics, re.MULTILINE)
 
 
 SERVER = shutil.which("redis-server")

@@ -212,6 +212,6 @@ def test_a_cached_answer_is_named_counted_and_logged(settings, registry, plain):
     assert first.json["predictions"][0]["id"] != second.json["predictions"][0]["id"]
     assert [one.rows for one in logged] == [app_rows(app, [row])] * 2
     text = app.test_client().get("/metrics").text
-    for line in ('model_cache_total{result="hit"} 1.0', 'model_cache_total{result="miss"} 1.0'):
+    for line in ('prediction_cache_total{result="hit"} 1.0', 'prediction_cache_total{result="miss"} 1.0'):
         assert line in text
     assert "model_prediction_count_total" in text and "} 2.0" in text

@@ -112,15 +112,15 @@ def incomplete(folder):
 
 
 DAMAGES = {
-    "truncated": (truncated, "right", "skops"),
-    "pickle": (pickled, "right", "not a skops file"),
-    "unlisted type": (unlisted, "right", "allow-list"),
+    "C12 truncated": (truncated, "right", "skops"),
+    "S11 pickle": (pickled, "right", "not a skops file"),
+    "S12 unlisted type": (unlisted, "right", "allow-list"),
     "other answers": (other_answers, "right", "otherwise"),
     "no schema": (no_schema, "right", "schema.json"),
     "incomplete": (incomplete, "0" * 64, "smoke.json"),
-    "other digest": (lambda folder: None, "0" * 64, "digest"),
-    "no digest": (lambda folder: None, "", "no sha256"),
-    "digest that is a path": (lambda folder: None, "../" * 21 + "x", "no sha256"),
+    "S14 other digest": (lambda folder: None, "0" * 64, "digest"),
+    "S14 no digest": (lambda folder: None, "", "no sha256"),
+    "S10 digest that is a path": (lambda folder: None, "../" * 21 + "x", "no sha256"),
 }
 
 
@@ -128,7 +128,7 @@ DAMAGES = {
 def test_a_damaged_version_is_refused_once(service, registry, settings, tmp_path, bundles, caplog, case):
     damage, sha256, reason = DAMAGES[case]
     before = service.require()
-    folder = shutil.copytree(bundles["tree" if case != "unlisted type" else "binary"], tmp_path / "damaged")
+    folder = shutil.copytree(bundles["tree" if "unlisted type" not in case else "binary"], tmp_path / "damaged")
     damage(folder)
     registry.add("2", folder, digest(folder) if sha256 == "right" else sha256)
     caplog.clear()

@@ -96,6 +96,12 @@ def test_cells_refused_by_row_and_column(case):
     assert problem in fault.problem
 
 
+def test_a_flood_of_unknown_columns_is_refused_at_once():
+    with pytest.raises(RowsRefused) as caught:
+        checked(b",".join(b"c%d" % number for number in range(300_000)) + b"\n")
+    assert len(caught.value.faults) < 200
+
+
 UNREADABLE = {
     "open quote": (b'n,c,t\n1,true,"hi\n', BadRequest),
     "stray quote": (b'n,c,t\n1,true,"hi"x\n', BadRequest),

@@ -181,9 +181,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for task in TASKS:
+        for place, task in enumerate(TASKS):
             started = time.perf_counter()
-            statuses = fuzz(Subject(task, Path(folder)), given.runs // len(TASKS), given.seed)
+            statuses = fuzz(Subject(task, Path(folder)), given.runs // len(TASKS), given.seed + place)
             print(f"{task}: {dict(sorted(statuses.items()))} in {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -15,6 +15,7 @@ from tests.serving.replay import Target
 
 SETTINGS = {
     "plain": {},
+    "admin": {"LOCKSTEP_ADMIN_TOKEN": "admin-token-of-the-test"},
     "keys": {
         "LOCKSTEP_API_KEYS": "first-key-of-the-test,second-key-of-the-test",
         "LOCKSTEP_ADMIN_TOKEN": "admin-token-of-the-test",

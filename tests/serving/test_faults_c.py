@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from lockstep import config
+from lockstep.modeling import compiled
+from lockstep.modeling.predictor import digest
 from tests.flask_app.standins import make_bundle
 from tests.serving.gate import ANSWERS, Balancer, Gate
 from tests.serving.load import Load
@@ -129,6 +131,24 @@ def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     assert [seen for seen in failed if seen.at > whole] == []
     assert {seen.status for seen in failed} <= {0}
     assert len(running.seen) > 100
+
+
+def test_c01_a_killed_keeper_is_replaced(server, local, load):
+    with load(clients=2) as running:
+        for _ in range(2):
+            victim = server.keeper()
+            victim.kill()
+            wait_for(lambda gone=victim: not gone.is_running() and server.keeper(), CHANGED_S)
+        local[0].promote("2")
+        wait_for(lambda: serves(server, "2"), 2 * CHANGED_S)
+    assert running.failed() == []
+
+
+def test_c01_workers_that_cannot_start_end_the_server(make):
+    server = make(LOCKSTEP_RATE_LIMIT="nonsense")
+    server.start(ready=False)
+    assert server.process.wait(30) == 1
+    assert "LOCKSTEP_RATE_LIMIT" in server.log.read_text()
 
 
 def test_c02_all_workers_killed_at_once(server, load):
@@ -384,26 +404,43 @@ def test_a_version_that_must_not_serve_does_not(server, local, load, bundles, tm
 
 
 def test_c14_a_promotion_under_load(server, local, load):
+    local[0].promote("2")
+    wait_for(lambda: serves(server, "2"), 3 * CHANGED_S)
+    local[0].promote("1")
+    wait_for(lambda: serves(server, "1"), CHANGED_S)
     moved(server, load, lambda: local[0].promote("2"))
+
+
+def test_c14_a_promotion_of_a_version_never_seen_here(server, local, load, bundles, tmp_path):
+    """It has to be opened first, by a process of its own; on a busy machine that alone takes seconds."""
+    folder = shutil.copytree(bundles["decision_tree"], tmp_path / "new")
+    smoke = json.loads((folder / "smoke.json").read_text())
+    (folder / "smoke.json").write_text(json.dumps(smoke))  # other bytes, the same model
+    began = time.monotonic()
+    compiled.load(shutil.copytree(folder, tmp_path / "again"), digest(folder))
+    opened_s = time.monotonic() - began
+    number = local[0].register(folder)
+    local[1][number] = local[1]["2"]
+    moved(server, load, lambda: local[0].promote(number), "1", number, max(0.0, 2 * (opened_s - 1.5)))
 
 
 def test_c16_a_rollback_under_load(server, local, load):
     local[0].promote("2")
-    wait_for(lambda: serves(server, "2"), CHANGED_S + 2)
+    wait_for(lambda: serves(server, "2"), 3 * CHANGED_S)
     moved(server, load, local[0].rollback, "2", "1")
 
 
-def moved(server, load, move, before="1", after="2"):
+def moved(server, load, move, before="1", after="2", slack_s=0.0):
     """Move Production under load, and see each answer be of one version, and none of the old one for long."""
     with load(clients=8) as running:
         time.sleep(0.5)
         move()
         when = time.monotonic()
-        wait_for(lambda: serves(server, after), CHANGED_S + 2)
+        wait_for(lambda: serves(server, after), 3 * CHANGED_S)
         time.sleep(1)
     assert running.failed() == []
     assert running.versions().keys() == {before, after}
-    assert max(seen.at for seen in running.seen if seen.version == before) - when < CHANGED_S
+    assert max(seen.at for seen in running.seen if seen.version == before) - when < CHANGED_S + slack_s
 
 
 def test_c15_many_promotions(server, local, load, request):
@@ -411,7 +448,7 @@ def test_c15_many_promotions(server, local, load, request):
     moves, every_s = (100, 1.2) if long else (6, 1.2)
     for version in ("2", "1"):  # once each, so that both have been loaded
         local[0].promote(version)
-        wait_for(lambda wanted=version: serves(server, wanted), CHANGED_S + 2)
+        wait_for(lambda wanted=version: serves(server, wanted), 3 * CHANGED_S)
     with load(clients=4, pause_s=0.01) as running:
         time.sleep(2)
         before = [(worker.memory_info().rss, worker.num_fds()) for worker in server.workers()]
