@@ -118,7 +118,7 @@ def test_S02_settings_shown_by_accident_hide_their_secrets():
 
 
 def test_S02_a_worker_forgets_what_it_has_read(monkeypatch):
-    kept = {"HOST": "0.0.0.0", "LOCKSTEP_API_KEYS_FILE": "/run/secrets/keys"}
+    kept = {"PATH": "/usr/bin", "PYTHONPATH": "src", "PROMETHEUS_MULTIPROC_DIR": "metrics"}
     monkeypatch.setattr(wsgi.os, "environ", {"LOCKSTEP_API_KEYS": KEY, "CAPSTONE_TEST": "x", "REDIS_URL": "x", **kept})
     wsgi.forget_environment()
     assert wsgi.os.environ == kept
