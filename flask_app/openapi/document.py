@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,17 @@ HIDDEN = ("static",)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NAME = "<name>"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
+PREDICTIONS, PAGES = "Predictions", "Pages"
 TAGS = {
-    "pages": "Pages",
-    "docs": "Pages",
-    "predict": "Predictions",
-    "files": "Predictions",
+    "predict": PREDICTIONS,
+    "files": PREDICTIONS,
+    "capstone": PREDICTIONS,
     "invocations": "MLflow and SageMaker",
     "open_inference": "Open Inference Protocol 2",
-    "capstone": "Predictions",
     "health": "Health",
+    "prometheus_metrics": "Health",
+    "pages": PAGES,
+    "docs": PAGES,
     "admin": "Administration",
 }
 SCHEMES: dict[str, Json] = {
@@ -85,17 +87,16 @@ def describe(app: Flask, models: list[Model]) -> Json:
     """Describe the routes of an app and its models; the first is the default."""
     first = models[0]
     paths: dict[str, Json] = {}
-    for rule in app.url_map.iter_rules():
-        if rule.endpoint not in HIDDEN:
-            for path, operations in _path(app, rule, models):
-                paths.setdefault(path, {}).update(operations)
+    for rule in _ordered(app.url_map.iter_rules()):
+        for path, operations in _path(app, rule, models):
+            paths.setdefault(path, {}).update(operations)
     schemas = {name: part for model in models for name, part in model.parts().items()}
     schemes = {name: scheme for need in _needs(app) for name, scheme in SCHEMES[need].items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
         "servers": [{"url": "/"}],
-        "paths": dict(sorted(paths.items(), key=_order)),
+        "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM, **schemas},
             "responses": {
@@ -116,12 +117,11 @@ def _about(models: list[Model]) -> str:
     return " ".join([*told, "Faults are answered as problem details; nothing that is sent is silently converted."])
 
 
-def _order(entry: tuple[str, Json]) -> tuple[int, str]:
-    """Put predictions first, and what is for the few last."""
-    tags = list(dict.fromkeys(TAGS.values()))
-    first = next(iter(entry[1].values()))["tags"][0]
-    order = ["Predictions", "MLflow and SageMaker", "Open Inference Protocol 2", "Health", "Pages", *tags, "Other"]
-    return order.index(first), entry[0]
+def _ordered(rules: Iterable[Rule]) -> list[Rule]:
+    """Put what is named in the table first and in its order."""
+    places = {endpoint: place for place, endpoint in enumerate(DESCRIBED)}
+    shown = [rule for rule in rules if rule.endpoint not in HIDDEN]
+    return sorted(shown, key=lambda rule: (places.get(rule.endpoint, len(places)), len(rule.rule), rule.rule))
 
 
 def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Json]]:
@@ -143,7 +143,7 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
     own = [model.name] if NAME in rule.rule else []
     operation = {
         "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
-        "tags": [TAGS.get(blueprint, "Other")],
+        "tags": [TAGS.get(blueprint or view, "Other")],
         "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
         **described,
     }

@@ -131,28 +131,30 @@ def _page(*statuses: str) -> Callable[[Model], Json]:
 
 
 DESCRIBED: dict[str, Callable[[Model], Json]] = {
-    "pages.show_form": _page("503"),
     "predict.predict": _predict,
     "predict.predict_with": _predict,
-    "health.live": _state("status", {"const": "alive"}),
-    "health.ready": _state("status", {"const": "ready"}, "503"),
-    "health.health": _health,
+    "files.predict_file": _table,
+    "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
+    "capstone.infer": lambda model: asking(model, "InferenceRequest", "InferenceAnswer"),
     "invocations.invoke": _invoke,
     "invocations.ping": _state("status", {"const": "ready"}, "503"),
     "invocations.mlflow_version": lambda model: reading(TEXT, media="text/plain"),
+    "open_inference.infer": _infer,
+    "open_inference.describe": _state("inputs", {"type": "array"}, "503"),
+    "open_inference.model_ready": _state("ready", TRUE, "503"),
     "open_inference.server": _state("name", TEXT),
     "open_inference.live": _state("live", TRUE),
     "open_inference.ready": _state("ready", TRUE, "503"),
-    "open_inference.describe": _state("inputs", {"type": "array"}, "503"),
-    "open_inference.model_ready": _state("ready", TRUE, "503"),
-    "open_inference.infer": _infer,
-    "capstone.infer": lambda model: asking(model, "InferenceRequest", "InferenceAnswer"),
-    "files.predict_file": _table,
-    "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
+    "health.live": _state("status", {"const": "alive"}),
+    "health.ready": _state("status", {"const": "ready"}, "503"),
+    "health.health": _health,
+    "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
+    "pages.show_form": _page("503"),
+    "docs.page": _page("503"),
+    "docs.openapi": lambda model: reading(OBJECT, "503"),
     "admin.reload": _reload,
     "admin.rollback": _rollback,
-    "docs.openapi": lambda model: reading(OBJECT, "503"),
-    "docs.page": _page("503"),
-    "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
 }
+"""In the order in which they are shown."""
+
 SUMMARIES = {"prometheus_metrics": "Show the counts and times, for Prometheus"}

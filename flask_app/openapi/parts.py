@@ -1,5 +1,6 @@
 """The named schemas of a model: what each protocol takes and answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +92,7 @@ def _invocation(model: Model) -> Json:
     split = closed({"columns": columns.exactly([{"const": name} for name in names]), "data": placed}) | {
         "description": "The columns may stand in any order; an index is taken and not looked at."
     }
-    by_column = columns.lists(model.schema) | {"description": "A list for each column, here of one row."}
+    by_column = model.ref("Columns")
     shapes = {
         "dataframe_split": split,
         "dataframe_records": named,
@@ -99,9 +100,13 @@ def _invocation(model: Model) -> Json:
         "inputs": {"anyOf": [*listed, by_column]},
     }
     return {
-        "anyOf": [closed({shape: described}, {"params": _params(model)}) for shape, described in shapes.items()],
+        "anyOf": [closed({shape: _one_of_four(rows)}, {"params": _params(model)}) for shape, rows in shapes.items()],
         "examples": [{"dataframe_split": {"columns": names, "data": [list(model.row.values())]}}],
     }
+
+
+def _one_of_four(rows: Json) -> Json:
+    return rows | {"description": f"Exactly one of the four shapes is sent. {rows.get('description', '')}".strip()}
 
 
 def _params(model: Model) -> Json:
@@ -124,13 +129,8 @@ def _inference(model: Model) -> Json:
         "parameters": closed({}, {"binary_data_output": {"type": "boolean"}}) | {"type": ["object", "null"]},
         "outputs": wanted,
     }
-    about = (
-        "A tensor for each column, in any order, described here for one row; of n rows the shape is [n] or [n, 1]. "
-        "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too."
-    )
     example = {"inputs": [_tensor(name, kind, model.row[name]) for name, kind in model.schema.kinds.items()]}
-    inputs = columns.tensors(model.schema) | {"description": about}
-    return closed({"inputs": inputs}, optional) | {"examples": [example]}
+    return closed({"inputs": model.ref("Tensors")}, optional) | {"examples": [example]}
 
 
 def _tensor(name: str, kind: Any, value: Any) -> Json:
@@ -163,9 +163,26 @@ def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-PARTS = {
-    "Row": lambda model: columns.row(model.schema),
-    "Values": lambda model: columns.places(model.schema),
+PLAIN: dict[str, tuple[Callable[[Schema], Json], str]] = {
+    "Row": (columns.row, "A row: the name of each column, and its value."),
+    "Values": (columns.places, "A row: its values in the order of the columns."),
+    "Columns": (columns.lists, "A list of values under the name of each column, described here for one row."),
+    "Tensors": (
+        columns.tensors,
+        "A tensor for each column, in any order, described here for one row; of n rows the shape is [n] or [n, 1]. "
+        "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too.",
+    ),
+}
+"""The spellings of rows: what the page shows once, and then calls by name."""
+
+
+def _plain(name: str) -> Callable[[Model], Json]:
+    make, about = PLAIN[name]
+    return lambda model: make(model.schema) | {"description": about}
+
+
+PARTS: dict[str, Callable[[Model], Json]] = {
+    **{name: _plain(name) for name in PLAIN},
     "PredictRequest": _request,
     "PredictAnswer": _answer,
     "InvocationsRequest": _invocation,

@@ -21,5 +21,5 @@ def openapi() -> ResponseReturnValue:
 @blueprint.get("/docs")
 def page() -> ResponseReturnValue:
     """Show the API to people, who can try it."""
-    described = document.of(current_app)
-    return render_template("docs.html", api=described.content, groups=shown.groups(described.content))
+    api = document.of(current_app).content
+    return render_template("docs.html", api=api, groups=shown.groups(api), spellings=shown.spellings(api))
