@@ -57,7 +57,7 @@ class ModelService:
         self._answered = time.monotonic()
         self._serving: Serving | None = None
         self._fell_back = False
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
         self._settled = threading.Event()
 
@@ -118,7 +118,8 @@ class ModelService:
     def look(self) -> None:
         """Look at the registry once and follow Production; on any fault keep what serves and note why."""
         try:
-            self._follow()
+            with self._looking:  # else one that was slow to look could bring back what another has replaced
+                self._follow()
         except Exception as error:  # noqa: BLE001 - the watch outlives every fault; it is noted and shown
             self._note(error)
             self._fall_back()

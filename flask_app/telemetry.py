@@ -4,6 +4,7 @@ import collections
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -19,6 +20,12 @@ MOST_LABELS = 100
 OTHER = "other"
 VALUE = "value"
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+
+
+class _OfAllProcesses(MultiprocessInternalPrometheusMetrics):  # type: ignore[misc]
+    def generate_metrics(self, accept_header: str | None = None, names: Any = None) -> Any:
+        """Return all metrics whatever the request's filter names, on which the exporter fails in this mode."""
+        return super().generate_metrics(accept_header)
 
 
 class Telemetry:
@@ -110,7 +117,7 @@ def install(app: Flask, services: Sequence[ModelService], folder: str) -> None:
     options = {"path": "/metrics", "export_defaults": False, "group_by": "url_rule"}
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        MultiprocessInternalPrometheusMetrics(app, registry=CollectorRegistry(), **options)
+        _OfAllProcesses(app, registry=CollectorRegistry(), **options)
     else:
         PrometheusMetrics(app, registry=registry, **options)
     telemetry = Telemetry(registry)

@@ -8,6 +8,9 @@ import time
 from contextlib import suppress
 
 M_ARENA_MAX = -8
+WRONG_SETTINGS = 78
+"""The exit code of a worker that can never start, so that the master does not try again."""
+
 LOOK_S = 0.5
 GRACE_S = 1.0
 

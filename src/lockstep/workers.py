@@ -15,6 +15,8 @@ from typing import Any
 
 from granian.server.mp import MPServer
 
+from lockstep import processes
+
 log = logging.getLogger("server")
 
 SETTLED_S = 10.0
@@ -91,9 +93,10 @@ class Workers(MPServer):
         while self.interrupt_children:
             place = self.interrupt_children.pop()
             pause_s = self._lives[place].pause_s()
-            by_itself = (self.wrks[place].inner.exitcode or 0) > 0
-            self._failures = self._failures + 1 if by_itself and pause_s else 0
-            self.failed = self._failures >= MOST_FAILURES and not self._one_serves()
+            code = self.wrks[place].inner.exitcode or 0
+            self._failures = self._failures + 1 if code > 0 and pause_s else 0
+            hopeless = code == processes.WRONG_SETTINGS or self._failures >= MOST_FAILURES
+            self.failed = hopeless and not self._one_serves()
             self._due[place] = time.monotonic() + pause_s
 
     def _one_serves(self) -> bool:

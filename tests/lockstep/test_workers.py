@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lockstep import workers
+from lockstep import processes, workers
 from lockstep.workers import KeptProcess, Life, Workers
 from tests.serving.real import wait_for
 
@@ -69,6 +69,11 @@ def test_workers_that_cannot_start_are_given_up_unless_one_serves(master, code, 
     for _ in range(workers.MOST_FAILURES + 1):
         die(master, 0, code)
     assert master.failed is failed
+
+
+def test_wrong_settings_are_given_up_at_once(master):
+    die(master, 0, processes.WRONG_SETTINGS)
+    assert master.failed
 
 
 @pytest.mark.parametrize(

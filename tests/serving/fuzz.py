@@ -67,7 +67,13 @@ class Subject:
         self.seeds = list(seeds(Model.read(bundle)))
 
     def ask(self, seed: Seed, app: Any) -> Reply:
-        """Give a request to the app, or to what stands before it."""
+        """Give a request to the app, or to what stands before it.
+
+        Raises
+        ------
+        Crashed
+            It raised something.
+        """
         environ = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": seed.path,
@@ -77,7 +83,10 @@ class Subject:
             **seed.headers,
         }
         heads: list[Any] = []
-        body = b"".join(app(environ, lambda *head: heads.append(head)))
+        try:
+            body = b"".join(app(environ, lambda *head: heads.append(head)))
+        except Exception as error:
+            raise Crashed(f"{error!r}: {seed}") from error
         status, headers = heads[-1][:2]
         return Reply(int(status.split()[0]), tuple(headers), body)
 

@@ -124,7 +124,7 @@ class Server:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def keeper(self):
-        return next(process for process in self.tree() if "lockstep.keeper" in words(process))
+        return next((process for process in self.tree() if "lockstep.keeper" in words(process)), None)
 
     def workers(self):
         """Return the living forks of the master, which carry its command line."""

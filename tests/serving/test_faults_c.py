@@ -19,10 +19,11 @@ from lockstep.modeling import compiled
 from lockstep.modeling.predictor import digest
 from tests.flask_app.standins import make_bundle
 from tests.serving.gate import ANSWERS, Balancer, Gate
-from tests.serving.load import Load
+from tests.serving.load import Load, ask
 from tests.serving.real import Server, Store, copy_store, wait_for
 
 pytestmark = pytest.mark.server
+TOKEN = "a-token-of-the-tests"
 CHANGED_S = 5.0
 """Within this the registry's change is served, and a dead worker replaced."""
 
@@ -78,7 +79,9 @@ def standing(tmp_path_factory, local):
     """A server that stands through most of the faults of this file."""
     store, _, _ = local
     folder = tmp_path_factory.mktemp("standing")
-    server = Server(folder, MLFLOW_TRACKING_URI=store.settings.tracking_uri, LOCKSTEP_POLL_S="1").start()
+    server = Server(
+        folder, MLFLOW_TRACKING_URI=store.settings.tracking_uri, LOCKSTEP_POLL_S="1", LOCKSTEP_ADMIN_TOKEN=TOKEN
+    ).start()
     yield server
     server.kill()
 
@@ -113,6 +116,12 @@ def listening(server):
     return count
 
 
+def replaced(server, worker):
+    """Kill a worker, and return how long it took until as many as before take connections."""
+    worker.kill()
+    return wait_for(lambda: not worker.is_running() and listening(server) == 2, CHANGED_S)[1]
+
+
 def health(server):
     return server.get("/health")[2]
 
@@ -120,10 +129,8 @@ def health(server):
 def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     with load(clients=4) as running:
         for _ in range(3):
-            victim = server.workers()[0]
-            victim.kill()
-            _, took_s = wait_for(lambda gone=victim: not gone.is_running() and listening(server) == 2, CHANGED_S)
-            assert took_s < CHANGED_S
+            youngest = max(server.workers(), key=psutil.Process.create_time)
+            assert replaced(server, youngest) < CHANGED_S
         whole = time.monotonic()
         time.sleep(1)
     failed = running.failed()
@@ -140,15 +147,17 @@ def test_c01_a_killed_keeper_is_replaced(server, local, load):
             victim.kill()
             wait_for(lambda gone=victim: not gone.is_running() and server.keeper(), CHANGED_S)
         local[0].promote("2")
-        wait_for(lambda: serves(server, "2"), 2 * CHANGED_S)
+        wait_for(lambda: serves(server, "2"), 4 * CHANGED_S)  # MLflow is imported, then the version opened
     assert running.failed() == []
 
 
 def test_c01_workers_that_cannot_start_end_the_server(make):
     server = make(LOCKSTEP_RATE_LIMIT="nonsense")
     server.start(ready=False)
-    assert server.process.wait(30) == 1
-    assert "LOCKSTEP_RATE_LIMIT" in server.log.read_text()
+    assert server.process.wait(20) == 1
+    said = server.log.read_text()
+    assert "LOCKSTEP_RATE_LIMIT = 'nonsense' is not a rate" in said
+    assert "Traceback" not in said
 
 
 def test_c02_all_workers_killed_at_once(server, load):
@@ -215,6 +224,7 @@ def test_c05_a_server_leaves_under_load_and_nothing_is_lost(pair, rows, local):
         time.sleep(0.5)
         first.process.send_signal(signal.SIGTERM)
         wait_for(lambda: first.get("/readyz")[0] == 503, 1)
+        assert {first.get(path)[0] for path in ("/ping", "/v2/health/ready")} == {503}
         assert first.get("/livez")[1]["Connection"] == "close"
         assert first.process.wait(10) == 0
         time.sleep(0.5)
@@ -430,6 +440,26 @@ def test_c16_a_rollback_under_load(server, local, load):
     moved(server, load, local[0].rollback, "2", "1")
 
 
+def test_c16_a_rollback_by_the_admin_route(server, local, load):
+    local[0].promote("2")
+    wait_for(lambda: serves(server, "2"), 3 * CHANGED_S)
+    sent = {"reason": "complaints", "actor": "ann"}, {"Authorization": f"Bearer {TOKEN}"}
+    moved(server, load, lambda: ask(server.port, "POST", "/admin/rollback", *sent), "2", "1")
+    last = local[0].registry.history()[0]
+    assert (last.action, last.version, last.previous) == ("rollback", "1", "2")
+    assert (last.actor, last.reason) == ("ann", "complaints")
+
+
+def test_c14_a_version_that_the_request_names(server, local, rows):
+    for version in ("2", "1", "2"):
+        status, _, content = ask(server.port, "POST", "/predict", {"rows": rows, "version": version})
+        assert (status, content["model"]["version"]) == (200, version)
+        answers = [{key: one[key] for key in one if key != "id"} for one in content["predictions"]]
+        assert answers == local[1][version]
+    status, _, content = ask(server.port, "POST", "/predict", {"rows": rows, "version": "999"})
+    assert (status, "version" in content["detail"]) == (422, True)
+
+
 def moved(server, load, move, before="1", after="2", slack_s=0.0):
     """Move Production under load, and see each answer be of one version, and none of the old one for long."""
     with load(clients=8) as running:
@@ -528,7 +558,7 @@ def test_c25_more_half_sent_bodies_than_threads(server, load, rows):
     with contextlib.ExitStack() as slow:
         for _ in range(1300):
             slow.enter_context(connected(server.port, head(rows, missing=10)))
-        assert server.until(200, within_s=25) < 25
+        wait_for(lambda: all(server.get("/readyz")[0] == 200 for _ in range(12)), 30)
         with load(clients=4) as running:
             time.sleep(1)
     assert running.failed() == []
@@ -570,8 +600,7 @@ def test_c28_counters_never_go_down(server, rows):
     key = next(name for name in before if 'endpoint="/predict"' in name and name.startswith("app_request_count_total"))
     assert before[key] >= 40
     for worker in server.workers():
-        worker.kill()
-        wait_for(lambda: listening(server) == 2, CHANGED_S)
+        replaced(server, worker)
         for _ in range(10):
             server.predict(rows)
         after = counted(server)

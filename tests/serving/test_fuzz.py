@@ -19,12 +19,16 @@ def test_nothing_crashes(subject, request):
     assert {400, 415, 422} <= statuses.keys() <= {200, 400, 401, 403, 404, 405, 413, 415, 422}
 
 
-def test_a_crash_is_seen(subject, monkeypatch):
+CRASHES = {"flask_app.errors.listing": "ZeroDivisionError", "lockstep.data.schema.Schema.check": "status 500"}
+
+
+@pytest.mark.parametrize("crashing", CRASHES)
+def test_a_crash_is_seen(subject, monkeypatch, crashing):
     def crash(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("flask_app.errors.listing", crash)
-    with pytest.raises(fuzz.Crashed, match="status 500"):
+    monkeypatch.setattr(crashing, crash)
+    with pytest.raises(fuzz.Crashed, match=CRASHES[crashing]):
         fuzz.fuzz(subject, 2000, seed=1)
 
 

@@ -39,7 +39,7 @@ class Decoder:
 
     def decode(self, body: bytes) -> Asked | None:
         """Return what a flawless body asks, or None where there is any doubt."""
-        if self._decoder is None or HIDDEN_QUOTE in body:
+        if self._decoder is None or (b"\\" in body and HIDDEN_QUOTE in body):
             return None
         try:
             asked = self._decoder.decode(body)

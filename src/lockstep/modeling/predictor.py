@@ -23,6 +23,7 @@ from lockstep.package import BUNDLE
 if TYPE_CHECKING:
     import pandas as pd
 
+EXTREME = "too extreme: the model gives no number for these values"
 LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
 ONE = 10.0**PROBABILITY_DECIMALS
@@ -97,16 +98,24 @@ class Predictor:
         RowsRefused
             The model's arithmetic overflows on a row.
         """
-        scores = [self.scorer.one(rows[0])] if len(rows) == 1 else self.scorer.score(rows).tolist()
-        if wrong := [number for number, own in enumerate(scores) if not math.isfinite(sum(own))]:
-            raise RowsRefused(
-                [Fault(row, "", "too extreme: the model gives no number for these values") for row in wrong]
-            )
-        labels = self.schema.labels
+        scores, labels = self._scores(rows), self.schema.labels
         if not labels:
             return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for (value,) in scores], None)
-        shares = [[round(share * ONE) / ONE for share in own] for own in scores]
-        return Predictions([labels[own.index(max(own))] for own in shares], shares)
+        return Predictions([labels[own.index(max(own))] for own in scores], scores)
+
+    def _scores(self, rows: Sequence[Row]) -> list[list[float]]:
+        """Return finite scores, rounded if they are probabilities: plain numbers for one row, arrays for many."""
+        if len(rows) == 1:
+            own = self.scorer.one(rows[0])
+            if not math.isfinite(sum(own)):
+                raise RowsRefused([Fault(0, "", EXTREME)])
+            return [[round(share * ONE) / ONE for share in own] if self.schema.labels else own]
+        scores = self.scorer.score(rows)
+        if not np.isfinite(scores).all():
+            wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
+            raise RowsRefused([Fault(row, "", EXTREME) for row in wrong])
+        rounded: list[list[float]] = (np.rint(scores * ONE) / ONE if self.schema.labels else scores).tolist()
+        return rounded
 
     def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
         """Answer the rows of a canonical frame."""
