@@ -41,6 +41,7 @@ TEST = [
     "jsonschema>=4.23",
     "psutil>=7",
     "schemathesis>=4.32",
+    "tritonclient[http]>=2.60",
     "types-PyYAML>=6.0.12",
     "pandas-stubs>=3.0",
     "ruff>=0.14",
