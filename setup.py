@@ -41,6 +41,7 @@ TEST = [
     "jsonschema>=4.23",
     "psutil>=7",
     "schemathesis>=4.32",
+    "tritonclient[http]>=2.60",
     "types-PyYAML>=6.0.12",
     "pandas-stubs>=3.0",
     "ruff>=0.14",
@@ -65,7 +66,7 @@ setup(
         "flask_app.protocols",
         "flask_app.views",
     ],
-    package_data={"flask_app": ["templates/*.html", "static/*"]},
+    package_data={"lockstep": ["py.typed"], "flask_app": ["templates/*.html", "static/*"]},
     install_requires=CORE,
     extras_require={
         "serve": SERVE,

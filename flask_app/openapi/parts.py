@@ -128,6 +128,11 @@ def _inference(model: Model) -> Json:
         "id": {"type": ["string", "null"], "maxLength": open_inference.MAX_ID},
         "parameters": closed({}, {"binary_data_output": {"type": "boolean"}}) | {"type": ["object", "null"]},
         "outputs": wanted,
+        "model_name": {
+            "type": ["string", "null"],
+            "enum": [model.name, None],
+            "description": "The name in the address.",
+        },
     }
     example = {"inputs": [_tensor(name, kind, model.row[name]) for name, kind in model.schema.kinds.items()]}
     return closed({"inputs": model.ref("Tensors")}, optional) | {"examples": [example]}

@@ -14,7 +14,7 @@ from flask_app.protocols.tensors import BYTES, Tensor
 from lockstep.config import Kind
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
 
-KEYS = ("id", "inputs", "outputs", "parameters")
+KEYS = ("id", "inputs", "outputs", "parameters", "model_name")
 HINTS = ("content_type", "priority", "timeout")
 """Parameters that clients send along and that change no answer."""
 
@@ -37,6 +37,7 @@ class Inference(Call):
     """What a request asks; `wanted` maps the outputs to whether they are to be binary, None means all as `binary`."""
 
     id: str | None = None
+    model_name: str | None = None
     wanted: dict[str, bool] | None = None
     binary: bool = False
 
@@ -55,16 +56,21 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     """
     length = _length(header, len(body))
     content = strict.fields(strict.document(body[:length]), KEYS, "The body")
-    own = content.get("id")
-    if own is not None and not (isinstance(own, str) and len(own) <= MAX_ID):
-        raise UnprocessableEntity(f'"id" must be a text of at most {MAX_ID} characters.')
     parameters = strict.options(content.get("parameters"), ("binary_data_output", *HINTS), '"parameters"')
     binary = _flag(parameters, "binary_data_output")
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnprocessableEntity('"inputs" must be a list of tensors, one for each column.')
     found = tensors.read(inputs, body[length:])
-    return Inference(_rows(found), None, own, _wanted(content.get("outputs"), binary), binary)
+    names = {key: _text(content, key) for key in ("id", "model_name")}
+    return Inference(_rows(found), wanted=_wanted(content.get("outputs"), binary), binary=binary, **names)
+
+
+def _text(content: dict[str, Any], key: str) -> str | None:
+    text = content.get(key)
+    if text is not None and not (isinstance(text, str) and len(text) <= MAX_ID):
+        raise UnprocessableEntity(f'"{key}" must be a text of at most {MAX_ID} characters.')
+    return text
 
 
 def _length(header: str | None, whole: int) -> int:
@@ -150,10 +156,11 @@ def _facts(output: Output) -> dict[str, str]:
     return _spelling(output.datatype) | labels
 
 
-def check_outputs(call: Inference, schema: Schema) -> None:
-    """Refuse outputs that the model does not have."""
-    known = [output.name for output in outputs(schema)]
-    strict.fields(call.wanted or {}, known, '"outputs"')
+def check(call: Inference, name: str, schema: Schema) -> None:
+    """Refuse outputs that the model does not have, and a body that names another model than its address."""
+    strict.options(call.wanted, [output.name for output in outputs(schema)], '"outputs"')
+    if call.model_name not in (None, name):
+        raise UnprocessableEntity('"model_name" must be the name in the address, or be left out.')
 
 
 def encode(answered: Answered, call: Inference) -> tuple[dict[str, Any], bytes]:

@@ -57,7 +57,7 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
     """Answer tensors with tensors."""
     serving = _serving(name, version)
     call = open_inference.decode(calls.body(calls.JSON, BINARY, ""), request.headers.get(HEADER))
-    open_inference.check_outputs(call, serving.predictor.schema)
+    open_inference.check(call, serving.name, serving.predictor.schema)
     answered = calls.answer(serving, call)
     answer, tail = open_inference.encode(answered, call)
     content = current_app.json.dumps(answer).encode()

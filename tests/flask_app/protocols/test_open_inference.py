@@ -88,7 +88,7 @@ def test_binary_in_and_json_out(client, app):
 
 
 def test_null_is_left_out(client, app):
-    nothing = {"id": None, "parameters": None, "outputs": None}
+    nothing = {"id": None, "model_name": None, "parameters": None, "outputs": None}
     inputs = [tensor | {"parameters": None} for tensor in as_json(rows_of(app))]
     answer = client.post("/v2/models/demo/infer", json={"inputs": inputs} | nothing).get_json()
     assert set(answer) == {"model_name", "model_version", "outputs"}
@@ -227,6 +227,12 @@ def test_bodies_refused(client, case):
     response = client.post("/v2/models/demo/infer", data=body, headers={"Content-Type": "application/json"} | headers)
     assert (response.status_code, response.mimetype) == (status, "application/problem+json")
     assert response.get_json()["error"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("demo", 200), ("other", 422), (1, 422)])
+def test_a_name_in_the_body_is_that_of_the_address(client, app, name, status):
+    body = {"model_name": name, "inputs": as_json(rows_of(app))}
+    assert client.post("/v2/models/demo/infer", json=body).status_code == status
 
 
 OUTPUTS = [{}, [1], [{}], [{"name": "colour"}], [{"name": "id"}, {"name": "id"}], [{"name": "id", "parameters": 1}]]
