@@ -22,7 +22,7 @@ VALUE = "value"
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
-class _OfAllProcesses(MultiprocessInternalPrometheusMetrics):  # type: ignore[misc]
+class _OfAllProcesses(MultiprocessInternalPrometheusMetrics):
     def generate_metrics(self, accept_header: str | None = None, names: Any = None) -> Any:
         """Return all metrics whatever the request's filter names, on which the exporter fails in this mode."""
         return super().generate_metrics(accept_header)
