@@ -79,6 +79,13 @@ def file_refused(browser, folder):
     browser.wait("!!document.querySelector('#file-answer .problems')")
 
 
+def tried(browser, folder):
+    browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    browser.run("document.querySelector('[data-path=\"/predict\"] button').click()")
+    browser.wait("document.querySelector('[data-path=\"/predict\"] .told').textContent.startsWith('200')")
+    assert '"prediction"' in browser.run("document.querySelector('[data-path=\"/predict\"] .got').textContent")
+
+
 STATES = {
     "form": ("/", untouched),
     "answer": ("/", answered),
@@ -86,6 +93,8 @@ STATES = {
     "file": ("/", file_answered),
     "wrong file": ("/", file_refused),
     "health": ("/health", untouched),
+    "API": ("/docs", untouched),
+    "API tried": ("/docs", tried),
     "nothing here": ("/nowhere", untouched),
 }
 
