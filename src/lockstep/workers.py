@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -25,6 +26,7 @@ SETTLED_S = 10.0
 LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
+TELL_AGAIN_S = 0.2
 MOST_FAILURES = 5
 """So many exits of workers by themselves, and none that serves, and there is no use in going on."""
 
@@ -110,14 +112,17 @@ class Workers(MPServer):
             self.wrks[place].start()
 
     def _drain(self) -> None:
-        """Tell the workers to say that they are not ready, and let them answer what still comes."""
+        """Tell the workers to say that they are not ready, and let them answer what still comes.
+
+        They are told again and again: Python may sleep over a signal that comes just as its main thread goes to wait.
+        """
         log.info("SIGTERM: answering for another %g s, then stopping", self.drain_s)
-        for worker in self.wrks:
-            if worker.is_alive():
-                os.kill(worker.inner.pid, signal.SIGUSR1)
         end = time.monotonic() + self.drain_s
         while self._haste == 1 and (left := end - time.monotonic()) > 0:
-            self.main_loop_interrupt.wait(left)
+            for worker in self.wrks:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.inner.pid, signal.SIGUSR1)
+            self.main_loop_interrupt.wait(min(left, TELL_AGAIN_S))
             self.main_loop_interrupt.clear()
 
 

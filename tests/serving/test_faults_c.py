@@ -211,7 +211,7 @@ def test_c04_a_worker_without_memory_is_survived(server, load, rows):
 def pair(make, local):
     """Two servers behind a balancer."""
     uri = local[0].settings.tracking_uri
-    servers = [make(MLFLOW_TRACKING_URI=uri, LOCKSTEP_DRAIN_S="1", workers=1) for _ in range(2)]
+    servers = [make(MLFLOW_TRACKING_URI=uri, LOCKSTEP_DRAIN_S="3", workers=1) for _ in range(2)]
     for server in servers:
         server.start(ready=False)
     for server in servers:
