@@ -71,6 +71,7 @@ class ModelCache:
             except ArtifactError as error:
                 files.write_json([error.problem, error.hint], self._refusal(sha256))
                 raise
+            os.utime(bundle)
             self._publish(bundle, sha256)
         self._prune()
         return predictor

@@ -1,7 +1,9 @@
 import pytest
 
+from lockstep.config import Settings
 from tests.flask_app.standins import make_bundle
 from tests.pipeline.project import copy_project
+from tests.serving.real import Store
 from tests.serving.servers import Servers
 
 
@@ -12,7 +14,11 @@ def servers(tmp_path_factory):
     project.run("python", "benchmarks/one_process.py")
     project.lockstep("promote")
     folder = tmp_path_factory.mktemp("bundles")
+    settings = Settings.read({"MLFLOW_TRACKING_URI": f"sqlite:///{project.root / '.lockstep' / 'mlflow.db'}"})
     bundles = {name: make_bundle(task, folder / name) for name, task in (("mixed", "binary"), ("text", "text"))}
+    for name, bundle in bundles.items():
+        store = Store(settings, name)
+        store.promote(store.register(bundle))
     servers = Servers(project, bundles)
     yield servers
     servers.stop()

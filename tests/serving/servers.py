@@ -23,7 +23,6 @@ SETTINGS = {
     "limited": {"LOCKSTEP_RATE_LIMIT": "10/m"},
     "empty": {"LOCKSTEP_MODEL_NAME": "unheard-of"},
 }
-NOWHERE = "http://127.0.0.1:9"
 LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 READY = LIVE.replace(b"livez", b"readyz")
 
@@ -48,8 +47,7 @@ class Servers:
             **SETTINGS[server],
         }
         if model != "default":
-            settings |= {"LOCKSTEP_BAKED_MODEL": str(self.bundles[model]), "MLFLOW_TRACKING_URI": NOWHERE}
-            settings |= {"LOCKSTEP_STATE": str(self.project.root / f"state {model}"), "LOCKSTEP_MODEL_NAME": model}
+            settings |= {"LOCKSTEP_MODEL_NAME": model}
         port = self._running.enter_context(running(self.project, settings, READY if server != "empty" else LIVE))
         folder = self.bundles.get(model, self.project.root / "models")
         name = "breast-cancer" if model == "default" else model
