@@ -31,7 +31,7 @@ FILE = "limits.bin"
 
 HEAVY_ROWS = 200
 HEAVY_BYTES = 100_000
-HEAVY_AT_ONCE = 2
+HEAVY_AT_ONCE = 1
 HEAVY_WAITING = 64
 BUSY_S = 1
 """After this long a light request may find room again."""
