@@ -6,6 +6,7 @@ import pytest
 
 from flask_app import model_service
 from flask_app.protocols import tensors
+from lockstep.data.schema import RowsRefused
 from tests.flask_app.standins import ODD, example
 
 DATATYPES = {"size": "FP64", ODD: "FP64", "rooms": "INT64", "place": "BYTES", "day": "BYTES"}
@@ -280,3 +281,27 @@ def test_every_datatype_as_bytes_and_as_json(datatype):
     (binary,) = tensors.read([entry | {"parameters": {"binary_data_size": len(content)}}], content)
     (plain,) = tensors.read([entry | {"data": values}], b"")
     assert binary.values == plain.values == values
+
+
+TAILS = {
+    "more than the texts": ("BYTES", b"\1\0\0\0ab", "expected 1 texts"),
+    "a length cut off": ("BYTES", b"\1\0", "expected 1 texts"),
+    "a length beyond the end": ("BYTES", b"\xff\xff\xff\xffa", "expected 1 texts"),
+    "a byte that is no BOOL": ("BOOL", b"\2", "0 or 1"),
+    "fewer bytes than a float": ("FP64", b"1234567", "are 8"),
+}
+
+
+@pytest.mark.parametrize("case", TAILS)
+def test_a_tail_is_what_its_datatype_says(case):
+    datatype, tail, says = TAILS[case]
+    entry = {"name": "a", "shape": [1], "datatype": datatype, "parameters": {"binary_data_size": len(tail)}}
+    with pytest.raises(RowsRefused, match=says):
+        tensors.read([entry], tail)
+
+
+@pytest.mark.parametrize("size", [-1, 2, 1.0, "1", True, 10**30])
+def test_a_size_is_a_number_of_bytes_that_are_there(size):
+    entry = {"name": "a", "shape": [1], "datatype": "INT8", "parameters": {"binary_data_size": size}}
+    with pytest.raises(RowsRefused, match="binary_data_size"):
+        tensors.read([entry], b"1")
