@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -99,7 +99,8 @@ class ModelCache:
 
     def remember(self, identity: Identity) -> None:
         """Note which version serves, for a start while the registry is away."""
-        files.write_json(asdict(identity), self._note(identity.name))
+        with suppress(FileNotFoundError):  # another worker has put its note, of the same words, in place
+            files.write_json(asdict(identity), self._note(identity.name))
 
     def remembered(self, name: str) -> Identity | None:
         """Return the version of a model that served last, if a note says so."""
