@@ -30,14 +30,8 @@ class Answered:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
-        each = zip(self.ids, self.predictions.values, strict=True)
-        if self.predictions.shares is None:
-            return [{"id": own, "prediction": value} for own, value in each]
-        names = self.serving.predictor.label_names
-        return [
-            {"id": own, "prediction": value, "probabilities": dict(zip(names, shares, strict=True))}
-            for (own, value), shares in zip(each, self.predictions.shares, strict=True)
-        ]
+        answers = self.serving.predictor.as_answers(self.predictions)
+        return [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
 
     def to_json(self) -> bytes:
         """Return the answer of /predict."""

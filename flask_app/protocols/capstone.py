@@ -4,29 +4,12 @@ from typing import Any
 
 from flask_app.answering import Answered
 from flask_app.protocols import strict
-from flask_app.protocols.strict import Call, Terms
-from lockstep.data.schema import Row
-
-KEYS = ("data", "model_version")
+from flask_app.protocols.strict import Call
 
 
 def decode(body: bytes) -> Call:
-    """Return what a JSON body asks.
-
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON.
-    UnprocessableEntity
-        It is not an object of rows and perhaps a version.
-    """
-    content = strict.fields(strict.document(body), KEYS, "The body")
-    version = strict.version(content, "model_version")
-
-    def rows(terms: Terms) -> list[Row]:
-        return strict.by_place(content.get("data"), terms, '"data"')
-
-    return Call(rows, version)
+    """Return what a JSON body asks; refusals are those of `strict.enveloped`."""
+    return strict.enveloped(body, "data", "model_version", strict.by_place)
 
 
 def encode(answered: Answered) -> dict[str, Any]:

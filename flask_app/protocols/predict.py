@@ -3,19 +3,7 @@
 from flask_app.protocols import strict
 from flask_app.protocols.strict import Call
 
-KEYS = ("rows", "version")
-
 
 def decode(body: bytes) -> Call:
-    """Return what a JSON body asks.
-
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON.
-    UnprocessableEntity
-        It is not an object of rows and perhaps a version.
-    """
-    content = strict.fields(strict.document(body), KEYS, "The body")
-    version = strict.version(content, "version")
-    return Call(lambda terms: strict.by_name(content.get("rows"), terms, '"rows"'), version)
+    """Return what a JSON body asks; refusals are those of `strict.enveloped`."""
+    return strict.enveloped(body, "rows", "version", strict.by_name)

@@ -32,6 +32,20 @@ class Call:
     version: str | None = None
 
 
+def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, Terms, str], list[Row]]) -> Call:
+    """Return what a JSON object asks that holds rows under one key and perhaps a version under another.
+
+    Raises
+    ------
+    BadRequest
+        It is not strict JSON.
+    UnprocessableEntity
+        It is no such object.
+    """
+    content = fields(document(body), (rows, version_key), "The body")
+    return Call(lambda terms: read(content.get(rows), terms, f'"{rows}"'), version(content, version_key))
+
+
 def document(body: bytes) -> Any:
     """Return the content of strict JSON.
 

@@ -97,8 +97,13 @@ class Categories:
 
 
 def _moment(text: float | str | None) -> datetime | None:
-    """Read a checked date; one without a zone is in UTC."""
+    """Read a date; one without a zone is in UTC."""
     if text is None:
         return None
-    moment = datetime.fromisoformat(str(text))
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:  # a spelling that only pandas reads: in tables, never in rows that were checked
+        import pandas as pd
+
+        moment = pd.to_datetime(str(text), format="ISO8601", utc=True)
     return moment.astimezone(UTC) if moment.tzinfo else moment

@@ -16,7 +16,8 @@ from lockstep.data import cleaning, frames
 from lockstep.data.schema import RowsRefused
 from lockstep.errors import ArtifactError
 from lockstep.features.build import build
-from lockstep.modeling import catalog, compile, compiled
+from lockstep.features.transformers import DATE_PARTS, DateParts
+from lockstep.modeling import catalog, compile, compiled, tabular
 from lockstep.modeling.compile import NotCompiled
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.modeling.scorers import PipelineScorer
@@ -209,3 +210,25 @@ def test_values_of_a_frame_and_of_json_are_one(stored):
     _, predictor, rows = stored
     frame = pd.DataFrame(predictor.schema.objects(rows))
     assert predictor.predict_frame(cleaning.canonical(frame, predictor.schema.kinds)) == predictor.predict(rows)
+
+
+def test_dates_have_the_parts_that_training_knows():
+    assert set(tabular.PARTS) == set(DATE_PARTS)
+
+
+@pytest.mark.parametrize("spelled", ["2026-01", "2026-01-31", "2026-01-31T23:30:00-05:00"])
+def test_a_date_of_a_table_is_read_as_in_training(spelled):
+    parts = tuple(tabular.PARTS)
+    plain = tabular.Scaling(np.zeros(5), np.zeros(5), np.ones(5))
+    expected = DateParts(parts).fit_transform(pd.DataFrame({"since": [spelled]}))
+    assert tabular.Days((0,), parts, plain).dense([(spelled,)]).tolist() == expected.tolist()
+
+
+def test_a_bundle_damaged_after_it_was_compiled_is_refused(stored):
+    folder, _, _ = stored
+    sha256 = digest(folder)
+    compiled.load(folder, sha256)
+    path = folder / "schema.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match="has not the digest"):
+        compiled.load(folder, sha256)
