@@ -1,6 +1,7 @@
 """The one way to answer checked rows, whatever protocol they came by: score, name each answer, count, log."""
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lockstep.data.schema import Row
 from lockstep.modeling.predictor import Predictions
 
 ID_BYTES = 16
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -46,29 +48,31 @@ class Answering:
         self.count = count
         self.cached = cached
         self.logged: list[Callable[[Answered], None]] = []
+        self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
+        self._drawn = itertools.count()
 
     def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
-        answered = Answered(serving, rows, ids(len(rows), key, rows), predictions)
+        answered = Answered(serving, rows, self._ids(rows, key), predictions)
         self.count(serving, predictions)
         for log in self.logged:
             log(answered)
         return answered
 
+    def _ids(self, rows: Sequence[Row], key: str) -> list[str]:
+        """Return a name for each answer: nobody can guess it, or it is made from the idempotency key and the rows."""
+        if key:
+            seed = repr((key, rows)).encode("utf-8", "surrogatepass")
+        else:
+            seed = self._secret + next(self._drawn).to_bytes(8, "big")
+        drawn = hashlib.shake_256(seed).hexdigest(ID_BYTES * len(rows))
+        return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
+
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
     """Answer checked rows in the app of the present request."""
     return of(current_app).answer(serving, rows, key)
-
-
-def ids(count: int, key: str = "", rows: Sequence[Row] = ()) -> list[str]:
-    """Return a name for each answer: random, or made from an idempotency key and the rows sent with it."""
-    if not key:
-        drawn = os.urandom(ID_BYTES * count).hex()
-        return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
-    seed = hashlib.blake2b(repr((key, rows)).encode("utf-8", "surrogatepass"), digest_size=32).digest()
-    return [hashlib.blake2b(b"%d" % place, key=seed, digest_size=ID_BYTES).hexdigest() for place in range(count)]
 
 
 def install(app: Flask, settings: Settings) -> None:

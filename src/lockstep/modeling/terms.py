@@ -13,8 +13,10 @@ from lockstep.features.text import tokenizer
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
-UNKNOWN = -1
 EMPTY = -1
+END = ""
+"""Stands after the last word of a text, and is no word that a model knows: no n-gram runs from one text to the next."""
+
 CHUNK = 500
 """Texts weighed at once: enough to spread the cost of each step, few enough to stay in the processor's cache."""
 
@@ -49,115 +51,93 @@ class Terms:
         return {word: number for number, word in enumerate(self.words)}
 
     @cached_property
-    def _offsets(self) -> list[int]:
-        return np.cumsum([0, *map(len, self.keys)]).tolist()
-
-    @cached_property
-    def _singles(self) -> Ids:
-        """Map each word's number to its term, or to `UNKNOWN`."""
-        places = np.full(len(self.words), UNKNOWN)
-        for length, keys in zip(self.ngrams, self.keys, strict=True):
-            if length == 1:
-                places[keys] = np.arange(len(keys))
-        return places
-
-    @cached_property
     def _tables(self) -> list["Table"]:
-        return [Table(keys) for keys in self.keys]
+        return [Table(self._keys_of(place)) for place in range(len(self.ngrams))]
+
+    @cached_property
+    def _squares_and_weights(self) -> Floats:
+        """Return for each term, side by side in memory, idf squared and idf times its weight in each output."""
+        return np.column_stack((self.idf**2, self.idf[:, None] * self.weights))
 
     def _weigh(self, texts: Sequence[float | str | None]) -> Floats:
         """Return the weight of each text in each output: its terms weighed by TF-IDF, scaled to length 1."""
         cells = self._cells(texts)
+        if not len(cells):
+            return np.zeros((len(texts), self.weights.shape[1]))
+        bounds = np.concatenate((_EDGE, cells[1:] != cells[:-1], _EDGE)).nonzero()[0]
+        starts, counts = bounds[:-1], bounds[1:] - bounds[:-1]
+        factors = 1 + np.log(counts) if self.sublinear else counts.astype(np.float64)
         if len(texts) == 1:
-            return self._weigh_one(cells)
-        starts = np.flatnonzero(np.concatenate((_FIRST, cells[1:] != cells[:-1]))) if len(cells) else cells
+            parts = self._squares_and_weights.take(cells.take(starts), axis=0)
+            weighed: Floats = (factors @ parts[:, 1:]) / np.sqrt((factors * factors) @ parts[:, 0])
+            return weighed[None, :]
         owners, terms = np.divmod(cells[starts], len(self.idf))
-        counts = np.diff(starts, append=len(cells)).astype(np.float64)
-        tfidf = (1 + np.log(counts) if self.sublinear else counts) * self.idf[terms]
-        squares = np.bincount(owners, tfidf * tfidf, minlength=len(texts))
-        norms = np.sqrt(np.where(squares > 0, squares, 1.0))
-        weighed = tfidf[:, None] * self.weights[terms]
-        sums = [np.bincount(owners, column, minlength=len(texts)) for column in weighed.T]
-        return np.stack(sums, axis=1) / norms[:, None]
-
-    def _weigh_one(self, terms: Ids) -> Floats:
-        """Do the same for a lone text, in fewer steps."""
-        if not len(terms):
-            return np.zeros((1, self.weights.shape[1]))
-        starts = np.flatnonzero(np.concatenate((_FIRST, terms[1:] != terms[:-1])))
-        counts = np.diff(starts, append=len(terms)).astype(np.float64)
-        distinct = terms[starts]
-        tfidf = (1 + np.log(counts) if self.sublinear else counts) * self.idf[distinct]
-        weighed: Floats = (tfidf @ self.weights[distinct]) / np.sqrt(tfidf @ tfidf)
-        return weighed[None, :]
+        parts = self._squares_and_weights[terms]
+        squares = np.bincount(owners, factors * factors * parts[:, 0], minlength=len(texts))
+        sums = [np.bincount(owners, factors * column, minlength=len(texts)) for column in parts[:, 1:].T]
+        return np.stack(sums, axis=1) / np.sqrt(np.where(squares > 0, squares, 1.0))[:, None]
 
     def _cells(self, texts: Sequence[float | str | None]) -> Ids:
         """Return every occurrence of a term in a text as one number, text * terms + term, sorted."""
-        tokens = [self._tokens(text if isinstance(text, str) else None) for text in texts]
-        lengths = [len(own) for own in tokens]
-        ids = np.fromiter(map(self._numbers.get, chain.from_iterable(tokens), repeat(UNKNOWN)), np.int64, sum(lengths))
-        firsts = np.repeat(np.arange(len(texts)) * len(self.idf), lengths)
-        found = [self._find(ids, firsts, place) for place, length in enumerate(self.ngrams) if 0 < length <= len(ids)]
-        cells = np.concatenate(found) if found else ids[:0]
+        words = [[*self._tokens(text if isinstance(text, str) else None), END] for text in texts]
+        lengths = [len(own) for own in words]
+        unknown = len(self.words)
+        ids = np.fromiter(map(self._numbers.get, chain.from_iterable(words), repeat(unknown)), np.int64, sum(lengths))
+        firsts = np.repeat(np.arange(len(texts)) * len(self.idf), lengths) if len(texts) > 1 else None
+        found, offset = [], 0
+        for table, keys, length in zip(self._tables, self.keys, self.ngrams, strict=True):
+            places, terms = table.find(self._grams(ids, length))
+            found.append(terms + offset if firsts is None else firsts[places] + terms + offset)
+            offset += len(keys)
+        cells = np.concatenate(found)
         cells.sort()
         return cells
 
-    def _find(self, ids: Ids, firsts: Ids, place: int) -> Ids:
-        """Return the cells of one length: an n-gram's key has its words' numbers as digits, as in `TextTfidf`."""
-        length = self.ngrams[place]
-        last = len(ids) - length + 1
-        grams, whole = ids[:last], ids[:last] >= 0
+    def _grams(self, ids: Ids, length: int) -> Ids:
+        """Return the key of each run of words: their numbers as digits, one of which is the unknown word's."""
+        grams, last = ids[: len(ids) - length + 1], len(ids) - length + 1
         for start in range(1, length):
-            part = ids[start : start + last]
-            whole = whole & (part >= 0) & (firsts[:last] == firsts[start : start + last])
-            grams = grams * len(self.words) + part
-        grams, firsts = grams[whole], firsts[:last][whole]
-        terms = self._singles[grams] if length == 1 else self._tables[place].find(grams)
-        known = terms >= 0
-        return firsts[known] + terms[known] + self._offsets[place]
+            grams = grams * (len(self.words) + 1) + ids[start : start + last]
+        return grams
+
+    def _keys_of(self, place: int) -> Ids:
+        """Return the keys of one length as `_grams` writes them: `TextTfidf` has no digit for an unknown word."""
+        base, length = len(self.words), self.ngrams[place]
+        keys = np.zeros(len(self.keys[place]), np.int64)
+        for power in range(length - 1, -1, -1):
+            keys = keys * (base + 1) + self.keys[place] // base**power % base
+        return keys
 
 
 class Table:
     """A hash table from whole numbers of 0 and more to their places, looked up many at once.
 
-    Four slots or more for each key, multiplicative hashing (Knuth 1973, 6.4) and linear probing: most keys are found at
-    their first look, where a binary search in as many keys goes to memory a dozen times.
+    Multiplicative hashing (Knuth 1973, 6.4) into at least as many buckets as keys, each as wide as the fullest: a look
+    goes to memory once, where a binary search in as many keys goes there a dozen times.
     """
 
     def __init__(self, keys: Ids) -> None:
-        bits = max(4, int(4 * len(keys) - 1).bit_length())
+        bits = max(4, (len(keys) - 1).bit_length())
         self._shift = np.uint64(64 - bits)
-        self._last = (1 << bits) - 1
-        self._keys = np.full(1 << bits, EMPTY)
-        self._places = np.zeros(1 << bits, np.int32)
-        left = np.arange(len(keys), dtype=np.int64)
-        slots = self._slots(keys)
-        while len(left):
-            free = self._keys[slots] == EMPTY
-            taken, first = np.unique(np.where(free, slots, -1), return_index=True)
-            first = first[taken >= 0]
-            self._keys[slots[first]] = keys[left[first]]
-            self._places[slots[first]] = left[first]
-            left = np.delete(left, first)
-            slots = (np.delete(slots, first) + 1) & self._last
+        buckets = self._buckets(keys)
+        order = np.argsort(buckets, kind="stable")
+        sizes = np.bincount(buckets, minlength=1 << bits)
+        ranks = np.arange(len(keys)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        self._width = max(1, int(sizes.max()))
+        self._keys = np.full((1 << bits, self._width), EMPTY)
+        self._places = np.zeros(self._keys.size, np.int64)
+        self._keys[buckets[order], ranks] = keys[order]
+        self._places[buckets[order] * self._width + ranks] = order
 
-    def find(self, keys: Ids) -> Ids:
-        """Return the place of each key, or `UNKNOWN`."""
-        slots = self._slots(keys)
-        there = self._keys[slots]
-        places = np.where(there == keys, self._places[slots], UNKNOWN)
-        left = np.flatnonzero((there != keys) & (there != EMPTY))
-        slots = slots[left]
-        while len(left):
-            slots = (slots + 1) & self._last
-            there, own = self._keys[slots], keys[left]
-            places[left] = np.where(there == own, self._places[slots], UNKNOWN)
-            on = (there != own) & (there != EMPTY)
-            left, slots = left[on], slots[on]
-        return places
+    def find(self, keys: Ids) -> tuple[Ids, Ids]:
+        """Return which of the keys are here, by position, and the place of each of these."""
+        buckets = self._buckets(keys)
+        (slots,) = (self._keys.take(buckets, axis=0) == keys[:, None]).ravel().nonzero()
+        positions = slots // self._width
+        return positions, self._places.take((buckets.take(positions) - positions) * self._width + slots)
 
-    def _slots(self, keys: Ids) -> Ids:
-        return ((keys.astype(np.uint64) * GOLDEN) >> self._shift).astype(np.int64)
+    def _buckets(self, keys: Ids) -> Ids:
+        return ((keys.view(np.uint64) * GOLDEN) >> self._shift).view(np.int64)
 
 
-_FIRST = np.ones(1, dtype=bool)
+_EDGE = np.ones(1, dtype=bool)
