@@ -23,6 +23,9 @@ SERVE = [
     "prometheus-flask-exporter>=0.23.2",
     "granian>=2.8",
     "redis>=7",
+    "sqlalchemy>=2.0.44",
+    "alembic>=1.17",
+    "psycopg[binary]>=3.2",
 ]
 PIPELINE = [
     "dvc[s3]>=3.67",
@@ -60,6 +63,10 @@ setup(
         "lockstep.data",
         "lockstep.features",
         "lockstep.modeling",
+        "lockstep.monitoring",
+        "lockstep.store",
+        "lockstep.store.migrations",
+        "lockstep.store.migrations.versions",
         "lockstep.commands",
         "flask_app",
         "flask_app.openapi",

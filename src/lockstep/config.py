@@ -338,6 +338,52 @@ SETTINGS: tuple[Setting, ...] = (
         whole=True,
     ),
     Setting("redis_url", ("REDIS_URL",), "", "Redis that keeps such answers for all processes", secret=True),
+    Setting(
+        "database_url",
+        ("DATABASE_URL",),
+        "",
+        "database of the prediction log, postgresql:// or sqlite:///; else a SQLite file in the state folder",
+        secret=True,
+    ),
+    Setting(
+        "log_rows",
+        ("LOCKSTEP_LOG_ROWS",),
+        "plain",
+        "features in the prediction log: plain, hashed (texts and categories), or none; off logs nothing at all",
+    ),
+    Setting("log_days", ("LOCKSTEP_LOG_DAYS",), "90", "days that the prediction log keeps; 0: for ever", whole=True),
+    Setting(
+        "spool_mb",
+        ("LOCKSTEP_SPOOL_MB",),
+        "512",
+        "most MiB of predictions that wait on disk for the database",
+        whole=True,
+    ),
+    Setting("recorder", ("LOCKSTEP_RECORDER",), "", "socket at which workers ask the prediction log; set by `serve`"),
+    Setting("monitor_s", ("LOCKSTEP_MONITOR_S",), "10", "seconds between two looks at drift and quality", whole=True),
+    Setting(
+        "challenger_share",
+        ("LOCKSTEP_CHALLENGER_SHARE",),
+        "0",
+        "percent of requests that the challenger answers; 0: it runs in the shadow",
+        whole=True,
+    ),
+    Setting("project", ("LOCKSTEP_PROJECT",), "", "project folder in which retraining runs; else the present one"),
+    Setting("retrain_on", ("LOCKSTEP_RETRAIN_ON",), "", "alerts that start retraining: drift, quality, or both"),
+    Setting(
+        "retrain_every_h",
+        ("LOCKSTEP_RETRAIN_EVERY_H",),
+        "0",
+        "hours between two retrainings; 0: no schedule",
+        whole=True,
+    ),
+    Setting(
+        "retrain_cooldown_h",
+        ("LOCKSTEP_RETRAIN_COOLDOWN_H",),
+        "24",
+        "hours after a retraining in which no alert starts another",
+        whole=True,
+    ),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
     Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -376,6 +422,17 @@ class Settings:
     max_rows: int
     cache_rows: int
     redis_url: str = field(repr=False)
+    database_url: str = field(repr=False)
+    log_rows: str
+    log_days: int
+    spool_mb: int
+    recorder: str
+    monitor_s: int
+    challenger_share: int
+    project: str
+    retrain_on: str
+    retrain_every_h: int
+    retrain_cooldown_h: int
     metrics_dir: str
     secret_key: str = field(repr=False)
     log_level: str

@@ -7,6 +7,7 @@ PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
+FEEDBACK = EXTERNAL / "feedback"
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
@@ -19,6 +20,7 @@ SCHEMA = MODELS / "schema.json"
 FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
+PROFILE = MODELS / "profile.json"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")

@@ -1,0 +1,1 @@
+"""Drift, live quality and comparison: arrays in, numbers out; and what is made of them."""

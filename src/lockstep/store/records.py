@@ -1,0 +1,36 @@
+"""What the workers write down: one line of JSON for each answered request, and for each label that comes back."""
+
+from typing import Literal
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+Variant = Literal["production", "challenger", "shadow", "pinned"]
+
+
+class Answer(msgspec.Struct, tag="answer"):
+    """Rows of one request and what they were answered: n ids, rows in the schema's order, values, and shares."""
+
+    at_us: int
+    model: str
+    version: str
+    variant: Variant
+    key: str
+    latency_us: int
+    ids: list[str]
+    rows: list[list[Scalar]] | None
+    values: list[Scalar]
+    shares: list[list[float]] | None
+
+
+class Label(msgspec.Struct, tag="label"):
+    """The truth about one prediction; `event` makes the record itself unique, so that it is stored once."""
+
+    at_us: int
+    event: str
+    prediction: str
+    label: Scalar
+    source: str
+
+
+Record = Answer | Label
