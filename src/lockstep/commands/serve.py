@@ -63,10 +63,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     tell_workers(settings, metrics, sockets)
     logger.start(settings.log_level)
     print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
-    with ExitStack() as kept_on:
-        for name, own in sockets.items():
-            kept_on.enter_context(_kept(name, own))
-        return _serve(host, port, workers, settings.drain_s)
+    return _serve(host, port, workers, settings.drain_s, sockets)
 
 
 def address(host: str, port: int) -> str:
@@ -141,7 +138,14 @@ def _kept(name: str, own: Path) -> Iterator[None]:
             own.unlink(missing_ok=True)
 
 
-def _serve(host: str, port: int, workers: int, drain_s: float) -> int:
+def _serve(host: str, port: int, workers: int, drain_s: float, sockets: Mapping[str, Path]) -> int:
+    with ExitStack() as beside:
+        for name, own in sockets.items():
+            beside.enter_context(_kept(name, own))
+        return _serve_with_workers(host, port, workers, drain_s)
+
+
+def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> int:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
