@@ -8,7 +8,18 @@ from flask.json.provider import DefaultJSONProvider
 from flask_app import answering, csrf, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
-from flask_app.views import admin, capstone, docs, files, health, invocations, open_inference, pages, predict
+from flask_app.views import (
+    admin,
+    capstone,
+    docs,
+    files,
+    health,
+    invocations,
+    open_inference,
+    pages,
+    predict,
+    predictions,
+)
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -42,6 +53,6 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     telemetry.install(app, services, settings.metrics_dir)
     answering.install(app, settings)
     store.install(app, settings)
-    for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin):
+    for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin, predictions):
         app.register_blueprint(view.blueprint)
     return app

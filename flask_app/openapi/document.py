@@ -32,6 +32,7 @@ TAGS = {
     "pages": PAGES,
     "docs": PAGES,
     "admin": "Administration",
+    "predictions": "Administration",
 }
 SCHEMES: dict[str, Json] = {
     "key": {

@@ -115,6 +115,23 @@ def _rollback(model: Model) -> Json:
     return described
 
 
+def _predictions(model: Model) -> Json:
+    """Describe the pages of the prediction log."""
+    moment = {"type": "string", "format": "date-time"}
+    asked: dict[str, Json] = {
+        "model": TEXT,
+        "version": TEXT,
+        "variant": {"type": "string", "enum": ["", "production", "challenger", "shadow", "pinned"]},
+        "since": moment,
+        "until": moment,
+        "labelled": {"type": "boolean"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "`next` of the answer before."},
+    }
+    described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
+    return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
+
+
 def _health(model: Model) -> Json:
     described = reading({"type": "object", "required": ["status"]})
     described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
@@ -152,6 +169,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "pages.show_form": _page("503"),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
+    "predictions.show": _predictions,
     "admin.reload": _reload,
     "admin.rollback": _rollback,
 }
