@@ -128,7 +128,7 @@ def test_the_log_is_paged_newest_first_and_filtered(make, rows):
     assert third["next"] is None
     newest = first["predictions"][0]
     assert newest["row"] == list(rows[-1].values())
-    assert (newest["model"], newest["version"], newest["prediction"]) == ("demo", "1", "middle")
+    assert (newest["model"], newest["version"], newest["prediction"]) == ("demo", "1", "<low>")
     assert "label" not in newest
     assert len(client.get("/predictions?since=2020-01-01T00:00:00Z", headers=BEARER).get_json()["predictions"]) == 15
     assert client.get("/predictions?until=2020-01-01T00:00:00", headers=BEARER).get_json()["predictions"] == []

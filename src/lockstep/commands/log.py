@@ -1,8 +1,8 @@
 """Export or prune the prediction log.
 
-Examples: lockstep log export week.parquet --since 2026-11-14
-          lockstep log export s3://bucket/labelled.csv --labelled
-          lockstep log prune --days 30
+Example: lockstep log export week.parquet --since 2026-11-14
+         lockstep log export s3://bucket/labelled.csv --labelled
+         lockstep log prune --days 30
 """
 
 import argparse
