@@ -2,33 +2,39 @@
 
 import hashlib
 import itertools
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from flask import Flask, current_app
+from flask import Flask, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from flask_app import cache, telemetry
 from flask_app.cache import Cached
-from flask_app.model_service import Serving
+from flask_app.model_service import ModelService, Serving
 from lockstep.config import Settings
-from lockstep.data.schema import Row
+from lockstep.data.schema import Row, RowsRefused
 from lockstep.modeling.predictor import Predictions
 
+log = logging.getLogger("answering")
+
+STICKY = "X-Sticky-Key"
 ID_BYTES = 16
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows, which version answered them, and under which ids."""
+    """Rows, which version answered them in which role, under which ids, and what keeps a client with its version."""
 
     serving: Serving
     rows: Sequence[Row]
     ids: list[str]
     predictions: Predictions
+    sticky: str = ""
 
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
@@ -51,10 +57,10 @@ class Answering:
         self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
         self._drawn = itertools.count()
 
-    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
-        answered = Answered(serving, rows, self._ids(rows, key), predictions)
+        answered = Answered(serving, rows, self._ids(rows, key), predictions, sticky)
         self.count(serving, predictions)
         for log in self.logged:
             log(answered)
@@ -72,7 +78,21 @@ class Answering:
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
     """Answer checked rows in the app of the present request."""
-    return of(current_app).answer(serving, rows, key)
+    return of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
+
+
+def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> Answered:
+    """Answer rows by the challenger, if the request falls to it and it does so without a fault, else by Production."""
+    chosen = service.choose(request.headers.get(STICKY, "") or key) or service.require()
+    if chosen.role == "challenger":
+        try:
+            return answer(chosen, rows(chosen), key)
+        except (HTTPException, RowsRefused) as refused:
+            log.debug("the challenger refuses: %s", refused)  # Production says what is wrong, if it refuses as well
+        except Exception:
+            log.exception("the challenger failed on a request, which Production answers")
+    production = service.require()
+    return answer(production, rows(production), key)
 
 
 def install(app: Flask, settings: Settings) -> None:

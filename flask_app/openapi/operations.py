@@ -30,6 +30,14 @@ KEY = {
 }
 
 
+STICKY = {
+    "name": "X-Sticky-Key",
+    "in": "header",
+    "description": "Requests with the same key are answered by the same version while another is tried on a share.",
+    "schema": {"type": "string"},
+}
+
+
 def problem(about: str) -> Json:
     """Describe an answer that says what is wrong."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -44,7 +52,7 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
 def asking(model: Model, request: str, given: str) -> Json:
     """Describe a request for predictions."""
     return {
-        "parameters": [KEY],
+        "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
         "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
     }

@@ -48,6 +48,7 @@ def reload() -> ResponseReturnValue:
     services = [_service(asked.model)] if asked.model else model_service.all_of(current_app)
     for service in services:
         service.look()
+        service.challenger.look()
     return {"models": [_state(service) for service in services]}
 
 
