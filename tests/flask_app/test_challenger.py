@@ -70,7 +70,7 @@ def test_the_same_key_meets_the_same_version_on_both_ways(tried):
         assert len(answered) == 1
         seen |= set(answered)
     assert seen == {"1", "2"}
-    assert fast.asked == []
+    assert len(fast.asked) == 20 * 3  # by the slow client alone
 
 
 def test_a_request_sent_again_with_its_idempotency_key_meets_the_same_version(tried):
@@ -82,7 +82,7 @@ def test_a_request_sent_again_with_its_idempotency_key_meets_the_same_version(tr
 
 def test_places_are_even_and_another_challenger_draws_anew():
     places = Counter(int(challenger.place(f"user-{number}", "7")) // 10 for number in range(10_000))
-    assert len(places) == 10 and 900 < min(places.values()) and max(places.values()) < 1100
+    assert len(places) == 10 and min(places.values()) > 900 and max(places.values()) < 1100
     same = sum(challenger.place(f"u{number}", "7") == challenger.place(f"u{number}", "8") for number in range(1000))
     assert same < 50
 
