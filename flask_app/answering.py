@@ -4,12 +4,13 @@ import hashlib
 import itertools
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from flask_app import cache, telemetry
@@ -18,6 +19,7 @@ from flask_app.model_service import ModelService, Serving
 from lockstep.config import Settings
 from lockstep.data.schema import Row, RowsRefused
 from lockstep.modeling.predictor import Predictions
+from lockstep.store.records import Variant
 
 log = logging.getLogger("answering")
 
@@ -28,13 +30,22 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows, which version answered them in which role, under which ids, and what keeps a client with its version."""
+    """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
+
+    `key` is what a client sticks to its version by.
+    """
 
     serving: Serving
     rows: Sequence[Row]
     ids: list[str]
     predictions: Predictions
-    sticky: str = ""
+    key: str = ""
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def variant(self) -> Variant:
+        """The role of the version that answered."""
+        return self.serving.role
 
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
@@ -48,7 +59,10 @@ class Answered:
 
 
 class Answering:
-    """Answers rows for one app, from a cache if there is one; `logged` is told of everything that was answered."""
+    """Answers rows for one app, from a cache if there is one.
+
+    `logged` is told of everything that was answered, once the answer is complete and before it leaves.
+    """
 
     def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
         self.count = count
@@ -59,12 +73,15 @@ class Answering:
 
     def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
+        started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
-        answered = Answered(serving, rows, self._ids(rows, key), predictions, sticky)
         self.count(serving, predictions)
+        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started)
+
+    def tell(self, answered: Answered) -> None:
+        """Tell those who log of an answer that is complete."""
         for log in self.logged:
             log(answered)
-        return answered
 
     def _ids(self, rows: Sequence[Row], key: str) -> list[str]:
         """Return a name for each answer: nobody can guess it, or it is made from the idempotency key and the rows."""
@@ -77,8 +94,10 @@ class Answering:
 
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
-    """Answer checked rows in the app of the present request."""
-    return of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
+    """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
+    g.answered = of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
+    answered: Answered = g.answered
+    return answered
 
 
 def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> Answered:

@@ -95,6 +95,9 @@ class Front:
         if serving is None or asked is None or len(asked.rows) > self._most_rows:
             return None
         try:
-            return self._answering.answer(serving, asked.rows, key, sticky).to_json()
+            answered = self._answering.answer(serving, asked.rows, key, sticky)
+            answer = answered.to_json()
         except Exception:  # noqa: BLE001 - Flask tries again, and tells and logs what is wrong
             return None
+        self._answering.tell(answered)
+        return answer

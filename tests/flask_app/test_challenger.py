@@ -108,7 +108,7 @@ def test_what_is_logged_says_in_which_role_and_with_which_key(tried):
         versions(client, example(app), 30)
         versions(client, example(app), 1, **{"X-Sticky-Key": "k"})
     assert {(one.serving.version, one.serving.role) for one in logged} == {("1", "production"), ("2", "challenger")}
-    assert Counter(one.sticky for one in logged) == {"": 60, "k": 2}
+    assert Counter(one.key for one in logged) == {"": 60, "k": 2}
 
 
 def test_c14_a_batch_has_one_version(tried):

@@ -48,8 +48,15 @@ def ask(store: Store, model: str, trigger: Trigger, reason: str) -> Asked:
         The database is out of reach.
     """
     row = {
-        **{"id": secrets.token_hex(8), "model": model, "state": "waiting", "trigger": trigger, "reason": reason},
-        **{"asked_us": _now_us(), "owner": "", "outcome": "", "version": "", "labelled_rows": 0, "active": ACTIVE},
+        "id": secrets.token_hex(8),
+        "model": model,
+        "state": "waiting",
+        "trigger": trigger,
+        "reason": reason,
+        "asked_us": _now_us(),
+        **dict.fromkeys(("owner", "outcome", "version"), ""),
+        "labelled_rows": 0,
+        "active": ACTIVE,
     }
     statement = store.insert(JOBS).values(row).on_conflict_do_nothing(index_elements=[JOBS.c.active])
     with store.writing() as link:
@@ -132,10 +139,12 @@ def _update(store: Store, job: str, state: str, values: dict[str, Any]) -> bool:
 
 
 def _job(row: Any) -> Job:
-    moments = {name: getattr(row, f"{name}_us") for name in ("asked", "started", "ended")}
-    seconds = {name: None if moment is None else moment / 1e6 for name, moment in moments.items()}
-    words = {name: getattr(row, name) for name in ("id", "state", "trigger", "reason", "outcome", "version")}
-    return Job(**words, **seconds, labelled_rows=row.labelled_rows)
+    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows")
+    content: dict[str, Any] = {name: getattr(row, name) for name in words}
+    for name in ("asked", "started", "ended"):
+        us = getattr(row, f"{name}_us")
+        content[name] = None if us is None else us / 1e6
+    return Job(**content)
 
 
 def _now_us() -> int:

@@ -1,4 +1,4 @@
-"""Labelled predictions as training rows: the file that `data_ingestion` joins, and the page that says where it is from."""
+"""Labelled predictions as training rows: the file that `data_ingestion` joins, and where its rows come from."""
 
 import collections
 import json
