@@ -1,12 +1,10 @@
 """A prediction log in a folder, with a registry beside it, for what watches both."""
 
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from lockstep import config
-from lockstep.config import Settings
+from lockstep.data import frames
 from lockstep.errors import TrackingError
 from lockstep.events import Event
 from lockstep.modeling.predictor import Predictor, digest
@@ -16,6 +14,7 @@ from lockstep.monitoring.snapshot import LogState
 from lockstep.registry import Version
 from lockstep.store.records import Answer, Label
 from lockstep.store.store import Store
+from tests.flask_app import standins
 
 NOON_S = 1_790_000_000.0
 
@@ -64,7 +63,7 @@ class Roles:
 class Log:
     """A store, a watcher and a hand that writes predictions and labels as the workers would."""
 
-    def __init__(self, folder, bundle, url="", share=0):
+    def __init__(self, folder, bundle, task="binary", url="", share=0):
         self.folder = folder
         self.roles = Roles({"1": bundle, "2": bundle, "3": bundle})
         self.roles.promote("1")
@@ -74,6 +73,7 @@ class Log:
         self.watcher = self.restarted()
         self.random = np.random.default_rng(5)
         self.drawn = 0
+        self.known = frames.rows_of(standins.frame(task), self.predictor.schema)
         self.at = NOON_S
 
     def restarted(self):
@@ -112,18 +112,12 @@ class Log:
     def rows(self, count, **changed):
         """Return rows drawn from those that the model was made of, some columns changed by a function."""
         names = [column.name for column in self.predictor.schema.columns]
-        own = self.known()
-        drawn = [dict(zip(names, own[place], strict=True)) for place in self.random.integers(0, len(own), count)]
-        for row in drawn:
-            row.update({name: change(row[name]) for name, change in changed.items()})
-        return [tuple(row[name] for name in names) for row in drawn]
-
-    def known(self):
-        raise NotImplementedError
+        picked = self.random.integers(0, len(self.known), count)
+        return [
+            tuple(changed.get(name, same)(value) for name, value in zip(names, self.known[place], strict=True))
+            for place in picked
+        ]
 
 
-def settings(**given):
-    return Settings.read({name: str(value) for name, value in given.items()})
-
-
-__all__ = ["NOON_S", "Log", "Roles", "config", "json", "settings"]
+def same(value):
+    return value
