@@ -73,7 +73,7 @@ class Log:
         self.watcher = self.restarted()
         self.random = np.random.default_rng(5)
         self.drawn = 0
-        self.known = frames.rows_of(standins.frame(task), self.predictor.schema)
+        self.known = frames.rows_of(standins.make_frame(task)[0], self.predictor.schema)
         self.at = NOON_S
 
     def restarted(self):
@@ -94,7 +94,18 @@ class Log:
             self.at += 1
             ids.append(f"{self.drawn:032x}")
             own = [shares[place]] if shares else None
-            made = (round(self.at * 1e6), "demo", version, variant, "", 1500, ids[-1:], [list(row)], [values[place]], own)
+            made = (
+                round(self.at * 1e6),
+                "demo",
+                version,
+                variant,
+                "",
+                1500,
+                ids[-1:],
+                [list(row)],
+                [values[place]],
+                own,
+            )
             records.append(Answer(*made))
         self.store.add(records)
         return ids, values
