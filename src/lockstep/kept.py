@@ -25,8 +25,8 @@ LIMITS_S = {
 START_S = 11.0
 """How much longer a worker waits: a keeper that has just been started loads MLflow first."""
 
-HISTORY = 100
 LONGEST = 64 << 20
+HISTORY = 100
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, StoreError, OSError)
 }
