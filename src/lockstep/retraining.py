@@ -164,17 +164,14 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 def _decide(params: Params, settings: Settings, job: Job, promote: bool) -> Ended:
     """Register the model, and promote it if that is wanted and the gate lets it."""
     with _uninterrupted():
+        number = registration.register(params.register_model, settings).version
         if not promote:
-            version = registration.register(params.register_model, settings)
-            return Ended(
-                "kept", f"registered as version {version.version}, and not promoted, as asked", version.version
-            )
+            return Ended("kept", f"registered as version {number}, and not promoted, as asked", number)
         reason = f"retrained ({job.trigger}): {job.reason}" if job.reason else f"retrained ({job.trigger})"
-        version = registration.register(params.register_model, settings)
         try:
-            event = promotion.promote(params, settings, Wish(version.version, reason=reason))
+            event = promotion.promote(params, settings, Wish(number, reason=reason))
         except GateRefused as refused:
-            return Ended("kept", refused.problem, version.version)
+            return Ended("kept", refused.problem, number)
     if event.version == event.previous:
         return Ended("kept", f"the pipeline made version {event.version}, which is Production already", event.version)
     before = f"in place of version {event.previous}" if event.previous else "the first one"

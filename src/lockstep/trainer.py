@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ log = logging.getLogger("loop")
 
 LOGS = "jobs"
 KEPT_LOGS = 20
+LONGEST_LOOK_S = 15.0
 NICE = 10
 """Training gives way to the server's own processes."""
 
@@ -39,7 +41,9 @@ class Trainer:
         self._since = time.time()
         self._job = ""
         self._process: subprocess.Popen[bytes] | None = None
-        self._beat: tuple[tuple[str, int] | None, float] = (None, time.monotonic())
+        self._turn = threading.Lock()
+        self._beat: tuple[str, int] | None = None
+        self._looked, self._silent_s = time.monotonic(), 0.0
 
     def model(self) -> str:
         """Return the model that is trained here.
@@ -59,7 +63,8 @@ class Trainer:
         """Put a job in line for a person, or return the one that is under way."""
         asked = jobs.ask(self._open(), self.model(), "request", reason)
         if asked.new:
-            self._run_waiting()
+            with self._turn:
+                self._run_waiting()
         return {"new": asked.new, "job": msgspec.to_builtins(asked.job)}
 
     def find(self, job: str) -> dict[str, Any] | None:
@@ -73,8 +78,14 @@ class Trainer:
 
     def look(self, alerts: Sequence[Alert]) -> None:
         """Note what has ended, start what is due by schedule or alert, and run what waits."""
-        self._note_end()
-        self._bury_silent()
+        with self._turn:
+            self._note_end()
+            self._bury_silent()
+            self._order(alerts)
+            self._run_waiting()
+
+    def _order(self, alerts: Sequence[Alert]) -> None:
+        """Put a job in line if the rules ask for one."""
         if self._automatic() and self._is_project():
             model = self.model()
             own = [alert for alert in alerts if alert.model == model]
@@ -82,7 +93,6 @@ class Trainer:
             if verdict:
                 log.warning("training again: %s", verdict.reason)
                 jobs.ask(self._open(), model, verdict.trigger, verdict.reason)
-        self._run_waiting()
 
     def stop(self) -> None:
         """End what runs; it says so in its record."""
@@ -141,10 +151,14 @@ class Trainer:
         self._process = None
 
     def _bury_silent(self) -> None:
-        """Bury a job, of whichever machine, that has shown no life for long by this machine's own count of seconds."""
-        beat, since = jobs.last_beat(self._open()), time.monotonic()
-        if beat != self._beat[0]:
-            self._beat = (beat, since)
-        elif beat and since - self._beat[1] > jobs.SILENT_S:
+        """Bury a job, of whichever machine, that shows no life for long, however the clocks stand.
+
+        Time counts only between looks that follow each other: while the database was away, no sign could come.
+        """
+        beat, now = jobs.last_beat(self._open()), time.monotonic()
+        passed_s, self._looked = min(now - self._looked, LONGEST_LOOK_S), now
+        self._silent_s = self._silent_s + passed_s if beat == self._beat else 0.0
+        self._beat = beat
+        if beat and self._silent_s > jobs.SILENT_S:
             log.warning("job %s shows no life", beat[0])
             jobs.bury(self._open(), beat[0])

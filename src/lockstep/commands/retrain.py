@@ -8,6 +8,7 @@ Example: lockstep retrain --reason "new tariffs since May"
 
 import argparse
 import sys
+import time
 
 import msgspec
 
@@ -16,7 +17,11 @@ from lockstep.config import Params, Settings
 from lockstep.errors import StoreError
 from lockstep.monitoring.snapshot import Job
 from lockstep.store import jobs
+from lockstep.store.jobs import Ended
 from lockstep.store.store import Store
+
+TRIES, PAUSE_S = 12, 5.0
+"""How often the end of a job is written down while the database is away, and the pause between."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +43,24 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             job = _job(arguments, params, store)
             with retraining.beating(store, job.id):
                 ended = retraining.run(params, settings, store, job, not arguments.no_promote)
-            jobs.end(store, job.id, ended)
-            job = jobs.find(store, job.id) or job
+            job = _end(store, job, ended)
     finally:
         store.close()
     _tell(job, arguments.json)
     return int(job.state == "failed")
+
+
+def _end(store: Store, job: Job, ended: Ended) -> Job:
+    """Note what came of a job, also if the database is away for a minute, and return its record."""
+    for left in reversed(range(TRIES)):
+        try:
+            jobs.end(store, job.id, ended)
+            break
+        except StoreError:
+            if not left:
+                raise
+            time.sleep(PAUSE_S)
+    return jobs.find(store, job.id) or job
 
 
 def _job(arguments: argparse.Namespace, params: Params, store: Store) -> Job:
