@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, csrf, drain, errors, guard, model_service, security, telemetry
+from flask_app import answering, csrf, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
 from flask_app.views import admin, capstone, docs, files, health, invocations, open_inference, pages, predict
@@ -41,6 +41,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     csrf.install(app, settings)
     telemetry.install(app, services, settings.metrics_dir)
     answering.install(app, settings)
+    store.install(app, settings)
     for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin):
         app.register_blueprint(view.blueprint)
     return app

@@ -45,6 +45,9 @@ class Telemetry:
         self.cached = Counter(
             "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
         )
+        self.lost = Counter(
+            "prediction_log_lost", "Predictions answered that there was no room to write down.", registry=registry
+        )
         self.loaded = Gauge(
             "model_loaded",
             "1 for the version that serves.",

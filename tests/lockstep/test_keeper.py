@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lockstep import keeper, kept
+from lockstep import asking, keeper, kept
 from lockstep.errors import ConfigError, RegistryError, TrackingError
 from lockstep.events import Event
 from lockstep.keeper import Keeper
@@ -74,7 +74,7 @@ def made(registry):
 def remote(made, tmp_path):
     """The registry through a keeper, at a socket whose path is longer than the kernel takes."""
     address = tmp_path / ("long" * 30) / "keeper.sock"
-    server = keeper._Server(kept.listening(address), made)
+    server = asking.Server(kept.listening(address), made.answer, lambda: None)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield KeptRegistry(address, "demo")
