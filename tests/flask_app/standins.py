@@ -10,12 +10,13 @@ from sklearn.pipeline import Pipeline
 
 from flask_app import model_service
 from lockstep import artifact, files, paths
-from lockstep.config import Candidate, FeatureEngineering, Text
+from lockstep.config import Candidate, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.features.build import build
-from lockstep.modeling import catalog, compiled
+from lockstep.modeling import catalog, compiled, evaluation, metrics
 from lockstep.modeling.predictor import Predictor, digest
+from lockstep.monitoring import profile
 from lockstep.registry import Version
 
 ROWS = 60
@@ -78,8 +79,20 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
     predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
+    _write_profile(predictor, frame, folder)
     compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
+
+
+def _write_profile(predictor, frame, folder):
+    """Write the profile of a model, from the rows it was fitted on."""
+    schema, scored = predictor.schema, predictor.score(frame)
+    metric = metrics.DEFAULT[schema.task]
+    params = ModelEvaluation(resamples=100)
+    measured = evaluation.report(scored, schema, params)
+    tested = evaluation.evaluated(frame, scored, schema, metric, measured)
+    made = profile.build(schema, tested.rows, tested, params.monitoring, Text().clean)
+    profile.write(made, folder / paths.PROFILE.name)
 
 
 @dataclass
