@@ -137,7 +137,9 @@ def waiting(store: Store, asked: Asked) -> tuple[int, float]:
     """Return how many predictions are there, at most the limit, and when the first was answered (0 if there is none)."""
     own = PREDICTIONS.c
     place = (own.model == asked.model, own.version == asked.version, own.variant == asked.variant)
-    inner = select(own.at_us).where(*place, own.seq > (asked.after or 0)).order_by(own.seq).limit(asked.limit).subquery()
+    inner = (
+        select(own.at_us).where(*place, own.seq > (asked.after or 0)).order_by(own.seq).limit(asked.limit).subquery()
+    )
     with store.reading() as link:
         count, first_us = link.execute(select(func.count(), func.min(inner.c.at_us)).select_from(inner)).one()
     return int(count), float(first_us or 0) / 1e6
@@ -166,7 +168,9 @@ def keep_window(store: Store, window: Window) -> bool:
     times = {"start_us": round(window.start * 1e6), "end_us": round(window.end * 1e6)}
     result = msgspec.json.encode(window.result).decode()
     unique = ["model", "version", "kind", "start_seq"]
-    statement = store.insert(WINDOWS).values(**row, **times, result=result).on_conflict_do_nothing(index_elements=unique)
+    statement = (
+        store.insert(WINDOWS).values(**row, **times, result=result).on_conflict_do_nothing(index_elements=unique)
+    )
     with store.writing() as link:
         return bool(link.execute(statement.returning(WINDOWS.c.id)).first())
 

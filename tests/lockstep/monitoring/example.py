@@ -1,5 +1,6 @@
 """A snapshot as a busy service would leave it, made up but with every field filled."""
 
+import itertools
 import math
 import random
 
@@ -76,7 +77,7 @@ def traffic(at, bucket_s, buckets=48):
 
 
 def bell(middle, edges):
-    heights = [math.exp(-(((low + high) / 2 - middle) ** 2) / 2) for low, high in zip(edges, edges[1:], strict=False)]
+    heights = [math.exp(-(((low + high) / 2 - middle) ** 2) / 2) for low, high in itertools.pairwise(edges)]
     return [height / sum(heights) for height in heights]
 
 
