@@ -57,20 +57,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     store.install(app, settings)
     dashboard.install(app, settings)
     retrain.install(app, settings)
-    views = (
-        pages,
-        files,
-        predict,
-        feedback,
-        invocations,
-        open_inference,
-        capstone,
-        health,
-        dashboards,
-        docs,
-        admin,
-        retrain,
-    )
-    for view in views:
+    people = (pages, files, feedback, health, dashboards, docs)
+    for view in (*people, predict, invocations, open_inference, capstone, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app
