@@ -29,6 +29,7 @@ from lockstep.store.store import Store
 log = logging.getLogger("retrain")
 
 LOCK = "retrain.lock"
+STDERR = 2
 STOP_S = 10.0
 """How long the pipeline gets to end when it is told to."""
 
@@ -137,9 +138,7 @@ def _repro() -> None:
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro"]
-    process = subprocess.Popen(
-        command, stdout=sys.stderr.fileno(), env={**os.environ, "PATH": path}, start_new_session=True
-    )
+    process = subprocess.Popen(command, stdout=STDERR, env={**os.environ, "PATH": path}, start_new_session=True)
     try:
         code = process.wait()
     except BaseException:
