@@ -22,12 +22,12 @@ OTHER = "other"
 
 
 class Numbers(msgspec.Struct, dict=True, frozen=True):
-    """The distribution of `rows` numbers: at each of `values`, how many stand below it and how many up to it."""
+    """The distribution of `rows` numbers: how many stand up to each value, and below it unless all values are here."""
 
     rows: int
     values: list[float]
-    below: list[int]
     upto: list[int]
+    below: list[int] | None = None
 
     @classmethod
     def of(cls, given: Iterable[float]) -> "Numbers":
@@ -36,8 +36,8 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
         points = np.unique(ordered)
         if len(points) > MOST_POINTS:
             points = np.unique(ordered[np.linspace(0, len(ordered) - 1, MOST_POINTS).round().astype(int)])
-        below, upto = (np.searchsorted(ordered, points, side) for side in ("left", "right"))
-        return cls(len(ordered), points.tolist(), below.tolist(), upto.tolist())
+        below, upto = (np.searchsorted(ordered, points, side).tolist() for side in ("left", "right"))
+        return cls(len(ordered), points.tolist(), upto, None if below == [0, *upto][:-1] else below)
 
     @cached_property
     def points(self) -> Floats:
@@ -48,7 +48,8 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
     def shares(self) -> tuple[Floats, Floats]:
         """The shares of the rows below each point, and up to it."""
         size = max(1, self.rows)
-        return np.asarray(self.below) / size, np.asarray(self.upto) / size
+        below = [0, *self.upto][:-1] if self.below is None else self.below
+        return np.asarray(below) / size, np.asarray(self.upto) / size
 
     def beside(self, given: Floats) -> tuple[Distribution, Distribution]:
         """Return this and other numbers (n,) as shares of the same bins; what lies outside counts in the outer ones."""
