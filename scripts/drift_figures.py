@@ -130,8 +130,8 @@ def compared(profile: Profile, drawn: Window) -> Iterator[tuple[Numbers, Floats]
 
 def psi(baseline: Numbers, values: Floats) -> float:
     """Return the population stability index over the baseline's deciles, empty bins counted as half a row."""
-    edges = np.unique(np.interp(np.arange(1, BINS) / BINS, baseline.shares[1], baseline.points))
-    then = np.diff(np.interp(edges, baseline.points, baseline.shares[1]), prepend=0, append=1)
+    edges = np.unique(baseline.points[np.searchsorted(baseline.shares[1], np.arange(1, BINS) / BINS)])
+    then = np.diff(baseline.up_to(edges), prepend=0, append=1)
     now = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) / len(values)
     then, now = np.maximum(then, 0.5 / baseline.rows), np.maximum(now, 0.5 / len(values))
     return float(((now - then) * np.log(now / then)).sum())

@@ -51,12 +51,16 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
         below = [0, *self.upto][:-1] if self.below is None else self.below
         return np.asarray(below) / size, np.asarray(self.upto) / size
 
+    def up_to(self, edges: Floats) -> Floats:
+        """Return the share of the rows up to each edge."""
+        return np.concatenate([[0.0], self.shares[1]])[np.searchsorted(self.points, edges, "right")]
+
     def beside(self, given: Floats) -> tuple[Distribution, Distribution]:
         """Return this and other numbers (n,) as shares of the same bins; what lies outside counts in the outer ones."""
         low, high = np.interp([0.005, 0.995], self.shares[1], self.points)
         edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
         inner = edges[1:-1]
-        own = np.diff(np.interp(inner, self.points, self.shares[1], left=0, right=1), prepend=0, append=1)
+        own = np.diff(self.up_to(inner), prepend=0, append=1)
         other = np.bincount(np.searchsorted(inner, given), minlength=BINS) / max(1, len(given))
         return _binned(own, edges), _binned(other, edges)
 
