@@ -40,7 +40,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     guard.install(app, settings)
     security.install(app)
     csrf.install(app, settings)
-    telemetry.install(app, services, settings.metrics_dir)
+    telemetry.install(app, services, settings)
     answering.install(app, settings)
     store.install(app, settings)
     dashboard.install(app, settings)

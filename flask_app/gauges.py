@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lockstep.monitoring import snapshot
 from lockstep.monitoring.snapshot import (
     Challenge,
     DriftWindow,
@@ -22,7 +22,6 @@ from lockstep.monitoring.snapshot import (
     Snapshot,
 )
 
-FILE = "monitoring.json"
 MOST_FEATURES = 100
 """Features with a series of their own, those that moved most first."""
 
@@ -77,19 +76,11 @@ class SnapshotGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield each gauge that has a sample."""
         families: dict[str, GaugeMetricFamily] = {}
-        for name, labels, value in samples(read(self.file), time.time(), self.look_s):
+        for name, labels, value in samples(snapshot.read(self.file), time.time(), self.look_s):
             if name not in families:
                 families[name] = GaugeMetricFamily(name, GAUGES[name][0], labels=GAUGES[name][1])
             families[name].add_metric(labels, value)
         yield from families.values()
-
-
-def read(file: Path) -> Snapshot | None:
-    """Return the last snapshot; None where there is none that this version can read."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Snapshot)
-    except (OSError, msgspec.DecodeError):
-        return None
 
 
 def samples(seen: Snapshot | None, now: float, look_s: float) -> Iterator[Sample]:
@@ -160,7 +151,7 @@ def _of_challenge(name: str, challenge: Challenge | None) -> Iterator[Sample]:
 
 def _of_alerts(seen: Snapshot) -> Iterator[Sample]:
     """Count every kind and severity, also at 0, so that a rule sees an alert end."""
-    counts = {
+    counts: dict[tuple[str, str, str], int] = {
         (model, kind, severity): 0
         for model, kinds in [("", ("log",)), *((name, ("drift", "quality")) for name in seen.models)]
         for kind in kinds
@@ -168,10 +159,10 @@ def _of_alerts(seen: Snapshot) -> Iterator[Sample]:
     }
     for alert in seen.alerts:
         if alert.closed is None:
-            own = (alert.model, alert.kind, alert.severity)
-            counts[own] = counts.get(own, 0) + 1
-    for own, count in counts.items():
-        yield "model_alerts_open", own, count
+            key: tuple[str, str, str] = (alert.model, alert.kind, alert.severity)
+            counts[key] = counts.get(key, 0) + 1
+    for labels, count in counts.items():
+        yield "model_alerts_open", labels, count
 
 
 def _interval(name: str, labels: tuple[str, ...], found: Interval | None) -> Iterator[Sample]:

@@ -19,10 +19,10 @@ from typing import Any
 
 import msgspec
 
-from lockstep import asking, files, logger, processes
+from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
-from lockstep.monitoring.snapshot import Snapshot
+from lockstep.monitoring import snapshot, watch
 from lockstep.store import address, feedback
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
@@ -34,8 +34,6 @@ AGAIN_S = 1.0
 LAST_S = 5.0
 """Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
 
-SNAPSHOT = "monitoring.json"
-
 
 class Recorder:
     """Ships one server's spool, and answers what its workers ask about the log."""
@@ -45,6 +43,7 @@ class Recorder:
         self.state = Path(settings.state).absolute()
         self.shipper = Shipper(address.spool(settings), lambda: Store.of(settings))
         self.stopped = threading.Event()
+        self._watcher: watch.Watcher | None = None
 
     def store(self) -> Store:
         """Return the store.
@@ -76,13 +75,15 @@ class Recorder:
 
     def watch(self) -> None:
         """Look after everything else, again and again, until this is stopped."""
-        while not self.stopped.wait(max(1, self.settings.monitor_s)):
+        while not self.stopped.is_set():
             self._guarded(self.look)
+            self.stopped.wait(max(1, self.settings.monitor_s))
 
     def look(self) -> None:
-        """Write down how everything is."""
-        content = Snapshot(at=time.time(), log=self.shipper.state())
-        files.write_bytes(msgspec.json.encode(content), self.state / SNAPSHOT)
+        """Measure what is new, and write down how everything is."""
+        if self._watcher is None:
+            self._watcher = watch.start(self.settings, self.store)
+        snapshot.write(self._watcher.look(time.time(), self.shipper.state()), self.state / snapshot.FILE)
 
     def finish(self) -> None:
         """Ship what is left and close."""

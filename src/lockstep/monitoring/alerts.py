@@ -6,15 +6,16 @@ version that takes over. Windows with too few rows say nothing either way.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from lockstep.monitoring.snapshot import Alert, DriftWindow, LogState, QualityWindow, Severity, Verdict
+from lockstep.monitoring.snapshot import Alert, DriftWindow, LogState, QualityWindow, Severity, Snapshot, Verdict
 
 LAG_S, LAG_PAGE_S = 60.0, 600.0
 """A prediction that waits so long for the database warns, or calls someone."""
 
+MOST_LOG_ALERTS = 20
 NAMED = 3
 """Features that an alert names; the dashboard shows all."""
 
@@ -98,7 +99,7 @@ def follow(before: Alert | None, finding: Finding | None, at: float) -> Alert | 
     return msgspec.structs.replace(before, **_fields(replace(finding, severity=level)))
 
 
-def _fields(finding: Finding) -> dict[str, str]:
+def _fields(finding: Finding) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in finding.__dataclass_fields__}
 
 
@@ -107,3 +108,17 @@ def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
     if alert.closed is not None or alert.version in serving:
         return None
     return msgspec.structs.replace(alert, closed=at, detail=f"{alert.detail}; another version took over")
+
+
+def about_log(before: Snapshot, state: LogState, at: float) -> list[Alert]:
+    """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
+    known = [alert for alert in before.alerts if alert.kind == "log"]
+    found = {finding.subject: finding for finding in of_log(state, before.log.lost if before.at else 0)}
+    opened = {alert.subject: alert for alert in known if alert.closed is None}
+    ended = [alert for alert in known if alert.closed is not None]
+    now = [follow(opened.get(name), found.get(name), at) for name in sorted({*found, *opened})]
+    least = min((alert.id for alert in known), default=0)
+    for number, alert in enumerate([own for own in now if own and not own.id], start=1):
+        alert.id = least - number
+    newest = sorted([*(own for own in now if own), *ended], key=lambda own: (own.closed is not None, -own.opened))
+    return newest[:MOST_LOG_ALERTS]

@@ -22,12 +22,12 @@ OTHER = "other"
 
 
 class Numbers(msgspec.Struct, dict=True, frozen=True):
-    """The distribution of `rows` numbers: at each of `values`, how many stand below it and how many up to it."""
+    """The distribution of `rows` numbers: how many stand up to each value, and below it unless all values are here."""
 
     rows: int
     values: list[float]
-    below: list[int]
     upto: list[int]
+    below: list[int] | None = None
 
     @classmethod
     def of(cls, given: Iterable[float]) -> "Numbers":
@@ -36,8 +36,8 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
         points = np.unique(ordered)
         if len(points) > MOST_POINTS:
             points = np.unique(ordered[np.linspace(0, len(ordered) - 1, MOST_POINTS).round().astype(int)])
-        below, upto = (np.searchsorted(ordered, points, side) for side in ("left", "right"))
-        return cls(len(ordered), points.tolist(), below.tolist(), upto.tolist())
+        below, upto = (np.searchsorted(ordered, points, side).tolist() for side in ("left", "right"))
+        return cls(len(ordered), points.tolist(), upto, None if below == [0, *upto][:-1] else below)
 
     @cached_property
     def points(self) -> Floats:
@@ -48,14 +48,19 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
     def shares(self) -> tuple[Floats, Floats]:
         """The shares of the rows below each point, and up to it."""
         size = max(1, self.rows)
-        return np.asarray(self.below) / size, np.asarray(self.upto) / size
+        below = [0, *self.upto][:-1] if self.below is None else self.below
+        return np.asarray(below) / size, np.asarray(self.upto) / size
+
+    def up_to(self, edges: Floats) -> Floats:
+        """Return the share of the rows up to each edge."""
+        return np.concatenate([[0.0], self.shares[1]])[np.searchsorted(self.points, edges, "right")]
 
     def beside(self, given: Floats) -> tuple[Distribution, Distribution]:
         """Return this and other numbers (n,) as shares of the same bins; what lies outside counts in the outer ones."""
         low, high = np.interp([0.005, 0.995], self.shares[1], self.points)
         edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
         inner = edges[1:-1]
-        own = np.diff(np.interp(inner, self.points, self.shares[1], left=0, right=1), prepend=0, append=1)
+        own = np.diff(self.up_to(inner), prepend=0, append=1)
         other = np.bincount(np.searchsorted(inner, given), minlength=BINS) / max(1, len(given))
         return _binned(own, edges), _binned(other, edges)
 

@@ -95,17 +95,21 @@ def paired(production: Floats, challenger: Floats, unit: float = 1.0) -> Looks:
 def unpaired(losses: Sequence[Floats], at: Sequence[Floats], unit: float = 1.0, least: int = 50) -> Looks:
     """Look at the losses of two versions on rows of their own, every 100 labels in the order they came.
 
-    A look counts once both versions have `least` labels.
+    A look counts once both versions have `least` labels. The variance is that of equal versions, or their own where it
+    is larger: few errors among few labels would make a small share look better than it is.
     """
     side = np.repeat([0, 1], [len(own) for own in losses])
-    side = side[np.argsort(np.concatenate(at), kind="stable")]
+    order = np.argsort(np.concatenate(at), kind="stable")
+    side = side[order]
     looks = np.arange(LOOK, len(side) + 1, LOOK)
     second = np.cumsum(side)[looks - 1]
     enough = np.minimum(second, looks - second) >= max(1, least)
     looks, sizes = looks[enough], (looks - second, second)
-    parts = [_moments(own, size[enough], unit) for own, size in zip(losses, sizes, strict=True)]
-    variances = [spread / size[enough] for (_, spread), size in zip(parts, sizes, strict=True)]
-    return Looks(looks, parts[0][0] - parts[1][0], variances[0] + variances[1])
+    sizes = (sizes[0][enough], sizes[1][enough])
+    parts = [_moments(own, size, unit) for own, size in zip(losses, sizes, strict=True)]
+    own_spread = parts[0][1] / sizes[0] + parts[1][1] / sizes[1]
+    pooled = _moments(np.concatenate(losses)[order], looks, unit)[1] * (1 / sizes[0] + 1 / sizes[1])
+    return Looks(looks, parts[0][0] - parts[1][0], np.maximum(own_spread, pooled))
 
 
 def _moments(values: Floats, sizes: NDArray[np.int64], unit: float) -> tuple[Floats, Floats]:
@@ -136,7 +140,7 @@ def labels_needed(variance: float, difference: float, alpha: float = 0.05) -> in
     """Return how many labels find a true difference in four of five cases, rounded up to whole looks.
 
     `variance` is that of one label: of the difference of losses where both versions answer each row; with a share s for
-    the challenger ``v_production / (1 - s) + v_challenger / s``, and the labels are those of both together.
+    the challenger it is ``v / (1 - s) + v / s``, v that of all losses together, and the labels are those of both.
     """
     looks = np.arange(1, 100_000, dtype=np.float64) * LOOK
     needed = np.sqrt(variance / looks) * (_boundary(difference**2 * looks / variance, alpha) + POWER_Z)

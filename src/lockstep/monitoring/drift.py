@@ -113,15 +113,27 @@ def _categorical(own: Feature, given: Sequence[Any], limits: Monitoring) -> Iter
     known = own.categories or Categories(0, {})
     counts = Counter(value for value in given if value is not None)
     drift = _mixed(FeatureDrift(own.name, own.kind, CHI_SQUARE, alarm=False), known, counts)
-    new = {name: count for name, count in counts.most_common() if name not in known.counts}
-    rows, rows_new = counts.total(), sum(new.values())
-    checks = list(_missing(own, len(given), len(given) - rows, limits))
-    if rows and rows_new / rows >= limits.min_share:
-        once = sum(count == 1 for count in known.counts.values())
-        chance = twosample.unseen(rows_new, rows, once, known.rows)
-        checks.append((f"{rows_new / rows:.1%} of categories that training had not", chance))
-    shown = _shares(own, given, rows) | {"new_categories": list(new)[:MOST_NEW]}
+    checks = list(_missing(own, len(given), len(given) - counts.total(), limits))
+    checks += _rare(known, counts, limits)
+    new = [name for name, _ in counts.most_common() if name not in known.counts]
+    shown = _shares(own, given, counts.total()) | {"new_categories": new[:MOST_NEW]}
     yield Tested(msgspec.structs.replace(drift, **shown), limits.min_cramers_v, checks)
+
+
+def _rare(known: Categories, counts: Counter[str], limits: Monitoring) -> Iterator[tuple[str, float]]:
+    """Yield what categories say that are new, or so rare in training that the chi-square test leaves them together."""
+    rows = counts.total()
+    least = twosample.LEAST_EXPECTED * known.rows / max(1, rows)
+    rare = {name: count for name, count in known.counts.items() if count < least}
+    once = sum(count == 1 for count in known.counts.values())
+    seen = sum(count for name, count in counts.items() if name in rare)
+    new = sum(count for name, count in counts.items() if name not in known.counts)
+    for words, count, before in (
+        ("of categories that training had not", new, once),
+        ("of categories that were rare in training", seen, sum(rare.values())),
+    ):
+        if rows and count / rows >= limits.min_share:
+            yield f"{count / rows:.1%} {words}", twosample.more_rare(count, rows, before, known.rows)
 
 
 def _text(own: Feature, given: Sequence[Any], limits: Monitoring) -> Iterator[Tested]:

@@ -5,15 +5,15 @@ again by the next process.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from lockstep.monitoring import compare, quality
+from lockstep.monitoring import compare
 from lockstep.monitoring.compare import LOOK
 from lockstep.monitoring.profile import Profile
-from lockstep.monitoring.snapshot import Challenge, QualityWindow
+from lockstep.monitoring.snapshot import Challenge
 from lockstep.store import watching
 from lockstep.store.store import Store
 from lockstep.store.watching import Labelled
@@ -80,8 +80,8 @@ class Duel:
 class Labels:
     """Reads labels from the log, each once."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, open: Callable[[], Store]) -> None:
+        self.open = open
         self.seq = 0
         self.pending: dict[tuple[str, str], Pending] = {}
         self.duels: dict[str, Duel] = {}
@@ -89,7 +89,7 @@ class Labels:
 
     def piece(self) -> list[Labelled]:
         """Return the next labels, at most `PIECE`."""
-        found = watching.labelled_after(self.store, self.seq, PIECE)
+        found = watching.labelled_after(self.open(), self.seq, PIECE)
         self.seq = found[-1].seq if found else self.seq
         return found
 
@@ -130,7 +130,7 @@ class Labels:
     def _wait(self, own: Labelled) -> None:
         key = (own.model, own.version)
         if key not in self._ends:
-            self._ends[key] = watching.end_of(self.store, *key, "quality")
+            self._ends[key] = watching.end_of(self.open(), *key, "quality")
         if own.seq > self._ends[key]:
             waiting = self.pending.setdefault(key, {})
             known = waiting.get(own.id)
@@ -152,28 +152,13 @@ class Labels:
             duel = self.duels.get(own.model)
             if duel and duel.share == 0 and own.version == duel.production.version:
                 wanted[shadow_id(own.id, duel.challenger.version)] = own
-        answers = watching.answers(self.store, list(wanted))
+        answers = watching.answers(self.open(), list(wanted))
         return {wanted[answer.id].id: answer for answer in answers}
 
 
 def shadow_id(prediction: str, version: str) -> str:
     """Return the id under which a challenger's answer to a prediction's row is stored."""
     return hashlib.blake2b(f"{prediction}{version}".encode(), digest_size=SHADOW_ID_BYTES).hexdigest()
-
-
-def measure(profile: Profile, version: str, window: list[Labelled]) -> QualityWindow:
-    """Measure the quality of labelled predictions of one version."""
-    shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
-    labelled = quality.Labelled(
-        version,
-        min(own.at_us for own in window) / 1e6,
-        max(own.at_us for own in window) / 1e6,
-        [own.value for own in window],
-        shares,
-        [own.label for own in window],
-        [max(0.0, (own.labelled_us - own.at_us) / 1e6) for own in window],
-    )
-    return quality.measure(profile, labelled)
 
 
 def _as_shadow(own: Labelled, answer: Labelled) -> Labelled:

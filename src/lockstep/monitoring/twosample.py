@@ -87,19 +87,20 @@ def outside(count: int, rows_now: int, rows: int) -> float:
     return float(betabinom.sf(count - 1, rows_now, 2, max(1, rows - 1))) if count else 1.0
 
 
-def unseen(count: int, rows_now: int, singletons: int, rows: int) -> float:
-    """Return the chance of `count` or more rows of categories that training had not.
+def more_rare(count: int, rows_now: int, before: int, rows: int) -> float:
+    """Return the chance of `count` or more rows of something that `before` of `rows` train rows were.
 
-    The chance of one is estimated by the categories that training saw once (Good 1953), and one more.
+    The share is Beta(before + 1, rows - before), the upper limit of Clopper and Pearson (1934), so that the chance is
+    never too small. For categories that training had not, `before` is how many it had once (Good 1953).
     """
-    from scipy.stats import binom
+    from scipy.stats import betabinom
 
-    return float(binom.sf(count - 1, rows_now, min(1.0, (singletons + 1) / max(1, rows)))) if count else 1.0
+    return float(betabinom.sf(count - 1, rows_now, before + 1, max(1, rows - before))) if count else 1.0
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     """Return each p after the correction for the false discovery rate (Benjamini and Hochberg 1995)."""
-    if not ps:
+    if not len(ps):
         return []
     order = np.argsort(ps)[::-1]
     ranked = np.asarray(ps)[order] * len(ps) / np.arange(len(ps), 0, -1)

@@ -217,7 +217,7 @@ class Reader:
         return len(found), sum(max(0, size_of(path) - self._offsets.get(path, 0)) for path in found)
 
     def _read(self, path: Path, most_bytes: int, batch: Batch) -> int:
-        """Add a file's next whole lines to a batch, and return how many bytes they are."""
+        """Add a file's next whole lines to a batch, and return how many bytes were looked at."""
         offset = self._offsets.get(path, 0)
         with path.open("rb") as file:
             complete = _is_left(file.fileno())  # first: what comes after is all there will be
@@ -231,7 +231,7 @@ class Reader:
         batch.ends[path] = offset + whole
         if at_end:
             batch.complete.append(path)
-        return whole
+        return len(content)
 
     def _decode(self, path: Path, content: bytes) -> list[Record]:
         records = []

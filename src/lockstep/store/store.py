@@ -19,6 +19,8 @@ ORDER_LOCK = 7_302_118
 """One at a time adds to PostgreSQL, so that `seq` grows in the order in which rows become visible."""
 
 VALUE = "value"
+NO_NUL = "\ufffd"
+"""PostgreSQL holds no text with a zero byte; JSON spells it out."""
 MINUTE_US = 60_000_000
 PIECE = 500
 
@@ -163,19 +165,19 @@ class Store:
         for answer in answers:
             for row in _rows(answer):
                 rows.setdefault(row["id"], row)
-        new = [rows[one] for one in self._once(link, PREDICTIONS, PREDICTIONS.c.id, list(rows.values()))]
+        new = set(self._once(link, PREDICTIONS, PREDICTIONS.c.id, list(rows.values())))
+        added = len(new)
         traffic: collections.Counter[tuple[Any, ...]] = collections.Counter()
         latencies: collections.Counter[tuple[Any, ...]] = collections.Counter()
-        inserted = {row["id"] for row in new}
         for answer in answers:
             here = (answer.model, answer.version, answer.variant, answer.at_us // MINUTE_US)
-            fresh = [at for at, one in enumerate(answer.ids) if one in inserted]
-            traffic.update((*here, _named(answer, at)) for at in fresh)
+            fresh = {one: at for at, one in enumerate(answer.ids) if one in new}
+            new.difference_update(fresh)
+            traffic.update((*here, _named(answer, at)) for at in fresh.values())
             latencies.update([(*here, bucket_of(answer.latency_us))] if fresh else [])
-            inserted.difference_update(answer.ids)
         self._count(link, TRAFFIC, "label", traffic)
         self._count(link, LATENCIES, "bucket", latencies)
-        return len(new)
+        return added
 
     def _once(self, link: Connection, table: Table, unique: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
         """Insert rows whose unique column is new, and return that column of those that were."""
@@ -227,7 +229,9 @@ def _score(value: Scalar, shares: list[float] | None) -> float | None:
 def _named(answer: Answer, at: int) -> str:
     """Return the name under which an answer counts."""
     value = answer.values[at]
-    return VALUE if answer.shares is None or value is None else label_name(value)  # type: ignore[arg-type]
+    if answer.shares is None or value is None or isinstance(value, float):
+        return VALUE
+    return label_name(value).replace("\0", NO_NUL)
 
 
 def _label(label: Label) -> dict[str, Any]:

@@ -22,6 +22,7 @@ WATCH_LOCK = 7_302_119
 SHADOW = "shadow"
 MINUTE_S = 60
 PIECE = 500
+Counted = Literal["predictions", "labels"]
 Kind = Literal["drift", "quality", "challenge"]
 Result = DriftWindow | QualityWindow | Challenge
 
@@ -96,7 +97,7 @@ def latencies(store: Store, model: str, since_s: float) -> dict[str, dict[int, i
     return _counted(store, counts.where(here).group_by(LATENCIES.c.version, LATENCIES.c.bucket))
 
 
-def rows_after(store: Store, table: Literal["predictions", "labels"], seq: int) -> tuple[int, int]:
+def rows_after(store: Store, table: Counted, seq: int) -> tuple[int, int]:
     """Return how many rows came after a mark, and the newest mark."""
     own = PREDICTIONS.c.seq if table == "predictions" else LABELS.c.seq
     with store.reading() as link:
@@ -134,7 +135,7 @@ def answers(store: Store, ids: Sequence[str]) -> list[Labelled]:
 
 
 def waiting(store: Store, asked: Asked) -> tuple[int, float]:
-    """Return how many predictions are there, at most the limit, and when the first was answered (0 if there is none)."""
+    """Return how many predictions are there, at most the limit, and when the first was answered, 0 if there is none."""
     own = PREDICTIONS.c
     place = (own.model == asked.model, own.version == asked.version, own.variant == asked.variant)
     inner = (
