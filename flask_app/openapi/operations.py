@@ -140,7 +140,8 @@ def _rollback(model: Model) -> Json:
 
 def _feedback(model: Model) -> Json:
     said = {"id": ID, "label": columns.prediction(model.schema)}
-    body = {"application/json": {"schema": closed(said)}}
+    example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
+    body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
     told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
     return _labelling(body, told, "404")
 
@@ -209,6 +210,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
     "dashboard.show": _page("404"),
+    "feedback.show": _page(),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "admin.reload": _reload,

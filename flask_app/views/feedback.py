@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMediaType
 
-from flask_app import errors, feedback
+from flask_app import errors, feedback, form
 from flask_app.feedback import NoSuchPrediction, Said
 from flask_app.views import calls, files
 from flask_app.views.predict import FORMS
-from lockstep.data.schema import Fault, RowsRefused
+from lockstep.data.schema import Fault, RowsRefused, label_name
 
 blueprint = Blueprint("feedback", __name__)
 
@@ -27,18 +27,24 @@ class Body(Struct, forbid_unknown_fields=True):
     label: str | int | float | bool
 
 
+@blueprint.get("/feedback")
+def show() -> ResponseReturnValue:
+    """Show forms for the true answer to one prediction, and to many in a file."""
+    return _page()
+
+
 @blueprint.post("/feedback")
 def take() -> ResponseReturnValue:
     """Take the true answer to one prediction; the same one again changes nothing, a later one wins."""
-    form = request.mimetype in FORMS
-    said = _typed() if form else _sent()
+    typed = request.mimetype in FORMS
+    said = _typed() if typed else _sent()
     try:
-        (taken,) = feedback.take([said], "form" if form else "api", request.headers.get("Idempotency-Key", ""))
+        (taken,) = feedback.take([said], "form" if typed else "api", request.headers.get("Idempotency-Key", ""))
     except RowsRefused as refused:
         return _refused(refused.faults[0])
     status = 202 if taken.outcome == "waiting" else 200
-    if form and errors.wants_page():
-        return render_template("feedback.html", taken=taken), status
+    if typed and errors.wants_page():
+        return _page(taken=taken), status
     return {"id": said.prediction, "label": taken.label, "status": taken.outcome}, status
 
 
@@ -56,7 +62,14 @@ def take_file() -> ResponseReturnValue:
         return errors.problem(422, ABOUT_FILE, faults=refused.faults)
     found = feedback.counts(taken)
     status = 202 if found.get("waiting") else 200
-    return (render_template("feedback.html", counts=found), status) if errors.wants_page() else (found, status)
+    return (_page(counts=found), status) if errors.wants_page() else (found, status)
+
+
+def _page(**content: Any) -> str:
+    """Return the page with what was taken, and the labels of the model if there is one."""
+    known = list(feedback.schemas(current_app).values())
+    names = [label_name(label) for label in known[0].labels[: form.CHOICES_AS_LIST]] if len(known) == 1 else []
+    return render_template("feedback.html", labels=names, **{"taken": None, "counts": None} | content)
 
 
 def _sent() -> Said:
