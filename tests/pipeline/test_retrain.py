@@ -17,13 +17,30 @@ from tests.pipeline.project import copy_of
 
 pytestmark = pytest.mark.pipeline
 
+QUICK = {
+    "C: [0.03, 0.1, 0.3, 1.0, 3.0]": "C: [1.0]",
+    "    - {estimator: random_forest, params: {n_estimators: 50}}\n": "",
+    "resamples: 1000 ": "resamples: 100 ",
+    "folds: 5": "folds: 2",
+}
+"""What makes the pipeline quick, as its result is not the point here."""
+
 
 @pytest.fixture
 def project(finished, tmp_path):
     """The finished project, with its model in Production as version 1."""
     project = copy_of(finished, tmp_path / "loop")
     project.lockstep("promote")
+    for old, new in QUICK.items():
+        project.edit("params.yaml", old, new)
     return project
+
+
+@pytest.fixture
+def long(request):
+    """Skip what trains once more to show little more."""
+    if not request.config.getoption("long"):
+        pytest.skip("--long trains for it")
 
 
 def moved(project, count, start=0, scale=1.2):
@@ -71,7 +88,7 @@ def test_labelled_rows_join_and_the_new_version_is_promoted(project):
     assert again["outcome"] == "the pipeline made version 2, which is Production already"
 
 
-def test_a_worse_version_is_kept_back_and_the_record_says_why(project):
+def test_a_worse_version_is_kept_back_and_the_record_says_why(project, long):
     rows = moved(project, 300)
     rows["target"] = ["benign" if label == "malignant" else "malignant" for label in rows["target"]]
     traffic.log(project, rows)
@@ -82,7 +99,7 @@ def test_a_worse_version_is_kept_back_and_the_record_says_why(project):
     assert (told["production"], told["events"][0]["action"]) == ("1", "refused")
 
 
-def test_no_promote_only_registers(project):
+def test_no_promote_only_registers(project, long):
     traffic.log(project, moved(project, 60))
     job = retrained(project, "--no-promote")
     assert (job["state"], job["version"]) == ("kept", "2")
@@ -107,7 +124,7 @@ def test_a_stage_that_fails_is_a_failed_job_with_its_cause(project):
     store.close()
 
 
-def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project):
+def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project, long):
     traffic.log(project, moved(project, 100))
     command = [sys.executable, "-m", "lockstep", "retrain", "--reason", "first"]
     process = subprocess.Popen(
@@ -127,7 +144,7 @@ def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project):
     (job,) = jobs.newest(store)
     assert (job.state, job.outcome) == ("failed", "stopped by SIGTERM")
     store.close()
-    assert not [path for path in project.root.rglob("*.partial*")]
+    assert not list(project.root.rglob("*.partial*"))
     assert retrained(project)["state"] == "promoted"
 
 
