@@ -23,7 +23,7 @@ from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
 from lockstep.monitoring import snapshot, watch
-from lockstep.store import address
+from lockstep.store import address, feedback
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
 
@@ -123,8 +123,14 @@ def _labels(recorder: Recorder, given: Mapping[str, Any]) -> Any:
     return msgspec.to_builtins(recorder.store().labels(given["id"]))
 
 
+def _known(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    recorder.shipper.ship()  # so that what was answered or labelled a moment ago is known
+    return msgspec.to_builtins(feedback.known(recorder.store(), given["ids"]))
+
+
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "find": _find,
+    "known": _known,
     "predictions": _predictions,
     "labels": _labels,
 }
