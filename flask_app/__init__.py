@@ -5,10 +5,11 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, csrf, drain, errors, guard, model_service, security, telemetry
+from flask_app import answering, csrf, dashboard, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
-from flask_app.views import admin, capstone, docs, files, health, invocations, open_inference, pages, predict
+from flask_app.views import admin, capstone, docs, feedback, files, health, invocations, open_inference, pages, predict
+from flask_app.views import dashboard as dashboards
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -39,8 +40,11 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     guard.install(app, settings)
     security.install(app)
     csrf.install(app, settings)
-    telemetry.install(app, services, settings.metrics_dir)
+    telemetry.install(app, services, settings)
     answering.install(app, settings)
-    for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin):
+    store.install(app, settings)
+    dashboard.install(app, settings)
+    views = (pages, files, predict, feedback, invocations, open_inference, capstone, health, dashboards, docs, admin)
+    for view in views:
         app.register_blueprint(view.blueprint)
     return app

@@ -3,12 +3,13 @@
 import hashlib
 import itertools
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 
 from flask_app import cache, telemetry
 from flask_app.cache import Cached
@@ -16,6 +17,7 @@ from flask_app.model_service import Serving
 from lockstep.config import Settings
 from lockstep.data.schema import Row
 from lockstep.modeling.predictor import Predictions
+from lockstep.store.records import Variant
 
 ID_BYTES = 16
 SECRET_BYTES = 32
@@ -23,12 +25,18 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows, which version answered them, and under which ids."""
+    """Rows, which version answered them, under which ids, since when (`perf_counter`), and in which role.
+
+    `key` is what a client sticks to its version by.
+    """
 
     serving: Serving
     rows: Sequence[Row]
     ids: list[str]
     predictions: Predictions
+    variant: Variant = "production"
+    key: str = ""
+    started: float = field(default_factory=time.perf_counter)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
@@ -42,7 +50,10 @@ class Answered:
 
 
 class Answering:
-    """Answers rows for one app, from a cache if there is one; `logged` is told of everything that was answered."""
+    """Answers rows for one app, from a cache if there is one.
+
+    `logged` is told of everything that was answered, once the answer is complete and before it leaves.
+    """
 
     def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
         self.count = count
@@ -51,14 +62,17 @@ class Answering:
         self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
         self._drawn = itertools.count()
 
-    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", variant: Variant = "production") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
+        started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
-        answered = Answered(serving, rows, self._ids(rows, key), predictions)
         self.count(serving, predictions)
+        return Answered(serving, rows, self._ids(rows, key), predictions, variant, started=started)
+
+    def tell(self, answered: Answered) -> None:
+        """Tell those who log of an answer that is complete."""
         for log in self.logged:
             log(answered)
-        return answered
 
     def _ids(self, rows: Sequence[Row], key: str) -> list[str]:
         """Return a name for each answer: nobody can guess it, or it is made from the idempotency key and the rows."""
@@ -70,9 +84,11 @@ class Answering:
         return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
 
 
-def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
-    """Answer checked rows in the app of the present request."""
-    return of(current_app).answer(serving, rows, key)
+def answer(serving: Serving, rows: Sequence[Row], key: str = "", variant: Variant = "production") -> Answered:
+    """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
+    g.answered = of(current_app).answer(serving, rows, key, variant)
+    answered: Answered = g.answered
+    return answered
 
 
 def install(app: Flask, settings: Settings) -> None:

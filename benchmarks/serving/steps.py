@@ -59,7 +59,9 @@ def steps(model: Model) -> dict[str, float]:
         - _median_us(predictor.predict, rows),
         "answer to JSON": _median_us(lambda answered: answered.to_json(), answers),
         "all, with the front": _median_us(lambda body: _ask(front, body), bodies),
-        "all, where the processor did something else before": _median_us(lambda body: _ask(front, body), bodies, PAUSE_S),
+        "all, where the processor did something else before": _median_us(
+            lambda body: _ask(front, body), bodies, PAUSE_S
+        ),
         "scikit-learn's pipeline on a frame of one row": _median_us(
             model.pipeline.predict_proba, [slow[place : place + 1] for place in range(len(slow))]
         ),

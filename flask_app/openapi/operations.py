@@ -3,15 +3,16 @@
 from collections.abc import Callable
 
 from flask_app import upload
+from flask_app.openapi import columns
 from flask_app.openapi.columns import Json, closed
-from flask_app.openapi.parts import TEXT, Model
+from flask_app.openapi.parts import ID, TEXT, Model
 
 PROBLEMS = {
     "400": "The request is not what HTTP or JSON allow.",
     "401": "A key is needed, or it is not known.",
     "403": "This is not allowed.",
     "404": "There is nothing at this address.",
-    "409": "There is nothing to go back to.",
+    "409": "What is asked for does not fit the present state.",
     "413": "The body is too large, or holds too many rows.",
     "415": "The body is of another media type.",
     "422": "The request is well written, but does not fit: each wrong column is named.",
@@ -115,6 +116,33 @@ def _rollback(model: Model) -> Json:
     return described
 
 
+def _feedback(model: Model) -> Json:
+    said = {"id": ID, "label": columns.prediction(model.schema)}
+    example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
+    body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
+    told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
+    return _labelling(body, told, "404")
+
+
+def _labels(model: Model) -> Json:
+    schema = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
+    number: Json = {"type": "integer", "minimum": 0}
+    counts = closed({"new": number, "changed": number, "unchanged": number}, {"waiting": number})
+    return _labelling({"multipart/form-data": {"schema": schema}}, counts)
+
+
+def _labelling(content: Json, told: Json, *statuses: str) -> Json:
+    """Describe a request that brings labels: 202 where they wait for the database."""
+    answers = {"200": answer(told), "202": answer(told, about="Written down; the database is away, and it waits.")}
+    parameters = [KEY | {"description": "The same label sent again with the same key is stored once."}]
+    refused = refusals(*ASKING, "409", *statuses)
+    return {
+        "parameters": parameters,
+        "requestBody": {"required": True, "content": content},
+        "responses": answers | refused,
+    }
+
+
 def _health(model: Model) -> Json:
     described = reading({"type": "object", "required": ["status"]})
     described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
@@ -135,6 +163,8 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "predict.predict_with": _predict,
     "files.predict_file": _table,
     "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
+    "feedback.take": _feedback,
+    "feedback.take_file": _labels,
     "capstone.infer": lambda model: asking(model, "InferenceRequest", "InferenceAnswer"),
     "invocations.invoke": _invoke,
     "invocations.ping": _state("status", {"const": "ready"}, "503"),
@@ -150,6 +180,8 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "health.health": _health,
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
+    "dashboard.show": _page("404"),
+    "feedback.show": _page(),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "admin.reload": _reload,

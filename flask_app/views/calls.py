@@ -8,6 +8,7 @@ from flask_app.answering import Answered
 from flask_app.model_service import ModelService, Serving
 from flask_app.protocols.strict import Call, Terms
 from flask_app.views.checks import check_transfer
+from lockstep.store.records import Variant
 
 JSON = "application/json"
 UTF_8 = ("utf-8", "utf8")
@@ -31,4 +32,5 @@ def serving(service: ModelService, call: Call) -> Serving:
 def answer(serving: Serving, call: Call) -> Answered:
     """Answer a call."""
     rows = call.rows(Terms(serving.predictor.schema, current_app.config["MAX_ROWS"]))
-    return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""))
+    variant: Variant = "production" if call.version is None else "pinned"
+    return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""), variant)

@@ -27,7 +27,7 @@ def predict_file(name: str) -> ResponseReturnValue:
     if request.mimetype != MULTIPART:
         raise UnsupportedMediaType(f"Send {MULTIPART} with the CSV in the field {FILE!r}.")
     try:
-        return _answer(_content(), serving)
+        return _answer(content(), serving)
     except RowsRefused as refused:
         return _refuse(refused.faults, serving)
 
@@ -40,7 +40,14 @@ def template(name: str) -> ResponseReturnValue:
     return _csv(upload.template(serving.predictor.schema), "template.csv", serving)
 
 
-def _content() -> bytes:
+def content() -> bytes:
+    """Return the one file of the request.
+
+    Raises
+    ------
+    UnprocessableEntity
+        There is none, or it is empty.
+    """
     files = request.files.getlist(FILE)
     if len(files) != 1 or len(request.files) != 1:
         raise UnprocessableEntity(f"Send one file, in the field {FILE!r}.")

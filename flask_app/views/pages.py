@@ -8,7 +8,7 @@ from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
-from flask_app import answering, csrf, errors, form, model_service
+from flask_app import answering, csrf, errors, form, model_service, store
 from flask_app.answering import Answered
 from flask_app.errors import listing
 from flask_app.model_service import Serving
@@ -79,7 +79,7 @@ def page(serving: Serving, fields: list[form.Field] | None = None, **content: An
     """Return the page, with the examples in the form if no fields are given."""
     fields = fields or form.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
-    where = {"own": _own(serving), "address": _address(serving), "names": names}
+    where = {"own": _own(serving), "address": _address(serving), "names": names, "logged": store.of(current_app).on}
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 
 

@@ -33,6 +33,10 @@ class RegistryError(LockstepError):
     """The model registry holds no such thing, or refused a move."""
 
 
+class StoreError(LockstepError):
+    """The database of the prediction log is out of reach, or holds no such thing."""
+
+
 class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
 

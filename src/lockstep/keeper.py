@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-import socketserver
 import sys
 import threading
 import time
@@ -18,9 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep import kept, logger, processes, tracking
+from lockstep import asking, kept, logger, processes, tracking
 from lockstep.config import Settings
-from lockstep.errors import LockstepError, TrackingError
+from lockstep.errors import TrackingError
 from lockstep.events import Event
 from lockstep.registry import Registry, Version
 
@@ -29,7 +28,6 @@ log = logging.getLogger("keeper")
 THREADS = 8
 HTTP_TIMEOUT_S = "5"
 HTTP_RETRIES = "1"
-QUESTION_S = 10.0
 STUCK_S = 60.0
 """A call that outlives its limit by this long never ends: the process does, and a fresh one takes its place."""
 
@@ -67,11 +65,7 @@ class Keeper:
 
     def answer(self, line: bytes) -> bytes:
         """Answer a question, whatever happens."""
-        try:
-            content = {"answer": self._ask(json.loads(line))}
-        except Exception as error:  # noqa: BLE001 - the rim of this process: the worker raises it again
-            content = {"error": _told(error)}
-        return json.dumps(content).encode() + b"\n"
+        return asking.answered(lambda: self._ask(json.loads(line)), _unforeseen)
 
     def stuck(self) -> bool:
         """Tell whether a call to the registry hangs for good."""
@@ -95,7 +89,7 @@ class Keeper:
 
     def _flight(self, key: tuple[str, ...], act: Callable[[], Any]) -> Flight:
         """Join a question that is under way, or was answered a moment ago and may be out of date; else ask it."""
-        fresh_s = self._fresh_s if key[0] == "production" else 0.0
+        fresh_s = self._fresh_s if key[0] in WATCHED else 0.0
         with self._lock:
             for old in [other for other, flight in self._flights.items() if flight.landed(self._fresh_s)]:
                 del self._flights[old]
@@ -106,9 +100,10 @@ class Keeper:
             return flight
 
     def _forget(self, name: str) -> None:
-        """Ask anew what is Production, since it was moved from here."""
+        """Ask anew what is where, since Production was moved from here."""
         with self._lock:
-            self._flights.pop(("production", name, "{}"), None)
+            for operation in WATCHED:
+                self._flights.pop((operation, name, "{}"), None)
 
     def _registry(self, name: str) -> Registry:
         if name not in self._registries:
@@ -119,6 +114,15 @@ class Keeper:
 def _production(registry: Registry, given: Mapping[str, Any]) -> Any:
     found = registry.production()
     return asdict(found) if found else None
+
+
+def _challenger(registry: Registry, given: Mapping[str, Any]) -> Any:
+    found = registry.challenger()
+    return asdict(found) if found else None
+
+
+def _history(registry: Registry, given: Mapping[str, Any]) -> Any:
+    return [asdict(event) for event in registry.history()[: kept.HISTORY]]
 
 
 def _get(registry: Registry, given: Mapping[str, Any]) -> Any:
@@ -139,45 +143,22 @@ def _rollback(registry: Registry, given: Mapping[str, Any]) -> Any:
 
 OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
     "production": _production,
+    "challenger": _challenger,
+    "history": _history,
     "get": _get,
     "download": _download,
     "promote": _promote,
     "rollback": _rollback,
 }
+WATCHED = ("production", "challenger", "history")
+"""What many ask again and again, so that an answer stands for a moment."""
+
 MOVES = ("promote", "rollback")
 
 
-def _told(error: Exception) -> list[Any]:
-    """Return the kind of an error and its arguments; what nobody foresaw is the registry's fault."""
-    if isinstance(error, LockstepError) and type(error).__name__ in kept.KINDS:
-        return [type(error).__name__, error.problem, error.hint]
-    if isinstance(error, OSError):
-        return ["OSError", error.errno or 0, error.strerror or type(error).__name__]
+def _unforeseen(error: Exception) -> TrackingError:
     log.warning("a question to the registry failed", exc_info=error)
-    return ["TrackingError", f"unexpected {type(error).__name__}: {error}"[:500], "`lockstep doctor` looks"]
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    timeout = QUESTION_S
-    server: "_Server"
-
-    def handle(self) -> None:
-        if line := self.rfile.readline(kept.LONGEST):
-            self.wfile.write(self.server.keeper.answer(line))
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-
-    def __init__(self, opened: socket.socket, keeper: Keeper) -> None:
-        super().__init__("", _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket, self.keeper = opened, keeper
-
-    def service_actions(self) -> None:
-        if self.keeper.stuck():
-            log.error("the registry hangs for good: starting anew")
-            os._exit(1)
+    return TrackingError(f"unexpected {type(error).__name__}: {error}"[:500], "`lockstep doctor` looks")
 
 
 def main(words: list[str]) -> None:
@@ -190,7 +171,13 @@ def main(words: list[str]) -> None:
     with suppress(TrackingError):  # such settings are the answer to every question
         tracking.prepare(settings)
     keeper = Keeper(lambda name: Registry(tracking.connect(settings), name), settings.poll_s)
-    _Server(socket.socket(fileno=int(words[0])), keeper).serve_forever()
+    asking.Server(socket.socket(fileno=int(words[0])), keeper.answer, lambda: _end_if_stuck(keeper)).serve_forever()
+
+
+def _end_if_stuck(keeper: Keeper) -> None:
+    if keeper.stuck():
+        log.error("the registry hangs for good: starting anew")
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lockstep.errors import ArtifactError, ConfigError, RegistryError, TrackingError
+from lockstep.errors import ArtifactError, ConfigError, RegistryError, StoreError, TrackingError
 from lockstep.events import Event
 from lockstep.registry import Version
 
-LIMITS_S = {"production": 4.0, "get": 4.0, "download": 600.0, "promote": 30.0, "rollback": 30.0}
+LIMITS_S = {
+    **dict.fromkeys(("production", "challenger", "history", "get"), 4.0),
+    **dict.fromkeys(("promote", "rollback"), 30.0),
+    "download": 600.0,
+}
 """How long each question waits for the registry."""
 
 START_S = 11.0
 """How much longer a worker waits: a keeper that has just been started loads MLflow first."""
 
-LONGEST = 1_000_000
+LONGEST = 64 << 20
+HISTORY = 100
 KINDS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, OSError)
+    kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, StoreError, OSError)
 }
-"""The errors that travel from the keeper to a worker."""
+"""The errors that travel from the keeper, or the recorder, to a worker."""
 
 
 class KeptRegistry:
@@ -44,6 +49,15 @@ class KeptRegistry:
         """
         found = self._ask("production")
         return Version(**found) if found else None
+
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production, if there is one."""
+        found = self._ask("challenger")
+        return Version(**found) if found else None
+
+    def history(self) -> list[Event]:
+        """Return the moves of Production and the refusals, newest first, at most `HISTORY` of them."""
+        return [Event(**one) for one in self._ask("history")]
 
     def get(self, version: str) -> Version:
         """Return one version.
@@ -68,18 +82,36 @@ class KeptRegistry:
         return Event(**self._ask("rollback", event=asdict(event)))
 
     def _ask(self, operation: str, **given: Any) -> Any:
-        question = json.dumps({"ask": operation, "name": self.name, "given": given}).encode() + b"\n"
+        question = {"ask": operation, "name": self.name, "given": given}
         try:
-            with connected(self.address, LIMITS_S[operation] + START_S) as link, link.makefile("rwb") as stream:
-                stream.write(question)
-                stream.flush()
-                answer = json.loads(stream.readline(LONGEST))
-        except (OSError, ValueError) as error:
+            return asked(self.address, question, LIMITS_S[operation] + START_S)
+        except Silent as error:
             raise TrackingError(f"the keeper of the registry does not answer: {error}", "wait a moment") from None
-        if "error" in answer:
-            kind, *arguments = answer["error"]
-            raise KINDS[kind](*arguments)
-        return answer["answer"]
+
+
+class Silent(Exception):
+    """Nobody answers at a socket, or not in time."""
+
+
+def asked(address: Path, question: dict[str, Any], timeout_s: float) -> Any:
+    """Ask at a socket, one line of JSON each way, and return the answer or raise the error that it tells.
+
+    Raises
+    ------
+    Silent
+        There is no answer.
+    """
+    try:
+        with connected(address, timeout_s) as link, link.makefile("rwb") as stream:
+            stream.write(json.dumps(question).encode() + b"\n")
+            stream.flush()
+            answer = json.loads(stream.readline(LONGEST))
+    except (OSError, ValueError) as error:
+        raise Silent(str(error)) from None
+    if "error" in answer:
+        kind, *arguments = answer["error"]
+        raise KINDS[kind](*arguments)
+    return answer["answer"]
 
 
 def listening(address: Path) -> socket.socket:

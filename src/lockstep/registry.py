@@ -183,6 +183,17 @@ class Registry:
         """Let an alias name a version; on a server without aliases a tag stands in."""
         self._name(alias, self.get(version).version)
 
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production, if there is one."""
+        return self.at(CHALLENGER)
+
+    def clear_alias(self, alias: str) -> None:
+        """Let an alias name nothing any more; one that names nothing already stays so."""
+        calls = self.client.delete_registered_model_alias, self.client.delete_registered_model_tag
+        aliases = self._needed().aliases
+        doing, name = f"clear the alias {alias!r} of {self.name}", alias if aliases else TAG_PREFIX + alias
+        self._ask(doing, calls[0] if aliases else calls[1], self.name, name)
+
     def _name(self, alias: str, number: str) -> None:
         with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
             if self.capabilities().aliases:

@@ -1,4 +1,4 @@
-"""The master of the worker processes: replaces each that dies, keeps the keeper, and drains before it stops."""
+"""The master of the worker processes: replaces each that dies, keeps the keeper and the recorder, and drains."""
 
 import logging
 import os
@@ -129,16 +129,19 @@ class Workers(MPServer):
 class KeptProcess:
     """A child process that is started again whenever it ends, until it is told to stop."""
 
-    def __init__(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+    def __init__(self, name: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+        self.name = name
         self._start = start
         self._stopped = threading.Event()
         self.process = start()
-        threading.Thread(target=self._watch, name="keeper-watch", daemon=True).start()
+        threading.Thread(target=self._watch, name=f"{name}-watch", daemon=True).start()
 
-    def stop(self) -> None:
-        """End the process for good."""
+    def stop(self, within_s: float = 0.0) -> None:
+        """End the process for good; wait for it so long, since it may have something to finish."""
         self._stopped.set()
         self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(within_s)
 
     def _watch(self) -> None:
         life = Life(time.monotonic())
@@ -146,13 +149,13 @@ class KeptProcess:
             code = self.process.wait()
             if self._stopped.wait(life.pause_s()):
                 return
-            log.warning("the keeper of the registry ended with code %s: starting another", code)
+            log.warning("the %s ended with code %s: starting another", self.name, code)
             life.born = time.monotonic()
             self.process = self._start()
 
 
-def start_keeper(opened: socket.socket) -> KeptProcess:
-    """Start the process that speaks to the registry, in a session of its own so that Ctrl-C does not reach it."""
+def start_kept(name: str, opened: socket.socket) -> KeptProcess:
+    """Start a process of this package that answers at an open socket, in a session that Ctrl-C does not reach."""
     number = opened.fileno()
-    command = [sys.executable, "-m", "lockstep.keeper", str(number)]
-    return KeptProcess(lambda: subprocess.Popen(command, pass_fds=(number,), start_new_session=True))
+    command = [sys.executable, "-m", f"lockstep.{name}", str(number)]
+    return KeptProcess(name, lambda: subprocess.Popen(command, pass_fds=(number,), start_new_session=True))

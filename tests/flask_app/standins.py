@@ -61,13 +61,19 @@ def _table(task):
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
 
 
-def make_bundle(task, folder, estimator=None, odd=ODD):
-    """Fit a model on a few rows and write its bundle."""
+def make_frame(task, odd=ODD):
+    """Return the few rows that a model is made of, with their outcome, and the kinds of the columns."""
     columns, target = _table(task)
     kinds = {"review": "text"} if task == "text" else KINDS
     columns, kinds = ({odd if name == ODD else name: own for name, own in each.items()} for each in (columns, kinds))
     frame = cleaning.canonical(pd.DataFrame(columns), kinds)
     frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
+    return frame, kinds
+
+
+def make_bundle(task, folder, estimator=None, odd=ODD):
+    """Fit a model on a few rows and write its bundle."""
+    frame, kinds = make_frame(task, odd)
     params = FeatureEngineering(text=Text(min_documents=1))
     learned = frames.learn(frame, "outcome", TASKS[task], kinds, params)
     features = build(kinds, params)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lockstep import keeper, kept
+from lockstep import asking, keeper, kept
 from lockstep.errors import ConfigError, RegistryError, TrackingError
 from lockstep.events import Event
 from lockstep.keeper import Keeper
@@ -40,6 +40,13 @@ class Registry:
     def production(self):
         self._answer("production")
         return VERSION
+
+    def challenger(self):
+        self._answer("challenger")
+
+    def history(self):
+        self._answer("history")
+        return [Event(version="3", at="2026-01-01")] * 200
 
     def get(self, version):
         self._answer("get", version)
@@ -74,7 +81,7 @@ def made(registry):
 def remote(made, tmp_path):
     """The registry through a keeper, at a socket whose path is longer than the kernel takes."""
     address = tmp_path / ("long" * 30) / "keeper.sock"
-    server = keeper._Server(kept.listening(address), made)
+    server = asking.Server(kept.listening(address), made.answer, lambda: None)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield KeptRegistry(address, "demo")
@@ -86,10 +93,13 @@ def remote(made, tmp_path):
 def test_every_question_comes_through(remote, registry, tmp_path):
     event = Event(actor="ann", reason="better")
     assert remote.production() == VERSION
+    assert remote.challenger() is None
+    assert remote.history() == [Event(version="3", at="2026-01-01")] * kept.HISTORY
     assert remote.get("3") == VERSION
     assert remote.download(VERSION, tmp_path / "x") == tmp_path / "x"
     assert (remote.promote("3", event), remote.rollback(event)) == (event, event)
-    assert registry.asked == [("production",), ("get", "3"), ("download", VERSION), ("promote", "3"), ("rollback",)]
+    reads = [("production",), ("challenger",), ("history",), ("get", "3"), ("download", VERSION)]
+    assert registry.asked == [*reads, ("promote", "3"), ("rollback",)]
     assert registry.connected == 1
 
 

@@ -123,8 +123,11 @@ def test_without_aliases_a_tag_stands_in(registry, register):
         assert "lockstep.production" not in found.tags
     else:
         assert (found.tags["lockstep.production"], found.tags["lockstep.challenger"]) == ("1", "1")
-    assert registry.at("challenger").version == "1"
+    assert registry.at("challenger").version == registry.challenger().version == "1"
     assert registry.at("nobody") is None
+    for _ in range(2):
+        registry.clear_alias("challenger")
+        assert (registry.challenger(), registry.production().version) == (None, "1")
 
 
 @TWO

@@ -94,7 +94,7 @@ def test_each_signal_adds_haste(master, signals, haste, killed):
 
 
 def test_a_kept_process_is_started_again_until_it_is_stopped():
-    kept = KeptProcess(lambda: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+    kept = KeptProcess("keeper", lambda: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
     first = kept.process
     first.kill()
     wait_for(lambda: kept.process is not first, 5)

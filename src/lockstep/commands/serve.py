@@ -9,6 +9,8 @@ import importlib
 import os
 import socket
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lockstep import config, logger, slow_clients
@@ -27,7 +29,8 @@ HEADER_BYTES = 64 * 1024
 """A longer header is answered with 431."""
 
 STOP_S = 20
-"""Seconds that requests under way get to end after draining."""
+LAST_S = 6.0
+"""Seconds that requests under way get to end after draining; and that the log gets to be stored after that."""
 
 BUSY_S = 3.0
 """How long a start waits for the port, which the workers of a killed server leave within 2 seconds."""
@@ -54,13 +57,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     state = Path(settings.state).absolute()
     metrics = Path(settings.metrics_dir or state / "metrics").absolute()
     empty_metrics(metrics)
-    sockets = state / "keeper"
-    forget_the_dead(sockets)
-    keeper = sockets / f"{os.getpid()}.sock"
-    tell_workers(settings, metrics, keeper)
+    sockets = {name: state / name / f"{os.getpid()}.sock" for name in ("keeper", "recorder")}
+    for own in sockets.values():
+        forget_the_dead(own.parent)
+    tell_workers(settings, metrics, sockets)
     logger.start(settings.log_level)
     print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
-    return _serve(host, port, workers, settings.drain_s, keeper)
+    return _serve(host, port, workers, settings.drain_s, sockets)
 
 
 def address(host: str, port: int) -> str:
@@ -109,44 +112,62 @@ def wait_for_port(host: str, port: int) -> None:
         time.sleep(0.1)
 
 
-def tell_workers(settings: Settings, metrics: Path, keeper: Path) -> None:
+def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
     """Put into the environment what the workers read from it, and pin numeric libraries to one thread each."""
     os.environ.update(
         LOCKSTEP_MODEL_NAME=",".join(config.model_names(settings)),
-        LOCKSTEP_KEEPER=str(keeper),
+        LOCKSTEP_KEEPER=str(sockets["keeper"]),
+        LOCKSTEP_RECORDER=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),
         OMP_NUM_THREADS="1",
     )
 
 
-def _serve(host: str, port: int, workers: int, drain_s: float, keeper: Path) -> int:
+@contextmanager
+def _kept(name: str, own: Path) -> Iterator[None]:
+    """Keep a process that answers at a socket for as long as the server runs."""
+    from lockstep import kept
+    from lockstep.workers import start_kept
+
+    with kept.listening(own) as opened:
+        process = start_kept(name, opened)
+        try:
+            yield
+        finally:
+            process.stop(LAST_S)
+            own.unlink(missing_ok=True)
+
+
+def _serve(host: str, port: int, workers: int, drain_s: float, sockets: Mapping[str, Path]) -> int:
+    with ExitStack() as beside:
+        for name, own in sockets.items():
+            beside.enter_context(_kept(name, own))
+        return _serve_with_workers(host, port, workers, drain_s)
+
+
+def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> int:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
-    from lockstep import kept
-    from lockstep.workers import Workers, start_keeper
+    from lockstep.workers import Workers
 
-    with kept.listening(keeper) as opened:
-        process = start_keeper(opened)
-        importlib.import_module(APP)  # once, before the workers are forked from here
-        server = Workers(
-            drain_s,
-            target=f"{APP}:build",
-            factory=True,
-            address=host,
-            port=port,
-            interface=Interfaces.WSGI,
-            workers=workers,
-            blocking_threads=slow_clients.THREADS,
-            backpressure=CONNECTIONS,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADER_BYTES),
-            workers_kill_timeout=STOP_S,
-            websockets=False,
-            log_level=LogLevels.error,
-        )
-        server.serve()
-        process.stop()
-    keeper.unlink(missing_ok=True)
+    importlib.import_module(APP)  # once, before the workers are forked from here
+    server = Workers(
+        drain_s,
+        target=f"{APP}:build",
+        factory=True,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=slow_clients.THREADS,
+        backpressure=CONNECTIONS,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS, max_buffer_size=HEADER_BYTES),
+        workers_kill_timeout=STOP_S,
+        websockets=False,
+        log_level=LogLevels.error,
+    )
+    server.serve()
     return int(server.failed)

@@ -33,4 +33,12 @@ class Label(msgspec.Struct, tag="label"):
     source: str
 
 
-Record = Answer | Label
+class Lost(msgspec.Struct, tag="lost"):
+    """So many predictions were answered and could not be written down, for want of room."""
+
+    at_us: int
+    event: str
+    count: int
+
+
+Record = Answer | Label | Lost

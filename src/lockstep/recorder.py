@@ -1,0 +1,164 @@
+"""The one process of a server that speaks to the prediction log's database, so that no worker does.
+
+`lockstep serve` starts it with a socket that is open already. It carries what the workers spooled into the database,
+answers their questions, and looks after drift, quality, alerts and jobs.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from lockstep import asking, logger, processes
+from lockstep.config import Settings
+from lockstep.errors import StoreError
+from lockstep.monitoring import snapshot, watch
+from lockstep.store import address, feedback
+from lockstep.store.shipping import Shipper
+from lockstep.store.store import Asked, Store
+
+log = logging.getLogger("recorder")
+
+SHIP_S = 0.25
+AGAIN_S = 1.0
+LAST_S = 5.0
+"""Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
+
+
+class Recorder:
+    """Ships one server's spool, and answers what its workers ask about the log."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state = Path(settings.state).absolute()
+        self.shipper = Shipper(address.spool(settings), lambda: Store.of(settings))
+        self.stopped = threading.Event()
+        self._watcher: watch.Watcher | None = None
+
+    def store(self) -> Store:
+        """Return the store.
+
+        Raises
+        ------
+        StoreError
+            Its database is out of reach.
+        """
+        return self.shipper.store()
+
+    def ask(self, operation: str, given: Mapping[str, Any]) -> Any:
+        """Answer a question with what JSON can say."""
+        return OPERATIONS[operation](self, given)
+
+    def answer(self, line: bytes) -> bytes:
+        """Answer a line with a line, whatever happens."""
+
+        def act() -> Any:
+            question = json.loads(line)
+            return self.ask(question["ask"], question["given"])
+
+        return asking.answered(act, _unforeseen)
+
+    def ship(self) -> None:
+        """Ship until this is stopped."""
+        while not self.stopped.is_set():
+            self.stopped.wait(self._ship_once())
+
+    def watch(self) -> None:
+        """Look after everything else, again and again, until this is stopped."""
+        while not self.stopped.is_set():
+            self._guarded(self.look)
+            self.stopped.wait(max(1, self.settings.monitor_s))
+
+    def look(self) -> None:
+        """Measure what is new, and write down how everything is."""
+        if self._watcher is None:
+            self._watcher = watch.start(self.settings, self.store)
+        snapshot.write(self._watcher.look(time.time(), self.shipper.state()), self.state / snapshot.FILE)
+
+    def finish(self) -> None:
+        """Ship what is left and close."""
+        self.stopped.set()
+        self._guarded(lambda: self.shipper.drain(LAST_S))
+        self.shipper.close()
+
+    def _ship_once(self) -> float:
+        """Ship a batch, and return how long to wait for the next."""
+        try:
+            return 0.0 if self.shipper.ship() else SHIP_S
+        except StoreError:  # noted by the shipper, once
+            return AGAIN_S
+        except Exception:
+            log.exception("shipping failed")
+            return AGAIN_S
+
+    def _guarded(self, act: Callable[[], Any]) -> None:
+        try:
+            act()
+        except StoreError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("a look failed")
+
+
+def _find(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    found = recorder.store().find(given["id"])
+    return msgspec.to_builtins(found) if found else None
+
+
+def _predictions(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(given, Asked)))
+
+
+def _labels(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    return msgspec.to_builtins(recorder.store().labels(given["id"]))
+
+
+def _known(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    recorder.shipper.ship()  # so that what was answered or labelled a moment ago is known
+    return msgspec.to_builtins(feedback.known(recorder.store(), given["ids"]))
+
+
+OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
+    "find": _find,
+    "known": _known,
+    "predictions": _predictions,
+    "labels": _labels,
+}
+"""What may be asked; another part adds its own functions here."""
+
+
+def _unforeseen(error: Exception) -> StoreError:
+    log.warning("a question about the prediction log failed", exc_info=error)
+    return StoreError(f"unexpected {type(error).__name__}: {error}"[:500], "look into the server's log")
+
+
+def main(words: list[str]) -> None:
+    """Answer at the socket whose number is given, and ship, until SIGTERM or until the parent is gone."""
+    processes.end_with_parent()
+    settings = Settings.read(os.environ)
+    logger.start(settings.log_level)
+    recorder = Recorder(settings)
+    server = asking.Server(socket.socket(fileno=int(words[0])), recorder.answer, lambda: None)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    for work in (recorder.ship, recorder.watch):
+        threading.Thread(target=work, name=work.__name__, daemon=True).start()
+    server.serve_forever()
+    recorder.finish()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+"""Connections to the database of the prediction log, SQLite or PostgreSQL, with the tables of this version in it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from lockstep.errors import StoreError
+
+REVISION = "0002"
+"""The newest of `migrations/versions`."""
+
+WRITES = "lockstep_writes"
+BUSY_S = 5.0
+MIGRATION_LOCK = 7_302_117
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+CONNECT: dict[str, dict[str, Any]] = {
+    "sqlite": {"timeout": BUSY_S},
+    "postgresql": {
+        "connect_timeout": int(BUSY_S),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        "prepare_threshold": None,  # poolers such as PgBouncer do not keep prepared statements
+    },
+}
+
+
+def connect(address: str) -> Engine:
+    """Return connections to a database, none of them open yet."""
+    kind = "sqlite" if address.startswith("sqlite") else "postgresql"
+    if kind == "sqlite":
+        Path(address.partition(":///")[2]).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, connect_args=CONNECT[kind], pool_size=4, max_overflow=4, pool_timeout=BUSY_S)
+    if kind == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    """Let readers and a writer work at once; what a crash of the machine loses is at most the last moments."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Ask for the right to write at the start: later, SQLite would refuse at once instead of waiting."""
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction that writes, and commit it.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach, locked or full.
+    """
+    with told(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection that reads.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach.
+    """
+    with told(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what is wrong with the database in one line."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+        first = cause.splitlines()[0][:300]
+        raise StoreError(f"the prediction log's database: {first}", "check DATABASE_URL and the database") from error
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this version's state; of several processes that do so at once, one works and others wait.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach, or was written by a newer version.
+    """
+    with reading(engine) as connection:
+        if _revision(connection) == REVISION:
+            return
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        found = _revision(connection)
+        if found != REVISION:
+            _upgrade(connection, found)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _upgrade(connection: Connection, found: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found and found not in known:
+        raise StoreError(
+            f"the prediction log's database is at revision {found}, which this version does not know (it knows "
+            f"{REVISION})",
+            "a newer version of Lockstep wrote it: upgrade, or choose another DATABASE_URL",
+        )
+    command.upgrade(config, "head")

@@ -1,0 +1,169 @@
+"""The tables of the prediction log; times are whole microseconds since 1970, JSON is stored as text.
+
+Whatever changes here needs a migration in `migrations/versions`; a test holds both against each other.
+"""
+
+import math
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+METADATA = MetaData()
+SERIAL = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite counts up by itself only in a column that is called INTEGER, which holds 64 bits there anyway."""
+
+STEPS = 8
+"""Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
+
+
+def _serial() -> "Column[int]":
+    return Column("seq", SERIAL, primary_key=True, autoincrement=True)
+
+
+PREDICTIONS = Table(
+    "predictions",
+    METADATA,
+    _serial(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("row", Text),
+    Column("value", Text, nullable=False),
+    Column("score", Float(53)),
+    Column("shares", Text),
+    Index("predictions_by_version", "model", "version", "variant", "seq"),
+    Index("predictions_by_time", "at_us"),
+    sqlite_autoincrement=True,
+)
+"""Every answered row. `seq` grows in the order in which rows become visible, so it can be read up to a mark."""
+
+LABELS = Table(
+    "labels",
+    METADATA,
+    _serial(),
+    Column("event", Text, nullable=False, unique=True),
+    Column("prediction_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Index("labels_of_prediction", "prediction_id", "at_us"),
+    sqlite_autoincrement=True,
+)
+"""What people said the truth was. All are kept; of several for one prediction the latest counts."""
+
+MINUTE = ("model", "version", "variant", "minute")
+
+TRAFFIC = Table(
+    "traffic",
+    METADATA,
+    *(Column(name, BigInteger if name == "minute" else Text, primary_key=True) for name in MINUTE),
+    Column("label", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Index("traffic_by_minute", "minute"),
+)
+"""Rows answered by minute (since 1970) and answer; `value` stands for every answer of a regression."""
+
+LATENCIES = Table(
+    "latencies",
+    METADATA,
+    *(Column(name, BigInteger if name == "minute" else Text, primary_key=True) for name in MINUTE),
+    Column("bucket", Integer, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Index("latencies_by_minute", "minute"),
+)
+"""Requests by minute and time to answer: a bucket is `bucket_of` the microseconds."""
+
+LOSSES = Table(
+    "losses",
+    METADATA,
+    Column("event", Text, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+"""Predictions that were answered while there was no room to write them down."""
+
+WINDOWS = Table(
+    "windows",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("start_seq", BigInteger, nullable=False),
+    Column("end_seq", BigInteger, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("result", Text, nullable=False),
+    UniqueConstraint("model", "version", "kind", "start_seq", name="windows_once"),
+    sqlite_autoincrement=True,
+)
+"""What was measured over consecutive predictions; of two servers that measure the same, the first one's is kept."""
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("id", SERIAL, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger),
+    Column("open_key", Text, unique=True),
+    sqlite_autoincrement=True,
+)
+"""`open_key` names what an alert is about while it is open, and is empty after: so there is one at a time."""
+
+PROMOTIONS = Table(
+    "promotions",
+    METADATA,
+    _serial(),
+    Column("model", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("forced", Boolean, nullable=False),
+    Column("git_commit", Text, nullable=False),
+    UniqueConstraint("model", "at", "action", "version", name="promotions_once"),
+    sqlite_autoincrement=True,
+)
+"""The moves and refusals that were seen in the registry."""
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("beat_us", BigInteger),
+    Column("owner", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("labelled_rows", BigInteger, nullable=False),
+    Column("active", Text, unique=True),
+    Index("jobs_by_time", "asked_us"),
+)
+"""Runs of the loop; `active` holds a word while one waits or runs, and is empty after: so there is one at a time."""
+
+
+def bucket_of(latency_us: int) -> int:
+    """Return the bucket of a latency: eight for each doubling."""
+    return round(STEPS * math.log2(max(1, latency_us)))
+
+
+def latency_us_of(bucket: int) -> float:
+    """Return the latency in the middle of a bucket, in microseconds."""
+    return float(2.0 ** (bucket / STEPS))
