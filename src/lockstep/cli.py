@@ -13,7 +13,7 @@ from lockstep import logger, paths
 from lockstep.config import Settings
 from lockstep.stage import guarded
 
-COMMANDS = ("use", "doctor", "promote", "rollback", "history", "predict", "verify", "serve")
+COMMANDS = ("use", "doctor", "promote", "rollback", "history", "predict", "drift", "quality", "verify", "serve")
 
 
 def entry() -> None:
