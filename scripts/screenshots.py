@@ -2,7 +2,7 @@
 
     dvc repro && python scripts/screenshots.py [--to docs/images]
 
-The rows are the test rows of the model in `models/`, drawn again and again; at the end one feature is scaled. They are
+The rows are those of the model in `models/`, drawn again and again; at the end one feature is scaled. They are
 written into the prediction log with times of the past, and the server measures them as it measures its own. It needs
 Chromium and the packages for the tests.
 """
@@ -10,6 +10,7 @@ Chromium and the packages for the tests.
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -18,10 +19,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from lockstep import paths  # noqa: E402
+from lockstep import files, paths  # noqa: E402
 from lockstep.config import Settings  # noqa: E402
 from lockstep.data import frames, tables  # noqa: E402
 from lockstep.events import Event  # noqa: E402
@@ -64,7 +67,7 @@ def prepare(server: real.Server) -> None:
     settings = Settings.read(server.environment)
     versions = real.Store(settings, "demo")
     for actor, reason in (("ana", "first model"), ("ben", "more rows"), ("", "")):
-        number = versions.register(ROOT / paths.MODEL.parent)
+        number = versions.register(variation(server.folder / f"bundle {len(versions.bundles)}", len(versions.bundles)))
         if actor:
             versions.registry.promote(number, Event(actor=actor, reason=reason))
         else:
@@ -76,11 +79,19 @@ def prepare(server: real.Server) -> None:
     log.close()
 
 
+def variation(folder: Path, number: int) -> Path:
+    """Return a copy of the model that is another version: with fewer of the rows that are tried when it is loaded."""
+    shutil.copytree(ROOT / paths.MODEL.parent, folder)
+    smoke = files.read_json(folder / paths.SMOKE.name)
+    files.write_json({name: own[number:] for name, own in smoke.items()}, folder / paths.SMOKE.name)
+    return folder
+
+
 def replayed() -> Iterator[Record]:
     """Yield answers of the last days, in order of time, and labels that came an hour or two later."""
     chance = random.Random(1)
     predictor = Predictor.load(ROOT / paths.MODEL.parent)
-    frame = tables.read(ROOT / paths.TEST)
+    frame = pd.concat([tables.read(ROOT / path) for path in (paths.TRAIN, paths.TEST)])
     rows, truth = frames.rows_of(frame, predictor.schema), frames.target_array(frame, predictor.schema).tolist()
     now_us = time.time_ns() // 1000
     for number in range(0, ROWS, BATCH):

@@ -34,6 +34,7 @@ TAGS = {
     "dashboard": PAGES,
     "docs": PAGES,
     "admin": "Administration",
+    "retrain": "Administration",
 }
 SCHEMES: dict[str, Json] = {
     "key": {

@@ -21,12 +21,35 @@ PROBLEMS = {
 }
 TRUE: Json = {"const": True}
 OBJECT: Json = {"type": "object"}
+WORDS: Json = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
+JOB: Json = {
+    "type": "object",
+    "required": ["id", "state", "trigger", "reason", "asked"],
+    "properties": {
+        "id": TEXT,
+        "state": {"enum": ["waiting", "running", "promoted", "kept", "failed"]},
+        "trigger": TEXT,
+        "reason": TEXT,
+        **{name: {"type": ["number", "null"]} for name in ("asked", "started", "ended")},
+        "outcome": TEXT,
+        "version": TEXT,
+        "labelled_rows": {"type": "integer", "minimum": 0},
+    },
+}
 DEFAULT = "Any other fault."
 ASKING = ("400", "413", "415", "422", "429", "503")
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same request sent again with the same key gets predictions with the same ids.",
+    "schema": {"type": "string"},
+}
+
+
+STICKY = {
+    "name": "X-Sticky-Key",
+    "in": "header",
+    "description": "Requests with the same key are answered by the same version while another is tried on a share.",
     "schema": {"type": "string"},
 }
 
@@ -45,7 +68,7 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
 def asking(model: Model, request: str, given: str) -> Json:
     """Describe a request for predictions."""
     return {
-        "parameters": [KEY],
+        "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
         "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
     }
@@ -109,10 +132,9 @@ def _reload(model: Model) -> Json:
 
 
 def _rollback(model: Model) -> Json:
-    words = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
-    described = _move(model, {"reason": words}, "409", "503")
+    described = _move(model, {"reason": WORDS}, "409", "503")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
-    schema["properties"]["actor"] = words
+    schema["properties"]["actor"] = WORDS
     return described
 
 
@@ -140,6 +162,13 @@ def _labelling(content: Json, told: Json, *statuses: str) -> Json:
         "parameters": parameters,
         "requestBody": {"required": True, "content": content},
         "responses": answers | refused,
+    }
+
+
+def _retrain(model: Model) -> Json:
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": closed({"reason": WORDS})}}},
+        "responses": {"202": answer(JOB, about="The job."), **refusals("400", "409", "415", "422", "503")},
     }
 
 
@@ -186,6 +215,8 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "admin.reload": _reload,
     "admin.rollback": _rollback,
+    "retrain.start": _retrain,
+    "retrain.follow": lambda model: reading(JOB, "503"),
 }
 """In the order in which they are shown."""
 

@@ -22,10 +22,11 @@ import msgspec
 from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
-from lockstep.monitoring import snapshot, watch
+from lockstep.monitoring import shadow, snapshot, watch
 from lockstep.store import address, feedback
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
+from lockstep.trainer import Trainer
 
 log = logging.getLogger("recorder")
 
@@ -43,6 +44,10 @@ class Recorder:
         self.state = Path(settings.state).absolute()
         self.shipper = Shipper(address.spool(settings), lambda: Store.of(settings))
         self.stopped = threading.Event()
+        self.trainer = Trainer(settings, self.store)
+        self.shadow = shadow.of(settings, self.state)
+        if self.shadow:
+            self.shipper.more = self.shadow.answers
         self._watcher: watch.Watcher | None = None
 
     def store(self) -> Store:
@@ -82,12 +87,21 @@ class Recorder:
     def look(self) -> None:
         """Measure what is new, and write down how everything is."""
         if self._watcher is None:
-            self._watcher = watch.start(self.settings, self.store)
-        snapshot.write(self._watcher.look(time.time(), self.shipper.state()), self.state / snapshot.FILE)
+            self._watcher = watch.start(self.settings, self.store, self.trainer.newest)
+        seen = self._watcher.look(time.time(), self.shipper.state())
+        snapshot.write(seen, self.state / snapshot.FILE)
+        self.trainer.look(seen.alerts)
+
+    def follow(self) -> None:
+        """Follow the challengers that run in the shadow until this is stopped."""
+        while self.shadow and not self.stopped.is_set():
+            self._guarded(self.shadow.follow)
+            self.stopped.wait(max(1, self.settings.poll_s))
 
     def finish(self) -> None:
         """Ship what is left and close."""
         self.stopped.set()
+        self.trainer.stop()
         self._guarded(lambda: self.shipper.drain(LAST_S))
         self.shipper.close()
 
@@ -133,6 +147,8 @@ OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "labels": _labels,
+    "retrain": lambda recorder, given: recorder.trainer.ask(given["reason"]),
+    "job": lambda recorder, given: recorder.trainer.find(given["id"]),
 }
 """What may be asked; another part adds its own functions here."""
 
@@ -154,7 +170,7 @@ def main(words: list[str]) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
-    for work in (recorder.ship, recorder.watch):
+    for work in (recorder.ship, recorder.watch, recorder.follow):
         threading.Thread(target=work, name=work.__name__, daemon=True).start()
     server.serve_forever()
     recorder.finish()
