@@ -20,7 +20,7 @@ SERVE = [
     "boto3>=1.43",
     "flask>=3.1",
     "msgspec>=0.20",
-    "prometheus-flask-exporter>=0.23.2",
+    "prometheus-client>=0.23",
     "granian>=2.8",
     "redis>=7",
     "sqlalchemy>=2.0.44",
@@ -73,7 +73,7 @@ setup(
         "flask_app.protocols",
         "flask_app.views",
     ],
-    package_data={"lockstep": ["py.typed"], "flask_app": ["templates/*.html", "static/*"]},
+    package_data={"lockstep": ["py.typed", "monitoring/pages/*"], "flask_app": ["templates/*.html", "static/*"]},
     install_requires=CORE,
     extras_require={
         "serve": SERVE,

@@ -5,13 +5,14 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from flask_app import answering, csrf, drain, errors, guard, model_service, security, store, telemetry
+from flask_app import answering, csrf, dashboard, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
 from flask_app.views import (
     admin,
     capstone,
     docs,
+    feedback,
     files,
     health,
     invocations,
@@ -19,7 +20,9 @@ from flask_app.views import (
     pages,
     predict,
     predictions,
+    retrain,
 )
+from flask_app.views import dashboard as dashboards
 from lockstep.config import Settings
 
 MAX_FORM_FIELDS = 20_000
@@ -50,9 +53,12 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     guard.install(app, settings)
     security.install(app)
     csrf.install(app, settings)
-    telemetry.install(app, services, settings.metrics_dir)
+    telemetry.install(app, services, settings)
     answering.install(app, settings)
     store.install(app, settings)
-    for view in (pages, files, predict, invocations, open_inference, capstone, health, docs, admin, predictions):
+    dashboard.install(app, settings)
+    retrain.install(app, settings)
+    people = (pages, files, feedback, health, dashboards, docs)
+    for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app

@@ -85,6 +85,11 @@ class PredictionLog:
         except Silent as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 
+    @property
+    def full(self) -> bool:
+        """Tell whether the disk takes nothing now, so that what is written waits in memory, where it may be lost."""
+        return self._writer.waiting() > 0
+
     def close(self) -> None:
         """Leave the spool complete."""
         self._writer.close()

@@ -2,37 +2,55 @@
 
 import collections
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_flask_exporter import PrometheusMetrics
-from prometheus_flask_exporter.multiprocess import MultiprocessInternalPrometheusMetrics
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
+from flask_app.gauges import SnapshotGauges
 from flask_app.model_service import ModelService, Serving
+from lockstep.config import Settings
 from lockstep.data.schema import label_name
 from lockstep.modeling.predictor import Predictions
+from lockstep.monitoring import snapshot
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-MOST_LABELS = 100
+BUCKETS_SCORE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+MOST_LABELS, MOST_VERSIONS, MOST_SERIES = 100, 50, 1000
+"""Labels and versions with series of their own in one process, and such series of predictions; the rest is `other`."""
+
 OTHER = "other"
+LOADED = "model_loaded"
 VALUE = "value"
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
 
-class _OfAllProcesses(MultiprocessInternalPrometheusMetrics):
-    def generate_metrics(self, accept_header: str | None = None, names: Any = None) -> Any:
-        """Return all metrics whatever the request's filter names, on which the exporter fails in this mode."""
-        return super().generate_metrics(accept_header)
+class _Summed(Collector):
+    """The metrics of all processes that share a folder, without the versions that serve no more."""
+
+    def __init__(self, folder: str) -> None:
+        self._all = MultiProcessCollector(None, folder)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric, summed up over the processes."""
+        for metric in self._all.collect():
+            if metric.name == LOADED:
+                metric.samples = [sample for sample in metric.samples if sample.value]
+            yield metric
 
 
 class Telemetry:
     """The metrics of one app."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._children: dict[str, Counter] = {}
+        self._children: dict[tuple[str, str, str], Counter] = {}
+        self._score_children: dict[tuple[str, str], Histogram] = {}
         self.requests = Counter(
             "app_request_count", "Requests answered.", ["method", "endpoint", "status"], registry=registry
         )
@@ -40,7 +58,14 @@ class Telemetry:
             "app_request_latency_seconds", "Time to answer.", ["endpoint"], registry=registry, buckets=BUCKETS_S
         )
         self.predictions = Counter(
-            "model_prediction_count", "Predictions by answer.", ["prediction"], registry=registry
+            "model_prediction_count", "Predictions by answer.", ["model", "version", "prediction"], registry=registry
+        )
+        self.scores = Histogram(
+            "model_prediction_score",
+            "Share of the last of two labels, or the largest of more.",
+            ["model", "version"],
+            registry=registry,
+            buckets=BUCKETS_SCORE,
         )
         self.cached = Counter(
             "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
@@ -49,43 +74,77 @@ class Telemetry:
             "prediction_log_lost", "Predictions answered that there was no room to write down.", registry=registry
         )
         self.loaded = Gauge(
-            "model_loaded",
+            LOADED,
             "1 for the version that serves.",
             ["name", "version"],
             registry=registry,
             multiprocess_mode="mostrecent",
+        )
+        self.load_time = Gauge(
+            "model_load_timestamp_seconds",
+            "When the version that serves was loaded, in seconds since 1970.",
+            ["name"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.registry_errors = Counter(
+            "model_registry_errors", "Looks at the registry that got no answer.", registry=registry
         )
         self.reachable = Gauge(
             "model_registry_up", "1 if the registry answers.", registry=registry, multiprocess_mode="mostrecent"
         )
 
     def count_predictions(self, serving: Serving, predictions: Predictions) -> None:
-        """Count answers by label; a regression's all count as `value`, and rare labels of many as `other`."""
+        """Count answers by label and scores; a regression's answers all count as `value`, and it has no score.
+
+        Rare labels of many count as `other`.
+        """
         labels = serving.predictor.schema.labels
-        if not labels:
-            self._counted(VALUE).inc(len(predictions.values))
+        if not labels or predictions.shares is None:
+            self._counted(serving, VALUE).inc(len(predictions.values))
             return
         for value, count in collections.Counter(predictions.values).items():
-            self._counted(label_name(value) if value in labels[:MOST_LABELS] else OTHER).inc(count)
+            name = label_name(value) if value in labels[:MOST_LABELS] else OTHER
+            self._counted(serving, name).inc(count)
+        self._observe(serving, [own[-1] if len(labels) == 2 else max(own) for own in predictions.shares])
 
-    def _counted(self, name: str) -> Counter:
-        if name not in self._children:
-            self._children[name] = self.predictions.labels(name)
-        return self._children[name]
+    def _counted(self, serving: Serving, name: str) -> Counter:
+        key = (serving.name, serving.version, name)
+        if key not in self._children:
+            own = serving.version if len(self._children) < MOST_SERIES else OTHER
+            self._children[key] = self.predictions.labels(serving.name, own, name)
+        return self._children[key]
+
+    def _observe(self, serving: Serving, scores: Sequence[float]) -> None:
+        """Observe scores, those of one bucket at once: a batch of thousands costs no more than a few."""
+        key = (serving.name, serving.version)
+        if key not in self._score_children:
+            own = serving.version if len(self._score_children) < MOST_VERSIONS else OTHER
+            self._score_children[key] = self.scores.labels(serving.name, own)
+        histogram = self._score_children[key]
+        if len(scores) == 1:
+            histogram.observe(scores[0])
+            return
+        histogram._sum.inc(sum(scores))
+        for place, count in collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores).items():
+            histogram._buckets[place].inc(count)
 
     def count_cached(self, result: str, rows: int) -> None:
         """Count rows by what the cache said: hit or miss; a fault counts once."""
         self.cached.labels(result).inc(rows)
 
     def on_swap(self, before: Serving | None, after: Serving) -> None:
-        """Say which version serves; the series of the one before stays, at 0."""
+        """Say which version serves; the series of the one before falls to 0, and is not shown any more."""
         if before:
             self.loaded.labels(before.name, before.version).set(0)
         self.loaded.labels(after.name, after.version).set(1)
+        self.load_time.labels(after.name).set(after.loaded_at.timestamp())
 
     def on_look(self, reachable: bool) -> None:
         """Say whether the registry answers."""
         self.reachable.set(int(reachable))
+        if not reachable:
+            self.registry_errors.inc()
 
     def counter(self, method: str, rule: str, status: int) -> Callable[[float], None]:
         """Return what counts an answer under a route that is known beforehand, given the seconds it took."""
@@ -111,18 +170,17 @@ class Telemetry:
         return response
 
 
-def install(app: Flask, services: Sequence[ModelService], folder: str) -> None:
+def install(app: Flask, services: Sequence[ModelService], settings: Settings) -> None:
     """Count requests, predictions and swaps, and answer /metrics.
 
     With a folder, which PROMETHEUS_MULTIPROC_DIR must name too, an answer sums up all processes that share it.
     """
-    registry = CollectorRegistry()
-    options = {"path": "/metrics", "export_defaults": False, "group_by": "url_rule"}
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        _OfAllProcesses(app, registry=CollectorRegistry(), **options)
-    else:
-        PrometheusMetrics(app, registry=registry, **options)
+    registry = shown = CollectorRegistry()
+    if settings.metrics_dir:
+        Path(settings.metrics_dir).mkdir(parents=True, exist_ok=True)
+        shown = CollectorRegistry()
+        shown.register(_Summed(settings.metrics_dir))
+    shown.register(SnapshotGauges(Path(settings.state).absolute() / snapshot.FILE, settings.monitor_s))
     telemetry = Telemetry(registry)
     for service in services:
         service.swapped.append(telemetry.on_swap)
@@ -130,6 +188,13 @@ def install(app: Flask, services: Sequence[ModelService], folder: str) -> None:
     app.extensions["telemetry"] = telemetry
     app.before_request(telemetry.start_clock)
     app.after_request(telemetry.count_request)
+    app.add_url_rule("/metrics", "prometheus_metrics", lambda: _answer(shown))
+
+
+def _answer(shown: CollectorRegistry) -> Response:
+    """Answer a scrape in the format that it asks for."""
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return Response(encode(shown), headers={"Content-Type": content_type})
 
 
 def of(app: Flask) -> Telemetry:

@@ -1,4 +1,4 @@
-"""Write the tables of docs/params.md, docs/settings.md and docs/pipeline.md from the code, between their markers.
+"""Write the tables of docs/params.md, settings.md, pipeline.md and monitoring.md from the code, between their markers.
 
     python scripts/docs_tables.py [--check]
 
@@ -16,8 +16,12 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
+from flask_app.gauges import GAUGES
+from flask_app.telemetry import Telemetry
 from lockstep.config import SETTINGS, Params, Section
 from lockstep.data.sources import BUNDLED
 from lockstep.features.text import CLEANERS
@@ -163,6 +167,23 @@ def pipeline_tables(_: str) -> dict[str, str]:
     return {"stages": table(("stage", "does", "reads", "writes"), rows)}
 
 
+def monitoring_tables(_: str) -> dict[str, str]:
+    """Return the table of metrics: those that workers count, and those that are read from the snapshot."""
+    registry = CollectorRegistry()
+    own = [each for each in vars(Telemetry(registry)).values() if isinstance(each, MetricWrapperBase)]
+    counted = {_exposed(each): (each._type, each._labelnames, each._documentation) for each in own}
+    gauges = {name: ("gauge", labels, meaning) for name, (meaning, labels) in GAUGES.items()}
+    rows = [
+        (f"`{name}`", kind, listed(labels), meaning.rstrip("."))
+        for name, (kind, labels, meaning) in {**counted, **gauges}.items()
+    ]
+    return {"metrics": table(("metric", "type", "labels", "meaning"), rows)}
+
+
+def _exposed(metric: MetricWrapperBase) -> str:
+    return f"{metric._name}_total" if metric._type == "counter" else metric._name
+
+
 def names_of(out: Any) -> list[str]:
     """Return the path of an output of dvc.yaml, which may carry options."""
     return list(out) if isinstance(out, dict) else [out]
@@ -178,6 +199,7 @@ PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {
     "params.md": params_tables,
     "settings.md": settings_tables,
     "pipeline.md": pipeline_tables,
+    "monitoring.md": monitoring_tables,
 }
 
 if __name__ == "__main__":

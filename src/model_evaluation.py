@@ -6,23 +6,29 @@ from lockstep import artifact, files, paths
 from lockstep.config import ModelEvaluation
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
+from lockstep.features.build import text_steps
 from lockstep.modeling import evaluation, plots
 from lockstep.modeling.predictor import Predictor
+from lockstep.monitoring import profile
 from lockstep.stage import run_stage
 
 SMOKE_ROWS = 64
 
 
 def main(params: ModelEvaluation) -> None:
-    """Read the test rows and the model; write metrics, predictions, plots, smoke rows and the gate."""
+    """Read test and train rows and the model; write metrics, predictions, plots, smoke rows, profile and the gate."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
-    predictor = Predictor.of(schema, artifact.load(paths.MODEL), frames.rows_of(test.head(SMOKE_ROWS), schema))
+    train = cleaning.with_kinds(tables.read(paths.TRAIN), schema.kinds)
+    pipeline = artifact.load(paths.MODEL)
+    predictor = Predictor.of(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
 
     scored = predictor.score(test)
     measured = evaluation.report(scored, schema, params)
     metric = files.read_json(paths.SEARCH)["metric"]
     decision = evaluation.gate(predictor, test, scored, metric, measured, params)
+    tested = evaluation.evaluated(test, scored, schema, metric, measured)
+    made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
     files.write_json(measured, paths.METRICS)
     files.write_csv(evaluation.per_class(scored, schema), paths.PER_CLASS)
@@ -30,6 +36,7 @@ def main(params: ModelEvaluation) -> None:
     files.write_csv(plots.curves(scored, schema), paths.CURVES)
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
+    profile.write(made)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

@@ -14,7 +14,7 @@ from flask_app.openapi.columns import Json
 from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES, problem, refusals
 from flask_app.openapi.parts import PROBLEM, TEXT, Model
 
-HIDDEN = ("static",)
+HIDDEN = ("static", "dashboard.style")
 """Endpoints that are no part of the API."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -24,15 +24,18 @@ PREDICTIONS, PAGES = "Predictions", "Pages"
 TAGS = {
     "predict": PREDICTIONS,
     "files": PREDICTIONS,
+    "feedback": PREDICTIONS,
     "capstone": PREDICTIONS,
     "invocations": "MLflow and SageMaker",
     "open_inference": "Open Inference Protocol 2",
     "health": "Health",
     "prometheus_metrics": "Health",
     "pages": PAGES,
+    "dashboard": PAGES,
     "docs": PAGES,
     "admin": "Administration",
     "predictions": "Administration",
+    "retrain": "Administration",
 }
 SCHEMES: dict[str, Json] = {
     "key": {

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 
 from flask_app import upload
+from flask_app.openapi import columns
 from flask_app.openapi.columns import Json, closed
-from flask_app.openapi.parts import TEXT, Model
+from flask_app.openapi.parts import ID, TEXT, Model
 
 PROBLEMS = {
     "400": "The request is not what HTTP or JSON allow.",
     "401": "A key is needed, or it is not known.",
     "403": "This is not allowed.",
     "404": "There is nothing at this address.",
-    "409": "There is nothing to go back to.",
+    "409": "What is asked for does not fit the present state.",
     "413": "The body is too large, or holds too many rows.",
     "415": "The body is of another media type.",
     "422": "The request is well written, but does not fit: each wrong column is named.",
@@ -20,12 +21,35 @@ PROBLEMS = {
 }
 TRUE: Json = {"const": True}
 OBJECT: Json = {"type": "object"}
+WORDS: Json = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
+JOB: Json = {
+    "type": "object",
+    "required": ["id", "state", "trigger", "reason", "asked"],
+    "properties": {
+        "id": TEXT,
+        "state": {"enum": ["waiting", "running", "promoted", "kept", "failed"]},
+        "trigger": TEXT,
+        "reason": TEXT,
+        **{name: {"type": ["number", "null"]} for name in ("asked", "started", "ended")},
+        "outcome": TEXT,
+        "version": TEXT,
+        "labelled_rows": {"type": "integer", "minimum": 0},
+    },
+}
 DEFAULT = "Any other fault."
 ASKING = ("400", "413", "415", "422", "429", "503")
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same request sent again with the same key gets predictions with the same ids.",
+    "schema": {"type": "string"},
+}
+
+
+STICKY = {
+    "name": "X-Sticky-Key",
+    "in": "header",
+    "description": "Requests with the same key are answered by the same version while another is tried on a share.",
     "schema": {"type": "string"},
 }
 
@@ -44,7 +68,7 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
 def asking(model: Model, request: str, given: str) -> Json:
     """Describe a request for predictions."""
     return {
-        "parameters": [KEY],
+        "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
         "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
     }
@@ -108,10 +132,9 @@ def _reload(model: Model) -> Json:
 
 
 def _rollback(model: Model) -> Json:
-    words = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
-    described = _move(model, {"reason": words}, "409", "503")
+    described = _move(model, {"reason": WORDS}, "409", "503")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
-    schema["properties"]["actor"] = words
+    schema["properties"]["actor"] = WORDS
     return described
 
 
@@ -130,6 +153,40 @@ def _predictions(model: Model) -> Json:
     }
     described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
     return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
+
+
+def _feedback(model: Model) -> Json:
+    said = {"id": ID, "label": columns.prediction(model.schema)}
+    example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
+    body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
+    told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
+    return _labelling(body, told, "404")
+
+
+def _labels(model: Model) -> Json:
+    schema = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
+    number: Json = {"type": "integer", "minimum": 0}
+    counts = closed({"new": number, "changed": number, "unchanged": number}, {"waiting": number})
+    return _labelling({"multipart/form-data": {"schema": schema}}, counts)
+
+
+def _labelling(content: Json, told: Json, *statuses: str) -> Json:
+    """Describe a request that brings labels: 202 where they wait for the database."""
+    answers = {"200": answer(told), "202": answer(told, about="Written down; the database is away, and it waits.")}
+    parameters = [KEY | {"description": "The same label sent again with the same key is stored once."}]
+    refused = refusals(*ASKING, "409", *statuses)
+    return {
+        "parameters": parameters,
+        "requestBody": {"required": True, "content": content},
+        "responses": answers | refused,
+    }
+
+
+def _retrain(model: Model) -> Json:
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": closed({"reason": WORDS})}}},
+        "responses": {"202": answer(JOB, about="The job."), **refusals("400", "409", "415", "422", "503")},
+    }
 
 
 def _health(model: Model) -> Json:
@@ -152,6 +209,8 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "predict.predict_with": _predict,
     "files.predict_file": _table,
     "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
+    "feedback.take": _feedback,
+    "feedback.take_file": _labels,
     "capstone.infer": lambda model: asking(model, "InferenceRequest", "InferenceAnswer"),
     "invocations.invoke": _invoke,
     "invocations.ping": _state("status", {"const": "ready"}, "503"),
@@ -167,11 +226,15 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "health.health": _health,
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
+    "dashboard.show": _page("404"),
+    "feedback.show": _page(),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "predictions.show": _predictions,
     "admin.reload": _reload,
     "admin.rollback": _rollback,
+    "retrain.start": _retrain,
+    "retrain.follow": lambda model: reading(JOB, "503"),
 }
 """In the order in which they are shown."""
 

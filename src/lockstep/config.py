@@ -47,6 +47,7 @@ class DataIngestion(Section):
     source: str = Field(min_length=1)
     format: Literal["auto", "csv", "parquet"] = "auto"
     reader: Reader = Reader()
+    feedback: bool = True
 
 
 class Columns(Section):
@@ -150,12 +151,34 @@ class ModelBuilding(Section):
     jobs: int = Field(1, ge=1)
 
 
+class Monitoring(Section):
+    """What of live traffic is an alarm; it travels with the version."""
+
+    window_rows: int = Field(500, ge=50)
+    min_rows: int = Field(50, ge=20)
+    ignore: Many[str] = ()
+    alpha: float = Field(0.01, gt=0, lt=1)
+    score_p: float = Field(0.005, gt=0, lt=1)
+    check_p: float = Field(0.001, gt=0, lt=1)
+    min_ks: float = Field(0.1, ge=0, le=1)
+    min_cramers_v: float = Field(0.1, ge=0, le=1)
+    min_cohens_h: float = Field(0.2, ge=0)
+    min_share: float = Field(0.01, ge=0, le=1)
+    windows_in_a_row: int = Field(2, ge=1)
+    min_labels: int = Field(50, ge=20)
+    quality_margin: float = Field(0.02, ge=0)
+    error_margin: float = Field(0.1, ge=0)
+    difference: float = Field(0.02, gt=0)
+    difference_p: float = Field(0.05, gt=0, lt=1)
+
+
 class ModelEvaluation(Section):
-    """How sure the figures are, and what they must reach."""
+    """How sure the figures are, what they must reach, and what is watched once the model serves."""
 
     resamples: int = Field(1000, ge=100)
     seed: int = Field(42, ge=0)
     floors: dict[str, float] = {}
+    monitoring: Monitoring = Monitoring()
 
 
 class RegisterModel(Section):

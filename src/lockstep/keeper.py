@@ -89,7 +89,7 @@ class Keeper:
 
     def _flight(self, key: tuple[str, ...], act: Callable[[], Any]) -> Flight:
         """Join a question that is under way, or was answered a moment ago and may be out of date; else ask it."""
-        fresh_s = self._fresh_s if key[0] == "production" else 0.0
+        fresh_s = self._fresh_s if key[0] in WATCHED else 0.0
         with self._lock:
             for old in [other for other, flight in self._flights.items() if flight.landed(self._fresh_s)]:
                 del self._flights[old]
@@ -100,9 +100,10 @@ class Keeper:
             return flight
 
     def _forget(self, name: str) -> None:
-        """Ask anew what is Production, since it was moved from here."""
+        """Ask anew what is where, since Production was moved from here."""
         with self._lock:
-            self._flights.pop(("production", name, "{}"), None)
+            for operation in WATCHED:
+                self._flights.pop((operation, name, "{}"), None)
 
     def _registry(self, name: str) -> Registry:
         if name not in self._registries:
@@ -113,6 +114,15 @@ class Keeper:
 def _production(registry: Registry, given: Mapping[str, Any]) -> Any:
     found = registry.production()
     return asdict(found) if found else None
+
+
+def _challenger(registry: Registry, given: Mapping[str, Any]) -> Any:
+    found = registry.challenger()
+    return asdict(found) if found else None
+
+
+def _history(registry: Registry, given: Mapping[str, Any]) -> Any:
+    return [asdict(event) for event in registry.history()[: kept.HISTORY]]
 
 
 def _get(registry: Registry, given: Mapping[str, Any]) -> Any:
@@ -133,11 +143,16 @@ def _rollback(registry: Registry, given: Mapping[str, Any]) -> Any:
 
 OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
     "production": _production,
+    "challenger": _challenger,
+    "history": _history,
     "get": _get,
     "download": _download,
     "promote": _promote,
     "rollback": _rollback,
 }
+WATCHED = ("production", "challenger", "history")
+"""What many ask again and again, so that an answer stands for a moment."""
+
 MOVES = ("promote", "rollback")
 
 

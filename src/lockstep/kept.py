@@ -15,13 +15,18 @@ from lockstep.errors import ArtifactError, ConfigError, RegistryError, StoreErro
 from lockstep.events import Event
 from lockstep.registry import Version
 
-LIMITS_S = {"production": 4.0, "get": 4.0, "download": 600.0, "promote": 30.0, "rollback": 30.0}
+LIMITS_S = {
+    **dict.fromkeys(("production", "challenger", "history", "get"), 4.0),
+    **dict.fromkeys(("promote", "rollback"), 30.0),
+    "download": 600.0,
+}
 """How long each question waits for the registry."""
 
 START_S = 11.0
 """How much longer a worker waits: a keeper that has just been started loads MLflow first."""
 
 LONGEST = 64 << 20
+HISTORY = 100
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, StoreError, OSError)
 }
@@ -44,6 +49,15 @@ class KeptRegistry:
         """
         found = self._ask("production")
         return Version(**found) if found else None
+
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production, if there is one."""
+        found = self._ask("challenger")
+        return Version(**found) if found else None
+
+    def history(self) -> list[Event]:
+        """Return the moves of Production and the refusals, newest first, at most `HISTORY` of them."""
+        return [Event(**one) for one in self._ask("history")]
 
     def get(self, version: str) -> Version:
         """Return one version.

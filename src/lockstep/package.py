@@ -13,11 +13,19 @@ from lockstep import paths
 BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
 """What a version consists of: the model, what it accepts, and a prediction to check it by."""
 
+OPTIONAL = (paths.PROFILE.name,)
+"""What a version may carry besides: the profile that live traffic is held against; versions made before have none."""
+
+
+def contents(bundle: Path) -> tuple[str, ...]:
+    """Return the names of the files in a folder that belong to a version, those that it must have in any case."""
+    return *BUNDLE, *(name for name in OPTIONAL if (bundle / name).is_file())
+
 
 def package_model(bundle: Path, to: Path, requirements: list[str], trusted: list[str]) -> Path:
     """Copy the bundle into the folder `to` and describe it there, without a clock and without loading it."""
     to.mkdir(parents=True, exist_ok=True)
-    for name in BUNDLE:
+    for name in contents(bundle):
         shutil.copyfile(bundle / name, to / name)
     (to / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
     described = {

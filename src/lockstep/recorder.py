@@ -19,13 +19,14 @@ from typing import Any
 
 import msgspec
 
-from lockstep import asking, files, logger, processes
+from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
-from lockstep.monitoring.snapshot import Snapshot
-from lockstep.store import address, retention
+from lockstep.monitoring import shadow, snapshot, watch
+from lockstep.store import address, feedback, retention
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
+from lockstep.trainer import Trainer
 
 log = logging.getLogger("recorder")
 
@@ -37,8 +38,6 @@ LAST_S = 5.0
 PRUNE_S = 3600.0
 """Between two times that what is older than the log keeps is deleted."""
 
-SNAPSHOT = "monitoring.json"
-
 
 class Recorder:
     """Ships one server's spool, and answers what its workers ask about the log."""
@@ -48,6 +47,11 @@ class Recorder:
         self.state = Path(settings.state).absolute()
         self.shipper = Shipper(address.spool(settings), lambda: Store.of(settings))
         self.stopped = threading.Event()
+        self.trainer = Trainer(settings, self.store)
+        self.shadow = shadow.of(settings, self.state)
+        if self.shadow:
+            self.shipper.more = self.shadow.answers
+        self._watcher: watch.Watcher | None = None
 
     def store(self) -> Store:
         """Return the store.
@@ -79,13 +83,23 @@ class Recorder:
 
     def watch(self) -> None:
         """Look after everything else, again and again, until this is stopped."""
-        while not self.stopped.wait(max(1, self.settings.monitor_s)):
+        while not self.stopped.is_set():
             self._guarded(self.look)
+            self.stopped.wait(max(1, self.settings.monitor_s))
 
     def look(self) -> None:
-        """Write down how everything is."""
-        content = Snapshot(at=time.time(), log=self.shipper.state())
-        files.write_bytes(msgspec.json.encode(content), self.state / SNAPSHOT)
+        """Measure what is new, and write down how everything is."""
+        if self._watcher is None:
+            self._watcher = watch.start(self.settings, self.store, self.trainer.newest)
+        seen = self._watcher.look(time.time(), self.shipper.state())
+        snapshot.write(seen, self.state / snapshot.FILE)
+        self.trainer.look(seen.alerts)
+
+    def follow(self) -> None:
+        """Follow the challengers that run in the shadow until this is stopped."""
+        while self.shadow and not self.stopped.is_set():
+            self._guarded(self.shadow.follow)
+            self.stopped.wait(max(1, self.settings.poll_s))
 
     def prune(self) -> None:
         """Delete what is older than the log keeps, again and again, until this is stopped."""
@@ -99,6 +113,7 @@ class Recorder:
     def finish(self) -> None:
         """Ship what is left and close."""
         self.stopped.set()
+        self.trainer.stop()
         self._guarded(lambda: self.shipper.drain(LAST_S))
         self.shipper.close()
 
@@ -134,10 +149,18 @@ def _labels(recorder: Recorder, given: Mapping[str, Any]) -> Any:
     return msgspec.to_builtins(recorder.store().labels(given["id"]))
 
 
+def _known(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+    recorder.shipper.ship()  # so that what was answered or labelled a moment ago is known
+    return msgspec.to_builtins(feedback.known(recorder.store(), given["ids"]))
+
+
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "find": _find,
+    "known": _known,
     "predictions": _predictions,
     "labels": _labels,
+    "retrain": lambda recorder, given: recorder.trainer.ask(given["reason"]),
+    "job": lambda recorder, given: recorder.trainer.find(given["id"]),
 }
 """What may be asked; another part adds its own functions here."""
 
@@ -159,7 +182,7 @@ def main(words: list[str]) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
-    for work in (recorder.ship, recorder.watch, recorder.prune):
+    for work in (recorder.ship, recorder.watch, recorder.follow, recorder.prune):
         threading.Thread(target=work, name=work.__name__, daemon=True).start()
     server.serve_forever()
     recorder.finish()

@@ -11,8 +11,9 @@ from lockstep import artifact, config, files, paths, provenance, tracking
 from lockstep.config import RegisterModel, Settings
 from lockstep.gates import Decision
 from lockstep.modeling import predictor
-from lockstep.package import package_model
-from lockstep.registry import Registry, Version
+from lockstep.monitoring.profile import Profile
+from lockstep.package import contents, package_model
+from lockstep.registry import FILES_TAG, Registry, Version
 
 log = logging.getLogger("register_model")
 
@@ -37,6 +38,7 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL))
     for name in (paths.SCHEMA, paths.SMOKE):
         predictor.read_json(name)
+    Profile.load(paths.MODELS)
     client = tracking.connect(settings)
     registry = Registry(client, params.model_name)
     version = registry.find(digest)
@@ -77,7 +79,13 @@ def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
 
 
 def _tags(digest: str) -> dict[str, str]:
-    return {"sha256": digest, "model_sha256": files.sha256(paths.MODEL), **_verdict(), **provenance.describe()}
+    return {
+        "sha256": digest,
+        FILES_TAG: " ".join(contents(paths.MODELS)),
+        "model_sha256": files.sha256(paths.MODEL),
+        **_verdict(),
+        **provenance.describe(),
+    }
 
 
 def _verdict() -> dict[str, str]:

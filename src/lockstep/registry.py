@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lockstep import events, tracking
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.events import Event
-from lockstep.package import BUNDLE
+from lockstep.package import BUNDLE, OPTIONAL, contents
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,6 +25,7 @@ CHALLENGER = "challenger"
 STAGE = "Production"
 TAG_PREFIX = "lockstep."
 DIGEST_TAG = "sha256"
+FILES_TAG = "files"
 NO_VERSION = "0"
 """Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -182,6 +183,17 @@ class Registry:
         """Let an alias name a version; on a server without aliases a tag stands in."""
         self._name(alias, self.get(version).version)
 
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production, if there is one."""
+        return self.at(CHALLENGER)
+
+    def clear_alias(self, alias: str) -> None:
+        """Let an alias name nothing any more; one that names nothing already stays so."""
+        calls = self.client.delete_registered_model_alias, self.client.delete_registered_model_tag
+        aliases = self._needed().aliases
+        doing, name = f"clear the alias {alias!r} of {self.name}", alias if aliases else TAG_PREFIX + alias
+        self._ask(doing, calls[0] if aliases else calls[1], self.name, name)
+
     def _name(self, alias: str, number: str) -> None:
         with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
             if self.capabilities().aliases:
@@ -244,14 +256,21 @@ class Registry:
         to.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
         try:
-            for name in BUNDLE:
-                self._fetch(version, name, partial)
+            for name in (*BUNDLE, *(name for name in OPTIONAL if name in version.tags.get(FILES_TAG, "").split())):
+                self.fetch(version, name, partial)
             _replace_folder(partial, to)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return to
 
-    def _fetch(self, version: Version, name: str, folder: Path) -> None:
+    def fetch(self, version: Version, name: str, folder: Path) -> None:
+        """Fetch one file of a version into a folder.
+
+        Raises
+        ------
+        RegistryError
+            The version has no such file.
+        """
         from mlflow.artifacts import download_artifacts
 
         uri = f"{version.source.rstrip('/')}/{name}"
@@ -345,7 +364,11 @@ def _replace_folder(partial: Path, to: Path) -> None:
 
 
 def _same_files(one: Path, other: Path) -> bool:
-    return all((other / name).is_file() and filecmp.cmp(one / name, other / name, shallow=False) for name in BUNDLE)
+    """Tell whether two folders hold the same files of a version."""
+    names = contents(one)
+    if not other.is_dir() or contents(other) != names:
+        return False
+    return all((other / name).is_file() and filecmp.cmp(one / name, other / name, shallow=False) for name in names)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import threading
+import time
 
+import msgspec
 import pytest
 from werkzeug.serving import make_server
 
@@ -11,6 +13,7 @@ from flask_app import create_app, model_service
 from lockstep.config import Settings
 from tests.browser import chromium
 from tests.flask_app.standins import FolderRegistry, make_bundle
+from tests.lockstep.monitoring import example
 
 AXE = "axe-core@4.11.0"
 NPM = (
@@ -42,13 +45,27 @@ def axe(pytestconfig):
     return script.read_text(encoding="utf-8")
 
 
+def keep(state, snapshot):
+    """Put a snapshot where the recorder of a server would."""
+    (state / "new.json").write_bytes(msgspec.json.encode(snapshot))
+    (state / "new.json").rename(state / "monitoring.json")
+
+
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
+def figures(tmp_path_factory):
+    """The folder in which the app keeps its state."""
+    folder = tmp_path_factory.mktemp("state")
+    keep(folder, example.snapshot(time.time()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, figures):
     """Where an app listens that serves a model of numbers, a category and a date."""
     folder = tmp_path_factory.mktemp("app")
     registry = FolderRegistry()
     registry.add("1", make_bundle("multiclass", folder / "model"))
-    settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(folder / "state")})
+    settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(figures), "LOCKSTEP_MONITOR_S": "1"})
     app = create_app(settings, registry.connect)
     model_service.of(app).look()
     server = make_server("127.0.0.1", 0, app, threaded=True)

@@ -86,15 +86,27 @@ def tried(browser, folder):
     assert '"prediction"' in browser.run("document.querySelector('[data-path=\"/predict\"] .got').textContent")
 
 
+def unfolded(browser, folder):
+    browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+
+
+def fed_back(browser, folder):
+    answered(browser, folder)
+    browser.run("document.querySelector('.feedback form').requestSubmit()")
+    browser.wait("document.querySelector('.thanks').textContent.startsWith('Thank you')")
+
+
 STATES = {
     "form": ("/", untouched),
-    "answer": ("/", answered),
+    "answer": ("/", fed_back),
     "errors": ("/", refused),
     "file": ("/", file_answered),
     "wrong file": ("/", file_refused),
     "health": ("/health", untouched),
     "API": ("/docs", untouched),
     "API tried": ("/docs", tried),
+    "feedback": ("/feedback", untouched),
+    "dashboard": ("/dashboard?model=tumours", unfolded),
     "nothing here": ("/nowhere", untouched),
 }
 

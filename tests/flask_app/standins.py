@@ -10,12 +10,13 @@ from sklearn.pipeline import Pipeline
 
 from flask_app import model_service
 from lockstep import artifact, files, paths
-from lockstep.config import Candidate, FeatureEngineering, Text
+from lockstep.config import Candidate, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.features.build import build
-from lockstep.modeling import catalog, compiled
+from lockstep.modeling import catalog, compiled, evaluation, metrics
 from lockstep.modeling.predictor import Predictor, digest
+from lockstep.monitoring import profile
 from lockstep.registry import Version
 
 ROWS = 60
@@ -60,13 +61,19 @@ def _table(task):
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
 
 
-def make_bundle(task, folder, estimator=None, odd=ODD):
-    """Fit a model on a few rows and write its bundle."""
+def make_frame(task, odd=ODD):
+    """Return the few rows that a model is made of, with their outcome, and the kinds of the columns."""
     columns, target = _table(task)
     kinds = {"review": "text"} if task == "text" else KINDS
     columns, kinds = ({odd if name == ODD else name: own for name, own in each.items()} for each in (columns, kinds))
     frame = cleaning.canonical(pd.DataFrame(columns), kinds)
     frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
+    return frame, kinds
+
+
+def make_bundle(task, folder, estimator=None, odd=ODD):
+    """Fit a model on a few rows and write its bundle."""
+    frame, kinds = make_frame(task, odd)
     params = FeatureEngineering(text=Text(min_documents=1))
     learned = frames.learn(frame, "outcome", TASKS[task], kinds, params)
     features = build(kinds, params)
@@ -78,18 +85,31 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
     predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
+    _write_profile(predictor, frame, folder)
     compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
 
 
+def _write_profile(predictor, frame, folder):
+    """Write the profile of a model, from the rows it was fitted on."""
+    schema, scored = predictor.schema, predictor.score(frame)
+    metric = metrics.DEFAULT[schema.task]
+    params = ModelEvaluation(resamples=100)
+    measured = evaluation.report(scored, schema, params)
+    tested = evaluation.evaluated(frame, scored, schema, metric, measured)
+    made = profile.build(schema, tested.rows, tested, params.monitoring, Text().clean)
+    profile.write(made, folder / paths.PROFILE.name)
+
+
 @dataclass
 class FolderRegistry:
-    """A registry of folders, behind the three calls that the app makes."""
+    """A registry of folders, behind the calls that the app makes."""
 
     name: str = "demo"
     folders: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
     current: str | None = None
+    tried: str | None = None
     fault: Exception | None = None
     answering: threading.Event = field(default_factory=threading.Event)
     downloads: list = field(default_factory=list)
@@ -111,6 +131,12 @@ class FolderRegistry:
         if self.fault:
             raise self.fault
         return self.versions[self.current] if self.current else None
+
+    def challenger(self):
+        self.answering.wait()
+        if self.fault:
+            raise self.fault
+        return self.versions[self.tried] if self.tried else None
 
     def get(self, version):
         if version not in self.versions:

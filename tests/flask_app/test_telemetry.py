@@ -2,11 +2,14 @@ import json
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
 from flask_app import model_service, telemetry
 from tests.flask_app.standins import example
+
+PREDICTED = 'model_prediction_count_total{model="%s",prediction="%s",version="%s"}'
 
 
 def metrics(client):
@@ -51,7 +54,38 @@ def test_predictions_are_counted_by_answer(serve, bundles, task):
 def test_labels_are_bounded(client, app, monkeypatch):
     monkeypatch.setattr(telemetry, "MOST_LABELS", 1)
     client.post("/predict", json={"rows": [example(app) | {"size": 90.0}]})
-    assert metrics(client)['model_prediction_count_total{prediction="other"}'] == "1.0"
+    assert metrics(client)[PREDICTED % ("demo", "other", "1")] == "1.0"
+
+
+def test_versions_are_bounded(client, app, registry, bundles, monkeypatch):
+    monkeypatch.setattr(telemetry, "MOST_SERIES", 1)
+    monkeypatch.setattr(telemetry, "MOST_VERSIONS", 1)
+    row = example(app) | {"size": 10.0}
+    for version in ("2", "3"):
+        client.post("/predict", json={"rows": [row]})
+        registry.add(version, bundles["binary"])
+        model_service.of(app).look()
+        client.post("/predict", json={"rows": [row]})
+    found = {name: value for name, value in metrics(client).items() if "prediction_count_total" in name}
+    assert found == {
+        PREDICTED % ("demo", "<low>", "1"): "1.0",
+        PREDICTED % ("demo", "<low>", "other"): "3.0",
+    }
+    assert metrics(client)['model_prediction_score_count{model="demo",version="other"}'] == "3.0"
+
+
+def test_scores_of_a_batch_are_those_of_its_rows(serve, bundles):
+    rows = json.loads((bundles["binary"] / "smoke.json").read_text())["rows"]
+    alone, batch = serve(bundles["binary"]).test_client(), serve(bundles["binary"]).test_client()
+    for row in rows:
+        alone.post("/predict", json={"rows": [row]})
+    batch.post("/predict", json={"rows": rows})
+    found = [
+        {name: float(value) for name, value in metrics(client).items() if name.startswith("model_prediction_score_")}
+        for client in (alone, batch)
+    ]
+    assert found[0] == pytest.approx({**found[1], **{name: found[0][name] for name in found[0] if "created" in name}})
+    assert found[1]['model_prediction_score_count{model="demo",version="1"}'] == len(rows)
 
 
 def test_refused_rows_are_not_counted(client):
@@ -68,6 +102,8 @@ def test_the_version_that_serves_and_the_registry(client, app, registry, bundles
     assert found['model_loaded{name="demo",version="1"}'] == "0.0"
     assert found['model_loaded{name="demo",version="2"}'] == "1.0"
     assert found["model_registry_up"] == "0.0"
+    assert found["model_registry_errors_total"] == "1.0"
+    assert time.time() - float(found['model_load_timestamp_seconds{name="demo"}']) < 60
 
 
 WORKER = """

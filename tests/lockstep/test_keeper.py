@@ -41,6 +41,13 @@ class Registry:
         self._answer("production")
         return VERSION
 
+    def challenger(self):
+        self._answer("challenger")
+
+    def history(self):
+        self._answer("history")
+        return [Event(version="3", at="2026-01-01")] * 200
+
     def get(self, version):
         self._answer("get", version)
         return VERSION
@@ -86,10 +93,13 @@ def remote(made, tmp_path):
 def test_every_question_comes_through(remote, registry, tmp_path):
     event = Event(actor="ann", reason="better")
     assert remote.production() == VERSION
+    assert remote.challenger() is None
+    assert remote.history() == [Event(version="3", at="2026-01-01")] * kept.HISTORY
     assert remote.get("3") == VERSION
     assert remote.download(VERSION, tmp_path / "x") == tmp_path / "x"
     assert (remote.promote("3", event), remote.rollback(event)) == (event, event)
-    assert registry.asked == [("production",), ("get", "3"), ("download", VERSION), ("promote", "3"), ("rollback",)]
+    reads = [("production",), ("challenger",), ("history",), ("get", "3"), ("download", VERSION)]
+    assert registry.asked == [*reads, ("promote", "3"), ("rollback",)]
     assert registry.connected == 1
 
 

@@ -123,8 +123,11 @@ def test_without_aliases_a_tag_stands_in(registry, register):
         assert "lockstep.production" not in found.tags
     else:
         assert (found.tags["lockstep.production"], found.tags["lockstep.challenger"]) == ("1", "1")
-    assert registry.at("challenger").version == "1"
+    assert registry.at("challenger").version == registry.challenger().version == "1"
     assert registry.at("nobody") is None
+    for _ in range(2):
+        registry.clear_alias("challenger")
+        assert (registry.challenger(), registry.production().version) == (None, "1")
 
 
 @TWO
@@ -219,6 +222,18 @@ def test_a_download_is_whole_and_holds_three_files(registry, register, bundle, t
     registry.download(version, to)
     assert (to / "model.skops").read_bytes() == (bundle / "model.skops").read_bytes()
     assert list(to.parent.iterdir()) == [to]
+
+
+def test_a_download_holds_the_profile_of_a_version_that_says_so(registry, bundle, tmp_path):
+    (bundle / "profile.json").write_bytes(b"a profile")
+    run_id, artifact_uri = tracking.log_run(registry.client, registry.name, tracking.Run("run", model=bundle))
+    tags = {"sha256": "a", "files": "model.skops schema.json smoke.json profile.json ../other.json"}
+    to = registry.download(registry.create(run_id, artifact_uri, tags), tmp_path / "to")
+
+    assert sorted(file.name for file in to.iterdir()) == ["model.skops", "profile.json", "schema.json", "smoke.json"]
+    (to / "profile.json").write_bytes(b"damaged")
+    registry.download(registry.get("1"), to)
+    assert (to / "profile.json").read_bytes() == b"a profile"
 
 
 @TWO

@@ -16,7 +16,8 @@ import psutil
 from lockstep import config, tracking
 from lockstep.events import Event
 from lockstep.modeling.predictor import Predictor, digest
-from lockstep.registry import Registry
+from lockstep.package import contents
+from lockstep.registry import FILES_TAG, Registry
 from tests.serving.load import ask
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,8 @@ class Store:
         """Register a bundle, under its own digest unless another is given, and return the version's number."""
         run = tracking.Run(f"{self.name}", model=bundle)
         run_id, uri = tracking.log_run(self.registry.client, "serving tests", run)
-        version = self.registry.create(run_id, uri, {"sha256": sha256 or digest(bundle), "gate": "passed"})
+        tags = {"sha256": sha256 or digest(bundle), "gate": "passed", FILES_TAG: " ".join(contents(bundle))}
+        version = self.registry.create(run_id, uri, tags)
         self.bundles[version.version] = bundle
         return version.version
 

@@ -82,3 +82,9 @@ def _check_names(given: Sequence[str], known: Mapping[str, object], key: str) ->
     for name in given:
         if name not in known:
             raise ConfigError(f"{key}: unknown {name!r}{nearest(name, known)}", f"accepted: {', '.join(known)}")
+
+
+def text_steps(pipeline: Pipeline) -> list[str]:
+    """Return the names of the text steps of a fitted pipeline; none without text columns."""
+    parts = [part for _, part, _ in pipeline.named_steps["features"].transformers_]
+    return next((list(part.clean) for part in parts if isinstance(part, TextTfidf)), [])

@@ -14,6 +14,7 @@ from lockstep.data.schema import Schema, label_name
 from lockstep.modeling import metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
+from lockstep.monitoring.profile import Evaluated
 
 SKEW_ROWS = 200
 DIGITS = 6
@@ -56,6 +57,17 @@ def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataF
     columns = {f"probability_{name}": scored.probabilities[:, code] for code, name in enumerate(names)}
     table["actual"] = np.asarray([label_name(value) for value in frame[schema.target].tolist()], dtype=object)
     return pd.DataFrame({**table, "prediction": [names[code] for code in scored.predicted], **columns})
+
+
+def evaluated(
+    frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str, measured: Mapping[str, Any]
+) -> Evaluated:
+    """Return what the profile remembers of the evaluation."""
+    rows = frames.rows_of(frame, schema)
+    if scored.probabilities is None:
+        return Evaluated(rows, scored.predicted.tolist(), None, metric, measured)
+    values = [schema.labels[code] for code in scored.predicted]
+    return Evaluated(rows, values, scored.probabilities.tolist(), metric, measured)
 
 
 def constant(scored: Scored) -> Scored:

@@ -18,7 +18,7 @@ from lockstep.errors import ArtifactError, LockstepError
 from lockstep.modeling import compile
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.scorers import Scorer
-from lockstep.package import BUNDLE
+from lockstep.package import contents
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +195,7 @@ def reference_rows(schema: Schema, smoke: Any) -> list[Row]:
 
 
 def digest(folder: Path) -> str:
-    """Return the sha256 of a bundle: that of the lines `<sha256>  <name>` of its files.
+    """Return the sha256 of a bundle: that of the lines `<sha256>  <name>` of its files, the profile only if it has one.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def digest(folder: Path) -> str:
         A file of the bundle is missing.
     """
     try:
-        lines = [f"{files.sha256(folder / name)}  {name}\n" for name in BUNDLE]
+        lines = [f"{files.sha256(folder / name)}  {name}\n" for name in contents(folder)]
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{error.filename} not found", "run `dvc repro`, or `dvc pull` where a remote holds it"

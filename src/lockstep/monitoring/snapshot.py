@@ -4,9 +4,17 @@ The recorder replaces the file every `LOCKSTEP_MONITOR_S` seconds; nothing that 
 Times are seconds since 1970, shares are 0 to 1, and every list of windows is newest first.
 """
 
+import logging
+import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+log = logging.getLogger("monitor")
+
+FILE = "monitoring.json"
+"""Its name in the state folder."""
 
 Verdict = Literal["not enough data", "quiet", "alarm"]
 Severity = Literal["warning", "page"]
@@ -209,3 +217,25 @@ class Snapshot(msgspec.Struct):
     models: dict[str, ModelState] = {}
     alerts: list[Alert] = []
     jobs: list[Job] = []
+
+
+def read(file: Path) -> Snapshot | None:
+    """Return the snapshot in a file; None where there is none, or one of another version."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Snapshot)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        log.warning("%s is not used: %s", file, error)
+        return None
+
+
+def write(seen: Snapshot, file: Path) -> None:
+    """Replace the snapshot in one step; of two servers that share the folder, each first writes under its own name."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(msgspec.json.encode(seen))
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -24,7 +24,8 @@ def test_every_operation_is_shown(client, page):
 def test_bodies_on_the_page_are_answered(client, page):
     forms = re.findall(r'data-method="POST" data-path="([^"{]+)">(.*?)</form>', page, re.DOTALL)
     bodies = {path: re.search(r"<textarea[^>]*>(.*?)</textarea>", form, re.DOTALL) for path, form in forms}
-    sent = {path: json.loads(html.unescape(body[1])) for path, body in bodies.items() if body and "admin" not in path}
+    unknown = ("/admin/reload", "/admin/rollback", "/retrain", "/feedback")
+    sent = {path: json.loads(html.unescape(body[1])) for path, body in bodies.items() if body and path not in unknown}
     assert len(sent) == 5
     for path, body in sent.items():
         assert client.post(path, json=body).status_code == 200, path

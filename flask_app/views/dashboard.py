@@ -1,0 +1,79 @@
+"""The monitoring page: what the recorder last saw of a model, for people."""
+
+import hashlib
+
+from flask import Blueprint, Response, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+from werkzeug.exceptions import NotFound
+
+from flask_app import dashboard, model_service
+from flask_app.dashboard import Seen
+from lockstep.monitoring import report, wording
+
+blueprint = Blueprint("dashboard", __name__)
+
+MOST_DIGITS = 7
+
+
+@blueprint.get("/dashboard")
+def show() -> ResponseReturnValue:
+    """Show traffic, quality, drift, alerts, versions and the loop of one model, as last looked at."""
+    snapshots = dashboard.of(current_app)
+    seen = snapshots.read()
+    names = _names(seen)
+    name = request.args.get("model") or names[0]
+    if name not in names:
+        raise NotFound("No model of this name is served or logged here.")
+    late = snapshots.is_late(seen)
+    tag = _tag(seen, late)
+    if request.if_none_match.contains(tag):
+        return Response(status=304, headers={"ETag": f'"{tag}"'})
+    age = wording.duration(seen.age_s())
+    page = render_template(
+        "dashboard.html",
+        name=name,
+        names=names,
+        seen=seen,
+        late=age if late else "",
+        every_s=snapshots.every_s,
+        moment=wording.moment,
+        machine=wording.machine,
+        sections=_sections(seen, name),
+    )
+    response = current_app.make_response(page)
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "no-cache, private"
+    return response
+
+
+@blueprint.get("/dashboard/style.css")
+def style() -> ResponseReturnValue:
+    """Answer the style of the monitoring page, which the report in one file shares."""
+    response = Response(report.style_sheet(), mimetype="text/css")
+    response.headers["Cache-Control"] = "no-cache, private"
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+def _names(seen: Seen) -> list[str]:
+    """Return the models that are served here, then the others that the figures know."""
+    served = [service.name for service in model_service.all_of(current_app)]
+    known = sorted(seen.snapshot.models) if seen.snapshot else []
+    return [*served, *(name for name in known if name not in served)]
+
+
+def _sections(seen: Seen, name: str) -> Markup | None:
+    if seen.snapshot is None or name not in seen.snapshot.models:
+        return None
+    span = request.args.get("span", "")
+    bucket_s = int(span) if span.isascii() and span.isdigit() and len(span) <= MOST_DIGITS else None
+    return report.fragment(seen.snapshot, name, bucket_s, links=True)
+
+
+def _tag(seen: Seen, late: bool) -> str:
+    """Name the state of the page, so that a browser that has it need not be sent it again."""
+    minutes = int(seen.age_s() // 60) if late else -1
+    return hashlib.blake2b(
+        repr((seen.mark, seen.fault, minutes, request.query_string)).encode(), digest_size=12
+    ).hexdigest()

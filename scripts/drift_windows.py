@@ -1,0 +1,185 @@
+"""Real rows with scores of models that had not seen them, and the windows that the figures of drift draw from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from lockstep import config
+from lockstep.config import Kind, Monitoring, Params
+from lockstep.data import cleaning, frames, sources
+from lockstep.data.schema import Schema
+from lockstep.features.build import build, text_steps
+from lockstep.modeling import catalog, evaluation, metrics
+from lockstep.modeling.metrics import Scored
+from lockstep.modeling.predictor import Predictor
+from lockstep.monitoring import profile as profiles
+from lockstep.monitoring.drift import Window
+from lockstep.monitoring.profile import Profile
+
+SEED = 20
+FOLDS = 5
+SMALL = 2_000
+TRAIN, TEST = 0.8, 0.2
+SPLIT = (0.4, 0.5)
+"""A large set is cut into rows to train on, test rows for the score's baseline, and a pool for the windows."""
+
+TILT_SD, LABEL_POINTS, SCALE = 0.4, 0.25, 2.0
+MODELS = {
+    "breast-cancer": {"estimator": "logistic_regression"},
+    "iris": {"estimator": "logistic_regression"},
+    "housing": {"estimator": "hist_gradient_boosting"},
+    "sentiment": {"estimator": "logistic_regression", "params": {"C": 10.0}},
+    "toxicity": {"estimator": "logistic_regression", "params": {"C": 10.0}},
+}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Rows with the answers of a model that had not seen them; a fixed profile, or none where each run draws one."""
+
+    schema: Schema
+    clean: Sequence[str]
+    frame: pd.DataFrame
+    scored: Scored
+    profile: Profile | None
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kind of each column."""
+        return self.schema.kinds
+
+
+def prepare(name: str, params: Params) -> Pool:
+    """Read an example's rows, and let models answer those that they were not trained on.
+
+    A small set is answered by cross-fitting, each fold by a model of the others, and then is the whole population:
+    train rows, test rows and windows are drawn from it with replacement, independently, so that no drift is none. A
+    large set is cut in three, and windows are drawn from the third part without replacement.
+    """
+    cleaned = cleaning.clean(sources.read(params.data_ingestion).frame, params.data_preprocessing)
+    frame = cleaned.frame.sample(frac=1, random_state=SEED).reset_index(drop=True)
+    target = params.data_preprocessing.target
+    schema = frames.learn(frame, target, cleaned.task, cleaned.kinds, params.feature_engineering)
+    fit = Fit(schema, params, MODELS[name])
+    if len(frame) <= SMALL:
+        folds = np.arange(len(frame)) % FOLDS
+        parts = [frame[folds == fold] for fold in range(FOLDS)]
+        scored = joined([fit.scored(frame.drop(part.index), part) for part in parts])
+        return Pool(schema, fit.clean, pd.concat(parts, ignore_index=True), scored, None)
+    first, second = (round(part * len(frame)) for part in SPLIT)
+    train, test, pool = frame[:first], frame[first:second], frame[second:]
+    scored = fit.scored(train, pd.concat([test, pool]))
+    fixed = profile_of(schema, train, test, taken(scored, np.arange(len(test))), fit.clean)
+    return Pool(schema, fit.clean, pool.reset_index(drop=True), taken(scored, np.arange(len(test), scored.rows)), fixed)
+
+
+@dataclass
+class Fit:
+    """What fits an example's model."""
+
+    schema: Schema
+    params: Params
+    model: Mapping[str, Any]
+    clean: Sequence[str] = ()
+
+    def scored(self, train: pd.DataFrame, rows: pd.DataFrame) -> Scored:
+        """Fit on some rows and answer others, as the pipeline and the server do."""
+        from sklearn.pipeline import Pipeline
+
+        features = build(self.schema.kinds, self.params.feature_engineering)
+        matrix = features.fit_transform(train)
+        candidate = config.Candidate(**self.model)
+        estimator = catalog.make(candidate, {}, self.schema.task, SEED, not isinstance(matrix, np.ndarray))
+        estimator.fit(matrix, frames.target_array(train, self.schema))
+        pipeline = Pipeline([("features", features), ("estimator", estimator)])
+        self.clean = text_steps(pipeline)
+        return Predictor.of(self.schema, pipeline).score(rows)
+
+
+def taken(scored: Scored, places: Any) -> Scored:
+    """Return some rows of what was scored."""
+    shares = None if scored.probabilities is None else scored.probabilities[places]
+    return Scored(scored.truth[places], scored.predicted[places], shares)
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """Return what was scored in parts as one."""
+    shares = None if parts[0].probabilities is None else np.concatenate([part.probabilities for part in parts])
+    return Scored(np.concatenate([p.truth for p in parts]), np.concatenate([p.predicted for p in parts]), shares)
+
+
+def profile_of(
+    schema: Schema, train: pd.DataFrame, test: pd.DataFrame, scored: Scored, clean: Sequence[str]
+) -> Profile:
+    """Make the profile of train rows and scored test rows; the figure of the evaluation plays no part here."""
+    metric = metrics.DEFAULT[schema.task]
+    tested = evaluation.evaluated(test, scored, schema, metric, {metric: 0.5, "interval_95": {metric: [0.4, 0.6]}})
+    return profiles.build(schema, frames.rows_of(train, schema), tested, Monitoring(), clean)
+
+
+def drawn_profile(pool: Pool, random: np.random.Generator) -> Profile:
+    """Return the fixed profile of a large set; of a small one, that of train and test rows drawn now."""
+    if pool.profile:
+        return pool.profile
+    size = len(pool.frame)
+    train, test = (random.integers(0, size, round(share * size)) for share in (TRAIN, TEST))
+    return profile_of(pool.schema, pool.frame.iloc[train], pool.frame.iloc[test], taken(pool.scored, test), pool.clean)
+
+
+def window(pool: Pool, places: Any, broken: str = "") -> Window:
+    """Return rows of the pool as a window; one column may be broken: numbers times 2, texts cut in half.
+
+    The scores stay those of the whole row, which makes drift harder to see, not easier.
+    """
+    rows = frames.rows_of(pool.frame.iloc[places], pool.schema)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(pool.kinds)}
+    if broken:
+        columns[broken] = [_broken(value) for value in columns[broken]]
+    scored = taken(pool.scored, places)
+    if scored.probabilities is None:
+        return Window("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
+    answers = [pool.schema.labels[code] for code in scored.predicted]
+    found = profiles.scores(pool.schema.task, answers, scored.probabilities.tolist())
+    return Window("1", 0.0, 1.0, columns, found, answers)
+
+
+def _broken(value: Any) -> Any:
+    if value is None:
+        return None
+    return value[: len(value) // 2] if isinstance(value, str) else value * SCALE
+
+
+def draw(pool: Pool, rows: int, random: np.random.Generator, weights: Any = None) -> Any:
+    """Draw places of the pool, with replacement if it is small, by weights if there are any."""
+    shares = None if weights is None else weights / weights.sum()
+    return random.choice(len(pool.frame), rows, replace=len(pool.frame) <= SMALL, p=shares)
+
+
+def tilt(pool: Pool, column: str) -> Any:
+    """Return weights (n,) that move a column's mean by 0.4 SD: exponential in its normal scores (van der Waerden 1952).
+
+    Of a text it is the length that moves.
+    """
+    values = pool.frame[column]
+    numbers = values.str.len() if pool.kinds[column] == "text" else values
+    ranks = stats.rankdata(numbers.fillna(numbers.median()))
+    z = stats.norm.ppf((ranks - 0.5) / len(ranks))
+    z = (z - z.mean()) / z.std()
+    low, high = 0.0, 2.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        weights = np.exp(middle * z)
+        low, high = (middle, high) if weights @ z / weights.sum() < TILT_SD else (low, middle)
+    return weights
+
+
+def label_shift(pool: Pool) -> Any:
+    """Return weights (n,) that move 25 points of the truth away from the commonest label, or above the median."""
+    truth = pool.scored.truth
+    common = truth < np.median(truth) if pool.scored.probabilities is None else truth == np.bincount(truth).argmax()
+    share = common.mean()
+    return np.where(common, (share - LABEL_POINTS) / share, (1 - share + LABEL_POINTS) / (1 - share))

@@ -1,0 +1,93 @@
+"""Tell whether live traffic is still like the rows of training, feature by feature.
+
+Example: lockstep drift --json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstep import files
+from lockstep.config import Settings
+from lockstep.monitoring import current, report
+from lockstep.monitoring.snapshot import DriftWindow, FeatureDrift, ModelState, Snapshot
+
+SHOWN = 15
+"""Features in the table for people, those that moved most first."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--model", default="", metavar="NAME", help="one of several models (default: the first)")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+    parser.add_argument(
+        "--html", type=lambda text: Path(text).absolute(), metavar="FILE", help="write the whole report as one page"
+    )
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Report on the windows of predictions, newest first; an alarm is an answer and not a failure."""
+    seen = current.look(settings)
+    model = current.model(seen, arguments.model, settings)
+    write_page(seen, arguments.html)
+    if arguments.json:
+        print(json.dumps(told(seen, model, "drift") | {"windows": msgspec.to_builtins(model.drift)}))
+    else:
+        _show(model)
+    return 0
+
+
+def write_page(seen: Snapshot, to: Path | None) -> None:
+    """Write the report on all models as one page, if that was asked for."""
+    if to:
+        files.write_bytes(report.html(seen).encode(), to)
+
+
+def told(seen: Snapshot, model: ModelState, kind: str) -> dict[str, Any]:
+    """Return what a program is told of a model besides the windows."""
+    open_alerts = [own for own in seen.alerts if (own.model, own.kind, own.closed) == (model.name, kind, None)]
+    return {
+        "model": model.name,
+        "version": model.production.version if model.production else None,
+        "at": seen.at,
+        "alerts": msgspec.to_builtins(open_alerts),
+    }
+
+
+def _show(model: ModelState) -> None:
+    version = model.production.version if model.production else ""
+    windows = [window for window in model.drift if window.version == version]
+    if not windows:
+        print(current.visible(f"{model.name}: no predictions of a version with a profile are in the log yet"))
+        return
+    newest = windows[0]
+    print(current.visible(f"{model.name} version {version}: {newest.verdict} over {newest.rows} predictions"))
+    alarms = sum(window.verdict == "alarm" for window in windows)
+    print(f"{alarms} of the last {len(windows)} windows are alarms")
+    if newest.features:
+        _print_table(newest)
+
+
+def _print_table(window: DriftWindow) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("feature", "test", "effect", "q", "missing", "alarm", "notes")
+    moved = sorted(window.features, key=lambda own: (not own.alarm, -(own.effect or 0.0)))
+    for own in [*([window.score] if window.score else []), *moved[:SHOWN]]:
+        table.add_row(*(Text(current.visible(cell)) for cell in _cells(own)))
+    Console().print(table)
+    if len(moved) > SHOWN:
+        print(f"and {len(moved) - SHOWN} more: --json tells all")
+
+
+def _cells(own: FeatureDrift) -> tuple[str, ...]:
+    effect = "" if own.effect is None else f"{own.effect:.3f}"
+    q = own.q if own.q is not None else own.p
+    notes = [*own.notes, *(f"new: {name}" for name in own.new_categories)]
+    figures = (effect, "" if q is None else f"{q:.2g}", f"{own.missing:.1%}")
+    return own.name, own.test, *figures, "yes" if own.alarm else "", "; ".join(notes)

@@ -1,0 +1,124 @@
+"""When something becomes an alert, when it becomes a page, and when it is over: pure decisions.
+
+One window that alarms is a warning, `windows_in_a_row` of them are a page; a quiet window ends it, and so does another
+version that takes over. Windows with too few rows say nothing either way.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+
+from lockstep.monitoring.snapshot import Alert, DriftWindow, LogState, QualityWindow, Severity, Snapshot, Verdict
+
+LAG_S, LAG_PAGE_S = 60.0, 600.0
+"""A prediction that waits so long for the database warns, or calls someone."""
+
+MOST_LOG_ALERTS = 20
+NAMED = 3
+"""Features that an alert names; the dashboard shows all."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong at this moment, or what a window said of one version."""
+
+    kind: Literal["drift", "quality", "log"]
+    model: str
+    version: str
+    subject: str
+    severity: Severity
+    detail: str
+
+
+def severity(verdicts: Iterable[Verdict], in_a_row: int) -> Severity | None:
+    """Return what the windows of one version call for, from their verdicts, newest first; None is quiet."""
+    streak = 0
+    for verdict in verdicts:
+        if verdict == "quiet":
+            break
+        streak += verdict == "alarm"
+    if not streak:
+        return None
+    return "page" if streak >= in_a_row else "warning"
+
+
+def of_drift(model: str, windows: Sequence[DriftWindow], in_a_row: int) -> Finding | None:
+    """Return what the drift windows of one version, newest first, amount to."""
+    level = severity((window.verdict for window in windows), in_a_row)
+    if level is None:
+        return None
+    window = next(window for window in windows if window.verdict == "alarm")
+    moved = sorted((own for own in window.features if own.alarm), key=lambda own: -(own.effect or 0.0))
+    moved = [*([window.score] if window.score and window.score.alarm else []), *moved]
+    names = ", ".join(own.name for own in moved[:NAMED]) or "the rows"
+    more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
+    strongest = next((f", {own.test} {own.statistic:.3g} of {own.name}" for own in moved if own.statistic), "")
+    detail = f"{len(moved)} of {len(window.features) + 1} distributions moved in {window.rows} predictions{strongest}"
+    return Finding("drift", model, window.version, names + more, level, detail)
+
+
+def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_row: int) -> Finding | None:
+    """Return what the quality windows of one version, newest first, amount to."""
+    level = severity((window.verdict for window in windows), in_a_row)
+    if level is None:
+        return None
+    window = next(window for window in windows if window.verdict == "alarm")
+    found = window.metric
+    figure = f"{found.value:.4g} (95 %: {found.low:.4g} to {found.high:.4g})" if found else "unknown"
+    return Finding("quality", model, window.version, metric, level, f"{metric} {figure} over {window.labels} labels")
+
+
+def of_log(state: LogState, lost_before: int) -> list[Finding]:
+    """Return what is wrong with the prediction log: the database, the lag, and what was lost since the last look."""
+    found = []
+    if not state.reachable:
+        detail = f"{state.fault or 'the database does not answer'}; {state.spool_bytes} bytes wait on disk"
+        found.append(Finding("log", "", "", "database", "page", detail))
+    if state.lag_s > LAG_S:
+        level: Severity = "page" if state.lag_s > LAG_PAGE_S else "warning"
+        detail = f"the oldest prediction has waited {state.lag_s:.0f} s for the database"
+        found.append(Finding("log", "", "", "lag", level, detail))
+    if state.lost > lost_before:
+        detail = f"{state.lost - lost_before} predictions found no room on disk"
+        found.append(Finding("log", "", "", "loss", "page", detail))
+    return found
+
+
+def follow(before: Alert | None, finding: Finding | None, at: float) -> Alert | None:
+    """Return the alert after a look: opened, raised to a page but never lowered, closed, or as it was.
+
+    `before` is open or None, and of the same kind, model and version as the finding; `at` is in seconds since 1970.
+    """
+    if finding is None:
+        return msgspec.structs.replace(before, closed=at) if before else None
+    if before is None:
+        return Alert(0, **_fields(finding), opened=at)
+    level = "page" if before.severity == "page" else finding.severity
+    return msgspec.structs.replace(before, **_fields(replace(finding, severity=level)))
+
+
+def _fields(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding, name) for name in finding.__dataclass_fields__}
+
+
+def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
+    """Return the alert closed if its version is none of those in a role any more, else None."""
+    if alert.closed is not None or alert.version in serving:
+        return None
+    return msgspec.structs.replace(alert, closed=at, detail=f"{alert.detail}; another version took over")
+
+
+def about_log(before: Snapshot, state: LogState, at: float) -> list[Alert]:
+    """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
+    known = [alert for alert in before.alerts if alert.kind == "log"]
+    found = {finding.subject: finding for finding in of_log(state, before.log.lost if before.at else state.lost)}
+    opened = {alert.subject: alert for alert in known if alert.closed is None}
+    ended = [alert for alert in known if alert.closed is not None]
+    now = [follow(opened.get(name), found.get(name), at) for name in sorted({*found, *opened})]
+    least = min((alert.id for alert in known), default=0)
+    for number, alert in enumerate([own for own in now if own and not own.id], start=1):
+        alert.id = least - number
+    newest = sorted([*(own for own in now if own), *ended], key=lambda own: (own.closed is not None, -own.opened))
+    return newest[:MOST_LOG_ALERTS]

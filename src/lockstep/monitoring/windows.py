@@ -1,0 +1,128 @@
+"""The windows of predictions and of labels, taken one after the other as they fill."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lockstep.monitoring import drift, quality
+from lockstep.monitoring.labelled import Duel, Labels
+from lockstep.monitoring.profile import Profile, Scalar
+from lockstep.monitoring.snapshot import DriftWindow, QualityWindow
+from lockstep.store import watching
+from lockstep.store.store import Asked, Store, Stored
+from lockstep.store.watching import Labelled, Window
+
+SLOW_S = 3600.0
+"""A window of predictions that is not full by then is closed, if it has enough rows to say something."""
+
+HASHED_KINDS = ("categorical", "text")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is measured against what: a version's predictions, logged so, against its profile."""
+
+    model: str
+    version: str
+    profile: Profile
+    log_rows: str = "plain"
+
+
+def next_rows(model: str, version: str, after: int, profile: Profile) -> Asked:
+    """Return which predictions the next window of Production covers."""
+    return Asked(model, version, "production", after=after, limit=profile.thresholds.window_rows)
+
+
+def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int:
+    """Measure the windows that are full, the oldest first, for so long at most; return how many.
+
+    A window that is not full is taken too once its first prediction is `SLOW_S` old.
+    """
+    end, done = time.monotonic() + budget_s, 0
+    limits = place.profile.thresholds
+    while time.monotonic() < end:
+        asked = next_rows(
+            place.model, place.version, watching.end_of(store, place.model, place.version, "drift"), place.profile
+        )
+        rows, first = watching.waiting(store, asked)
+        old = at - first > SLOW_S and rows >= limits.min_rows
+        if rows < limits.window_rows and not old:
+            break
+        seen = store.predictions(asked)
+        result = drift_of(place, seen)
+        marks = (seen[0].seq, seen[-1].seq)
+        watching.keep_window(
+            store, Window(place.model, place.version, "drift", *marks, result.start, result.end, result)
+        )
+        done += 1
+    return done
+
+
+def drift_of(place: Place, seen: Sequence[Stored]) -> DriftWindow:
+    """Hold predictions against the profile of their version; what was not logged, or only as a hash, is left out."""
+    rows = [row for own in seen if (row := own.row) is not None]
+    columns: Mapping[str, Sequence[Scalar]] = place.profile.columns(rows) if rows else {}
+    if place.log_rows == "hashed":
+        hidden = {feature.name for feature in place.profile.features if feature.kind in HASHED_KINDS}
+        columns = {name: values for name, values in columns.items() if name not in hidden}
+    scores = np.asarray([own.score for own in seen if own.score is not None], dtype=np.float64)
+    answers = None if place.profile.task == "regression" else [own.value for own in seen]
+    start, end = min(own.at_us for own in seen) / 1e6, max(own.at_us for own in seen) / 1e6
+    return drift.measure(place.profile, drift.Window(place.version, start, end, columns, scores, answers))
+
+
+def measure_labels(
+    labels: Labels, profiles: Mapping[str, Callable[[str], Profile | None]], at: float, budget_s: float
+) -> None:
+    """Read the labels that came, for so long at most, and measure every window and comparison that they fill."""
+    end = time.monotonic() + budget_s
+    while found := labels.piece():
+        labels.take(found)
+        _close(labels, profiles, at)
+        if time.monotonic() > end:
+            break
+    _close(labels, profiles, at)
+    for model, duel in labels.duels.items():
+        profile = profiles[model](duel.production.version) if model in profiles else None
+        if profile:
+            _compare(labels, model, duel, profile)
+
+
+def _close(labels: Labels, profiles: Mapping[str, Callable[[str], Profile | None]], at: float) -> None:
+    """Measure and keep the windows of quality that are full."""
+    for model, version in list(labels.pending):
+        profile = profiles[model](version) if model in profiles else None
+        if profile is None:
+            del labels.pending[model, version]
+            continue
+        limits = profile.thresholds
+        while window := labels.full((model, version), limits.window_rows, limits.min_labels, at):
+            result = measure_quality(profile, version, window)
+            marks = (min(own.seq for own in window), max(own.seq for own in window))
+            times = (min(own.labelled_us for own in window) / 1e6, max(own.labelled_us for own in window) / 1e6)
+            watching.keep_window(labels.open(), Window(model, version, "quality", *marks, *times, result))
+            labels.covered((model, version), window)
+
+
+def _compare(labels: Labels, model: str, duel: Duel, profile: Profile) -> None:
+    if result := duel.measure(profile):
+        marks, times = (labels.seq, labels.seq), (time.time(), time.time())
+        version = duel.challenger.version
+        watching.keep_window(labels.open(), Window(model, version, "challenge", *marks, *times, result))
+
+
+def measure_quality(profile: Profile, version: str, window: Sequence[Labelled]) -> QualityWindow:
+    """Measure the quality of labelled predictions of one version."""
+    shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
+    labelled = quality.Labelled(
+        version,
+        min(own.at_us for own in window) / 1e6,
+        max(own.at_us for own in window) / 1e6,
+        [own.value for own in window],
+        shares,
+        [own.label for own in window],
+        [max(0.0, (own.labelled_us - own.at_us) / 1e6) for own in window],
+    )
+    return quality.measure(profile, labelled)
