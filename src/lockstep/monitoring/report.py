@@ -27,6 +27,7 @@ PLAIN = FOLDER / "report.css"
 MOST_WINDOWS = 40
 MOST_CATEGORIES = 8
 MOST_CLOSED = 20
+MOST_NEW = 5
 MOST_MOVES = 20
 HOUR_S = 3600
 
@@ -109,6 +110,19 @@ def ordered(features: Sequence[FeatureDrift]) -> tuple[list[FeatureDrift], list[
     return [one for one in found if one.alarm], [one for one in found if not one.alarm]
 
 
+def remarks(one: FeatureDrift) -> list[str]:
+    """Say what is odd about a feature beside its distribution."""
+    found = []
+    if one.missing != one.baseline_missing:
+        found.append(f"missing {wording.percent(one.missing)}, {wording.percent(one.baseline_missing)} in training")
+    if one.out_of_range:
+        found.append(f"{wording.percent(one.out_of_range)} outside the range of training")
+    if one.new_categories:
+        more = f" and {len(one.new_categories) - MOST_NEW} more" if len(one.new_categories) > MOST_NEW else ""
+        found.append(f"not seen in training: {', '.join(one.new_categories[:MOST_NEW])}{more}")
+    return found
+
+
 def paired(window: Distribution | None, baseline: Distribution | None) -> list[tuple[str, float | None, float | None]]:
     """Return the categories with their shares in window and baseline, the largest first, few enough to read."""
     now = dict(zip(window.labels or [], window.shares, strict=False)) if window else {}
@@ -152,5 +166,5 @@ def _environment() -> Environment:
     )
     made.filters.update(wording.FILTERS)
     made.filters["spelled"] = charts.spelled
-    made.globals.update(charts=charts, ordered=ordered, paired=paired, buckets=tables, heads=heads)
+    made.globals.update(charts=charts, ordered=ordered, remarks=remarks, paired=paired, buckets=tables, heads=heads)
     return made
