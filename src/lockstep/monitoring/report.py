@@ -101,7 +101,9 @@ def _quality(found: Quality | None) -> dict[str, Any] | None:
     if found is None:
         return None
     drawn, low, high = charts.quality(found.windows[:MOST_WINDOWS], found.evaluation)
-    return {"of": found, "chart": drawn, "low": low, "high": high, "windows": found.windows[:MOST_WINDOWS]}
+    newest = next((one for one in found.windows if one.metric), None)
+    content = {"of": found, "chart": drawn, "low": low, "high": high, "newest": newest}
+    return content | {"windows": found.windows[:MOST_WINDOWS]}
 
 
 def ordered(features: Sequence[FeatureDrift]) -> tuple[list[FeatureDrift], list[FeatureDrift]]:
