@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks bench bench-serving setup setup-dev lock clean
+.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,6 +44,9 @@ format: setup-dev  ## put the code into shape
 
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks
+
+demo-drift: setup-dev  ## how often drift is seen where there is some, and where there is none
+	python -m scripts.drift_figures $(or $(ARGS),breast-cancer)
 
 bench: setup-dev  ## what the pipeline costs, as ratios
 	python benchmarks/pipeline.py

@@ -224,6 +224,18 @@ def test_a_download_is_whole_and_holds_three_files(registry, register, bundle, t
     assert list(to.parent.iterdir()) == [to]
 
 
+def test_a_download_holds_the_profile_of_a_version_that_says_so(registry, bundle, tmp_path):
+    (bundle / "profile.json").write_bytes(b"a profile")
+    run_id, artifact_uri = tracking.log_run(registry.client, registry.name, tracking.Run("run", model=bundle))
+    tags = {"sha256": "a", "files": "model.skops schema.json smoke.json profile.json ../other.json"}
+    to = registry.download(registry.create(run_id, artifact_uri, tags), tmp_path / "to")
+
+    assert sorted(file.name for file in to.iterdir()) == ["model.skops", "profile.json", "schema.json", "smoke.json"]
+    (to / "profile.json").write_bytes(b"damaged")
+    registry.download(registry.get("1"), to)
+    assert (to / "profile.json").read_bytes() == b"a profile"
+
+
 @TWO
 def test_a_download_that_fails_leaves_nothing(registry, register, bundle, tmp_path):
     (bundle / "smoke.json").unlink()

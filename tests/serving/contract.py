@@ -14,7 +14,7 @@ LOOKED_AT = 100_000
 PROBLEM = "application/problem+json"
 LEAKS = {
     "a traceback": r"Traceback|File \"|line \d+, in ",
-    "a path": r"site-packages|/(?:home|root|tmp|usr|opt|var|srv|app)/[\w.-]|\b[\w-]{1,60}\.py\b",
+    "a path": r"site-packages|/(?:home|root|tmp|usr|opt|var|srv|app)/[\w.-]|(?<![\w.-])[\w-]{1,60}\.py(?![\w-])",
     "SQL": r"\bSELECT\b|\bINSERT INTO\b|sqlalchemy|sqlite3?\.",
     "a library": r"(?i)\b(werkzeug|flask|granian|gunicorn|uvicorn|hyper|python|numpy|pandas|sklearn|scikit-learn|"
     r"orjson|msgspec|pydantic|mlflow)[/ =-]+v?\d",

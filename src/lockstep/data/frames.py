@@ -51,7 +51,7 @@ def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
         values = frame[column.name]
         wrong = values.isna() & (not column.nullable)
         if column.kind == "numeric":
-            wrong |= np.isinf(values)
+            wrong |= values.abs() > column.largest
         elif column.kind == "categorical" and column.unknown == "refuse":
             wrong |= values.notna() & ~values.isin(column.categories)
         if wrong.any():

@@ -10,6 +10,8 @@ from lockstep.monitoring.baselines import Floats, Numbers
 LEAST_EXPECTED = 5.0
 """A cell that expects fewer makes the chi-square approximation unsafe (Cochran 1954)."""
 
+WORTH = 0.05
+
 
 def kolmogorov_smirnov(baseline: Numbers, values: Floats) -> tuple[float, float]:
     """Return the greatest distance between two distribution functions, and its two-sided p.
@@ -57,15 +59,21 @@ def _pooled(table: Floats) -> Floats:
 def terms(held: NDArray[np.int64], rows: int, seen: NDArray[np.int64], texts: int) -> tuple[Floats, Floats]:
     """Return p and Cohen's h of each term (terms,): in `held` of `rows` train texts, and in `seen` of `texts` now.
 
-    The test is that of two proportions with pooled variance; h is ``2 asin sqrt(now) - 2 asin sqrt(then)`` (Cohen
-    1988).
+    The p is Fisher's (1935), twice the lesser tail; the normal approximation only tells for which terms that is worth
+    computing, since far out it promises too much. h is ``2 asin sqrt(now) - 2 asin sqrt(then)`` (Cohen 1988).
     """
-    from scipy.stats import norm
+    from scipy.stats import hypergeom, norm
 
     then, now, pooled = held / rows, seen / texts, (held + seen) / (rows + texts)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / rows + 1 / texts))
     z = np.divide(now - then, spread, out=np.zeros_like(spread), where=spread > 0)
-    return 2 * norm.sf(np.abs(z)), 2 * np.arcsin(np.sqrt(now)) - 2 * np.arcsin(np.sqrt(then))
+    ps = 2 * norm.sf(np.abs(z))
+    worth = ps < WORTH
+    if worth.any():
+        drawn = rows + texts, (held + seen)[worth], texts
+        tails = hypergeom.sf(seen[worth] - 1, *drawn), hypergeom.cdf(seen[worth], *drawn)
+        ps[worth] = np.minimum(1.0, 2 * np.minimum(*tails))
+    return ps, 2 * np.arcsin(np.sqrt(now)) - 2 * np.arcsin(np.sqrt(then))
 
 
 def more_missing(missing: int, rows: int, missing_now: int, rows_now: int) -> float:

@@ -84,6 +84,19 @@ def test_the_digest_covers_every_file_of_a_bundle(bundle):
         (bundle / name).write_bytes(content)
 
 
+def test_the_digest_covers_the_profile_if_there_is_one(bundle):
+    """A version made before profiles keeps its digest and serves; one that has lost its profile is not the same."""
+    before = module.digest(bundle)
+    (bundle / "profile.json").write_text("{}")
+    with_profile = module.digest(bundle)
+
+    assert with_profile != before
+    assert Predictor.load(bundle, with_profile)
+    (bundle / "profile.json").unlink()
+    with pytest.raises(ArtifactError, match="has the digest"):
+        Predictor.load(bundle, with_profile)
+
+
 @pytest.mark.parametrize("name", ["model.skops", "schema.json", "smoke.json"])
 def test_a_file_that_is_gone_is_named(bundle, name):
     (bundle / name).unlink()
