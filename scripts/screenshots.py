@@ -42,7 +42,7 @@ SCALED, FACTOR, LAST = 0, 1.5, 600
 """Which feature is scaled, by how much, in how many of the last rows."""
 
 HOUR_US = 3_600_000_000
-PICTURES = (("dashboard.png", 1280, "light", 1_720), ("dashboard-phone.png", 390, "dark", 1_500))
+PICTURES = (("dashboard.png", 1280, "light", 2_250), ("dashboard-phone.png", 390, "dark", 1_500))
 QUESTION = "!!document.querySelector('.features')"
 
 
@@ -52,12 +52,14 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images", metavar="DIR", help="folder for them")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="lockstep-pictures-") as folder:
-        server = real.Server(Path(folder), name="demo", workers=1, LOCKSTEP_MONITOR_S="1")
+        server = real.Server(
+            Path(folder), name="demo", workers=1, LOCKSTEP_MONITOR_S="1", LOCKSTEP_CHALLENGER_SHARE="20"
+        )
         prepare(server)
         try:
             server.start(within_s=60)
             wait_until_measured(Path(folder) / "state" / "monitoring.json")
-            take(f"http://127.0.0.1:{server.port}/dashboard", Path(folder) / "browser", arguments.to)
+            take(f"http://127.0.0.1:{server.port}/dashboard?span=3600", Path(folder) / "browser", arguments.to)
         finally:
             server.stop()
 
