@@ -61,6 +61,8 @@ def install(app: Flask, settings: Settings) -> None:
 def _ask(operation: str, **given: Any) -> Any:
     try:
         return store.of(current_app).ask(operation, **given)
-    except (ConfigError, StoreError) as error:
+    except StoreError as error:
         log.warning("%s; %s", error, error.hint)
+        raise ServiceUnavailable("The prediction log is out of reach.", retry_after=RETRY_AFTER_S) from None
+    except ConfigError as error:
         raise ServiceUnavailable(f"{explain(error)}.", retry_after=RETRY_AFTER_S) from None

@@ -14,17 +14,8 @@ from lockstep.config import Settings
 from lockstep.stage import guarded
 
 COMMANDS = (
-    "use",
-    "doctor",
-    "promote",
-    "rollback",
-    "history",
-    "predict",
-    "drift",
-    "quality",
-    "retrain",
-    "verify",
-    "serve",
+    *("use", "doctor", "promote", "rollback", "history", "predict"),
+    *("drift", "quality", "retrain", "verify", "serve"),
 )
 
 
