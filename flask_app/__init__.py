@@ -19,6 +19,7 @@ from flask_app.views import (
     open_inference,
     pages,
     predict,
+    predictions,
     retrain,
 )
 from flask_app.views import dashboard as dashboards
@@ -58,6 +59,6 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     dashboard.install(app, settings)
     retrain.install(app, settings)
     people = (pages, files, feedback, health, dashboards, docs)
-    for view in (*people, predict, invocations, open_inference, capstone, admin, retrain):
+    for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app

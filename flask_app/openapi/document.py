@@ -34,6 +34,7 @@ TAGS = {
     "dashboard": PAGES,
     "docs": PAGES,
     "admin": "Administration",
+    "predictions": "Administration",
     "retrain": "Administration",
 }
 SCHEMES: dict[str, Json] = {

@@ -138,6 +138,23 @@ def _rollback(model: Model) -> Json:
     return described
 
 
+def _predictions(model: Model) -> Json:
+    """Describe the pages of the prediction log."""
+    moment = {"type": "string", "format": "date-time"}
+    asked: dict[str, Json] = {
+        "model": TEXT,
+        "version": TEXT,
+        "variant": {"type": "string", "enum": ["", "production", "challenger", "shadow", "pinned"]},
+        "since": moment,
+        "until": moment,
+        "labelled": {"type": "boolean"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "`next` of the answer before."},
+    }
+    described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
+    return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
+
+
 def _feedback(model: Model) -> Json:
     said = {"id": ID, "label": columns.prediction(model.schema)}
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
@@ -213,6 +230,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "feedback.show": _page(),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
+    "predictions.show": _predictions,
     "admin.reload": _reload,
     "admin.rollback": _rollback,
     "retrain.start": _retrain,

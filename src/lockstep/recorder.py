@@ -23,7 +23,7 @@ from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
 from lockstep.monitoring import shadow, snapshot, watch
-from lockstep.store import address, feedback
+from lockstep.store import address, feedback, retention
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
 from lockstep.trainer import Trainer
@@ -34,6 +34,9 @@ SHIP_S = 0.25
 AGAIN_S = 1.0
 LAST_S = 5.0
 """Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
+
+PRUNE_S = 3600.0
+"""Between two times that what is older than the log keeps is deleted."""
 
 
 class Recorder:
@@ -97,6 +100,15 @@ class Recorder:
         while self.shadow and not self.stopped.is_set():
             self._guarded(self.shadow.follow)
             self.stopped.wait(max(1, self.settings.poll_s))
+
+    def prune(self) -> None:
+        """Delete what is older than the log keeps, again and again, until this is stopped."""
+        while self.settings.log_days and not self.stopped.is_set():
+            self._guarded(lambda: retention.prune(self.store(), self._oldest_us()))
+            self.stopped.wait(PRUNE_S)
+
+    def _oldest_us(self) -> int:
+        return time.time_ns() // 1000 - self.settings.log_days * retention.DAY_US
 
     def finish(self) -> None:
         """Ship what is left and close."""
@@ -170,7 +182,7 @@ def main(words: list[str]) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
-    for work in (recorder.ship, recorder.watch, recorder.follow):
+    for work in (recorder.ship, recorder.watch, recorder.follow, recorder.prune):
         threading.Thread(target=work, name=work.__name__, daemon=True).start()
     server.serve_forever()
     recorder.finish()

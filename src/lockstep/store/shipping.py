@@ -40,7 +40,7 @@ class Shipper:
         self._open_store = open_store
         self._store: Store | None = None
         self._reader = Reader(folder, self._refuse)
-        self._turn = threading.Lock()
+        self._turn, self._opening = threading.Lock(), threading.Lock()
         self._lock: int | None = None
         self._oldest_us: int | None = None
 
@@ -52,9 +52,10 @@ class Shipper:
         StoreError
             Its database is out of reach.
         """
-        if self._store is None:
-            self._store = self._open_store()
-        return self._store
+        with self._opening:
+            if self._store is None:
+                self._store = self._open_store()
+            return self._store
 
     def ship(self) -> bool:
         """Carry one batch over; tell whether there may be more.
