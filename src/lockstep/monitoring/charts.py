@@ -66,7 +66,7 @@ def traffic(of: Traffic) -> Markup:
 
 def totals(of: Traffic) -> list[int]:
     """Return the count of each bucket over all versions."""
-    return [sum(counts) for counts in zip(*of.by_version.values(), strict=True)]
+    return [sum(counts[place] for counts in of.by_version.values()) for place in range(len(of.starts))]
 
 
 def overlaid(baseline: Distribution | None, window: Distribution | None, name: str) -> Markup:
