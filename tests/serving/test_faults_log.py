@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import time
 
+import psutil
 import pytest
 from sqlalchemy import func, select
 
