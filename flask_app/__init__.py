@@ -8,7 +8,20 @@ from flask.json.provider import DefaultJSONProvider
 from flask_app import answering, csrf, dashboard, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest
-from flask_app.views import admin, capstone, docs, feedback, files, health, invocations, open_inference, pages, predict
+from flask_app.views import (
+    admin,
+    capstone,
+    docs,
+    feedback,
+    files,
+    health,
+    invocations,
+    open_inference,
+    pages,
+    predict,
+    predictions,
+    retrain,
+)
 from flask_app.views import dashboard as dashboards
 from lockstep.config import Settings
 
@@ -44,7 +57,8 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     answering.install(app, settings)
     store.install(app, settings)
     dashboard.install(app, settings)
-    views = (pages, files, predict, feedback, invocations, open_inference, capstone, health, dashboards, docs, admin)
-    for view in views:
+    retrain.install(app, settings)
+    people = (pages, files, feedback, health, dashboards, docs)
+    for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app

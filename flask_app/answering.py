@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,23 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from flask import Flask, current_app, g
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import HTTPException
 
 from flask_app import cache, telemetry
 from flask_app.cache import Cached
-from flask_app.model_service import Serving
+from flask_app.model_service import ModelService, Serving
 from lockstep.config import Settings
-from lockstep.data.schema import Row
+from lockstep.data.schema import Row, RowsRefused
 from lockstep.modeling.predictor import Predictions
 from lockstep.store.records import Variant
 
+log = logging.getLogger("answering")
+
+STICKY = "X-Sticky-Key"
 ID_BYTES = 16
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Rows, which version answered them, under which ids, since when (`perf_counter`), and in which role.
+    """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
 
     `key` is what a client sticks to its version by.
     """
@@ -34,9 +39,13 @@ class Answered:
     rows: Sequence[Row]
     ids: list[str]
     predictions: Predictions
-    variant: Variant = "production"
     key: str = ""
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def variant(self) -> Variant:
+        """The role of the version that answered."""
+        return self.serving.role
 
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
@@ -62,12 +71,12 @@ class Answering:
         self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
         self._drawn = itertools.count()
 
-    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", variant: Variant = "production") -> Answered:
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> Answered:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
         started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         self.count(serving, predictions)
-        return Answered(serving, rows, self._ids(rows, key), predictions, variant, started=started)
+        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started)
 
     def tell(self, answered: Answered) -> None:
         """Tell those who log of an answer that is complete."""
@@ -84,11 +93,25 @@ class Answering:
         return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
 
 
-def answer(serving: Serving, rows: Sequence[Row], key: str = "", variant: Variant = "production") -> Answered:
+def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
     """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
-    g.answered = of(current_app).answer(serving, rows, key, variant)
+    g.answered = of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
     answered: Answered = g.answered
     return answered
+
+
+def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> Answered:
+    """Answer rows by the challenger, if the request falls to it and it does so without a fault, else by Production."""
+    chosen = service.choose(request.headers.get(STICKY, "") or key) or service.require()
+    if chosen.role == "challenger":
+        try:
+            return answer(chosen, rows(chosen), key)
+        except (HTTPException, RowsRefused) as refused:
+            log.debug("the challenger refuses: %s", refused)  # Production says what is wrong, if it refuses as well
+        except Exception:
+            log.exception("the challenger failed on a request, which Production answers")
+    production = service.require()
+    return answer(production, rows(production), key)
 
 
 def install(app: Flask, settings: Settings) -> None:

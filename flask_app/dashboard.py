@@ -8,9 +8,8 @@ import msgspec
 from flask import Flask
 
 from lockstep.config import Settings
-from lockstep.monitoring.snapshot import Snapshot
+from lockstep.monitoring.snapshot import FILE, Snapshot
 
-FILE = "monitoring.json"
 LATE_LOOKS, LATE_S = 3, 15.0
 """Figures are called old when they are older than so many looks of the recorder and seconds together."""
 

@@ -49,7 +49,7 @@ class Front:
         body = environ["wsgi.input"].read(length)
         whole = len(body) == length
         try:
-            answer = self._in_turn(route[1], body, environ.get("HTTP_IDEMPOTENCY_KEY", "")) if whole else None
+            answer = self._in_turn(route[1], body, environ) if whole else None
         except NoRoom:
             self._full[route[0]](time.perf_counter() - started)
             start_response(self._no_room[0], self._no_room[1])
@@ -61,15 +61,15 @@ class Front:
         start_response("200 OK", [*self._headers, ("Content-Length", str(len(answer)))])
         return [answer]
 
-    def _in_turn(self, service: ModelService, body: bytes, key: str) -> bytes | None:
+    def _in_turn(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:
         """Answer while this request counts as under way; a large one waits for its turn."""
         room = self._guard.room
         room.enter()
         try:
             if not limits.is_heavy(0, len(body)):
-                return self._answer(service, body, key)
+                return self._answer(service, body, environ)
             with room.heavy():
-                return self._answer(service, body, key)
+                return self._answer(service, body, environ)
         finally:
             room.leave()
 
@@ -84,16 +84,18 @@ class Front:
             and guard.has_plain_head(environ)
         )
 
-    def _answer(self, service: ModelService, body: bytes, key: str) -> bytes | None:
+    def _answer(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:
         """Return the answer to a flawless body, or None."""
-        serving = service.serving()
+        key, sticky = environ.get("HTTP_IDEMPOTENCY_KEY", ""), environ.get("HTTP_X_STICKY_KEY", "")
+        serving = service.choose(sticky or key)
         asked = serving.predictor.decoder.decode(body) if serving else None
-        if serving is None or asked is None or asked.version not in (None, serving.version):
-            return None
-        if len(asked.rows) > self._most_rows:
+        if serving and asked and asked.version is not None:
+            serving = service.loaded(asked.version)
+            asked = serving.predictor.decoder.decode(body) if serving else None
+        if serving is None or asked is None or len(asked.rows) > self._most_rows:
             return None
         try:
-            answered = self._answering.answer(serving, asked.rows, key, "pinned" if asked.version else "production")
+            answered = self._answering.answer(serving, asked.rows, key, sticky)
             answer = answered.to_json()
         except Exception:  # noqa: BLE001 - Flask tries again, and tells and logs what is wrong
             return None

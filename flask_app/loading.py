@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from lockstep.modeling import compiled
 from lockstep.modeling import predictor as bundles
 from lockstep.modeling.predictor import Predictor
 from lockstep.registry import Version
+from lockstep.store.records import Variant
 
 log = logging.getLogger("model")
 
@@ -43,6 +44,9 @@ class ModelRegistry(Protocol):
     def production(self) -> Version | None:
         """Return the version that is Production."""
 
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production."""
+
     def get(self, version: str) -> Version:
         """Return one version; a RegistryError says that there is none."""
 
@@ -58,11 +62,12 @@ class ModelRegistry(Protocol):
 
 @dataclass(frozen=True)
 class Serving:
-    """A loaded model and what it is; requests hold on to one from start to end."""
+    """A loaded model, what it is and why it answers; requests hold on to one from start to end."""
 
     identity: Identity
     predictor: Predictor
     loaded_at: datetime
+    role: Variant = "production"
 
     @property
     def name(self) -> str:
@@ -175,7 +180,7 @@ class Pinned:
         try:
             registry = self._connect()
             version = self._known.get(number) or registry.get(number)
-            serving = self._loader.load(version, registry)
+            serving = replace(self._loader.load(version, registry), role="pinned")
         except (RegistryError, ArtifactError) as error:
             self._unknown.put(number, f'"version": {explain(error)}.')
             raise UnprocessableEntity(f'"version": {explain(error)}.') from error

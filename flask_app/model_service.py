@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from flask import Flask
 from werkzeug.exceptions import NotFound
 
 from flask_app import drain
+from flask_app.challenger import Challenger
 from flask_app.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
@@ -49,6 +51,7 @@ class ModelService:
         self._cache = ModelCache(Path(settings.state).absolute() / "models")
         self._loader = Loader(self._cache)
         self._pinned = Pinned(name, self._loader, self._connected, settings.pinned)
+        self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)
         self._connect = connect
         self._baked = Path(settings.baked_model) if settings.baked_model else None
         self._poll_s = KEPT_POLL_S if settings.keeper else max(1, settings.poll_s)
@@ -84,8 +87,19 @@ class ModelService:
 
     def pinned(self, version: str) -> Serving:
         """Return a version of this model: the one that answers now, or another that is loaded beside it."""
+        return self.loaded(version) or self._pinned.get(version)
+
+    def choose(self, key: str) -> Serving | None:
+        """Return who answers a request that names no version: Production, or for some keys its challenger."""
         serving = self._serving
-        return serving if serving and serving.version == version else self._pinned.get(version)
+        return self.challenger.choose(serving, key) if serving else None
+
+    def loaded(self, version: str) -> Serving | None:
+        """Return the version that a request names if it answers others anyway."""
+        for serving in (self._serving, self.challenger.serving()):
+            if serving and serving.version == version:
+                return replace(serving, role="pinned")
+        return None
 
     def registry(self) -> ModelRegistry:
         """Return the registry, connected."""
@@ -99,7 +113,8 @@ class ModelService:
 
     def start(self) -> None:
         """Watch the registry from now on; if it has not answered soon, a model on this disk serves."""
-        threading.Thread(target=self._watch, name="model-watch", daemon=True).start()
+        for look in (self.look, self.challenger.look):
+            threading.Thread(target=self._watch, args=(look,), name="model-watch", daemon=True).start()
         patience = threading.Timer(PATIENCE_S, self._fall_back)
         patience.daemon = True
         patience.start()
@@ -127,9 +142,9 @@ class ModelService:
             self._note(None)
         self._settled.set()
 
-    def _watch(self) -> None:
+    def _watch(self, look: Callable[[], None]) -> None:
         while not self._stopped.is_set():
-            self.look()
+            look()
             self._stopped.wait(self._poll_s)
 
     def _connected(self) -> ModelRegistry:

@@ -13,12 +13,16 @@ def main(params: DataPreprocessing) -> None:
     """Read the raw rows, clean and split them; write both parts and what was dropped."""
     raw = tables.read(paths.RAW)
 
+    late = files.read_json(paths.SOURCE).get("feedback_rows", 0)
     cleaned = cleaning.clean(raw, params)
-    train, test = split(cleaned.frame, params.target, cleaned.task, params.split)
+    own = int((cleaned.places < len(raw) - late).sum())
+    train, test = split(cleaned.frame, params.target, cleaned.task, params.split, own)
 
     tables.write(train, paths.TRAIN)
     tables.write(test, paths.TEST)
     counts = {"train_rows": len(train), "test_rows": len(test), "target": params.target, "task": cleaned.task}
+    if late:
+        counts["feedback_rows"] = len(cleaned.frame) - own
     files.write_json({**counts, "kinds": list(cleaned.kinds.items()), "dropped": cleaned.dropped}, paths.DATA_REPORT)
     logging.getLogger("data_preprocessing").info("%s: %d train and %d test rows", cleaned.task, len(train), len(test))
 

@@ -34,6 +34,8 @@ TAGS = {
     "dashboard": PAGES,
     "docs": PAGES,
     "admin": "Administration",
+    "predictions": "Administration",
+    "retrain": "Administration",
 }
 SCHEMES: dict[str, Json] = {
     "key": {

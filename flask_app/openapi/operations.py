@@ -21,12 +21,35 @@ PROBLEMS = {
 }
 TRUE: Json = {"const": True}
 OBJECT: Json = {"type": "object"}
+WORDS: Json = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
+JOB: Json = {
+    "type": "object",
+    "required": ["id", "state", "trigger", "reason", "asked"],
+    "properties": {
+        "id": TEXT,
+        "state": {"enum": ["waiting", "running", "promoted", "kept", "failed"]},
+        "trigger": TEXT,
+        "reason": TEXT,
+        **{name: {"type": ["number", "null"]} for name in ("asked", "started", "ended")},
+        "outcome": TEXT,
+        "version": TEXT,
+        "labelled_rows": {"type": "integer", "minimum": 0},
+    },
+}
 DEFAULT = "Any other fault."
 ASKING = ("400", "413", "415", "422", "429", "503")
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same request sent again with the same key gets predictions with the same ids.",
+    "schema": {"type": "string"},
+}
+
+
+STICKY = {
+    "name": "X-Sticky-Key",
+    "in": "header",
+    "description": "Requests with the same key are answered by the same version while another is tried on a share.",
     "schema": {"type": "string"},
 }
 
@@ -45,7 +68,7 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
 def asking(model: Model, request: str, given: str) -> Json:
     """Describe a request for predictions."""
     return {
-        "parameters": [KEY],
+        "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
         "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
     }
@@ -109,11 +132,27 @@ def _reload(model: Model) -> Json:
 
 
 def _rollback(model: Model) -> Json:
-    words = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
-    described = _move(model, {"reason": words}, "409", "503")
+    described = _move(model, {"reason": WORDS}, "409", "503")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
-    schema["properties"]["actor"] = words
+    schema["properties"]["actor"] = WORDS
     return described
+
+
+def _predictions(model: Model) -> Json:
+    """Describe the pages of the prediction log."""
+    moment = {"type": "string", "format": "date-time"}
+    asked: dict[str, Json] = {
+        "model": TEXT,
+        "version": TEXT,
+        "variant": {"type": "string", "enum": ["", "production", "challenger", "shadow", "pinned"]},
+        "since": moment,
+        "until": moment,
+        "labelled": {"type": "boolean"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "`next` of the answer before."},
+    }
+    described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
+    return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
 
 
 def _feedback(model: Model) -> Json:
@@ -140,6 +179,13 @@ def _labelling(content: Json, told: Json, *statuses: str) -> Json:
         "parameters": parameters,
         "requestBody": {"required": True, "content": content},
         "responses": answers | refused,
+    }
+
+
+def _retrain(model: Model) -> Json:
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": closed({"reason": WORDS})}}},
+        "responses": {"202": answer(JOB, about="The job."), **refusals("400", "409", "415", "422", "503")},
     }
 
 
@@ -184,8 +230,11 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "feedback.show": _page(),
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
+    "predictions.show": _predictions,
     "admin.reload": _reload,
     "admin.rollback": _rollback,
+    "retrain.start": _retrain,
+    "retrain.follow": lambda model: reading(JOB, "503"),
 }
 """In the order in which they are shown."""
 

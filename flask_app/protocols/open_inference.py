@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug.exceptions import BadRequest, UnprocessableEntity
@@ -64,6 +64,16 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     found = tensors.read(inputs, body[length:])
     names = {key: _text(content, key) for key in ("id", "model_name")}
     return Inference(_rows(found), wanted=_wanted(content.get("outputs"), binary), binary=binary, **names)
+
+
+def addressed(call: Inference, name: str, version: str | None) -> Inference:
+    """Return a call to the version that an address names, if it does, whose outputs are checked with its rows."""
+
+    def rows(terms: Terms) -> list[Row]:
+        check(call, name, terms.schema)
+        return call.rows(terms)
+
+    return replace(call, rows=rows, version=version)
 
 
 def _text(content: dict[str, Any], key: str) -> str | None:

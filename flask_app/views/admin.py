@@ -38,23 +38,24 @@ class Rollback(Struct, forbid_unknown_fields=True):
     model: str = ""
 
 
-Body = TypeVar("Body", Reload, Rollback)
+Body = TypeVar("Body", bound=Struct)
 
 
 @blueprint.post("/reload")
 def reload() -> ResponseReturnValue:
     """Look at the registry now and follow it; other processes do so within seconds by themselves."""
-    asked = _body(Reload)
+    asked = body(Reload)
     services = [_service(asked.model)] if asked.model else model_service.all_of(current_app)
     for service in services:
         service.look()
+        service.challenger.look()
     return {"models": [_state(service) for service in services]}
 
 
 @blueprint.post("/rollback")
 def rollback() -> ResponseReturnValue:
     """Make the version Production again that was it before, on the record, and follow."""
-    asked = _body(Rollback)
+    asked = body(Rollback)
     service = _service(asked.model)
     event = _roll_back(service, Event(actor=asked.actor, reason=asked.reason))
     log.warning("%s went back to version %s from %s: %s", service.name, event.version, event.previous, asked.reason)
@@ -81,7 +82,7 @@ def _state(service: ModelService) -> dict[str, str | None]:
     return {"model": service.name, "serving": serving.version if serving else None, "fault": service.fault}
 
 
-def _body(kind: type[Body]) -> Body:
+def body(kind: type[Body]) -> Body:
     """Return the JSON of the request; no body at all is an empty object.
 
     Raises

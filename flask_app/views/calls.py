@@ -8,7 +8,7 @@ from flask_app.answering import Answered
 from flask_app.model_service import ModelService, Serving
 from flask_app.protocols.strict import Call, Terms
 from flask_app.views.checks import check_transfer
-from lockstep.store.records import Variant
+from lockstep.data.schema import Row
 
 JSON = "application/json"
 UTF_8 = ("utf-8", "utf8")
@@ -24,13 +24,14 @@ def body(*accepted: str) -> bytes:
     return request.get_data()
 
 
-def serving(service: ModelService, call: Call) -> Serving:
-    """Return the version that a call names, or else Production."""
-    return service.require() if call.version is None else service.pinned(call.version)
+def answer(service: ModelService, call: Call) -> Answered:
+    """Answer a call by the version that it names, or else by Production or its challenger."""
+    key, most = request.headers.get("Idempotency-Key", ""), current_app.config["MAX_ROWS"]
 
+    def rows(serving: Serving) -> list[Row]:
+        return call.rows(Terms(serving.predictor.schema, most))
 
-def answer(serving: Serving, call: Call) -> Answered:
-    """Answer a call."""
-    rows = call.rows(Terms(serving.predictor.schema, current_app.config["MAX_ROWS"]))
-    variant: Variant = "production" if call.version is None else "pinned"
-    return answering.answer(serving, rows, request.headers.get("Idempotency-Key", ""), variant)
+    if call.version is None:
+        return answering.answer_by_chosen(service, rows, key)
+    pinned = service.pinned(call.version)
+    return answering.answer(pinned, rows(pinned), key)

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
 from flask_app import answering, csrf, errors, upload
-from flask_app.model_service import Serving
+from flask_app.model_service import ModelService, Serving
 from flask_app.views import pages
 from flask_app.views.checks import check_transfer
 from lockstep.data.schema import Fault, RowsRefused
@@ -27,7 +27,7 @@ def predict_file(name: str) -> ResponseReturnValue:
     if request.mimetype != MULTIPART:
         raise UnsupportedMediaType(f"Send {MULTIPART} with the CSV in the field {FILE!r}.")
     try:
-        return _answer(content(), serving)
+        return _answer(content(), pages.service_of(name))
     except RowsRefused as refused:
         return _refuse(refused.faults, serving)
 
@@ -57,12 +57,14 @@ def content() -> bytes:
     return content
 
 
-def _answer(content: bytes, serving: Serving) -> Response:
-    schema = serving.predictor.schema
-    table = upload.read(content, schema, current_app.config["MAX_ROWS"])
-    answered = answering.answer(serving, upload.check(table, schema), request.form.get(csrf.FIELD, ""))
-    text = upload.write(table, answered.predictions, serving.predictor.label_names if schema.labels else ())
-    return _csv(text, "predictions.csv", serving)
+def _answer(content: bytes, service: ModelService) -> Response:
+    table = upload.read(content, service.require().predictor.schema, current_app.config["MAX_ROWS"])
+    answered = answering.answer_by_chosen(
+        service, lambda chosen: upload.check(table, chosen.predictor.schema), request.form.get(csrf.FIELD, "")
+    )
+    predictor = answered.serving.predictor
+    text = upload.write(table, answered.predictions, predictor.label_names if predictor.schema.labels else ())
+    return _csv(text, "predictions.csv", answered.serving)
 
 
 def _refuse(faults: Sequence[Fault], serving: Serving) -> ResponseReturnValue:

@@ -7,6 +7,7 @@ from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
 from flask_app import errors, model_service
+from flask_app.challenger import Challenger
 from flask_app.model_service import Serving
 
 blueprint = Blueprint("health", __name__)
@@ -42,7 +43,17 @@ def describe() -> dict[str, Any]:
         "model": _model(serving) if serving else None,
         "registry": registry,
         "fault": service.fault,
+        "challenger": _challenger(service.challenger),
     }
+
+
+def _challenger(challenger: Challenger) -> dict[str, Any] | None:
+    """Return how the version that is tried beside Production is doing, if there is one."""
+    serving = challenger.serving()
+    if not (challenger.version or challenger.fault):
+        return None
+    loaded = {"sha256": serving.identity.sha256} if serving else {}
+    return {"version": challenger.version, "share": challenger.share, "fault": challenger.fault, **loaded}
 
 
 def _model(serving: Serving) -> dict[str, Any]:

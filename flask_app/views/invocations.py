@@ -21,7 +21,7 @@ def invoke() -> ResponseReturnValue:
     """Answer rows as MLflow's scoring server does."""
     body = calls.body(calls.JSON, CSV)
     call = invocations.decode_csv(body) if request.mimetype == CSV else invocations.decode(body)
-    answered = calls.answer(calls.serving(model_service.of(current_app), call), call)
+    answered = calls.answer(model_service.of(current_app), call)
     response = current_app.json.response(invocations.encode(answered, call))
     response.headers["Lockstep-Model-Version"] = answered.serving.version
     return response

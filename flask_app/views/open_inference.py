@@ -57,8 +57,9 @@ def infer(name: str, version: str | None = None) -> ResponseReturnValue:
     """Answer tensors with tensors."""
     serving = _serving(name, version)
     call = open_inference.decode(calls.body(calls.JSON, BINARY, ""), request.headers.get(HEADER))
-    open_inference.check(call, serving.name, serving.predictor.schema)
-    answered = calls.answer(serving, call)
+    answered = calls.answer(
+        model_service.named(current_app, name), open_inference.addressed(call, serving.name, version)
+    )
     answer, tail = open_inference.encode(answered, call)
     content = current_app.json.dumps(answer).encode()
     if not tail:

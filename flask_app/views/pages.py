@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 from flask_app import answering, csrf, errors, form, model_service, store
 from flask_app.answering import Answered
 from flask_app.errors import listing
-from flask_app.model_service import Serving
+from flask_app.model_service import ModelService, Serving
 from flask_app.protocols import strict
 from flask_app.views.checks import check_transfer
 from lockstep.data.schema import RowsRefused, label_name
@@ -39,7 +39,12 @@ def asked(name: str) -> Serving:
     NoModel
         It is not loaded yet.
     """
-    return (model_service.named(current_app, name) if name else model_service.of(current_app)).require()
+    return service_of(name).require()
+
+
+def service_of(name: str) -> ModelService:
+    """Return the service of the model of this name, or of the default one for no name."""
+    return model_service.named(current_app, name) if name else model_service.of(current_app)
 
 
 @blueprint.app_errorhandler(csrf.Refused)
@@ -57,8 +62,9 @@ def ask_again(error: csrf.Refused) -> ResponseReturnValue:
     return page(serving, form.fields(serving.predictor.schema, typed), notice=error.description), 403
 
 
-def answer_form(serving: Serving) -> ResponseReturnValue:
+def answer_form(service: ModelService) -> ResponseReturnValue:
     """Answer what was typed on the same page, or say beside each control what is wrong."""
+    serving = service.require()
     check_transfer()
     if request.files:
         raise UnsupportedMediaType("This form takes no files.")
@@ -67,11 +73,12 @@ def answer_form(serving: Serving) -> ResponseReturnValue:
     try:
         row = form.parse(request.form, schema)
         strict.refuse_floods([row], serving.predictor.schema)
-        rows = schema.check([row])
+        answered = answering.answer_by_chosen(
+            service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(csrf.FIELD, "")
+        )
     except RowsRefused as refused:
         others = listing(form.leftover(schema, refused.faults))
         return page(serving, form.fields(schema, typed, refused.faults), others=others), 422
-    answered = answering.answer(serving, rows, request.form.get(csrf.FIELD, ""))
     return page(serving, form.fields(schema, typed), result=_result(answered))
 
 
@@ -100,7 +107,7 @@ def _result(answered: Answered) -> dict[str, Any]:
     label = label_name(answer["prediction"]) if bars else json.dumps(answer["prediction"])
     drawn = [(name, share, percent(share)) for name, share in bars]
     shown = {"bars": drawn[:BARS], "more_bars": drawn[BARS:]}
-    return {"id": answer["id"], "label": label, "code": _code(answered), **shown}
+    return {"id": answer["id"], "version": answered.serving.version, "label": label, "code": _code(answered), **shown}
 
 
 def percent(share: float) -> str:

@@ -27,7 +27,7 @@ def predict_with(name: str) -> ResponseReturnValue:
 
 def _answer(service: ModelService) -> ResponseReturnValue:
     if request.mimetype in FORMS:
-        return pages.answer_form(service.require())
+        return pages.answer_form(service)
     service.require()
     call = protocol.decode(calls.body(calls.JSON))
-    return Response(calls.answer(calls.serving(service, call), call).to_json(), mimetype=calls.JSON)
+    return Response(calls.answer(service, call).to_json(), mimetype=calls.JSON)

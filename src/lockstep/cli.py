@@ -13,7 +13,10 @@ from lockstep import logger, paths
 from lockstep.config import Settings
 from lockstep.stage import guarded
 
-COMMANDS = ("use", "doctor", "promote", "rollback", "history", "predict", "drift", "quality", "verify", "serve")
+COMMANDS = (
+    *("use", "doctor", "promote", "rollback", "history", "predict"),
+    *("drift", "quality", "retrain", "verify", "serve", "log"),
+)
 
 
 def entry() -> None:

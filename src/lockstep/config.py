@@ -47,6 +47,7 @@ class DataIngestion(Section):
     source: str = Field(min_length=1)
     format: Literal["auto", "csv", "parquet"] = "auto"
     reader: Reader = Reader()
+    feedback: bool = True
 
 
 class Columns(Section):

@@ -1,13 +1,13 @@
 """Decide whether a version may go live, and move it there, on the record."""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep import gates, paths, provenance, tracking
 from lockstep.config import Params, Settings
 from lockstep.data import cleaning, tables
-from lockstep.errors import DataError, GateRefused
+from lockstep.errors import DataError, GateRefused, RegistryError
 from lockstep.events import Event
 from lockstep.gates import Check, Decision
 from lockstep.modeling import metrics
@@ -17,8 +17,18 @@ from lockstep.registration import register
 from lockstep.registry import CHALLENGER, Registry, Version
 
 
-def promote(params: Params, settings: Settings, number: str | None, to: str, force: bool, reason: str) -> Event:
-    """Make a version Production (or challenger) if the gate lets it; without a number, the model in models/.
+@dataclass(frozen=True)
+class Wish:
+    """Which version is to go where (without a number, the model in models/), whatever the gate says or not, and why."""
+
+    number: str | None = None
+    to: str = "production"
+    force: bool = False
+    reason: str = ""
+
+
+def promote(params: Params, settings: Settings, wish: Wish) -> Event:
+    """Make a version Production (or challenger) if the gate lets it.
 
     Raises
     ------
@@ -26,26 +36,46 @@ def promote(params: Params, settings: Settings, number: str | None, to: str, for
         The gate said no; the refusal and its reasons are on the record.
     """
     name = params.register_model.model_name
-    version = None if number else register(params.register_model, settings)
+    version = None if wish.number else register(params.register_model, settings)
     registry = Registry(tracking.connect(settings), name)
-    version = version or registry.get(str(number))
+    version = version or registry.get(str(wish.number))
     champion = registry.production()
-    event = _event(version, settings, reason)
-    if to == "production" and champion and champion.version == version.version:
+    event = _event(version, settings, wish.reason)
+    if wish.to == "production" and champion and champion.version == version.version:
         return replace(event, version=version.version, previous=version.version)
     decision = decide(registry, version, champion, params)
-    if not decision.passed and not force:
+    if not decision.passed and not wish.force:
         registry.record_refusal(version.version, replace(event, reason="; ".join(decision.refusals)))
         raise GateRefused(
             f"{name} version {version.version} is refused: {'; '.join(decision.refusals)}",
             "improve it, change model_evaluation.floors, or `lockstep promote --force --reason WHY`",
         )
     if not decision.passed:
-        event = replace(event, forced=True, reason=f"{reason} (forced against: {'; '.join(decision.refusals)})")
-    if to == CHALLENGER:
+        event = replace(event, forced=True, reason=f"{wish.reason} (forced against: {'; '.join(decision.refusals)})")
+    if wish.to == CHALLENGER:
         registry.set_alias(CHALLENGER, version.version)
         return replace(event, version=version.version)
     return registry.promote(version.version, event)
+
+
+def promote_challenger(params: Params, settings: Settings, wish: Wish) -> Event:
+    """Promote the version that is tried beside Production through the gate, and end its trial.
+
+    Raises
+    ------
+    RegistryError
+        None is tried.
+    GateRefused
+        The gate said no; it stays the challenger.
+    """
+    registry = Registry(tracking.connect(settings), params.register_model.model_name)
+    version = registry.challenger()
+    if version is None:
+        raise RegistryError(f"{registry.name} has no challenger", "`lockstep promote --to challenger` starts a trial")
+    tried = replace(wish, number=version.version, reason=wish.reason or "it was the challenger")
+    event = promote(params, settings, tried)
+    registry.clear_alias(CHALLENGER)
+    return event
 
 
 def decide(registry: Registry, version: Version, champion: Version | None, params: Params) -> Decision:

@@ -1,6 +1,8 @@
 """Where a model comes from: git commit, pipeline, parameters and data, as digests."""
 
 import subprocess
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -14,13 +16,21 @@ def describe() -> dict[str, str]:
     own entry is not written yet.
     """
     commit = _git("rev-parse", "HEAD")
+    source = files.read_json(paths.SOURCE)
     return {
         "git_commit": commit or "unknown",
         "git_dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower() if commit else "unknown",
         "dvc_lock": lock_digest(),
         "params_sha256": files.sha256(paths.PARAMS),
-        "data_sha256": files.read_json(paths.SOURCE)["sha256"],
+        "data_sha256": _data_digest(source),
+        **({"feedback_rows": str(source["feedback_rows"])} if source.get("feedback") else {}),
     }
+
+
+def _data_digest(source: Mapping[str, Any]) -> str:
+    """Return the digest of the source, or of it and the feedback that joined it."""
+    feedback = [one["sha256"] for _, one in sorted(source.get("feedback", {}).items())]
+    return files.sha256_bytes("\n".join([source["sha256"], *feedback]).encode()) if feedback else source["sha256"]
 
 
 def lock_digest() -> str:

@@ -22,10 +22,11 @@ import msgspec
 from lockstep import asking, logger, processes
 from lockstep.config import Settings
 from lockstep.errors import StoreError
-from lockstep.monitoring import snapshot, watch
-from lockstep.store import address, feedback
+from lockstep.monitoring import shadow, snapshot, watch
+from lockstep.store import address, feedback, retention
 from lockstep.store.shipping import Shipper
 from lockstep.store.store import Asked, Store
+from lockstep.trainer import Trainer
 
 log = logging.getLogger("recorder")
 
@@ -33,6 +34,9 @@ SHIP_S = 0.25
 AGAIN_S = 1.0
 LAST_S = 5.0
 """Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
+
+PRUNE_S = 3600.0
+"""Between two times that what is older than the log keeps is deleted."""
 
 
 class Recorder:
@@ -43,6 +47,10 @@ class Recorder:
         self.state = Path(settings.state).absolute()
         self.shipper = Shipper(address.spool(settings), lambda: Store.of(settings))
         self.stopped = threading.Event()
+        self.trainer = Trainer(settings, self.store)
+        self.shadow = shadow.of(settings, self.state)
+        if self.shadow:
+            self.shipper.more = self.shadow.answers
         self._watcher: watch.Watcher | None = None
 
     def store(self) -> Store:
@@ -82,12 +90,30 @@ class Recorder:
     def look(self) -> None:
         """Measure what is new, and write down how everything is."""
         if self._watcher is None:
-            self._watcher = watch.start(self.settings, self.store)
-        snapshot.write(self._watcher.look(time.time(), self.shipper.state()), self.state / snapshot.FILE)
+            self._watcher = watch.start(self.settings, self.store, self.trainer.newest)
+        seen = self._watcher.look(time.time(), self.shipper.state())
+        snapshot.write(seen, self.state / snapshot.FILE)
+        self.trainer.look(seen.alerts)
+
+    def follow(self) -> None:
+        """Follow the challengers that run in the shadow until this is stopped."""
+        while self.shadow and not self.stopped.is_set():
+            self._guarded(self.shadow.follow)
+            self.stopped.wait(max(1, self.settings.poll_s))
+
+    def prune(self) -> None:
+        """Delete what is older than the log keeps, again and again, until this is stopped."""
+        while self.settings.log_days and not self.stopped.is_set():
+            self._guarded(lambda: retention.prune(self.store(), self._oldest_us()))
+            self.stopped.wait(PRUNE_S)
+
+    def _oldest_us(self) -> int:
+        return time.time_ns() // 1000 - self.settings.log_days * retention.DAY_US
 
     def finish(self) -> None:
         """Ship what is left and close."""
         self.stopped.set()
+        self.trainer.stop()
         self._guarded(lambda: self.shipper.drain(LAST_S))
         self.shipper.close()
 
@@ -133,6 +159,8 @@ OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "labels": _labels,
+    "retrain": lambda recorder, given: recorder.trainer.ask(given["reason"]),
+    "job": lambda recorder, given: recorder.trainer.find(given["id"]),
 }
 """What may be asked; another part adds its own functions here."""
 
@@ -154,7 +182,7 @@ def main(words: list[str]) -> None:
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
-    for work in (recorder.ship, recorder.watch):
+    for work in (recorder.ship, recorder.watch, recorder.follow, recorder.prune):
         threading.Thread(target=work, name=work.__name__, daemon=True).start()
     server.serve_forever()
     recorder.finish()

@@ -257,13 +257,20 @@ class Registry:
         partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
         try:
             for name in (*BUNDLE, *(name for name in OPTIONAL if name in version.tags.get(FILES_TAG, "").split())):
-                self._fetch(version, name, partial)
+                self.fetch(version, name, partial)
             _replace_folder(partial, to)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return to
 
-    def _fetch(self, version: Version, name: str, folder: Path) -> None:
+    def fetch(self, version: Version, name: str, folder: Path) -> None:
+        """Fetch one file of a version into a folder.
+
+        Raises
+        ------
+        RegistryError
+            The version has no such file.
+        """
         from mlflow.artifacts import download_artifacts
 
         uri = f"{version.source.rstrip('/')}/{name}"

@@ -103,12 +103,13 @@ def _write_profile(predictor, frame, folder):
 
 @dataclass
 class FolderRegistry:
-    """A registry of folders, behind the three calls that the app makes."""
+    """A registry of folders, behind the calls that the app makes."""
 
     name: str = "demo"
     folders: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
     current: str | None = None
+    tried: str | None = None
     fault: Exception | None = None
     answering: threading.Event = field(default_factory=threading.Event)
     downloads: list = field(default_factory=list)
@@ -130,6 +131,12 @@ class FolderRegistry:
         if self.fault:
             raise self.fault
         return self.versions[self.current] if self.current else None
+
+    def challenger(self):
+        self.answering.wait()
+        if self.fault:
+            raise self.fault
+        return self.versions[self.tried] if self.tried else None
 
     def get(self, version):
         if version not in self.versions:

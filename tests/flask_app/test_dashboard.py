@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from flask_app import dashboard
+from lockstep.monitoring import snapshot
 from tests.lockstep.monitoring import example
 
 PAGE = {"Accept": "text/html"}
@@ -16,7 +17,7 @@ def seen(settings):
     """Return a function that puts a snapshot where the recorder does."""
 
     def put(content):
-        path = Path(settings.state) / dashboard.FILE
+        path = Path(settings.state) / snapshot.FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".new").write_bytes(content if isinstance(content, bytes) else msgspec.json.encode(content))
         path.with_suffix(".new").rename(path)
@@ -112,9 +113,3 @@ def test_it_answers_fast_with_a_day_by_the_minute(client, seen):
     started = time.perf_counter()
     assert client.get("/dashboard?model=tumours").status_code == 200
     assert time.perf_counter() - started < 1
-
-
-def test_the_recorder_writes_where_the_app_reads():
-    from lockstep import recorder
-
-    assert recorder.SNAPSHOT == dashboard.FILE

@@ -18,13 +18,14 @@ def test_alive_and_not_ready_without_a_model(empty):
         "model": None,
         "registry": "out of reach",
         "fault": "the model registry is out of reach",
+        "challenger": None,
     }
     assert "none yet" in client.get("/health", headers=BROWSER).text
 
 
 def test_details(client, app):
     state = client.get("/health").get_json()
-    assert list(state) == ["status", "model", "registry", "fault"]
+    assert list(state) == ["status", "model", "registry", "fault", "challenger"]
     serving = model_service.of(app).require()
     assert (state["status"], state["registry"], state["fault"]) == ("ok", "reachable", None)
     assert state["model"]["sha256"] == serving.identity.sha256

@@ -57,7 +57,8 @@ def test_each_alert_is_seen_to_fire_and_its_absence_breaks_the_tests(alert, tmp_
                     rule.pop("for", None) if "or" in change else None
         shutil.copytree(FOLDER / "rules", tmp_path / "rules", dirs_exist_ok=True)
         (tmp_path / "rules/alerts.yml").write_text(yaml.safe_dump(rules))
-        done = run("promtool", "test", "rules", *(str(tmp_path / "rules/tests" / path.name) for path in TESTS))
+        about = [path.name for path in TESTS if alert in path.read_text()]
+        done = run("promtool", "test", "rules", *(str(tmp_path / "rules/tests" / name) for name in about))
         assert done.returncode != 0, change
 
 

@@ -95,6 +95,22 @@ def pump(one, other):
             (other if source is one else one).sendall(data)
 
 
+class SlowGate(Gate):
+    """A TCP proxy that holds whatever a client sends for `delay_s` before it passes it on: each query takes longer."""
+
+    delay_s = 0.0
+
+    def _pass_on(self, link):
+        with socket.create_connection(("127.0.0.1", self._target()), timeout=5) as other:
+            while True:
+                for source in select.select([link, other], [], [], 30)[0]:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    time.sleep(self.delay_s if source is link else 0)
+                    (other if source is link else link).sendall(data)
+
+
 class Balancer(Gate):
     """Sends each new connection to the next server that says it is ready, as asked ten times a second."""
 

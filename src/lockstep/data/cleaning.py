@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.config import Columns, DataPreprocessing, Kind, Role, Task
@@ -24,12 +26,13 @@ ROW_NUMBERS = "Unnamed: 0"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Rows in canonical form, the kind of each feature column, and what was dropped on the way."""
+    """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood."""
 
     frame: pd.DataFrame
     kinds: dict[str, Kind]
     task: Task
     dropped: dict[str, Any] = field(default_factory=dict)
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
@@ -67,7 +70,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         "rows_without_target": len(frame) - len(labelled),
         "rows_duplicate": len(labelled) - len(kept),
     }
-    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped)
+    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy())
 
 
 def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:

@@ -4,11 +4,17 @@ import numpy as np
 import pandas as pd
 
 from lockstep.config import Split, Task
+from lockstep.data import feedback
 from lockstep.errors import DataError
 
 
-def split(frame: pd.DataFrame, target: str, task: Task, params: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split(
+    frame: pd.DataFrame, target: str, task: Task, params: Split, own: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return train and test rows, each in the order of the source.
+
+    The first `own` rows (all, if None) are divided by chance, as they would be without the others, which came as
+    feedback and are divided by what they say: so no row ever changes sides because more have come.
 
     Raises
     ------
@@ -18,8 +24,10 @@ def split(frame: pd.DataFrame, target: str, task: Task, params: Split) -> tuple[
     stratified = task != "regression" if params.method == "auto" else params.method == "stratified"
     if stratified and task == "regression":
         raise DataError("a regression target cannot be stratified", "set data_preprocessing.split.method: random")
-    groups = frame[target].to_numpy() if stratified else np.zeros(len(frame))
-    test = _choose(groups, params)
+    own = len(frame) if own is None else own
+    groups = frame[target].to_numpy()[:own] if stratified else np.zeros(own)
+    late = frame.iloc[own:].drop(columns=target)
+    test = np.concatenate([_choose(groups, params), feedback.sides(late, params.test_size, params.seed)])
     if test.sum() in (0, len(frame)):
         raise DataError(
             f"{len(frame)} rows cannot be split with test_size {params.test_size}",

@@ -113,7 +113,7 @@ def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
 def about_log(before: Snapshot, state: LogState, at: float) -> list[Alert]:
     """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
     known = [alert for alert in before.alerts if alert.kind == "log"]
-    found = {finding.subject: finding for finding in of_log(state, before.log.lost if before.at else 0)}
+    found = {finding.subject: finding for finding in of_log(state, before.log.lost if before.at else state.lost)}
     opened = {alert.subject: alert for alert in known if alert.closed is None}
     ended = [alert for alert in known if alert.closed is not None]
     now = [follow(opened.get(name), found.get(name), at) for name in sorted({*found, *opened})]

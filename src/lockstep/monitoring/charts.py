@@ -19,6 +19,9 @@ COLOURS = 6
 UNEVEN = 40.0
 """Bins of which one is so many times as wide as another are drawn equally wide."""
 
+FEWEST = 30
+"""Windows are drawn no wider than if there were so many."""
+
 HOVERED = 200
 """Up to so many buckets name their figures when pointed at."""
 
@@ -63,7 +66,7 @@ def traffic(of: Traffic) -> Markup:
 
 def totals(of: Traffic) -> list[int]:
     """Return the count of each bucket over all versions."""
-    return [sum(counts) for counts in zip(*of.by_version.values(), strict=True)]
+    return [sum(counts[place] for counts in of.by_version.values()) for place in range(len(of.starts))]
 
 
 def overlaid(baseline: Distribution | None, window: Distribution | None, name: str) -> Markup:
@@ -118,15 +121,16 @@ def quality(windows: Sequence[QualityWindow], evaluation: Interval | None) -> tu
 def windows(of: Sequence[DriftWindow]) -> Markup:
     """Draw a row of squares, one for each window, the newest at the right."""
     kinds = {"quiet": "quiet", "alarm": "alarm"}
+    width = max(FEWEST, len(of))
     marks = [
         f'<path class="{kinds.get(one.verdict, "unknown")}" d="{_bar(place + 0.1, 0, 0.8, HEIGHT)}"/>'
         + _hover(place, 1, f"version {one.version}, until {moment(one.end)}: {one.verdict}")
-        for place, one in enumerate(reversed(of))
+        for place, one in enumerate(reversed(of), width - len(of))
     ]
     alarms = sum(one.verdict == "alarm" for one in of)
     unknown = sum(one.verdict == "not enough data" for one in of)
     label = f"{alarms} of the last {len(of)} windows alarm, {unknown} had not enough data"
-    return svg("".join(marks), max(1, len(of)), label, "strip")
+    return svg("".join(marks), width, label, "strip")
 
 
 def difference(of: Challenge) -> Markup:

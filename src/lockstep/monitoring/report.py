@@ -28,6 +28,7 @@ MOST_WINDOWS = 40
 MOST_CATEGORIES = 8
 MOST_CLOSED = 20
 MOST_MOVES = 20
+HOUR_S = 3600
 
 
 def html(snapshot: Snapshot) -> str:
@@ -61,9 +62,18 @@ def fragment(snapshot: Snapshot, name: str, span: int | None = None, place: int 
         "strip": charts.windows(model.drift[:MOST_WINDOWS]),
         "moves": model.history[:MOST_MOVES],
         "slowest": max((one.p99 for one in model.latency.values()), default=None),
-        "hour": sum(one.count for one in model.latency.values()),
+        "hour": within(model.traffic, snapshot.at - HOUR_S),
     }
     return Markup(_environment().get_template("fragment.html").render(content))  # noqa: S704 - escaped by Jinja
+
+
+def within(found: Sequence[Traffic], since_s: float) -> int:
+    """Return how many predictions the finest traffic counts in the buckets that began after a moment."""
+    finest = min(found, key=lambda one: one.bucket_s, default=None)
+    if finest is None:
+        return 0
+    totals = charts.totals(finest)
+    return sum(own for start, own in zip(finest.starts, totals, strict=True) if start > since_s)
 
 
 def latest(model: ModelState) -> list[DriftWindow]:

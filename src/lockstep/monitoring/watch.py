@@ -13,6 +13,7 @@ import msgspec
 from lockstep import config, tracking
 from lockstep.config import Settings
 from lockstep.errors import StoreError
+from lockstep.events import Event
 from lockstep.kept import KeptRegistry
 from lockstep.monitoring import alerts, history, snapshot, windows
 from lockstep.monitoring.history import Asked, Known, Registered
@@ -90,6 +91,7 @@ class Watcher:
     def __post_init__(self) -> None:
         self._labels = Labels(self.open)
         self._led = False
+        self._noted: dict[str, list[Event]] = {}
         self._counts: dict[watching.Counted, Count] = {"predictions": Count(), "labels": Count()}
         self._partial: dict[tuple[str, str], tuple[int, QualityWindow]] = {}
 
@@ -110,6 +112,7 @@ class Watcher:
         `state` says what the recorder knows of the spool. While the database is out of reach, what was known of the
         models stands, and the log's state says why.
         """
+        state.lost = max(state.lost, self.before.log.lost)
         seen = Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
         try:
             known = {name: self._known(name, at) for name in self.options.models}
@@ -128,7 +131,9 @@ class Watcher:
     def _known(self, name: str, at: float) -> Known:
         """Return who is in which role, from the registry, else from what was noted of it, else from the traffic."""
         known = self.registered.look(name)
-        watching.keep_moves(self.store, name, [event for event in known.moves if event.at])
+        if known.moves != self._noted.get(name, []):
+            watching.keep_moves(self.store, name, [event for event in known.moves if event.at])
+            self._noted[name] = list(known.moves)
         if known.production is None and not known.moves:
             known.moves = watching.moves(self.store, name, MOST_MOVES)
             moved = next((event for event in known.moves if event.action != "refused"), None)

@@ -28,15 +28,19 @@ REFUSALS = (DataError, IntegrityError, OverflowError, UnicodeError)
 
 
 class Shipper:
-    """Ships one folder; of several that ship the same folder, one works and the others stand by."""
+    """Ships one folder; of several that ship the same folder, one works and the others stand by.
+
+    `more` gives records that follow from those of a batch; the same ones if the batch is carried again.
+    """
 
     def __init__(self, folder: Path, open_store: Callable[[], Store]) -> None:
         self.folder = folder
         self.fault = ""
+        self.more: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: ()
         self._open_store = open_store
         self._store: Store | None = None
         self._reader = Reader(folder, self._refuse)
-        self._turn = threading.Lock()
+        self._turn, self._opening = threading.Lock(), threading.Lock()
         self._lock: int | None = None
         self._oldest_us: int | None = None
 
@@ -48,9 +52,10 @@ class Shipper:
         StoreError
             Its database is out of reach.
         """
-        if self._store is None:
-            self._store = self._open_store()
-        return self._store
+        with self._opening:
+            if self._store is None:
+                self._store = self._open_store()
+            return self._store
 
     def ship(self) -> bool:
         """Carry one batch over; tell whether there may be more.
@@ -95,7 +100,7 @@ class Shipper:
     def _carry(self, batch: Batch) -> None:
         try:
             if batch.records:
-                self._add(batch.records)
+                self._add([*batch.records, *self.more(batch.records)])
             self._reader.done(batch)
         except StoreError as error:
             self._note(str(error))

@@ -83,16 +83,16 @@ class Log:
     def look(self, **state):
         return self.watcher.look(self.at, LogState(**state))
 
-    def answer(self, rows, version="1", variant="production"):
+    def answer(self, given, version="1", variant="production", named=(), rows=True):
         """Log answers to rows, one second each, and return their ids and values."""
-        found = self.predictor.predict(rows)
+        found = self.predictor.predict(given)
         values = list(found.values)
         shares = None if found.probabilities is None else [list(map(float, own)) for own in found.probabilities]
         ids, records = [], []
-        for place, row in enumerate(rows):
+        for place, row in enumerate(given):
             self.drawn += 1
             self.at += 1
-            ids.append(f"{self.drawn:032x}")
+            ids.append(named[place] if named else f"{self.drawn:032x}")
             own = [shares[place]] if shares else None
             made = (
                 round(self.at * 1e6),
@@ -102,7 +102,7 @@ class Log:
                 "",
                 1500,
                 ids[-1:],
-                [list(row)],
+                [list(row)] if rows else None,
                 [values[place]],
                 own,
             )

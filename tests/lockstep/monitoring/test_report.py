@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lockstep.monitoring import report
-from lockstep.monitoring.snapshot import Alert, Distribution, DriftWindow, LogState, ModelState, Snapshot
+from lockstep.monitoring.snapshot import Alert, Distribution, DriftWindow, LogState, ModelState, Snapshot, Traffic
 from tests.lockstep.monitoring import example
 
 VOID = ("meta", "link", "img", "input", "br", "path", "rect")
@@ -119,6 +119,12 @@ def test_open_alerts_come_first_and_only_of_this_model():
     page = str(report.fragment(state, "m"))
     assert "a4" not in page
     assert page.index("<b>a3") < page.index("<b>a1") < page.index(">a2")
+
+
+def test_the_last_hour_counts_predictions_of_the_finest_traffic():
+    of = [Traffic(3_600, [0.0], {"1": [900]}), Traffic(60, [0.0, 60.0, 3_540.0], {"1": [1, 2, 3], "2": [10, 20, 30]})]
+    assert report.within(of, 30.0) == 55
+    assert report.within([], 0.0) == 0
 
 
 @pytest.mark.parametrize("span", [60, 3_600, 86_400])

@@ -1,0 +1,82 @@
+"""For those who run the service: page through the prediction log; the guard asks for the token."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from flask import Blueprint, current_app, request
+from flask.typing import ResponseReturnValue
+from msgspec import Meta, Struct
+from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
+
+from flask_app import store
+from flask_app.errors import RETRY_AFTER_S
+from lockstep.errors import StoreError
+from lockstep.store.records import Variant
+
+blueprint = Blueprint("predictions", __name__)
+
+MOST = 1000
+
+
+class Asked(Struct, forbid_unknown_fields=True):
+    """Which predictions: all that is named must hold. The newest come first, `cursor` goes on where an answer ended."""
+
+    model: str = ""
+    version: str = ""
+    variant: Variant | Literal[""] = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    labelled: bool = False
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+    cursor: Annotated[int, Meta(ge=1)] | None = None
+
+
+@blueprint.get("/predictions")
+def show() -> ResponseReturnValue:
+    """Return logged predictions with their labels, the newest first."""
+    asked = _asked()
+    given = msgspec.structs.asdict(asked)
+    limits = {"since_us": _us(given.pop("since")), "until_us": _us(given.pop("until")), "before": given.pop("cursor")}
+    try:
+        found = store.of(current_app).ask("predictions", **given, **limits)
+    except StoreError as error:
+        raise ServiceUnavailable(f"{error.problem}.", retry_after=RETRY_AFTER_S) from None
+    following = found[-1]["seq"] if len(found) == asked.limit else None
+    return {"predictions": [_shown(one) for one in found], "next": None if following is None else str(following)}
+
+
+def _asked() -> Asked:
+    """Return what the address asks for.
+
+    Raises
+    ------
+    UnprocessableEntity
+        It asks for what is not known, or twice for the same.
+    """
+    given = request.args.to_dict(flat=False)
+    if twice := [name for name, values in given.items() if len(values) > 1]:
+        raise UnprocessableEntity(f"{twice[0]!r} is given twice.")
+    try:
+        return msgspec.convert({name: values[0] for name, values in given.items()}, Asked, strict=False)
+    except msgspec.ValidationError as error:
+        raise UnprocessableEntity(f"{error}.") from None
+
+
+def _us(moment: datetime | None) -> int:
+    """Return a moment in microseconds since 1970, in UTC unless it says otherwise; 0 if there is none."""
+    if moment is None:
+        return 0
+    return max(1, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6))
+
+
+def _shown(one: dict[str, Any]) -> dict[str, Any]:
+    """Return a prediction as the API prints it: times by ISO 8601, the row in the order of its version's schema."""
+    named = {name: one[name] for name in ("id", "model", "version", "variant", "key", "latency_us", "row", "score")}
+    shown = named | {"at": _moment(one["at_us"]), "prediction": one["value"], "shares": one["shares"]}
+    labelled = {"label": one["label"], "labelled_at": _moment(one["labelled_us"])} if one["labelled"] else {}
+    return shown | labelled
+
+
+def _moment(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,68 @@
+"""For those who run the service: train again, and look what came of it; the guard asks for the token."""
+
+import logging
+from typing import Annotated, Any
+
+from flask import Blueprint, Flask, current_app, url_for
+from flask.typing import ResponseReturnValue
+from msgspec import Meta, Struct
+from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
+
+from flask_app import store
+from flask_app.errors import RETRY_AFTER_S
+from flask_app.loading import explain
+from flask_app.views import admin
+from lockstep.config import Settings
+from lockstep.errors import ConfigError, StoreError
+from lockstep.loop import Rules
+
+blueprint = Blueprint("retrain", __name__)
+log = logging.getLogger("loop")
+
+
+class Retrain(Struct, forbid_unknown_fields=True):
+    """Why to train again, for the record."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
+
+
+@blueprint.post("/retrain")
+def start() -> ResponseReturnValue:
+    """Put a retraining in line, and say where to follow it; one runs at a time."""
+    asked = _ask("retrain", reason=admin.body(Retrain).reason)
+    job = asked["job"]
+    where = url_for("retrain.follow", job=job["id"])
+    if not asked["new"]:
+        raise Conflict(f"Job {job['id']} is {job['state']} already: follow it at {where}.")
+    log.warning("retraining was asked for: job %s", job["id"])
+    return job, 202, {"Location": where}
+
+
+@blueprint.get("/retrain/<job>")
+def follow(job: str) -> ResponseReturnValue:
+    """Tell how a retraining is doing, why it ran and what came of it."""
+    found = _ask("job", id=job)
+    if found is None:
+        raise NotFound("No job has this id.")
+    return dict(found)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Refuse rules of retraining that are none, before anybody waits for them to work.
+
+    Raises
+    ------
+    ConfigError
+        A setting names what is no kind of alert.
+    """
+    app.extensions["retrain_rules"] = Rules.of(settings)
+
+
+def _ask(operation: str, **given: Any) -> Any:
+    try:
+        return store.of(current_app).ask(operation, **given)
+    except StoreError as error:
+        log.warning("%s; %s", error, error.hint)
+        raise ServiceUnavailable("The prediction log is out of reach.", retry_after=RETRY_AFTER_S) from None
+    except ConfigError as error:
+        raise ServiceUnavailable(f"{explain(error)}.", retry_after=RETRY_AFTER_S) from None

@@ -1,0 +1,92 @@
+"""Export or prune the prediction log.
+
+Example: lockstep log export week.parquet --since 2026-11-14
+         lockstep log export s3://bucket/labelled.csv --labelled
+         lockstep log prune --days 30
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from lockstep.config import Settings
+from lockstep.errors import ConfigError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+    out = actions.add_parser("export", help="write predictions with their labels to a file, the oldest first")
+    out.add_argument("to", metavar="FILE", help="a path or s3://BUCKET/KEY that ends with .csv or .parquet")
+    for name in ("model", "version", "variant"):
+        out.add_argument(f"--{name}", default="", help=f"of this {name} only")
+    out.add_argument("--since", default="", metavar="TIME", help="from this time by ISO 8601, in UTC unless it says so")
+    out.add_argument("--until", default="", metavar="TIME", help="before this time")
+    out.add_argument("--labelled", action="store_true", help="only those that have a label")
+    prune = actions.add_parser("prune", help="delete what is older than the log keeps")
+    prune.add_argument("--days", type=int, help="keep this many days (default: the setting LOCKSTEP_LOG_DAYS)")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what is asked, and say how many predictions that were."""
+    return _export(arguments, settings) if arguments.action == "export" else _prune(arguments, settings)
+
+
+def _export(arguments: argparse.Namespace, settings: Settings) -> int:
+    from lockstep.store.export import export
+    from lockstep.store.store import Asked, Store
+
+    named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
+    asked = Asked(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
+    store = Store.of(settings)
+    with _progress("predictions written") as told:
+        count = export(store, asked, arguments.to, told)
+    store.close()
+    print(f"{count} predictions in {arguments.to}")
+    return 0
+
+
+def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
+    from lockstep.store.retention import DAY_US, prune
+    from lockstep.store.store import Store
+
+    days = settings.log_days if arguments.days is None else arguments.days
+    if days < 1:
+        raise ConfigError(f"{days} days: nothing would be kept, or all", "name at least one day: --days 30")
+    store = Store.of(settings)
+    with _progress("predictions deleted") as told:
+        count = prune(store, time.time_ns() // 1000 - days * DAY_US, told)
+    store.close()
+    print(f"{count} predictions older than {days} days deleted")
+    return 0
+
+
+def moment_us(text: str) -> int:
+    """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given.
+
+    Raises
+    ------
+    ConfigError
+        It is not one.
+    """
+    if not text:
+        return 0
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time by ISO 8601", "write 2026-11-14 or 2026-11-14T09:00:00+01:00") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """Show a running count on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} " + what), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda count: progress.update(task, completed=count)

@@ -1,0 +1,93 @@
+"""Train again with the labelled predictions, and promote the result if the gate lets it.
+
+The log's labelled rows join the source as feedback, the pipeline runs, and the new version is promoted or kept; the
+record says why it ran and what came of it. Exits 0 for both, 1 for a fault.
+
+Example: lockstep retrain --reason "new tariffs since May"
+"""
+
+import argparse
+import sys
+import time
+
+import msgspec
+
+from lockstep import config
+from lockstep.config import Params, Settings
+from lockstep.errors import StoreError
+from lockstep.monitoring.snapshot import Job
+from lockstep.store import jobs
+from lockstep.store.jobs import Ended
+from lockstep.store.store import Store
+
+TRIES, PAUSE_S = 12, 5.0
+"""How often the end of a job is written down while the database is away, and the pause between."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--reason", default="", help="why, for the record")
+    parser.add_argument("--no-promote", action="store_true", help="register the new version and leave Production alone")
+    parser.add_argument("--job", metavar="ID", help="run a job that waits in the log, as the server does")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Train again, and say what came of it."""
+    from lockstep import retraining
+
+    params = config.load()
+    store = Store.of(settings)
+    try:
+        with retraining.alone(settings):
+            job = _job(arguments, params, store)
+            with retraining.beating(store, job.id):
+                ended = retraining.run(params, settings, store, job, not arguments.no_promote)
+            job = _end(store, job, ended)
+    finally:
+        store.close()
+    _tell(job, arguments.json)
+    return int(job.state == "failed")
+
+
+def _end(store: Store, job: Job, ended: Ended) -> Job:
+    """Note what came of a job, also if the database is away for a minute, and return its record."""
+    for left in reversed(range(TRIES)):
+        try:
+            jobs.end(store, job.id, ended)
+            break
+        except StoreError:
+            if not left:
+                raise
+            time.sleep(PAUSE_S)
+    return jobs.find(store, job.id) or job
+
+
+def _job(arguments: argparse.Namespace, params: Params, store: Store) -> Job:
+    """Return the job to run, which is this process's from now on.
+
+    Raises
+    ------
+    StoreError
+        Another one is under way, or this one does not wait.
+    """
+    if arguments.job:
+        job = jobs.find(store, arguments.job)
+        if job is None:
+            raise StoreError(f"there is no job {arguments.job!r}", "leave --job out to start one")
+    else:
+        jobs.bury_dead(store)
+        asked = jobs.ask(store, params.register_model.model_name, "manual", arguments.reason)
+        if not asked.new:
+            raise jobs.busy(asked.job)
+        job = asked.job
+    if not jobs.start(store, job.id):
+        raise jobs.busy(job)
+    return job
+
+
+def _tell(job: Job, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(job).decode())
+    else:
+        print(f"{job.state}: {job.outcome}", file=sys.stderr if job.state == "failed" else sys.stdout)

@@ -1,0 +1,1 @@
+"""The history of the tables, in the order they came."""
