@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, select, text
 
 from lockstep.events import Event
 from lockstep.monitoring.snapshot import Alert, Challenge, DriftWindow, QualityWindow
@@ -173,7 +173,26 @@ def keep_window(store: Store, window: Window) -> bool:
         store.insert(WINDOWS).values(**row, **times, result=result).on_conflict_do_nothing(index_elements=unique)
     )
     with store.writing() as link:
-        return bool(link.execute(statement.returning(WINDOWS.c.id)).first())
+        made = link.execute(statement.returning(WINDOWS.c.id)).scalar()
+        if made and window.kind == "drift":
+            _slim_before(link, window, made)
+        return bool(made)
+
+
+def _slim_before(link: Connection, window: Window, newest: int) -> None:
+    """Leave of the window before only what alarmed, without its distributions, which nobody looks at any more."""
+    own = and_(WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind)
+    before = select(WINDOWS.c.id, WINDOWS.c.result).where(own, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
+    found = link.execute(before.limit(1)).first()
+    if found:
+        result = msgspec.json.encode(_slim(msgspec.json.decode(found.result, type=DriftWindow))).decode()
+        link.execute(WINDOWS.update().where(WINDOWS.c.id == found.id).values(result=result))
+
+
+def _slim(window: DriftWindow) -> DriftWindow:
+    kept = [msgspec.structs.replace(own, baseline=None, window=None) for own in window.features if own.alarm]
+    score = msgspec.structs.replace(window.score, baseline=None, window=None) if window.score else None
+    return msgspec.structs.replace(window, features=kept, score=score)
 
 
 def open_alerts(store: Store) -> list[Alert]:
