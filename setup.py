@@ -19,6 +19,7 @@ SERVE = [
     "mlflow-skinny>=3.17",
     "boto3>=1.43",
     "flask>=3.1",
+    "jinja2>=3.1.6",
     "msgspec>=0.20",
     "prometheus-client>=0.23",
     "granian>=2.8",

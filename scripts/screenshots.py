@@ -1,4 +1,4 @@
-"""Take the pictures of the dashboard for the docs, from a real server over two days of replayed traffic.
+"""Take the pictures of dashboard and form for the docs, from a real server over two days of replayed traffic.
 
     dvc repro && python scripts/screenshots.py [--to docs/images]
 
@@ -42,8 +42,22 @@ SCALED, FACTOR, LAST = 0, 1.5, 600
 """Which feature is scaled, by how much, in how many of the last rows."""
 
 HOUR_US = 3_600_000_000
-PICTURES = (("dashboard.png", 1280, "light", 1_720), ("dashboard-phone.png", 390, "dark", 1_500))
-QUESTION = "!!document.querySelector('.features')"
+NAME = "breast-cancer"
+MEASURED = "!!document.querySelector('.features')"
+ASK = """
+document.querySelector('[name="mean radius"]').value = '17.4';
+document.getElementById('one').requestSubmit();
+"""
+SAY = "document.querySelector('.feedback form').requestSubmit()"
+PICTURES: dict[str, tuple[str, int, str, int, tuple[tuple[str, str], ...]]] = {
+    "dashboard.png": ("/dashboard?span=3600", 1280, "light", 2_250, (("0", MEASURED),)),
+    "dashboard-phone.png": ("/dashboard?span=3600", 390, "dark", 1_500, (("0", MEASURED),)),
+    "form.png": (
+        *("/", 1280, "light", 900),
+        ((ASK, "!!document.querySelector('.feedback')"), (SAY, "!!document.querySelector('.thanks').textContent")),
+    ),
+}
+"""Each file: address, width and colours of the browser, pixels from the top, scripts and what they bring about."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -52,12 +66,12 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images", metavar="DIR", help="folder for them")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="lockstep-pictures-") as folder:
-        server = real.Server(Path(folder), name="demo", workers=1, LOCKSTEP_MONITOR_S="1")
+        server = real.Server(Path(folder), name=NAME, workers=1, LOCKSTEP_MONITOR_S="1", LOCKSTEP_CHALLENGER_SHARE="20")
         prepare(server)
         try:
             server.start(within_s=60)
             wait_until_measured(Path(folder) / "state" / "monitoring.json")
-            take(f"http://127.0.0.1:{server.port}/dashboard", Path(folder) / "browser", arguments.to)
+            take(f"http://127.0.0.1:{server.port}", Path(folder) / "browser", arguments.to)
         finally:
             server.stop()
 
@@ -65,7 +79,7 @@ def main(words: Sequence[str]) -> None:
 def prepare(server: real.Server) -> None:
     """Register the model of this project as versions 1 to 3, and fill the log with what they would have answered."""
     settings = Settings.read(server.environment)
-    versions = real.Store(settings, "demo")
+    versions = real.Store(settings, NAME)
     for actor, reason in (("ana", "first model"), ("ben", "more rows"), ("", "")):
         number = versions.register(variation(server.folder / f"bundle {len(versions.bundles)}", len(versions.bundles)))
         if actor:
@@ -119,7 +133,7 @@ def answered(
     ids = [f"{zlib.crc32(f'{name}-{place}'.encode()):08x}{name}{place:02d}" for place in range(len(rows))]
     return Answer(
         at_us=at_us,
-        model="demo",
+        model=NAME,
         version=version,
         variant=variant,
         key="",
@@ -150,7 +164,7 @@ def wait_until_measured(file: Path, within_s: float = 60) -> None:
     end, before = time.monotonic() + within_s, -1
     while time.monotonic() < end:
         state = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        measured = len(state.get("models", {}).get("demo", {}).get("drift", []))
+        measured = len(state.get("models", {}).get(NAME, {}).get("drift", []))
         if measured and measured == before:
             return
         before = measured
@@ -162,10 +176,13 @@ def take(address: str, profile: Path, folder: Path) -> None:
     """Save the pictures."""
     browser = Chromium(profile)
     try:
-        for name, width, scheme, height in PICTURES:
+        for name, (path, width, scheme, height, steps) in PICTURES.items():
             browser.look_like(width, scheme)
-            browser.open(address)
-            browser.wait(QUESTION)
+            browser.open(address + path)
+            for script, reached in steps:
+                browser.run(script)
+                browser.wait(reached)
+            browser.run("document.activeElement.blur()")
             browser.picture(folder / name, height)
             print(folder / name)
     finally:

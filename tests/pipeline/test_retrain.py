@@ -106,7 +106,7 @@ def test_no_promote_only_registers(project, long):
     assert history(project)["production"] == "1"
 
 
-def test_without_labels_or_with_feedback_off_nothing_joins(project):
+def test_without_labels_or_with_feedback_off_nothing_joins(project, long):
     assert retrained(project)["labelled_rows"] == 0
     assert not (project.root / "data/external/feedback").exists()
     traffic.log(project, moved(project, 60))

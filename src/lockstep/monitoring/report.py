@@ -27,6 +27,7 @@ PLAIN = FOLDER / "report.css"
 MOST_WINDOWS = 40
 MOST_CATEGORIES = 8
 MOST_CLOSED = 20
+MOST_NEW = 5
 MOST_MOVES = 20
 HOUR_S = 3600
 
@@ -100,13 +101,28 @@ def _quality(found: Quality | None) -> dict[str, Any] | None:
     if found is None:
         return None
     drawn, low, high = charts.quality(found.windows[:MOST_WINDOWS], found.evaluation)
-    return {"of": found, "chart": drawn, "low": low, "high": high, "windows": found.windows[:MOST_WINDOWS]}
+    newest = next((one for one in found.windows if one.metric), None)
+    content = {"of": found, "chart": drawn, "low": low, "high": high, "newest": newest}
+    return content | {"windows": found.windows[:MOST_WINDOWS]}
 
 
 def ordered(features: Sequence[FeatureDrift]) -> tuple[list[FeatureDrift], list[FeatureDrift]]:
     """Return the features that alarm and the others, the largest effect first."""
     found = sorted(features, key=lambda one: -(one.effect or 0.0))
     return [one for one in found if one.alarm], [one for one in found if not one.alarm]
+
+
+def remarks(one: FeatureDrift) -> list[str]:
+    """Say what is odd about a feature beside its distribution."""
+    found = []
+    if one.missing != one.baseline_missing:
+        found.append(f"missing {wording.percent(one.missing)}, {wording.percent(one.baseline_missing)} in training")
+    if one.out_of_range:
+        found.append(f"{wording.percent(one.out_of_range)} outside the range of training")
+    if one.new_categories:
+        more = f" and {len(one.new_categories) - MOST_NEW} more" if len(one.new_categories) > MOST_NEW else ""
+        found.append(f"not seen in training: {', '.join(one.new_categories[:MOST_NEW])}{more}")
+    return found
 
 
 def paired(window: Distribution | None, baseline: Distribution | None) -> list[tuple[str, float | None, float | None]]:
@@ -152,5 +168,5 @@ def _environment() -> Environment:
     )
     made.filters.update(wording.FILTERS)
     made.filters["spelled"] = charts.spelled
-    made.globals.update(charts=charts, ordered=ordered, paired=paired, buckets=tables, heads=heads)
+    made.globals.update(charts=charts, ordered=ordered, remarks=remarks, paired=paired, buckets=tables, heads=heads)
     return made

@@ -2,6 +2,7 @@ import re
 import time
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from lockstep.monitoring import report
@@ -96,6 +97,35 @@ def test_a_model_that_has_just_begun():
         "No window of predictions is full yet",
     ):
         assert words in shown
+
+
+def test_an_hour_without_a_prediction():
+    quiet = ModelState("m", "binary", traffic=[Traffic(60, [0.0, 60.0], {})], latency={})
+    assert "No prediction since 1970-01-01 00:00 UTC" in text_of(
+        report.fragment(Snapshot(90.0, models={"m": quiet}), "m")
+    )
+
+
+def default_of(field):
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def stripped(struct):
+    """Yield copies of a struct, each with one optional part, at any depth, left out."""
+    for field in msgspec.structs.fields(struct):
+        value = getattr(struct, field.name)
+        if not field.required:
+            yield msgspec.structs.replace(struct, **{field.name: default_of(field)})
+        inner = value[0] if isinstance(value, list) and value else value
+        for smaller in stripped(inner) if isinstance(inner, msgspec.Struct) else ():
+            yield msgspec.structs.replace(struct, **{field.name: [smaller] if isinstance(value, list) else smaller})
+
+
+def test_whatever_is_not_known_is_left_out():
+    smaller = list(stripped(example.model(example.AT)))
+    for model in smaller:
+        checked(str(report.fragment(Snapshot(example.AT, models={"tumours": model}), "tumours")))
+    assert len(smaller) > 40
 
 
 def test_an_empty_snapshot():
