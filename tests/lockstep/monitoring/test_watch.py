@@ -98,6 +98,15 @@ def test_labels_are_read_once_also_by_the_next_process(log):
     assert [own.labels for own in log.look().models["demo"].quality.windows] == [200, 500]
 
 
+def test_labels_that_come_before_their_predictions_count_too(log):
+    ids, values = log.answer(log.rows(60))
+    log.label([f"{log.drawn + 1 + place:032x}" for place in range(40)], ["middle"] * 40)
+    log.label(ids, values)
+    assert log.look().models["demo"].quality.windows[0].labels == 60
+    log.answer(log.rows(40))
+    assert [log.look().models["demo"].quality.windows[0].labels for _ in range(2)] == [100, 100]
+
+
 def test_a_slow_window_is_closed_in_the_end(log):
     ids, values = log.answer(log.rows(100))
     log.label(ids[:80], values[:80])
