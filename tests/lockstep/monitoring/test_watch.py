@@ -4,8 +4,10 @@ from lockstep.errors import StoreError
 from lockstep.monitoring import snapshot
 from lockstep.monitoring.labelled import shadow_id
 from lockstep.monitoring.snapshot import LogState
+from lockstep.store import watching
 from tests.flask_app import standins
 from tests.lockstep.monitoring.log import Log
+from tests.postgres import postgres  # noqa: F401 - a fixture
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +212,31 @@ def test_another_version_takes_over_and_the_alert_ends(log):
     assert seen.alerts[0].closed is not None
     assert "took over" in seen.alerts[0].detail
     assert [move.version for move in seen.models["demo"].history] == ["2", "1"]
+
+
+@pytest.fixture
+def shared(tmp_path, bundle, request):
+    server = request.getfixturevalue("postgres")
+    address = server.url(server.database()).replace("postgresql://", "postgresql+psycopg://")
+    made = Log(tmp_path, bundle, url=address)
+    yield made
+    made.store.close()
+
+
+def test_on_postgresql_one_server_measures_and_all_tell(shared):
+    ids, values = shared.answer(shared.rows(1000, size=moved))
+    shared.label(ids[:600], values[:600])
+    second = shared.restarted()
+    with watching.leading(shared.store) as leads:
+        assert leads
+        assert second.look(shared.at, LogState()).models["demo"].drift[0].verdict == "not enough data"
+    seen = shared.look()
+    also = second.look(shared.at, LogState())
+    for found in (seen, also):
+        assert [own.verdict for own in found.models["demo"].drift] == ["alarm", "alarm"]
+        assert [(own.kind, own.severity) for own in found.alerts] == [("drift", "page")]
+    assert (also.log.stored, also.log.labels) == (1000, 600)
+    assert also.models["demo"].latency == seen.models["demo"].latency
+    assert also.models["demo"].history == seen.models["demo"].history
+    shared.roles.promote("2", "2026-09-22T10:00:00+00:00")
+    assert shared.look().alerts[0].closed is not None
