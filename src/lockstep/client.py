@@ -143,10 +143,13 @@ class Client:
         if connection:
             connection.close()
 
-    def predict(self, rows: Sequence[Row], version: str | None = None, model: str | None = None) -> list[Prediction]:
+    def predict(
+        self, rows: Sequence[Row], version: str | None = None, model: str | None = None, sticky_key: str = ""
+    ) -> list[Prediction]:
         """Answer rows by the version in Production, or another one, of the default model, or another one.
 
-        However often this has to be sent, the predictions of one call have the same ids.
+        However often this has to be sent, the predictions of one call have the same ids. While a challenger is tried,
+        calls with the same `sticky_key`, plain ASCII, are answered by the same version.
 
         Raises
         ------
@@ -159,6 +162,7 @@ class Client:
         asked = {"rows": [dict(row) for row in rows]} | ({"version": version} if version else {})
         body = json.dumps(asked, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        headers |= {"X-Sticky-Key": sticky_key} if sticky_key else {}
         answer = self._ask("POST", path, body, headers)
         named = Model(**answer["model"])
         return [Prediction(**one, model=named) for one in answer["predictions"]]

@@ -102,6 +102,13 @@ def test_each_call_has_a_key_of_its_own():
     assert len({headers["Idempotency-Key"] for _, _, headers, _, _ in asked}) == 2
 
 
+def test_a_sticky_key_goes_along_if_one_is_given():
+    with answering((200, GOOD)) as (url, asked), Client(url) as client:
+        client.predict([{}], sticky_key="user 7")
+        client.predict([{}])
+    assert [headers.get("X-Sticky-Key") for _, _, headers, _, _ in asked] == ["user 7", None]
+
+
 @pytest.mark.parametrize(("header", "low", "high"), [("7", 7, 7), ("soon", 0, 0.1), ("date", 3, 5)])
 def test_retry_after_is_honoured(header, low, high, waits):
     if header == "date":
