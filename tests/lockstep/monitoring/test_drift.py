@@ -1,5 +1,3 @@
-import itertools
-
 import msgspec
 import numpy as np
 import pytest
@@ -161,13 +159,7 @@ def share_of_alarms(pool, request):
     runs = 200 if request.config.getoption("long") else 60
 
     def measure(scenario, rows):
-        random = np.random.default_rng([drift_windows.SEED, rows])
-        columns = itertools.islice(itertools.cycle(pool.kinds), runs)
-        seen = [
-            drift_figures.ours(drift_windows.drawn_profile(pool, random), scenario(pool, rows, column, random))
-            for column in columns
-        ]
-        return sum(seen) / runs
+        return drift_figures.rates(pool, scenario, rows, runs, {"ours": drift_figures.ours})["ours"]
 
     return measure
 
