@@ -167,6 +167,22 @@ class Client:
         named = Model(**answer["model"])
         return [Prediction(**one, model=named) for one in answer["predictions"]]
 
+    def feedback(self, id: str, label: str | int | float | bool) -> str:
+        """Say what was true after all, and return what that did: new, changed, unchanged, or waiting for the log.
+
+        Raises
+        ------
+        NotServed
+            No prediction with this id is logged.
+        Refused
+            The model has no such label.
+        ClientError
+            There is no answer for another reason.
+        """
+        body = json.dumps({"id": id, "label": label}, allow_nan=False).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        return str(self._ask("POST", "/feedback", body, headers)["status"])
+
     def ready(self) -> bool:
         """Tell whether the server can answer predictions; asked once, without retries."""
         try:
@@ -196,7 +212,7 @@ class Client:
                 fault: ClientError = Unreachable(f"{self._host} does not answer: {error or type(error).__name__}")
                 fault.__cause__, asked_s = error, 0.0
             else:
-                if status == HTTPStatus.OK:
+                if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
                     return decoded(content)
                 fault = explained(status, head, content)
                 asked_s = fault.retry_after_s or 0.0

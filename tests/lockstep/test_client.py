@@ -224,3 +224,12 @@ def test_it_needs_the_standard_library_alone():
     code = "import sys, lockstep.client; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {name for name in loaded if name in ("pydantic", "yaml", "numpy", "msgspec", "requests", "flask")} == set()
+
+
+@pytest.mark.parametrize(("status", "told"), [(200, "new"), (202, "waiting")])
+def test_feedback_says_what_it_did(status, told):
+    with answering((status, {"id": "a", "label": 1, "status": told})) as (url, asked), Client(url) as client:
+        assert client.feedback("a", 1) == told
+    ((method, path, headers, body, _),) = asked
+    assert (method, path, json.loads(body)) == ("POST", "/feedback", {"id": "a", "label": 1})
+    assert headers["Idempotency-Key"]
