@@ -14,7 +14,7 @@ from flask_app.model_service import ModelService
 from lockstep.config import DataIngestion, Settings
 from lockstep.data import sources
 from lockstep.errors import DataError
-from lockstep.package import BUNDLE
+from lockstep.package import BUNDLE, OPTIONAL
 from tests.flask_app.standins import example
 from tests.serving.real import Store
 
@@ -56,7 +56,7 @@ def test_S13_what_MLmodel_names_is_neither_fetched_nor_run(store, tmp_path):
     service.look()
     assert (service.fault, service.require().version) == (None, "1")
     (cached,) = [path for path in (tmp_path / "state" / "models").iterdir() if path.is_dir()]
-    assert {path.name for path in cached.iterdir() if not path.name.startswith("compiled")} == set(BUNDLE)
+    assert {path.name for path in cached.iterdir() if not path.name.startswith("compiled")} == {*BUNDLE, *OPTIONAL}
     assert CANARY not in sys.modules
     assert not list(tmp_path.rglob("canary"))
 
