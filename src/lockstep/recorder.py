@@ -35,6 +35,9 @@ AGAIN_S = 1.0
 LAST_S = 5.0
 """Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
 
+BEHIND = 5
+"""How far this process and those it starts stand back where processors are short: answers go before."""
+
 PRUNE_S = 3600.0
 """Between two times that what is older than the log keeps is deleted."""
 
@@ -173,6 +176,7 @@ def _unforeseen(error: Exception) -> StoreError:
 def main(words: list[str]) -> None:
     """Answer at the socket whose number is given, and ship, until SIGTERM or until the parent is gone."""
     processes.end_with_parent()
+    os.nice(BEHIND)
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     recorder = Recorder(settings)

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import time
 
+import psutil
 import pytest
 from sqlalchemy import func, select
 
@@ -155,6 +156,13 @@ def spooled(server):
     return sorted((server.folder / "state" / "spool").glob("*.jsonl"))
 
 
+def listening(server):
+    """Count the workers that take connections."""
+    return sum(
+        any(link.status == psutil.CONN_LISTEN for link in one.net_connections("tcp")) for one in server.workers()
+    )
+
+
 def recorder(server):
     return next((one for one in server.tree() if "lockstep.recorder" in words(one)), None)
 
@@ -201,6 +209,7 @@ def test_c01_c02_c03_whoever_is_killed_every_answer_is_in_the_log_once(make, loa
     found = until_stored(again, running.ids)
     assert len(running.ids) > 200
     assert len(found) - len(running.ids) <= len(running.failed()) * 2  # written, but the answer never left
+    wait_for(lambda: listening(again) == 4)
     assert again.stop() == 0
     assert spooled(again) == []
 
