@@ -59,7 +59,7 @@ def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
     ingestion = params.data_ingestion.model_copy(update={"source": source})
     started = perf_counter()
     pool = prepare(name, params.model_copy(update={"data_ingestion": ingestion}))
-    seen = [rates(pool, scenario, rows, runs) for scenario, rows in SCENARIOS]
+    seen = [rates(pool, scenario, rows, runs, RULES) for scenario, rows in SCENARIOS]
     for rule in RULES:
         yield name, rule, *(f"{100 * each[rule]:.1f} %" for each in seen)
     print(f"{name}: {perf_counter() - started:.0f} s", file=sys.stderr)
@@ -68,15 +68,18 @@ def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
 Scenario = Callable[[Pool, int, str, np.random.Generator], Window]
 
 
-def rates(pool: Pool, scenario: Scenario, rows: int, runs: int) -> dict[str, float]:
+Rules = Mapping[str, Callable[[Profile, Window], bool]]
+
+
+def rates(pool: Pool, scenario: Scenario, rows: int, runs: int, rules: Rules) -> dict[str, float]:
     """Return the share of windows in which each rule sees an alarm; the column that moves is each in turn."""
     random = np.random.default_rng([SEED, rows])
-    alarms = dict.fromkeys(RULES, 0)
+    alarms = dict.fromkeys(rules, 0)
     columns = [name for name, kind in pool.kinds.items() if kind != "categorical"]
     for _, column in zip(range(runs), itertools.cycle(columns), strict=False):
         profile = drawn_profile(pool, random)
         drawn = scenario(pool, rows, column, random)
-        for rule, sees in RULES.items():
+        for rule, sees in rules.items():
             alarms[rule] += sees(profile, drawn)
     return {rule: count / runs for rule, count in alarms.items()}
 
@@ -142,7 +145,7 @@ def ks_ps(profile: Profile, drawn: Window) -> list[float]:
     return [twosample.kolmogorov_smirnov(*pair)[1] for pair in compared(profile, drawn)]
 
 
-RULES: Mapping[str, Callable[[Profile, Window], bool]] = {
+RULES: Rules = {
     "Lockstep": ours,
     "PSI > 0.2 on any": lambda profile, drawn: any(psi(*pair) > 0.2 for pair in compared(profile, drawn)),
     "KS p < 0.05 on any": lambda profile, drawn: min(ks_ps(profile, drawn)) < 0.05,
