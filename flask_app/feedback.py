@@ -31,6 +31,9 @@ log = logging.getLogger("feedback")
 Outcome = Literal["new", "changed", "unchanged", "waiting"]
 COLUMNS = ["id", "label"]
 LONGEST_ID = 64
+PATIENCE_S = 3.0
+"""How long feedback waits for the log before it is taken unchecked."""
+
 NAMED = 20
 """So many labels are listed when another is refused."""
 
@@ -172,7 +175,7 @@ def _log() -> PredictionLog:
 def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Known] | None:
     """Return what is logged under the ids, or None while nobody can tell."""
     try:
-        found = predictions.ask("known", ids=list({one.prediction for one in said}))
+        found = predictions.ask("known", PATIENCE_S, ids=list({one.prediction for one in said}))
     except StoreError as error:
         log.warning("feedback waits, as the log cannot be asked: %s", error)
         return None

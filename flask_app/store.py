@@ -70,7 +70,7 @@ class PredictionLog:
         """Write any record down."""
         self._writer.write(record)
 
-    def ask(self, operation: str, **given: Any) -> Any:
+    def ask(self, operation: str, within_s: float = ASK_S, **given: Any) -> Any:
         """Ask the recorder; see `lockstep.recorder.OPERATIONS`.
 
         Raises
@@ -81,7 +81,7 @@ class PredictionLog:
         if not self.settings.recorder:
             return self._here().ask(operation, given)
         try:
-            return kept.asked(Path(self.settings.recorder), {"ask": operation, "given": given}, ASK_S)
+            return kept.asked(Path(self.settings.recorder), {"ask": operation, "given": given}, within_s)
         except Silent as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask_app import upload
+from flask_app import feedback, upload
 from flask_app.openapi import columns
 from flask_app.openapi.columns import Json, closed
 from flask_app.openapi.parts import ID, TEXT, Model
@@ -156,7 +156,7 @@ def _predictions(model: Model) -> Json:
 
 
 def _feedback(model: Model) -> Json:
-    said = {"id": ID, "label": columns.prediction(model.schema)}
+    said = {"id": ID | {"minLength": 1, "maxLength": feedback.LONGEST_ID}, "label": columns.prediction(model.schema)}
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
     body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
     told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
@@ -164,7 +164,9 @@ def _feedback(model: Model) -> Json:
 
 
 def _labels(model: Model) -> Json:
-    schema = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
+    about = "CSV in UTF-8: a line for each label; here without one, as no ids are known beforehand."
+    file = {"type": "string", "format": "binary", "enum": [upload.spelled([feedback.COLUMNS])], "description": about}
+    schema = {"type": "object", "properties": {"file": file}, "required": ["file"]}
     number: Json = {"type": "integer", "minimum": 0}
     counts = closed({"new": number, "changed": number, "unchanged": number}, {"waiting": number})
     return _labelling({"multipart/form-data": {"schema": schema}}, counts)

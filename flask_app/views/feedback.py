@@ -55,8 +55,6 @@ def take_file() -> ResponseReturnValue:
         raise UnsupportedMediaType(f"Send {files.MULTIPART} with the CSV in the field {files.FILE!r}.")
     try:
         said = feedback.read(files.content(), current_app.config["MAX_ROWS"])
-        if not said:
-            raise UnprocessableEntity("The file holds a header, but no lines.")
         taken = feedback.take(said, "file", request.headers.get("Idempotency-Key", ""))
     except RowsRefused as refused:
         return errors.problem(422, ABOUT_FILE, faults=refused.faults)

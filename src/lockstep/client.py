@@ -143,10 +143,13 @@ class Client:
         if connection:
             connection.close()
 
-    def predict(self, rows: Sequence[Row], version: str | None = None, model: str | None = None) -> list[Prediction]:
+    def predict(
+        self, rows: Sequence[Row], version: str | None = None, model: str | None = None, sticky_key: str = ""
+    ) -> list[Prediction]:
         """Answer rows by the version in Production, or another one, of the default model, or another one.
 
-        However often this has to be sent, the predictions of one call have the same ids.
+        However often this has to be sent, the predictions of one call have the same ids. While a challenger is tried,
+        calls with the same `sticky_key`, plain ASCII, are answered by the same version.
 
         Raises
         ------
@@ -159,9 +162,26 @@ class Client:
         asked = {"rows": [dict(row) for row in rows]} | ({"version": version} if version else {})
         body = json.dumps(asked, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        headers |= {"X-Sticky-Key": sticky_key} if sticky_key else {}
         answer = self._ask("POST", path, body, headers)
         named = Model(**answer["model"])
         return [Prediction(**one, model=named) for one in answer["predictions"]]
+
+    def feedback(self, id: str, label: str | int | float | bool) -> str:
+        """Say what was true after all, and return what that did: new, changed, unchanged, or waiting for the log.
+
+        Raises
+        ------
+        NotServed
+            No prediction with this id is logged.
+        Refused
+            The model has no such label.
+        ClientError
+            There is no answer for another reason.
+        """
+        body = json.dumps({"id": id, "label": label}, allow_nan=False).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        return str(self._ask("POST", "/feedback", body, headers)["status"])
 
     def ready(self) -> bool:
         """Tell whether the server can answer predictions; asked once, without retries."""
@@ -192,7 +212,7 @@ class Client:
                 fault: ClientError = Unreachable(f"{self._host} does not answer: {error or type(error).__name__}")
                 fault.__cause__, asked_s = error, 0.0
             else:
-                if status == HTTPStatus.OK:
+                if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
                     return decoded(content)
                 fault = explained(status, head, content)
                 asked_s = fault.retry_after_s or 0.0

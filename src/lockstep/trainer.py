@@ -40,6 +40,7 @@ class Trainer:
         self._open = open_store
         self._since = time.time()
         self._job = ""
+        self._told = False
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
         self._beat: tuple[str, int] | None = None
@@ -106,7 +107,9 @@ class Trainer:
         try:
             self.model()
         except ConfigError as error:
-            log.warning("%s; %s", error, error.hint)
+            if not self._told:
+                log.warning("nothing is trained by schedule or alert: %s; %s", error, error.hint)
+            self._told = True
             return False
         return True
 

@@ -102,6 +102,13 @@ def test_each_call_has_a_key_of_its_own():
     assert len({headers["Idempotency-Key"] for _, _, headers, _, _ in asked}) == 2
 
 
+def test_a_sticky_key_goes_along_if_one_is_given():
+    with answering((200, GOOD)) as (url, asked), Client(url) as client:
+        client.predict([{}], sticky_key="user 7")
+        client.predict([{}])
+    assert [headers.get("X-Sticky-Key") for _, _, headers, _, _ in asked] == ["user 7", None]
+
+
 @pytest.mark.parametrize(("header", "low", "high"), [("7", 7, 7), ("soon", 0, 0.1), ("date", 3, 5)])
 def test_retry_after_is_honoured(header, low, high, waits):
     if header == "date":
@@ -217,3 +224,12 @@ def test_it_needs_the_standard_library_alone():
     code = "import sys, lockstep.client; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {name for name in loaded if name in ("pydantic", "yaml", "numpy", "msgspec", "requests", "flask")} == set()
+
+
+@pytest.mark.parametrize(("status", "told"), [(200, "new"), (202, "waiting")])
+def test_feedback_says_what_it_did(status, told):
+    with answering((status, {"id": "a", "label": 1, "status": told})) as (url, asked), Client(url) as client:
+        assert client.feedback("a", 1) == told
+    ((method, path, headers, body, _),) = asked
+    assert (method, path, json.loads(body)) == ("POST", "/feedback", {"id": "a", "label": 1})
+    assert headers["Idempotency-Key"]

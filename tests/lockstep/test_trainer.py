@@ -114,9 +114,13 @@ def test_an_alert_starts_one_and_then_the_cool_down_holds(made, store, hold):
         ({"LOCKSTEP_RETRAIN_ON": "drift"}, Alert(1, "drift", "other", "3", "size", "page", "", 1.0)),
     ],
 )
-def test_nothing_starts_by_itself_that_nobody_asked_for(made, store, hold, changes, alert):
-    made(**changes).look([alert])
+def test_nothing_starts_by_itself_that_nobody_asked_for(made, store, hold, caplog, changes, alert):
+    one = made(**changes)
+    for _ in range(3):
+        one.look([alert])
     assert jobs.newest(store) == []
+    told = [record for record in caplog.records if record.name == "loop"]
+    assert len(told) == ("/nonexistent" in changes.values())
 
 
 def test_the_schedule_starts_one(made, store, hold):

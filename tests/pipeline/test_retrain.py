@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from lockstep.store import jobs
 from lockstep.store.store import Store
 from tests.pipeline import traffic
 from tests.pipeline.project import copy_of
+from tests.serving import real
 
 pytestmark = pytest.mark.pipeline
 
@@ -148,7 +150,9 @@ def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project, long):
     assert retrained(project)["state"] == "promoted"
 
 
-def test_a_job_whose_process_was_killed_does_not_stand_in_the_way(project):
+def test_a_job_whose_process_was_killed_does_not_stand_in_the_way(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "killed")
+    project.lockstep("promote")
     store = Store.of(Settings.read({"LOCKSTEP_STATE": str(project.root / ".lockstep")}))
     dead = subprocess.Popen(["true"])
     dead.wait()
@@ -159,6 +163,26 @@ def test_a_job_whose_process_was_killed_does_not_stand_in_the_way(project):
     assert retrained(project)["state"] == "kept"
     assert [(job.state, job.outcome) for job in jobs.newest(store)][1] == ("failed", "its process died")
     store.close()
+
+
+def test_a_trial_ends_with_a_promotion_on_record_and_can_be_undone(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "trial")
+    project.lockstep("promote")
+    assert "has no challenger" in project.lockstep("promote", "--from", "challenger", ok=False).stderr
+    assert "leave --version" in project.lockstep("promote", "--from", "challenger", "--version", "1", ok=False).stderr
+    bundle = shutil.copytree(project.root / "models", tmp_path / "bundle")
+    smoke = json.loads((bundle / "smoke.json").read_text())
+    (bundle / "smoke.json").write_text(json.dumps({name: each[1:] for name, each in smoke.items()}))
+    versions = real.Store(traffic.settings_of(project), "breast-cancer")
+    assert versions.register(bundle) == "2"
+    assert "is the challenger now" in project.lockstep("promote", "--to", "challenger", "--version", "2").stdout
+    assert (versions.registry.challenger().version, history(project)["production"]) == ("2", "1")
+    project.lockstep("promote", "--from", "challenger")
+    told = history(project)
+    assert (told["production"], told["events"][0]["reason"]) == ("2", "it was the challenger")
+    assert versions.registry.challenger() is None
+    project.lockstep("rollback", "--reason", "drill")
+    assert history(project)["production"] == "1"
 
 
 def wait_for(condition, most_s=30):

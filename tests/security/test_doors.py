@@ -24,6 +24,7 @@ PREDICTING = {
     "/v2/models/<name>/infer",
     "/v2/models/<name>/versions/<version>/infer",
     "/feedback",
+    "/feedback/file",
 }
 """Where anyone may send something if no keys are set; whatever else changes a thing needs the admin token."""
 

@@ -86,9 +86,7 @@ def test_a_label_counts_the_moment_after_its_prediction(server, folder, row):
     assert said(server, own, "medium")[0] == 422
 
 
-def test_c20_feedback_waits_for_a_recorder_that_hangs(request, server, folder, row):
-    if not request.config.getoption("long"):
-        pytest.skip("--long waits for the 10 s that a question may take")
+def test_c20_feedback_waits_for_a_recorder_that_hangs(server, folder, row):
     own, process = answered(server, row), recorder(server)
     process.send_signal(signal.SIGSTOP)
     try:

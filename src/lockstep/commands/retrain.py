@@ -78,9 +78,9 @@ def _job(arguments: argparse.Namespace, params: Params, store: Store) -> Job:
     else:
         jobs.bury_dead(store)
         asked = jobs.ask(store, params.register_model.model_name, "manual", arguments.reason)
-        if not asked.new:
-            raise jobs.busy(asked.job)
         job = asked.job
+        if not asked.new and not jobs.is_left(job):
+            raise jobs.busy(job)
     if not jobs.start(store, job.id):
         raise jobs.busy(job)
     return job

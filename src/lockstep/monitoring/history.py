@@ -4,6 +4,7 @@ While the registry is out of reach, what was known last stands.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,8 @@ BUNDLES, FETCHED = "models", "profiles"
 """Folders of the state: the bundles that workers load, and those that are fetched for their profile alone."""
 
 COMMIT_TAG = "git_commit"
+AGAIN_S = 60.0
+"""A version whose files could not be read is tried again after so long."""
 
 
 class Asked(Protocol):
@@ -74,6 +77,7 @@ class Registered:
         self._connect, self._state = connect, state
         self._known = {name: _remembered(own) for name, own in (before.models if before else {}).items()}
         self._made: dict[str, Made] = {}
+        self._refused: dict[str, float] = {}
         self._digests: dict[tuple[str, str], str] = {}
 
     def look(self, model: str) -> Known:
@@ -93,7 +97,7 @@ class Registered:
     def made(self, model: str, version: str) -> Made:
         """Return what a version was made from, as far as that is known."""
         sha256 = self._digest(model, version)
-        if not sha256:
+        if not sha256 or time.monotonic() - self._refused.get(sha256, -AGAIN_S) < AGAIN_S:
             return Made()
         if sha256 not in self._made:
             try:
@@ -103,7 +107,8 @@ class Registered:
                 return Made()
             except (ArtifactError, OSError) as error:
                 log.warning("%s version %s cannot be watched: %s", model, version, error)
-                self._made[sha256] = Made()
+                self._refused[sha256] = time.monotonic()
+                return Made()
         return self._made[sha256]
 
     def _digest(self, model: str, version: str) -> str:
@@ -131,6 +136,9 @@ class Registered:
         fetched = registry.download(registry.get(version), self._state / FETCHED / sha256)
         if digest(fetched) != sha256:
             raise ArtifactError(f"what came as version {version} of {model} is not what was registered")
+        for file in fetched.iterdir():
+            if file.name not in (paths.SCHEMA.name, paths.PROFILE.name):
+                file.unlink()
         return fetched
 
 
@@ -141,7 +149,10 @@ def history_of(known: Known, most: int) -> list[Move]:
 
 
 def _read(folder: Path) -> Made:
-    schema = Schema.from_json(files.read_json(folder / paths.SCHEMA.name))
+    try:
+        schema = Schema.from_json(files.read_json(folder / paths.SCHEMA.name))
+    except ValueError as error:
+        raise ArtifactError(f"{paths.SCHEMA.name} is damaged: {error}", "register the model again") from None
     return Made(schema.task, tuple(map(label_name, schema.labels)), Profile.load(folder))
 
 

@@ -5,6 +5,7 @@ again by the next process.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,9 @@ DAY_S = 86_400.0
 
 MOST_COMPARED = 100_000
 """Labels of each side that a challenge holds; from then on, it is decided by those."""
+
+MOST_EARLY, EARLY_S = 5_000, 3600.0
+"""Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds."""
 
 SHADOW_ID_BYTES = 16
 Pending = dict[str, Labelled]
@@ -86,11 +90,24 @@ class Labels:
         self.pending: dict[tuple[str, str], Pending] = {}
         self.duels: dict[str, Duel] = {}
         self._ends: dict[tuple[str, str], int] = {}
+        self._early: dict[int, float] = {}
 
-    def piece(self) -> list[Labelled]:
-        """Return the next labels, at most `PIECE`."""
-        found = watching.labelled_after(self.open(), self.seq, PIECE)
-        self.seq = found[-1].seq if found else self.seq
+    def piece(self) -> list[Labelled] | None:
+        """Return the next labels, at most `PIECE`; None when all are read."""
+        found, early = watching.labelled_after(self.open(), self.seq, PIECE)
+        self.seq = max([self.seq, *early, *(own.seq for own in found)])
+        now = time.monotonic()
+        self._early = dict([*self._early.items(), *((seq, now) for seq in early)][-MOST_EARLY:])
+        return found if found or early else None
+
+    def late(self) -> list[Labelled]:
+        """Return the labels that came before their predictions, for those that are there by now."""
+        found = watching.labelled_at(self.open(), list(self._early))
+        gone = time.monotonic() - EARLY_S
+        here = {own.seq for own in found}
+        self._early = {seq: since for seq, since in self._early.items() if since > gone and seq not in here}
+        for own in found:
+            self._wait(own, late=True)
         return found
 
     def challenge(self, model: str, production: str, challenger: str, share: int) -> Duel:
@@ -123,15 +140,15 @@ class Labels:
 
     def covered(self, key: tuple[str, str], window: list[Labelled]) -> None:
         """Let go of the labels of a window that was kept."""
-        self._ends[key] = max(own.seq for own in window)
+        self._ends[key] = max(self._ends[key], *(own.seq for own in window))
         for own in window:
             self.pending[key].pop(own.id, None)
 
-    def _wait(self, own: Labelled) -> None:
+    def _wait(self, own: Labelled, late: bool = False) -> None:
         key = (own.model, own.version)
         if key not in self._ends:
             self._ends[key] = watching.end_of(self.open(), *key, "quality")
-        if own.seq > self._ends[key]:
+        if late or own.seq > self._ends[key]:
             waiting = self.pending.setdefault(key, {})
             known = waiting.get(own.id)
             if known is None or own.labelled_us >= known.labelled_us:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from lockstep import config, tracking
 from lockstep.config import Settings
 from lockstep.errors import StoreError
@@ -24,7 +22,6 @@ from lockstep.monitoring.snapshot import (
     Challenge,
     Distribution,
     DriftWindow,
-    FeatureDrift,
     Job,
     Latency,
     LogState,
@@ -198,14 +195,8 @@ class Watcher:
     def _drift(self, name: str, known: Known, at: float) -> list[DriftWindow]:
         """Return the windows, with all features for the newest of each version; before the first, what came so far."""
         found = watching.windows(self.store, DriftWindow, name, MOST_WINDOWS)
-        told: set[str] = set()
-        for window in found:
-            if window.version in told:
-                window.features = [
-                    msgspec.structs.replace(own, baseline=None, window=None) for own in window.features if own.alarm
-                ]
-            told.add(window.version)
         profile = self._profile(name, known)
+        told = {window.version for window in found}
         if profile and known.production and known.production.version not in told:
             version = known.production.version
             rows, first = watching.waiting(self.store, windows.next_rows(name, version, 0, profile))
@@ -291,10 +282,6 @@ def shares(counts: Mapping[str, int]) -> Distribution:
     """Return the share of each answer."""
     total = max(1, sum(counts.values()))
     return Distribution([counts[name] / total for name in sorted(counts)], sorted(counts))
-
-
-def _named_only(feature: FeatureDrift) -> FeatureDrift:
-    return msgspec.structs.replace(feature, baseline=None, window=None)
 
 
 def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], list[Job]] = list) -> Watcher:

@@ -78,7 +78,8 @@ def measure_labels(
 ) -> None:
     """Read the labels that came, for so long at most, and measure every window and comparison that they fill."""
     end = time.monotonic() + budget_s
-    while found := labels.piece():
+    labels.take(labels.late())
+    while (found := labels.piece()) is not None:
         labels.take(found)
         _close(labels, profiles, at)
         if time.monotonic() > end:

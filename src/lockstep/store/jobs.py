@@ -117,6 +117,11 @@ def bury_dead(store: Store) -> None:
         bury(store, found.id)
 
 
+def is_left(job: Job) -> bool:
+    """Tell whether a job waits for a server that has long been gone, or stands in no project."""
+    return job.state == "waiting" and time.time() - job.asked > SILENT_S
+
+
 def own_name() -> str:
     """Return what names this process among all machines."""
     return f"{socket.gethostname()}:{os.getpid()}"

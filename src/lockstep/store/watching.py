@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, text
 
 from lockstep.events import Event
 from lockstep.monitoring.snapshot import Alert, Challenge, DriftWindow, QualityWindow
@@ -111,14 +111,29 @@ def lost(store: Store) -> int:
         return int(link.execute(select(func.coalesce(func.sum(LOSSES.c.count), 0))).scalar_one())
 
 
-def labelled_after(store: Store, seq: int, limit: int) -> list[Labelled]:
-    """Return the labels after a mark in the order in which they came, each beside its prediction."""
+def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[Labelled], list[int]]:
+    """Return the labels after a mark in the order in which they came, and the marks of those without a prediction."""
+    wanted = _labelled_rows().where(LABELS.c.seq > seq).order_by(LABELS.c.seq).limit(limit)
+    with store.reading() as link:
+        rows = link.execute(wanted).all()
+    return [_labelled(row) for row in rows if row.id], [row.seq for row in rows if not row.id]
+
+
+def labelled_at(store: Store, marks: Sequence[int]) -> list[Labelled]:
+    """Return the labels at these marks whose predictions are there by now."""
+    found = []
+    with store.reading() as link:
+        for start in range(0, len(marks), PIECE):
+            rows = link.execute(_labelled_rows().where(LABELS.c.seq.in_(marks[start : start + PIECE])))
+            found += [_labelled(row) for row in rows if row.id]
+    return found
+
+
+def _labelled_rows() -> Select[Any]:
     own = PREDICTIONS.c
     columns = (own.id, own.model, own.version, own.variant, own.at_us, own.value, own.shares)
     wanted = select(LABELS.c.seq, LABELS.c.at_us.label("labelled_us"), LABELS.c.label, *columns)
-    wanted = wanted.join(PREDICTIONS, own.id == LABELS.c.prediction_id).where(LABELS.c.seq > seq)
-    with store.reading() as link:
-        return [_labelled(row) for row in link.execute(wanted.order_by(LABELS.c.seq).limit(limit))]
+    return wanted.select_from(LABELS.outerjoin(PREDICTIONS, own.id == LABELS.c.prediction_id))
 
 
 def answers(store: Store, ids: Sequence[str]) -> list[Labelled]:
@@ -173,7 +188,26 @@ def keep_window(store: Store, window: Window) -> bool:
         store.insert(WINDOWS).values(**row, **times, result=result).on_conflict_do_nothing(index_elements=unique)
     )
     with store.writing() as link:
-        return bool(link.execute(statement.returning(WINDOWS.c.id)).first())
+        made = link.execute(statement.returning(WINDOWS.c.id)).scalar()
+        if made and window.kind == "drift":
+            _slim_before(link, window, made)
+        return bool(made)
+
+
+def _slim_before(link: Connection, window: Window, newest: int) -> None:
+    """Leave of the window before only what alarmed, without its distributions, which nobody looks at any more."""
+    own = and_(WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind)
+    before = select(WINDOWS.c.id, WINDOWS.c.result).where(own, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
+    found = link.execute(before.limit(1)).first()
+    if found:
+        result = msgspec.json.encode(_slim(msgspec.json.decode(found.result, type=DriftWindow))).decode()
+        link.execute(WINDOWS.update().where(WINDOWS.c.id == found.id).values(result=result))
+
+
+def _slim(window: DriftWindow) -> DriftWindow:
+    kept = [msgspec.structs.replace(own, baseline=None, window=None) for own in window.features if own.alarm]
+    score = msgspec.structs.replace(window.score, baseline=None, window=None) if window.score else None
+    return msgspec.structs.replace(window, features=kept, score=score)
 
 
 def open_alerts(store: Store) -> list[Alert]:

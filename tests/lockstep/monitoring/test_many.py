@@ -26,7 +26,7 @@ def fill(log, count):
 
 
 def test_a_look_at_many_predictions_is_quick(tmp_path, request):
-    many = 1_000_000 if request.config.getoption("long") else 40_000
+    many = 1_000_000 if request.config.getoption("long") else 12_000
     log = Log(tmp_path, standins.make_bundle("binary", tmp_path / "bundle"))
     fill(log, many)
     looks, covered = 0, -1

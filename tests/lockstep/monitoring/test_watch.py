@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 
 from lockstep.errors import StoreError
-from lockstep.monitoring import snapshot
+from lockstep.monitoring import history, snapshot
 from lockstep.monitoring.labelled import shadow_id
 from lockstep.monitoring.snapshot import LogState
 from lockstep.store import watching
@@ -94,6 +96,15 @@ def test_labels_are_read_once_also_by_the_next_process(log):
     assert [own.labels for own in log.look().models["demo"].quality.windows] == [100, 500]
     log.label(ids[600:], values[600:])
     assert [own.labels for own in log.look().models["demo"].quality.windows] == [200, 500]
+
+
+def test_labels_that_come_before_their_predictions_count_too(log):
+    ids, values = log.answer(log.rows(60))
+    log.label([f"{log.drawn + 1 + place:032x}" for place in range(40)], ["middle"] * 40)
+    log.label(ids, values)
+    assert log.look().models["demo"].quality.windows[0].labels == 60
+    log.answer(log.rows(40))
+    assert [log.look().models["demo"].quality.windows[0].labels for _ in range(2)] == [100, 100]
 
 
 def test_a_slow_window_is_closed_in_the_end(log):
@@ -194,6 +205,29 @@ def test_a_snapshot_survives_its_file(log, tmp_path):
     snapshot.write(seen, tmp_path / "deep" / "monitoring.json")
     assert snapshot.read(tmp_path / "deep" / "monitoring.json") == seen
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["monitoring.json"]
+
+
+def test_only_the_newest_window_keeps_all_features(log):
+    log.answer(log.rows(1500, size=moved))
+    windows = log.look().models["demo"].drift
+    assert len(windows[0].features) == len(log.predictor.schema.columns)
+    assert all(own.baseline and own.window for own in windows[0].features)
+    for older in windows[1:]:
+        assert [(own.name, own.alarm, own.window) for own in older.features] == [("size", True, None)]
+        assert older.score.effect is not None
+
+
+def test_a_bundle_that_cannot_be_read_is_tried_again(log, monkeypatch):
+    folder = log.folder / "models" / log.roles.version("1").sha256
+    folder.mkdir(parents=True)
+    (folder / "schema.json").write_text("{")
+    log.answer(log.rows(600))
+    assert log.look().models["demo"].drift == []
+    shutil.rmtree(folder)
+    monkeypatch.setattr(history, "AGAIN_S", 0.0)
+    assert [own.verdict for own in log.look().models["demo"].drift] == ["quiet"]
+    fetched = [path.name for path in log.folder.glob("profiles/*/*")]
+    assert sorted(fetched) == ["profile.json", "schema.json"]
 
 
 def broken():

@@ -97,6 +97,15 @@ def test_who_is_buried(store, owner, silent_s, state):
     assert jobs.ask(store, "demo", "manual", "").new is (state == "failed")
 
 
+@pytest.mark.parametrize(
+    ("state", "age_s", "left"), [("waiting", 0, False), ("waiting", 90, True), ("running", 90, False)]
+)
+def test_a_job_that_nobody_comes_for_is_left_to_who_asks_next(store, state, age_s, left):
+    job = jobs.ask(store, "demo", "request", "").job
+    touch(store, job.id, state=state, asked_us=int((time.time() - age_s) * 1e6))
+    assert jobs.is_left(jobs.find(store, job.id)) is left
+
+
 def test_nothing_to_bury(store):
     jobs.bury_dead(store)
     jobs.ask(store, "demo", "manual", "")
