@@ -99,21 +99,23 @@ class Telemetry:
 
         Rare labels of many count as `other`.
         """
-        labels = serving.predictor.schema.labels
+        labels, values = serving.predictor.schema.labels, predictions.values
         if not labels or predictions.shares is None:
-            self._counted(serving, VALUE).inc(len(predictions.values))
+            self._counted(serving, VALUE).inc(len(values))
             return
-        for value, count in collections.Counter(predictions.values).items():
+        counts = {values[0]: 1} if len(values) == 1 else collections.Counter(values)
+        for value, count in counts.items():
             name = label_name(value) if value in labels[:MOST_LABELS] else OTHER
             self._counted(serving, name).inc(count)
         self._observe(serving, [own[-1] if len(labels) == 2 else max(own) for own in predictions.shares])
 
     def _counted(self, serving: Serving, name: str) -> Counter:
         key = (serving.name, serving.version, name)
-        if key not in self._children:
+        child = self._children.get(key)
+        if child is None:
             own = serving.version if len(self._children) < MOST_SERIES else OTHER
-            self._children[key] = self.predictions.labels(serving.name, own, name)
-        return self._children[key]
+            child = self._children[key] = self.predictions.labels(serving.name, own, name)
+        return child
 
     def _observe(self, serving: Serving, scores: Sequence[float]) -> None:
         """Observe scores, those of one bucket at once: a batch of thousands costs no more than a few."""
