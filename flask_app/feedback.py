@@ -31,8 +31,8 @@ log = logging.getLogger("feedback")
 Outcome = Literal["new", "changed", "unchanged", "waiting"]
 COLUMNS = ["id", "label"]
 LONGEST_ID = 64
-PATIENCE_S = 3.0
-"""How long feedback waits for the log before it is taken unchecked."""
+PATIENCE_S, EACH_S = 3.0, 0.001
+"""How long feedback waits for the log before it is taken unchecked; for each label of a file so much longer."""
 
 NAMED = 20
 """So many labels are listed when another is refused."""
@@ -174,8 +174,9 @@ def _log() -> PredictionLog:
 
 def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Known] | None:
     """Return what is logged under the ids, or None while nobody can tell."""
+    within_s = PATIENCE_S + EACH_S * len(said)
     try:
-        found = predictions.ask("known", PATIENCE_S, ids=list({one.prediction for one in said}))
+        found = predictions.ask("known", within_s, ids=list({one.prediction for one in said}))
     except StoreError as error:
         log.warning("feedback waits, as the log cannot be asked: %s", error)
         return None

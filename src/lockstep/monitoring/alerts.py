@@ -70,18 +70,18 @@ def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_r
     return Finding("quality", model, window.version, metric, level, f"{metric} {figure} over {window.labels} labels")
 
 
-def of_log(state: LogState, lost_before: int) -> list[Finding]:
+def of_log(state: LogState, before: LogState) -> list[Finding]:
     """Return what is wrong with the prediction log: the database, the lag, and what was lost since the last look."""
     found = []
     if not state.reachable:
         detail = f"{state.fault or 'the database does not answer'}; {state.spool_bytes} bytes wait on disk"
-        found.append(Finding("log", "", "", "database", "page", detail))
+        found.append(Finding("log", "", "", "database", "warning" if before.reachable else "page", detail))
     if state.lag_s > LAG_S:
         level: Severity = "page" if state.lag_s > LAG_PAGE_S else "warning"
         detail = f"the oldest prediction has waited {state.lag_s:.0f} s for the database"
         found.append(Finding("log", "", "", "lag", level, detail))
-    if state.lost > lost_before:
-        detail = f"{state.lost - lost_before} predictions found no room on disk"
+    if state.lost > before.lost:
+        detail = f"{state.lost - before.lost} predictions found no room on disk"
         found.append(Finding("log", "", "", "loss", "page", detail))
     return found
 
@@ -113,7 +113,9 @@ def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
 def about_log(before: Snapshot, state: LogState, at: float) -> list[Alert]:
     """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
     known = [alert for alert in before.alerts if alert.kind == "log"]
-    found = {finding.subject: finding for finding in of_log(state, before.log.lost if before.at else state.lost)}
+    found = {
+        finding.subject: finding for finding in of_log(state, before.log if before.at else LogState(lost=state.lost))
+    }
     opened = {alert.subject: alert for alert in known if alert.closed is None}
     ended = [alert for alert in known if alert.closed is not None]
     now = [follow(opened.get(name), found.get(name), at) for name in sorted({*found, *opened})]

@@ -8,12 +8,15 @@ from lockstep.config import Settings
 from lockstep.errors import ConfigError, StoreError, nearest
 from lockstep.monitoring import snapshot
 from lockstep.monitoring.snapshot import LogState, ModelState, Snapshot
+from lockstep.store import address
 
 FRESH_LOOKS = 3
 
 
 def look(settings: Settings) -> Snapshot:
     """Return what the recorder of a running server saw a moment ago; without one look into the prediction log.
+
+    Where nothing was ever logged, nothing is made to say so.
 
     Raises
     ------
@@ -24,6 +27,9 @@ def look(settings: Settings) -> Snapshot:
     seen = snapshot.read(file)
     if seen and seen.log.reachable and 0 <= time.time() - seen.at < FRESH_LOOKS * settings.monitor_s:
         return seen
+    own = Path(settings.state).absolute() / address.FILE
+    if not settings.database_url and not own.exists():
+        return Snapshot(time.time(), models={name: ModelState(name, "") for name in config.model_names(settings)})
     from lockstep.monitoring import watch
     from lockstep.store.store import Store
 

@@ -100,6 +100,14 @@ def test_without_a_server_the_log_itself_is_read(tmp_path, capsys):
     assert (told["version"], [window["verdict"] for window in told["windows"]]) == ("1", ["quiet"])
 
 
+@pytest.mark.parametrize("command", [drift, quality])
+def test_where_nothing_was_logged_nothing_is_made(command, tmp_path, capsys):
+    settings = Settings.read({"LOCKSTEP_STATE": str(tmp_path / "state"), "LOCKSTEP_MODEL_NAME": "demo"})
+    assert command.run(arguments(command), settings) == 0
+    assert "demo: no " in capsys.readouterr().out
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_database_out_of_reach_is_a_failure(settings, tmp_path):
     away = replace(settings, state=str(tmp_path / "other"), database_url="postgresql://127.0.0.1:1/none")
     with pytest.raises(StoreError):

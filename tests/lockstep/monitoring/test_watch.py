@@ -178,7 +178,8 @@ def test_c19_a_database_that_is_away_is_told_and_the_rest_stands(log):
     seen = log.look(spool_bytes=9)
     assert (seen.log.reachable, seen.log.fault) == (False, "gone")
     assert seen.models == before.models
-    assert [(own.subject, own.severity) for own in seen.alerts] == [("database", "page")]
+    assert [(own.subject, own.severity) for own in seen.alerts] == [("database", "warning")]
+    assert [own.severity for own in log.look().alerts] == ["page"]
     log.watcher.open = lambda: log.store
     seen = log.look()
     assert seen.log.reachable

@@ -1,0 +1,61 @@
+import pytest
+
+from lockstep.monitoring import alerts
+from lockstep.monitoring.alerts import Finding
+from lockstep.monitoring.snapshot import Alert, DriftWindow, FeatureDrift, Interval, QualityWindow
+
+QUIET, ALARM, FEW = "quiet", "alarm", "not enough data"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "in_a_row", "expected"),
+    [
+        ([], 2, None),
+        ([QUIET, ALARM, ALARM], 2, None),
+        ([ALARM, QUIET, ALARM], 2, "warning"),
+        ([ALARM, ALARM, QUIET], 2, "page"),
+        ([ALARM, FEW, ALARM], 2, "page"),
+        ([FEW, ALARM], 2, "warning"),
+        ([FEW, QUIET, ALARM], 2, None),
+        ([FEW, FEW], 2, None),
+        ([ALARM], 1, "page"),
+        ([ALARM, ALARM], 3, "warning"),
+    ],
+)
+def test_severity_of_windows(verdicts, in_a_row, expected):
+    assert alerts.severity(verdicts, in_a_row) == expected
+
+
+def test_a_finding_names_what_moved_most():
+    moved = [
+        FeatureDrift(name, "numeric", "KS", True, statistic=0.1, effect=place / 10)
+        for place, name in enumerate("abcde")
+    ]
+    found = alerts.of_drift(
+        "m", [DriftWindow("2", 0, 1, 500, ALARM, None, [*moved, FeatureDrift("still", "numeric", "KS", False)])], 2
+    )
+    assert (found.subject, found.severity, found.version) == ("e, d, c and 2 more", "warning", "2")
+    assert found.detail == "5 of 7 distributions moved in 500 predictions, KS 0.1 of e"
+
+
+def test_low_quality_is_told_with_its_interval():
+    window = QualityWindow("2", 0, 1, 300, ALARM, Interval(0.8, 0.75, 0.84))
+    found = alerts.of_quality("m", "accuracy", [window, window], 2)
+    assert (found.severity, found.detail) == ("page", "accuracy 0.8 (95 %: 0.75 to 0.84) over 300 labels")
+
+
+def test_an_alert_is_raised_and_never_lowered():
+    warning, page = (Finding("drift", "m", "1", "size", level, "moved") for level in ("warning", "page"))
+    opened = alerts.follow(None, warning, 1.0)
+    raised = alerts.follow(opened, page, 2.0)
+    kept = alerts.follow(raised, warning, 3.0)
+    closed = alerts.follow(kept, None, 4.0)
+    assert [own.severity for own in (opened, raised, kept, closed)] == ["warning", "page", "page", "page"]
+    assert (closed.opened, closed.closed) == (1.0, 4.0)
+    assert alerts.follow(None, None, 5.0) is None
+
+
+def test_another_version_takes_over():
+    alert = Alert(1, "drift", "m", "1", "size", "page", "moved", 0.0)
+    assert alerts.taken_over(alert, ["1", "2"], 9.0) is None
+    assert alerts.taken_over(alert, ["2"], 9.0).closed == 9.0
