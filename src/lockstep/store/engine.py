@@ -121,6 +121,8 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection, found: str | None) -> None:
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it tells of each part that it loads
+
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
