@@ -21,6 +21,7 @@ SERVE = [
     "flask>=3.1",
     "jinja2>=3.1.6",
     "msgspec>=0.20",
+    "prometheus-flask-exporter>=0.23.2",
     "prometheus-client>=0.23",
     "granian>=2.8",
     "redis>=7",

@@ -5,6 +5,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -12,6 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.gauges import SnapshotGauges
 from flask_app.model_service import ModelService, Serving
@@ -43,6 +45,16 @@ class _Summed(Collector):
             if metric.name == LOADED:
                 metric.samples = [sample for sample in metric.samples if sample.value]
             yield metric
+
+
+class _Exporter(PrometheusMetrics):
+    """Answers /metrics from the registry given, which sums up all processes by itself where there are several."""
+
+    def generate_metrics(self, accept_header: str | None = None, names: Any = None) -> tuple[str, str]:
+        """Return the metrics, of which `names` picks some, in the format that a scrape asks for, and its type."""
+        encode, content_type = choose_encoder(accept_header or "")
+        registry = self.registry.restricted_registry(names) if names else self.registry
+        return encode(registry).decode(), content_type
 
 
 class Telemetry:
@@ -190,13 +202,7 @@ def install(app: Flask, services: Sequence[ModelService], settings: Settings) ->
     app.extensions["telemetry"] = telemetry
     app.before_request(telemetry.start_clock)
     app.after_request(telemetry.count_request)
-    app.add_url_rule("/metrics", "prometheus_metrics", lambda: _answer(shown))
-
-
-def _answer(shown: CollectorRegistry) -> Response:
-    """Answer a scrape in the format that it asks for."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(encode(shown), headers={"Content-Type": content_type})
+    _Exporter(app, registry=shown, path="/metrics", export_defaults=False, group_by="url_rule")
 
 
 def of(app: Flask) -> Telemetry:
