@@ -44,6 +44,11 @@ def versions(server, row, count=40, **headers):
     return Counter(server_version(server, row, headers) for _ in range(count))
 
 
+def tried(server):
+    """Tell whether the worker that answers has the challenger loaded."""
+    return "sha256" in (server.get("/health")[2]["challenger"] or {})
+
+
 def server_version(server, row, headers):
     status, _, answer = server.predict([row], headers=headers)
     assert status == 200
@@ -55,7 +60,8 @@ def test_a_challenger_comes_answers_its_share_and_is_promoted_without_a_failed_r
     server = serve(50)
     with Load(server.port, rows, answers) as load:
         store.registry.set_alias("challenger", "2")
-        wait_for(lambda: set(versions(server, rows[0])) == {"1", "2"}, OPENED_S)
+        wait_for(lambda: all(tried(server) for _ in range(12)), OPENED_S)
+        assert set(versions(server, rows[0])) == {"1", "2"}
         for number in range(12):
             assert len(versions(server, rows[0], 4, **{"X-Sticky-Key": f"user {number}"})) == 1
         keyed = {server_version(server, rows[0], {"X-Sticky-Key": f"user {number}"}) for number in range(12)}
