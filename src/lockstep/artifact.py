@@ -18,6 +18,9 @@ from lockstep import files
 from lockstep.errors import ArtifactError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
+ZIP64_BYTES = 1 << 30
+"""An array this large gets the header of a large entry, whose size must be known beforehand."""
+
 PROTOCOL = 2
 ALLOWED_LOADERS = frozenset(
     [
@@ -193,8 +196,12 @@ def save_matrix(matrix: Any, target: NDArray[Any], path: Path) -> None:
 
     names = ("data", "indices", "indptr", "shape")
     own = {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
-    with files.atomic(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, target=target, **own)
+    with files.atomic(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, array in {"target": target, **own}.items():
+            # numpy's own savez leaves it to the patch version of Python what the header of an entry says
+            large = array.nbytes >= ZIP64_BYTES
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=large) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

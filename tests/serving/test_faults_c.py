@@ -296,6 +296,7 @@ def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, 
         "model": None,
         "registry": "out of reach",
         "fault": "the model registry is out of reach",
+        "challenger": None,
     }
     gate.set("open")
     wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew, and the version opened
