@@ -47,7 +47,12 @@ def running_app(project):
     command = ("python", "-m", "lockstep", "serve", "--port", str(port), "--workers", "2")
     log = (project.root / "serve.log").open("wb")
     process = subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stdout=log, stderr=log, start_new_session=True
+        command,
+        cwd=project.root,
+        env=project.environment | {"LOCKSTEP_DRAIN_S": "0"},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
         yield f"http://127.0.0.1:{port}"

@@ -44,6 +44,7 @@ class Servers:
     def _start(self, model: str, server: str) -> Target:
         settings = {
             "PROMETHEUS_MULTIPROC_DIR": str(self.project.root / f"metrics {model} {server}"),
+            "LOCKSTEP_DRAIN_S": "0",
             **SETTINGS[server],
         }
         if model != "default":
