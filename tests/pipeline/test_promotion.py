@@ -25,7 +25,7 @@ WORSE = "C: [0.0001]"
 
 @pytest.fixture(params=["local", "mlflow", "dagshub"])
 def project(request, finished, tmp_path):
-    """The finished project, registered anew on a server of each kind; what is like DagsHub is an `mlflow server` too."""
+    """The finished project, registered anew on a server of each kind; behind the last stands an `mlflow server`."""
     if request.param == "mlflow" and not request.config.getoption("long"):
         pytest.skip("--long: the same server stands behind the one that is like DagsHub")
     project = copy_of(finished, tmp_path / "a project")
