@@ -88,7 +88,7 @@ class Answering:
         if key:
             seed = repr((key, rows)).encode("utf-8", "surrogatepass")
         else:
-            seed = self._secret + next(self._drawn).to_bytes(8, "big")
+            seed = self._secret + b"%d %d" % (os.getpid(), next(self._drawn))  # unlike that of a forked twin
         drawn = hashlib.shake_256(seed).hexdigest(ID_BYTES * len(rows))
         return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
 

@@ -1,7 +1,9 @@
 """The front answers what Flask would, and leaves all else to it."""
 
+import copy
 import dataclasses
 import json
+import os
 
 import pytest
 from werkzeug.test import Client, EnvironBuilder
@@ -185,6 +187,15 @@ def test_the_same_key_and_rows_give_the_same_ids(app, fast):
     assert len({*ids("k", [row, row]), *ids("other", [row, row]), *ids("k", [row, row | {"rooms": 2}])}) == 6
     assert ids("", [row]) != ids("", [row])
     assert all(len(one) == 32 for one in ids("k", [row]) + ids("", [row]))
+
+
+def test_processes_forked_from_one_app_draw_other_ids(app, monkeypatch):
+    one = answering.of(app)
+    twin = copy.copy(one)
+    twin._drawn = copy.copy(one._drawn)
+    first = one._ids([()], "")
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert twin._ids([()], "") != first
 
 
 def test_json_of_front_and_flask_is_the_same_text(app):

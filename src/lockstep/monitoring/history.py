@@ -85,7 +85,7 @@ class Registered:
         registry = self._connect(model)
         try:
             production, challenger, moves = registry.production(), registry.challenger(), registry.history()
-        except (TrackingError, RegistryError) as error:
+        except (TrackingError, RegistryError, OSError) as error:
             log.info("%s: the registry does not say who serves: %s", model, error)
             return self._known.setdefault(model, Known())
         for version in (production, challenger):
@@ -121,7 +121,7 @@ class Registered:
                 self._digests[model, version] = self._connect(model).get(version).sha256
             except RegistryError:
                 self._digests[model, version] = ""
-            except TrackingError:
+            except (TrackingError, OSError):
                 return ""
         return self._digests[model, version]
 

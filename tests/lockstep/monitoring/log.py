@@ -26,14 +26,14 @@ class Roles:
     folders: dict
     roles: dict = field(default_factory=dict)
     moves: list = field(default_factory=list)
-    down: bool = False
+    down: bool | Exception = False
 
     def version(self, number):
         return Version("demo", number, "run", str(self.folders[number]), digest(self.folders[number]), {}, 0)
 
     def at(self, role):
         if self.down:
-            raise TrackingError("no answer")
+            raise self.down if isinstance(self.down, Exception) else TrackingError("no answer")
         return self.version(self.roles[role]) if role in self.roles else None
 
     def production(self):

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from lockstep.errors import StoreError
+from lockstep.errors import StoreError, TrackingError
 from lockstep.monitoring import history, snapshot
 from lockstep.monitoring.labelled import shadow_id
 from lockstep.monitoring.snapshot import LogState
@@ -152,10 +152,11 @@ def test_of_two_watchers_one_result_is_kept(log):
     assert len(seen.alerts) == 1
 
 
-def test_while_the_registry_is_away_what_was_known_stands(log):
+@pytest.mark.parametrize("fault", [TrackingError("no answer"), FileNotFoundError("no such file")], ids=["away", "file"])
+def test_while_the_registry_is_away_what_was_known_stands(log, fault):
     log.answer(log.rows(500))
     before = log.look()
-    log.roles.down = True
+    log.roles.down = fault
     log.answer(log.rows(500))
     seen = log.look()
     assert seen.models["demo"].production == before.models["demo"].production
