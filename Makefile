@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev lock clean
+.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev setup-ops lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,9 +28,7 @@ mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1
 	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
 
 test: setup-dev  ## all tests, with coverage
-	rm -f .coverage .coverage.*
-	pytest -n 2 --dist loadfile --cov --cov-report= $(ARGS)
-	coverage report --fail-under=90
+	scripts/test $(ARGS)
 
 check: setup-dev  ## style, types, and tables in the docs
 	ruff check
@@ -58,6 +56,8 @@ setup: .venv/run.stamp  ## virtual environment with the locked dependencies of p
 
 setup-dev: .venv/dev.stamp
 
+setup-ops: .venv-ops/ops.stamp
+
 .venv/run.stamp: requirements.lock setup.py | .venv/bin/pip
 	@echo "installing the locked dependencies into .venv, a minute or two"
 	$(INSTALL) --require-hashes -r requirements.lock
@@ -68,6 +68,12 @@ setup-dev: .venv/dev.stamp
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
 	@echo "installing what tests and checks need"
 	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-ops/ops.stamp: requirements-ops.lock | .venv/bin/pip
+	@echo "installing what checks the way to production into .venv-ops"
+	$(PYTHON) -m venv .venv-ops
+	.venv-ops/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-ops.lock
 	@touch $@
 
 .venv/bin/pip:
@@ -82,4 +88,4 @@ lock: setup-dev  ## resolve the lock files anew
 	scripts/lock
 
 clean:  ## remove what can be made again, but not the local tracking store
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info .coverage*
+	rm -rf .venv .venv-ops .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info .coverage*

@@ -51,6 +51,7 @@ TEST = [
     "pandas-stubs>=3.0",
     "ruff>=0.14",
     "mypy>=1.18",
+    "cyclonedx-bom>=7.2",
 ]
 
 setup(
