@@ -8,6 +8,8 @@ LOCK = Path("dvc.lock")
 EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
+PROBE = EXTERNAL / "probe.json"
+PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")

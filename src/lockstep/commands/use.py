@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lockstep import config, files, paths
 from lockstep.config import Settings
-from lockstep.data.sources import SOURCES
+from lockstep.data import sources
 from lockstep.errors import ConfigError, DataError, nearest
 
 SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
     text = _example(arguments.example)
-    source = arguments.source or config.parse(text).data_ingestion.source
+    source = arguments.source or config.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     place = _in_place(source, given=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
@@ -55,7 +55,7 @@ def _keep_edits(force: bool) -> None:
 
 def _in_place(source: str, given: bool) -> str:
     """Return the source as params.yaml names it; a file from elsewhere is linked into data/external/."""
-    if source.partition(":")[0] in SOURCES:
+    if sources.scheme(source):
         return source
     path = Path(source)
     if not path.is_file():
@@ -80,7 +80,7 @@ def _link(target: Path, link: Path) -> None:
 
 def _from_here(text: str) -> str:
     """Make a path absolute before the command moves to the project's root; leave `sklearn:name` alone."""
-    return text if text.partition(":")[0] in SOURCES else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
+    return text if sources.scheme(text) else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
 
 
 def _quoted(place: str) -> str:
