@@ -1,9 +1,10 @@
 """Ask a source outside data/external/ whether it has changed; `dvc repro` does so by itself.
 
-Example: lockstep probe
+Example: lockstep probe --json
 """
 
 import argparse
+import json
 import sys
 
 from lockstep import config, paths
@@ -14,6 +15,7 @@ from lockstep.errors import DataError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -27,5 +29,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         print(f"probe: {error.problem}\n  what was read last stands until it answers", file=sys.stderr)
         return 0
     probe.keep(found or {params.named: {}})
+    if arguments.json:
+        print(json.dumps(found))
+        return 0
     print("\n".join(f"{source}: {state}" for source, state in found.items()) or "DVC watches the source by itself")
     return 0
