@@ -69,6 +69,7 @@ def _options(reader: Reader) -> dict[str, Any]:
         "decimal": reader.decimal,
         "thousands": reader.thousands or None,
         "skipinitialspace": reader.trim,
+        "dtype": dict.fromkeys(reader.dates, str) or None,
         "low_memory": False,
     }
 

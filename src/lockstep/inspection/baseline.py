@@ -52,13 +52,11 @@ class Baseline:
 def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     """Cross-validate two quick models on up to 6,000 rows, with the features that params.yaml describes."""
     cleaned = cleaning.clean(_part(frame, params.data_preprocessing.target), params.data_preprocessing)
-    target = cleaned.frame[params.data_preprocessing.target]
+    rows, name = cleaned.frame, params.data_preprocessing.target
     if cleaned.task != "regression":
-        kept = target.map(target.value_counts()) >= FOLDS
-        cleaned.frame.drop(index=target.index[~kept], inplace=True)
-        target = target[kept]
-    truth = target.to_numpy()
-    matrix = build.build(cleaned.kinds, params.feature_engineering).fit_transform(cleaned.frame, truth)
+        rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
+    truth = rows[name].to_numpy()
+    matrix = build.build(cleaned.kinds, params.feature_engineering).fit_transform(rows, truth)
     metric = metrics.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     found = search.choose(matrix, truth, cleaned.task, quick)

@@ -166,11 +166,11 @@ def _roles(
     roles: dict[str, Role] = {name: one.role for name, one in found.items()}
     decisions = [Decision(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
     fair = [name for name, role in roles.items() if role not in ("id", "ignore")]
-    for name, how in leaks.find(frame, fair, target, task).items():
-        if name not in wish.keep:
-            roles[name] = "ignore"
-            look = f"{name} gives {target} away: if it is known before {target} is, say --keep {name}"
-            decisions.append(Decision(name, "left out: a leak", how, look))
+    found_out = {name: how for name, how in leaks.find(frame, fair, target, task).items() if name not in wish.keep}
+    look = f"{', '.join(found_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
+    for name, how in found_out.items():
+        roles[name] = "ignore"
+        decisions.append(Decision(name, "left out: a leak", how, look if name == next(iter(found_out)) else ""))
     for name in wish.ignore:
         roles[name] = "ignore"
     for name in wish.keep:
