@@ -141,6 +141,6 @@ def _client(params: DataIngestion) -> Any:
     from botocore.config import Config
 
     retries: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-    return boto3.client(
+    return boto3.session.Session().client(
         "s3", config=Config(connect_timeout=params.timeout_s, read_timeout=params.timeout_s, retries=retries)
     )
