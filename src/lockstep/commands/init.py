@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     found = survey(ingestion, wish, settings.source_password)
     text = found.text
     if placed != arguments.source:
-        use.link_into_place(arguments.source)
+        if Path(arguments.source).is_file():
+            use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
     config.parse(text)
     if paths.PARAMS.exists():
@@ -63,13 +64,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _placed(source: str) -> str:
     """Return what params.yaml will call the source: a file from elsewhere is linked into data/external/."""
-    if sources.scheme(source) or not Path(source).is_file():
+    if sources.scheme(source):
         return source
     path = Path(source)
-    inside = path.resolve() == (paths.EXTERNAL / path.name).resolve()
-    if not inside and path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
+    if path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
         return path.absolute().relative_to(Path.cwd()).as_posix()
-    return (paths.EXTERNAL / path.name).as_posix()
+    return (paths.EXTERNAL / path.name).as_posix() if path.is_file() else source
 
 
 def _source_line(source: str) -> str:
