@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     found = survey(ingestion, wish, settings.source_password)
     text = found.text
     if placed != arguments.source:
-        if Path(arguments.source).is_file():
+        if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
             use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
     config.parse(text)
