@@ -4,7 +4,7 @@ import logging
 
 from lockstep import files, paths
 from lockstep.config import DataPreprocessing
-from lockstep.data import cleaning, tables
+from lockstep.data import cleaning, report, report_page, tables
 from lockstep.data.split import split
 from lockstep.stage import run_stage
 
@@ -23,7 +23,11 @@ def main(params: DataPreprocessing) -> None:
     counts = {"train_rows": len(train), "test_rows": len(test), "target": params.target, "task": cleaned.task}
     if late:
         counts["feedback_rows"] = len(cleaned.frame) - own
-    files.write_json({**counts, "kinds": list(cleaned.kinds.items()), "dropped": cleaned.dropped}, paths.DATA_REPORT)
+    subject = report.Subject(params.target, cleaned.task, cleaned.kinds, raw.dtypes.astype(str).to_dict())
+    described = report.describe(train, subject, cleaned.dropped)
+    facts = {**counts, "kinds": list(cleaned.kinds.items()), "dropped": cleaned.dropped, **described}
+    files.write_json(facts, paths.DATA_REPORT)
+    files.write_bytes(report_page.html(facts).encode(), paths.DATA_PAGE)
     logging.getLogger("data_preprocessing").info("%s: %d train and %d test rows", cleaned.task, len(train), len(test))
 
 

@@ -24,6 +24,7 @@ PROFILE = MODELS / "profile.json"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
+DATA_PAGE = Path("reports/data.html")
 SEARCH = Path("reports/search.json")
 METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")
