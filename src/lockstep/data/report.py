@@ -19,7 +19,8 @@ SAMPLE_ROWS = 50_000
 """Of more train rows, every n-th is looked at, but for ranges and missing values, which are those of all."""
 
 BINS = 20
-MOST_LABELS = 12
+MOST_LABELS = 8
+MOST_PERIODS = 12
 OTHER = "other"
 DIGITS = 6
 PERIODS = {"year": 4, "month": 7, "day": 10}
@@ -119,7 +120,7 @@ def _of_periods(present: pd.Series) -> dict[str, Any]:
     """Count dates by the shortest period of which there are few enough to read, in order of time."""
     for width in (PERIODS["day"], PERIODS["month"], PERIODS["year"]):
         periods = present.str[:width].value_counts().sort_index()
-        if len(periods) <= 2 * MOST_LABELS:
+        if len(periods) <= MOST_PERIODS:
             break
     else:
         periods = (present.str[:3] + "0s").value_counts().sort_index()
