@@ -8,11 +8,13 @@ LOCK = Path("dvc.lock")
 EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
+CONTRACT = EXTERNAL / "contract.json"
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
 TRAIN = Path("data/interim/train.parquet")
 TEST = Path("data/interim/test.parquet")
+QUARANTINE = Path("data/interim/quarantine.parquet")
 TRAIN_MATRIX = Path("data/processed/train.npz")
 
 MODELS = Path("models")

@@ -20,7 +20,7 @@ SAMPLE_ROWS = 50_000
 
 BINS = 20
 MOST_LABELS = 8
-MOST_PERIODS = 12
+MOST_PERIODS = 24
 OTHER = "other"
 DIGITS = 6
 PERIODS = {"year": 4, "month": 7, "day": 10}
@@ -35,6 +35,12 @@ class Subject:
     task: Task
     kinds: Mapping[str, Kind]
     types: Mapping[str, str]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], raw: pd.DataFrame) -> "Subject":
+        """Take it from what was recorded of the preprocessing, and from the rows as they were read."""
+        types = {str(name): str(dtype) for name, dtype in raw.dtypes.items()}
+        return cls(record["target"], record["task"], dict(record["kinds"]), types)
 
 
 def describe(train: pd.DataFrame, subject: Subject, dropped: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ COUNTED = {
     "rows_without_target": "rows without target",
     "rows_duplicate": "duplicate rows",
     "rows_quarantined": "rows quarantined",
+    "rows_on_both_sides": "test rows that repeat a train row",
 }
 
 
@@ -38,6 +39,7 @@ def html(facts: Mapping[str, Any]) -> str:
         "warned": warned,
         "counts": counts(facts["dropped"]),
         "left_out": left_out(facts["dropped"]),
+        "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
         "style": Markup(style),  # noqa: S704 - our own files
     }
     return _environment().get_template("report.html").render(content)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lockstep.config import DataPreprocessing
-from lockstep.data import cleaning, report, report_page
-from lockstep.data.split import split
+from lockstep.data import report, report_page
+from lockstep.data.preparing import prepare
 from tests.lockstep.monitoring.test_report import checked, text_of
 
 ROWS = 600
@@ -39,12 +39,8 @@ def raw_rows():
 
 
 def facts_of(rows, **params):
-    params = DataPreprocessing(target="churned", **params)
-    cleaned = cleaning.clean(rows, params)
-    train, test = split(cleaned.frame, "churned", cleaned.task, params.split)
-    subject = report.Subject("churned", cleaned.task, cleaned.kinds, rows.dtypes.astype(str).to_dict())
-    counts = {"train_rows": len(train), "test_rows": len(test), "target": "churned", "task": cleaned.task}
-    return {**counts, "dropped": cleaned.dropped, **report.describe(train, subject, cleaned.dropped)}
+    made = prepare(rows, {"source": "sklearn:iris"}, DataPreprocessing(target="churned", **params))
+    return made.record | report.describe(made.train, report.Subject.of(made.record, rows), made.record["dropped"])
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +97,7 @@ def test_each_column_has_range_missing_distribution_and_relation(facts):
 def test_only_train_rows_are_described():
     rows = raw_rows().head(ROWS)
     known = facts_of(rows)
-    params = DataPreprocessing(target="churned")
-    _, test = split(cleaning.clean(rows, params).frame, "churned", "binary", params.split)
+    test = prepare(rows, {"source": "sklearn:iris"}, DataPreprocessing(target="churned")).test
     rows.loc[rows["ticket"].isin(test["ticket"]), "income"] = 1e9
     assert column(facts_of(rows), "income") == column(known, "income")
 
@@ -146,9 +141,10 @@ def test_the_same_facts_give_the_same_bytes_and_fit_into_json(facts):
 
 
 def test_counts_that_preprocessing_adds_later_are_shown(facts):
-    dropped = facts["dropped"] | {"rows_quarantined": 7, "rows_odd": 3}
+    dropped = facts["dropped"] | {"rows_quarantined": 7, "rows_odd": 3, "quarantined": {"age: below 0": 7}}
     shown = text_of(report_page.html(facts | {"dropped": dropped}))
     assert "rows quarantined 7" in shown
+    assert "age: below 0 7" in shown
     assert "rows odd 3" in shown
 
 
