@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev setup-ops lock clean
+.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-scale bench-serving setup setup-dev setup-ops lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,8 +46,11 @@ notebooks: setup-dev  ## run every notebook
 demo-drift: setup-dev  ## how often drift is seen where there is some, and where there is none
 	python -m scripts.drift_figures $(or $(ARGS),breast-cancer)
 
-bench: setup-dev  ## what the pipeline costs, as ratios
+bench: setup-dev bench-scale  ## what the pipeline costs, as ratios, and how it grows with the rows
 	python benchmarks/pipeline.py
+
+bench-scale: setup-dev  ## time and memory of the first stages from 50 thousand to 5 million rows, in five minutes
+	python benchmarks/scale.py $(ARGS)
 
 bench-serving: setup-dev  ## our server beside others; the first run takes half an hour, the next a quarter
 	python -m benchmarks.serving $(ARGS)

@@ -76,7 +76,10 @@ setup(
         "flask_app.protocols",
         "flask_app.views",
     ],
-    package_data={"lockstep": ["py.typed", "monitoring/pages/*"], "flask_app": ["templates/*.html", "static/*"]},
+    package_data={
+        "lockstep": ["py.typed", "data/pages/*", "monitoring/pages/*"],
+        "flask_app": ["templates/*.html", "static/*"],
+    },
     install_requires=CORE,
     extras_require={
         "serve": SERVE,

@@ -15,7 +15,7 @@ from lockstep.stage import guarded
 
 COMMANDS = (
     *("use", "doctor", "promote", "rollback", "history", "predict"),
-    *("drift", "quality", "retrain", "verify", "serve", "log"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log"),
 )
 
 

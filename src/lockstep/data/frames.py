@@ -70,7 +70,8 @@ def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
 
 def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
     present = values.dropna()
-    column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
+    missing = round(1 - len(present) / len(values), 6) if len(present) < len(values) else None
+    column = Column(str(values.name), kind, missing is not None, _example(present, kind), missing=missing)
     if kind == "numeric" and len(present):
         whole = bool((present % 1 == 0).all())
         return Column(
@@ -92,7 +93,8 @@ def _example(present: pd.Series, kind: Kind) -> float | str | None:
     if present.empty:
         return None
     if kind == "numeric":
-        return float(present.sort_values().iloc[len(present) // 2])
+        middle = len(present) // 2
+        return float(np.partition(present.to_numpy(), middle)[middle])
     counts = present.value_counts()
     best: str = min(counts[counts == counts.iloc[0]].index)
     return best[:500]
