@@ -44,6 +44,7 @@ ALLOWED_TYPES = frozenset(
         "builtins": "dict list slice str tuple",
         "numpy": "dtype float64 int64 ndarray uint64",
         "numpy.random._generator": "Generator",
+        "lockstep.features.tabular": "Absent TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
         "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
@@ -122,7 +123,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
     types = check(content, str(path))
     import skops.io
 
-    import lockstep.features.transformers  # noqa: F401 - the loader imports it by name; here the import is seen
+    import lockstep.features.tabular
+    import lockstep.features.transformers  # noqa: F401 - the loader imports them by name; here the import is seen
 
     try:
         return skops.io.loads(content, trusted=sorted(types))
