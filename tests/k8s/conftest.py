@@ -1,0 +1,123 @@
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from werkzeug.serving import make_server
+
+from flask_app import create_app, model_service
+from lockstep.config import Settings
+from tests.flask_app.standins import FolderRegistry, make_bundle
+from tests.k8s.api_server import serving
+from tests.k8s.cluster import DEPLOYMENTS, Cluster
+
+ROOT = Path(__file__).parents[2]
+FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_")
+
+
+def image(letter):
+    """Return an image by a digest of one letter."""
+    return f"registry.test/flask-app@sha256:{letter * 64}"
+
+
+GOOD, OTHER, BAD, MUTE = (image(letter) for letter in "abcd")
+"""Two that serve, one that no node can pull, and one that starts and answers nothing right."""
+
+
+@pytest.fixture(scope="session")
+def kubectl():
+    """Where the real kubectl is."""
+    return shutil.which("kubectl") or pytest.skip("kubectl is not here: https://kubernetes.io/docs/tasks/tools")
+
+
+class App:
+    """The real app behind a port, whose answers a test may replace."""
+
+    def __init__(self, folder):
+        registry = FolderRegistry()
+        registry.add("1", make_bundle("binary", folder / "bundle"))
+        environment = {"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(folder / "state")}
+        self.app = create_app(Settings.read(environment), registry.connect)
+        model_service.of(self.app).look()
+        self.instead, self.silent, self.asked = {}, lambda: False, []
+        self.server = make_server("127.0.0.1", 0, self, threaded=True)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __call__(self, environ, start_response):
+        path = environ["PATH_INFO"]
+        self.asked.append(path)
+        if path == "/predict" and self.silent():
+            start_response("500 Internal Server Error", [("Content-Type", "application/json")])
+            return [b"{}"]
+        if path in self.instead:
+            status, text = self.instead[path]
+            start_response(f"{status} Said", [("Content-Type", "application/json")])
+            return [text.encode()]
+        return self.app(environ, start_response)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """The real app, once for all tests."""
+    app = App(tmp_path_factory.mktemp("app"))
+    thread = threading.Thread(target=app.server.serve_forever)
+    thread.start()
+    yield app
+    app.server.shutdown()
+    thread.join()
+    app.server.server_close()
+
+
+@pytest.fixture
+def app(served):
+    """The real app, which answers as it does."""
+    served.instead, served.silent = {}, lambda: False
+    served.asked.clear()
+    return served
+
+
+@pytest.fixture
+def api(kubectl):
+    """A stand-in cluster, empty, behind its API."""
+    with serving(Cluster(bad={BAD})) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """An environment with nothing of this machine's clusters and accounts in it."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(FORGET)}
+    return kept | {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+
+
+@pytest.fixture
+def script(environment):
+    """Return a function that runs one of our scripts, and returns what came of it."""
+
+    def run(name, *words, **variables):
+        command = [ROOT / "scripts" / name, *words]
+        return subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def deploy(api, app, script, tmp_path):
+    """Return a function that deploys to the stand-in cluster, and asks the real app whether it went well."""
+    api.kubeconfig(tmp_path / "kubeconfig")
+    app.silent = lambda: running(api) == MUTE
+
+    def run(wanted, *words, name="deploy"):
+        api.writes.clear()
+        chosen = ["--overlay", "local", "--image", wanted] if name == "deploy" else []
+        return script(name, *chosen, "--url", app.url, "--timeout", "60s", *words)
+
+    return run
+
+
+def running(api):
+    """Return the image of the Deployment, if there is one."""
+    found = api.cluster.get(DEPLOYMENTS, "lockstep", "flask-app")
+    return found and found["spec"]["template"]["spec"]["containers"][0]["image"]
