@@ -62,6 +62,13 @@ def controlled(each, uid):
     return any(owner["uid"] == uid for owner in each["metadata"].get("ownerReferences", []))
 
 
+def said(content):
+    """Return a content without what it says by null, which a server forgets."""
+    if isinstance(content, dict):
+        return {key: said(value) for key, value in content.items() if value is not None}
+    return [said(each) for each in content] if isinstance(content, list) else content
+
+
 @dataclass
 class Cluster:
     """Objects by kind, namespace and name; `changes` in their order, for those who watch."""
@@ -72,6 +79,12 @@ class Cluster:
     applied: dict = field(default_factory=dict)
     changes: list = field(default_factory=list)
     changed: threading.Condition = field(default_factory=lambda: threading.Condition(threading.RLock()))
+
+    def restore(self, other):
+        """Become what another cluster is."""
+        with self.changed:
+            self.objects, self.applied, self.changes = copy.deepcopy((other.objects, other.applied, other.changes))
+            self.changed.notify_all()
 
     def find(self, kind, namespace, wanted=lambda each: True):
         """Return the objects of a kind in a namespace, or in all."""
@@ -89,19 +102,19 @@ class Cluster:
     def put(self, kind, given):
         """Store an object, under a new resource version if it differs from the one that is there."""
         with self.changed:
-            meta = given.setdefault("metadata", {})
+            new = said(given)
+            meta = new.setdefault("metadata", {})
             key = (kind, meta.get("namespace"), meta["name"])
             before = self.objects.get(key)
-            if before is not None and {**given, "metadata": meta} == before:
-                return before
-            new = copy.deepcopy(given)
+            if new == before:
+                return copy.deepcopy(before)
             if before is None:
-                new["metadata"] |= {"uid": f"uid-{len(self.changes)}", "creationTimestamp": NOW, "generation": 1}
+                meta |= {"uid": f"uid-{len(self.changes)}", "creationTimestamp": NOW, "generation": 1}
             elif before.get("spec") != new.get("spec"):
-                new["metadata"]["generation"] = before["metadata"]["generation"] + 1
+                meta["generation"] = before["metadata"]["generation"] + 1
             if kind == DEPLOYMENTS:
                 new["spec"].setdefault("replicas", self.pods_wanted)
-            new["metadata"]["resourceVersion"] = str(len(self.changes) + 1)
+            meta["resourceVersion"] = str(len(self.changes) + 1)
             self.objects[key] = new
             self._tell("ADDED" if before is None else "MODIFIED", kind, new)
             return copy.deepcopy(new)

@@ -85,22 +85,22 @@ def api(kubectl):
         yield server
 
 
-@pytest.fixture
-def environment(tmp_path):
-    """An environment with nothing of this machine's clusters and accounts in it."""
+def bare(folder):
+    """Return an environment with nothing of this machine's clusters and accounts in it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(FORGET)}
-    return kept | {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    return kept | {"HOME": str(folder), "KUBECONFIG": str(folder / "kubeconfig")}
+
+
+def run_script(name, words, environment):
+    """Run one of our scripts, and return what came of it."""
+    command = [ROOT / "scripts" / name, *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
-def script(environment):
-    """Return a function that runs one of our scripts, and returns what came of it."""
-
-    def run(name, *words, **variables):
-        command = [ROOT / "scripts" / name, *words]
-        return subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=120)
-
-    return run
+def script(tmp_path):
+    """Return a function that runs one of our scripts in an environment of its own."""
+    return lambda name, *words, **variables: run_script(name, words, bare(tmp_path) | variables)
 
 
 @pytest.fixture
@@ -121,3 +121,22 @@ def running(api):
     """Return the image of the Deployment, if there is one."""
     found = api.cluster.get(DEPLOYMENTS, "lockstep", "flask-app")
     return found and found["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+@pytest.fixture(scope="session")
+def cluster_with_good(kubectl, tmp_path_factory):
+    """A cluster after its first deployment."""
+    folder = tmp_path_factory.mktemp("first")
+    with serving(Cluster()) as server:
+        server.kubeconfig(folder / "kubeconfig")
+        done = run_script("deploy", ["--overlay", "local", "--image", GOOD, "--no-smoke"], bare(folder))
+        assert done.returncode == 0, done.stderr
+        server.cluster.control()
+        return server.cluster
+
+
+@pytest.fixture
+def redeploy(deploy, api, cluster_with_good):
+    """Return a function that deploys to a cluster in which GOOD serves already, as revision 1."""
+    api.cluster.restore(cluster_with_good)
+    return deploy

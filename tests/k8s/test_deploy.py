@@ -31,19 +31,17 @@ def test_a_good_image_is_applied_rolled_out_and_asked(deploy, api, app):
     assert kinds >= {"namespaces", "services", "networkpolicies", "poddisruptionbudgets", "horizontalpodautoscalers"}
 
 
-def test_a_second_run_changes_nothing(deploy, api):
-    assert deploy(GOOD).returncode == 0
+def test_a_second_run_changes_nothing(redeploy, api):
     before = versions(api)
-    done = deploy(GOOD)
+    done = redeploy(GOOD)
     assert (done.returncode, api.writes) == (0, [])
     assert versions(api) == before
-    assert deploy(OTHER).returncode == 0
+    assert redeploy(OTHER).returncode == 0
     assert api.writes == ["deployments/flask-app", "cronjobs/lockstep-drift", "cronjobs/lockstep-retrain"]
 
 
-def test_a_bad_image_is_undone_and_the_reason_told(deploy, api):
-    deploy(GOOD)
-    done = deploy(BAD)
+def test_a_bad_image_is_undone_and_the_reason_told(redeploy, api):
+    done = redeploy(BAD)
     assert done.returncode == 1
     assert running(api) == GOOD
     assert images_of_jobs(api) == {GOOD}
@@ -52,9 +50,8 @@ def test_a_bad_image_is_undone_and_the_reason_told(deploy, api):
     assert "undone, revision 1 serves again" in done.stderr
 
 
-def test_a_failing_smoke_test_is_undone(deploy, api):
-    deploy(GOOD)
-    done = deploy(MUTE)
+def test_a_failing_smoke_test_is_undone(redeploy, api):
+    done = redeploy(MUTE)
     assert done.returncode == 1
     assert running(api) == GOOD
     assert images_of_jobs(api) == {GOOD}
@@ -62,17 +59,15 @@ def test_a_failing_smoke_test_is_undone(deploy, api):
     assert "do not answer right; undone, revision 1 serves again" in done.stderr
 
 
-def test_another_model_version_than_wanted_is_undone(deploy, api):
-    deploy(GOOD)
-    done = deploy(OTHER, "--version", "7")
+def test_another_model_version_than_wanted_is_undone(redeploy, api):
+    done = redeploy(OTHER, "--version", "7")
     assert (done.returncode, running(api)) == (1, GOOD)
     assert "version 1 of demo serves, and not 7" in done.stderr
 
 
-def test_a_refused_manifest_is_undone(deploy, api):
-    deploy(GOOD)
+def test_a_refused_manifest_is_undone(redeploy, api):
     api.refused = {"networkpolicies"}
-    done = deploy(OTHER)
+    done = redeploy(OTHER)
     assert (done.returncode, running(api)) == (1, GOOD)
     assert "is refused by a policy" in done.stderr
 
@@ -83,18 +78,16 @@ def test_a_first_image_that_fails_has_nothing_to_go_back_to(deploy, api):
     assert "there was nothing before it" in done.stderr
 
 
-def test_what_this_run_did_not_change_is_not_undone(deploy, api):
-    deploy(GOOD)
-    deploy(OTHER)
-    done = deploy(OTHER, "--version", "7")
+def test_what_this_run_did_not_change_is_not_undone(redeploy, api):
+    redeploy(OTHER)
+    done = redeploy(OTHER, "--version", "7")
     assert (done.returncode, running(api)) == (1, OTHER)
     assert "nothing was undone" in done.stderr
 
 
-def test_after_an_undone_image_the_next_one_goes_through(deploy, api):
-    deploy(GOOD)
-    deploy(BAD)
-    assert deploy(OTHER).returncode == 0
+def test_after_an_undone_image_the_next_one_goes_through(redeploy, api):
+    redeploy(BAD)
+    assert redeploy(OTHER).returncode == 0
     assert running(api) == OTHER
 
 
@@ -159,42 +152,38 @@ def test_who_may_not_deploy_is_told_so(deploy, api):
 
 
 @pytest.mark.parametrize("name", ["deploy", "rollback"])
-def test_what_argo_keeps_is_left_to_argo(deploy, api, name):
-    deploy(GOOD)
+def test_what_argo_keeps_is_left_to_argo(redeploy, api, name):
     kept = api.cluster.get(DEPLOYMENTS, "lockstep", "flask-app")
     kept["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = "lockstep:apps/Deployment:lockstep/flask-app"
     api.cluster.put(DEPLOYMENTS, kept)
-    done = deploy(OTHER, name=name)
+    done = redeploy(OTHER, name=name)
     assert (done.returncode, api.writes, running(api)) == (1, [], GOOD)
     assert "Argo CD keeps deployment/flask-app" in done.stderr
 
 
-def test_rollback_goes_one_back_or_to_a_revision(deploy, api, script):
-    deploy(GOOD)
-    deploy(OTHER)
-    done = deploy("", name="rollback")
+def test_rollback_goes_one_back_or_to_a_revision(redeploy, api, script):
+    redeploy(OTHER)
+    done = redeploy("", name="rollback")
     assert done.returncode == 0, done.stderr
     assert running(api) == GOOD
     listed = script("rollback", "--list").stdout.splitlines()
     assert [(line.split()[0], line.split()[-1]) for line in listed[1:]] == [("3", GOOD), ("2", OTHER)]
-    assert deploy("", "--to-revision", "2", name="rollback").returncode == 0
+    assert redeploy("", "--to-revision", "2", name="rollback").returncode == 0
     assert running(api) == OTHER
-    done = deploy("", "--to-revision", "4", name="rollback")
+    done = redeploy("", "--to-revision", "4", name="rollback")
     assert (done.returncode, api.writes) == (0, []), done.stderr
 
 
-def test_rollback_says_when_there_is_nothing_to_go_back_to(deploy):
-    deploy(GOOD)
-    done = deploy("", name="rollback")
+def test_rollback_says_when_there_is_nothing_to_go_back_to(redeploy):
+    done = redeploy("", name="rollback")
     assert done.returncode == 1
     assert "there is no revision to go back to" in done.stderr
 
 
-def test_rollback_to_what_does_not_answer_fails(deploy, api):
-    deploy(GOOD)
-    deploy(MUTE, "--no-smoke")
-    deploy(GOOD)
-    done = deploy("", name="rollback")
+def test_rollback_to_what_does_not_answer_fails(redeploy, api):
+    redeploy(MUTE, "--no-smoke")
+    redeploy(GOOD)
+    done = redeploy("", name="rollback")
     assert (done.returncode, running(api)) == (1, MUTE)
     assert "do not answer right" in done.stderr
 
