@@ -1,3 +1,5 @@
+import copy
+import json
 import os
 import shutil
 import subprocess
@@ -5,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import yaml
 from werkzeug.serving import make_server
 
 from flask_app import create_app, model_service
@@ -12,8 +15,11 @@ from lockstep.config import Settings
 from tests.flask_app.standins import FolderRegistry, make_bundle
 from tests.k8s.api_server import serving
 from tests.k8s.cluster import DEPLOYMENTS, Cluster
+from tests.k8s.objects import ROOT
 
-ROOT = Path(__file__).parents[2]
+COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
+OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
+RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
 FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_")
 
 
@@ -24,6 +30,13 @@ def image(letter):
 
 GOOD, OTHER, BAD, MUTE = (image(letter) for letter in "abcd")
 """Two that serve, one that no node can pull, and one that starts and answers nothing right."""
+
+
+@pytest.fixture
+def time_at_hand(request):
+    """Go on only with --long."""
+    if not request.config.getoption("long"):
+        pytest.skip("one more way for a deployment to go; pytest --long")
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +153,37 @@ def redeploy(deploy, api, cluster_with_good):
     """Return a function that deploys to a cluster in which GOOD serves already, as revision 1."""
     api.cluster.restore(cluster_with_good)
     return deploy
+
+
+def render(kubectl, name, folder):
+    """Return the text that kubectl would apply: of k8s/, an overlay, or components on top of the overlay for EKS."""
+    if name == "k8s" or name in OVERLAYS:
+        source = ROOT / "k8s" if name == "k8s" else ROOT / "k8s/overlays" / name
+    else:
+        source = folder / f"with-{name}"
+        source.mkdir()
+        k8s = os.path.relpath(ROOT / "k8s", source)
+        chosen = COMPONENTS if name == "all" else [name]
+        content = {"resources": [f"{k8s}/overlays/eks"], "components": [f"{k8s}/components/{each}" for each in chosen]}
+        (source / "kustomization.yaml").write_text(json.dumps(content))
+    done = subprocess.run([kubectl, "kustomize", source], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def manifests(kubectl, tmp_path_factory):
+    """A folder with every rendering as a file, and the files that are applied as they are."""
+    sources, folder = tmp_path_factory.mktemp("sources").resolve(), tmp_path_factory.mktemp("manifests")
+    for name in RENDERED:
+        (folder / f"{name}.yaml").write_text(render(kubectl, name, sources))
+    for own in ("argocd/application.yaml", "eksctl/deployers.yaml"):
+        (folder / Path(own).name).write_text((ROOT / "k8s" / own).read_text())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def read(manifests):
+    """Return a function that gives the objects of a rendering, to do with as one likes."""
+    objects = {name: list(yaml.safe_load_all((manifests / f"{name}.yaml").read_text())) for name in RENDERED}
+    return lambda name: copy.deepcopy(objects[name])

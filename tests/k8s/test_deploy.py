@@ -8,6 +8,7 @@ from tests.k8s.cluster import DEPLOYMENTS
 from tests.k8s.conftest import BAD, GOOD, MUTE, OTHER, running
 
 pytestmark = pytest.mark.server
+needs_time = pytest.mark.usefixtures("time_at_hand")
 JOBS = ("batch/v1", "cronjobs")
 
 
@@ -59,12 +60,14 @@ def test_a_failing_smoke_test_is_undone(redeploy, api):
     assert "do not answer right; undone, revision 1 serves again" in done.stderr
 
 
+@needs_time
 def test_another_model_version_than_wanted_is_undone(redeploy, api):
     done = redeploy(OTHER, "--version", "7")
     assert (done.returncode, running(api)) == (1, GOOD)
     assert "version 1 of demo serves, and not 7" in done.stderr
 
 
+@needs_time
 def test_a_refused_manifest_is_undone(redeploy, api):
     api.refused = {"networkpolicies"}
     done = redeploy(OTHER)
@@ -72,6 +75,7 @@ def test_a_refused_manifest_is_undone(redeploy, api):
     assert "is refused by a policy" in done.stderr
 
 
+@needs_time
 def test_a_first_image_that_fails_has_nothing_to_go_back_to(deploy, api):
     done = deploy(BAD)
     assert (done.returncode, running(api)) == (1, BAD)
@@ -85,6 +89,7 @@ def test_what_this_run_did_not_change_is_not_undone(redeploy, api):
     assert "nothing was undone" in done.stderr
 
 
+@needs_time
 def test_after_an_undone_image_the_next_one_goes_through(redeploy, api):
     redeploy(BAD)
     assert redeploy(OTHER).returncode == 0
@@ -180,6 +185,7 @@ def test_rollback_says_when_there_is_nothing_to_go_back_to(redeploy):
     assert "there is no revision to go back to" in done.stderr
 
 
+@needs_time
 def test_rollback_to_what_does_not_answer_fails(redeploy, api):
     redeploy(MUTE, "--no-smoke")
     redeploy(GOOD)
