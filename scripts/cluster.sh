@@ -6,6 +6,7 @@ deployment=deployment/flask-app
 context=${KUBE_CONTEXT:-}
 cluster=${EKS_CLUSTER:-}
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+[ -z "$region" ] || export AWS_REGION=$region AWS_DEFAULT_REGION=$region # older and newer aws ask for one of them each
 dry_run=
 
 fail() {  # fail CAUSE HINT

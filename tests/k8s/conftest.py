@@ -54,13 +54,14 @@ class App:
         environment = {"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(folder / "state")}
         self.app = create_app(Settings.read(environment), registry.connect)
         model_service.of(self.app).look()
-        self.instead, self.silent, self.asked = {}, lambda: False, []
+        self.instead, self.silent, self.asked, self.keys = {}, lambda: False, [], []
         self.server = make_server("127.0.0.1", 0, self, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"]
         self.asked.append(path)
+        self.keys.append(environ.get("HTTP_AUTHORIZATION"))
         if path == "/predict" and self.silent():
             start_response("500 Internal Server Error", [("Content-Type", "application/json")])
             return [b"{}"]
@@ -88,6 +89,7 @@ def app(served):
     """The real app, which answers as it does."""
     served.instead, served.silent = {}, lambda: False
     served.asked.clear()
+    served.keys.clear()
     return served
 
 
