@@ -47,11 +47,19 @@ COPY params.yaml ./
 COPY --from=build /build/model model
 ARG REVISION=unknown
 ARG VERSION=unknown
+ARG MODEL_VERSION=unknown
 ARG MODEL_SHA256=unknown
+ARG MODEL_COMMIT=unknown
+ARG DVC_LOCK=unknown
+ARG DATA_SHA256=unknown
 LABEL org.opencontainers.image.title="lockstep" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}" \
-      lockstep.model.sha256="${MODEL_SHA256}"
+      lockstep.model.version="${MODEL_VERSION}" \
+      lockstep.model.sha256="${MODEL_SHA256}" \
+      lockstep.model.git-commit="${MODEL_COMMIT}" \
+      lockstep.model.dvc-lock="${DVC_LOCK}" \
+      lockstep.model.data-sha256="${DATA_SHA256}"
 USER 10001:10001
 VOLUME /var/lib/lockstep
 EXPOSE 5000

@@ -1,3 +1,4 @@
+#!/bin/sh
 # As the official entrypoint: make the cluster once, with its user, its database and the files of initdb.d; then serve.
 set -eu
 data=/var/lib/postgresql/data
