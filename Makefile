@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-scale bench-serving setup setup-dev setup-ops lock clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -89,6 +89,18 @@ setup-ops: .venv-ops/ops.stamp
 lock: setup-dev  ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv
 	scripts/lock
+
+image: setup  ## the app with its Production model as an image, IMAGE=lockstep:local
+	scripts/image $(ARGS)
+
+up: image  ## the whole stack on this host: app, PostgreSQL, MLflow, Prometheus, Alertmanager, Grafana
+	scripts/compose up --detach --build
+
+down:  ## stop that stack; its data stay
+	scripts/compose down
+
+test-image: setup-dev setup-ops  ## build the image, run the stack, and look whether what docs/image.md says is so
+	scripts/test_image $(ARGS)
 
 clean:  ## remove what can be made again, but not the local tracking store
 	rm -rf .venv .venv-ops .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info .coverage*
