@@ -9,7 +9,8 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev setup-ops lock clean
+.PHONY: help run repro pipeline promote check-ops check-infra remote pull-data push-data metrics-diff sbom push retrain \
+  propose serve mlflow test check format notebooks demo-drift bench bench-serving setup setup-dev setup-ops lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,8 +18,12 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: setup  ## pipeline and promotion, then end
+repro: pipeline promote  ## pipeline and promotion, then end
+
+pipeline: setup
 	dvc repro
+
+promote: setup
 	lockstep promote
 
 serve: setup  ## the app with the Production model
@@ -39,6 +44,36 @@ check: setup-dev  ## style, types, and tables in the docs
 format: setup-dev  ## put the code into shape
 	ruff check --fix
 	ruff format
+
+check-ops: setup-dev setup-ops  ## workflows, Terraform, manifests, image and code, by what judges them
+	pytest -n 2 $(wildcard tests/github tests/infra tests/k8s tests/image tests/security/test_supply_chain.py) $(ARGS)
+
+check-infra: setup-dev setup-ops  ## the same for Terraform alone; ARGS=--long makes everything in a stand-in for AWS
+	pytest tests/infra $(ARGS)
+
+remote: setup  ## let DVC keep data and models in DVC_REMOTE_URL
+	scripts/remote
+
+pull-data: setup
+	dvc pull --allow-missing
+
+push-data: setup
+	dvc push
+
+metrics-diff: setup  ## what of metrics and parameters differs from BASE, as Markdown
+	scripts/metrics_diff "$$BASE"
+
+sbom: setup-dev  ## what the image is made of, as CycloneDX
+	scripts/sbom
+
+push:  ## the image to ECR_REPOSITORY, tagged by the commit; prints it by its digest
+	scripts/push --tag "$$(git rev-parse HEAD)"
+
+retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABASE_URL
+	scripts/retrain
+
+propose: setup  ## what `make retrain` made, as a pull request
+	scripts/propose build/retrain.json
 
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks

@@ -51,10 +51,10 @@ class Infra:
         return {one["address"]: one["values"] for one in shown["values"]["root_module"]["resources"]}
 
 
-@pytest.fixture
-def infra(tmp_path, terraform, aws):
+@pytest.fixture(scope="session")
+def infra(tmp_path_factory, terraform, aws):
     """The configuration, initialised; skipped where the provider is not to be had."""
-    folder = tmp_path / "infra"
+    folder = tmp_path_factory.mktemp("made") / "infra"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("backend.tf", ".terraform*"))
     (folder / "test_override.tf").write_text(OVERRIDE)
     made = Infra(folder, terraform, aws)
@@ -63,7 +63,6 @@ def infra(tmp_path, terraform, aws):
     if done.returncode:
         said = " ".join(done.stderr.split())[:300]
         pytest.skip(f"no AWS provider for Terraform here (TF_PLUGIN_DIR may name a folder that holds one): {said}")
-    made.set()
     return made
 
 

@@ -40,6 +40,7 @@ def trusts_too_many(policy):
         principal, condition = statement["Principal"], statement.get("Condition", {})
         if principal == "*" or "*" in [one for group in principal.values() for one in listed(group)]:
             found.append("anybody")
+            continue
         exact = condition.get("StringEquals", {})
         if "Federated" in principal:
             found += [f"no StringEquals on {name}" for name in (AUDIENCE, SUBJECT) if name not in exact]

@@ -28,6 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--labelled", action="store_true", help="only those that have a label")
     back = actions.add_parser("import", help="add what another log exported, with its labels; twice changes nothing")
     back.add_argument("source", metavar="FILE", help="a path or s3://BUCKET/KEY that `lockstep log export` wrote")
+    back.add_argument("--missing-ok", action="store_true", help="a file that is not there yet is no fault")
     prune = actions.add_parser("prune", help="delete what is older than the log keeps")
     prune.add_argument("--days", type=int, help="keep this many days (default: the setting LOCKSTEP_LOG_DAYS)")
 
@@ -52,13 +53,18 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.store.importing import bring
+    from lockstep.store.importing import NotThere, bring
     from lockstep.store.store import Store
 
     store = Store.of(settings)
     try:
         with _progress("predictions added") as told:
             added = bring(store, arguments.source, told)
+    except NotThere as missing:
+        if not arguments.missing_ok:
+            raise
+        print(f"{missing}: nothing is new")
+        return 0
     finally:
         store.close()
     print(f"{added.predictions} predictions and {added.labels} labels are new, from {arguments.source}")

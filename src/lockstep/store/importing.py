@@ -19,6 +19,10 @@ from lockstep.store.store import Added, Store
 Line = dict[str, Any]
 
 
+class NotThere(ConfigError):
+    """There is no such file."""
+
+
 def bring(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
     """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
 
@@ -39,8 +43,10 @@ def bring(store: Store, source: str, told: Callable[[int], None] = lambda count:
                 new = store.add(page)
                 added = Added(added.predictions + new.predictions, added.labels + new.labels)
                 told(added.predictions)
+        except FileNotFoundError:
+            raise NotThere(f"{source} is not there", "name a file that exists") from None
         except OSError as error:
-            raise ConfigError(f"{source}: {error.strerror or error}", "name a file that exists") from None
+            raise ConfigError(f"{source}: {error.strerror or error}", "make it readable") from None
     return added
 
 
@@ -64,6 +70,8 @@ def _download(source: str, path: Path) -> None:
     try:
         boto3.client("s3").download_file(bucket, key, str(path))
     except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "404":
+            raise NotThere(f"{source} is not there", "export it: `lockstep log export`") from None
         raise StoreError(f"{source} cannot be read: {error}", "check the bucket and the AWS credentials") from None
 
 

@@ -41,7 +41,7 @@ def test_what_was_exported_comes_back_whole_and_once(logs, tmp_path, name):
     ("name", "text", "problem"),
     [
         ("log.txt", "", "must end with"),
-        ("gone.csv", None, "No such file"),
+        ("gone.csv", None, "is not there"),
         ("other.csv", "id,at\n1,2\n", "row 1: no column 'model'"),
         ("bad.parquet", "PAR1", "no Parquet file"),
     ],
