@@ -91,7 +91,7 @@ setup: .venv/run.stamp  ## virtual environment with the locked dependencies of p
 
 setup-dev: .venv/dev.stamp
 
-setup-ops: .venv-ops/ops.stamp
+setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 
 .venv/run.stamp: requirements.lock setup.py | .venv/bin/pip
 	@echo "installing the locked dependencies into .venv, a minute or two"
@@ -109,6 +109,12 @@ setup-ops: .venv-ops/ops.stamp
 	@echo "installing what checks the way to production into .venv-ops"
 	$(PYTHON) -m venv .venv-ops
 	.venv-ops/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-ops.lock
+	@touch $@
+
+.lockstep/npm/ops.stamp: tests/github/npm/package-lock.json
+	@command -v npm >/dev/null || echo "NOT INSTALLED: npm; workflows are not checked by action-validator" >&2
+	@mkdir -p $(@D) && cp tests/github/npm/*.json $(@D)
+	@! command -v npm >/dev/null || npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 .venv/bin/pip:
