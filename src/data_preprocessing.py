@@ -1,26 +1,28 @@
-"""Hold the rows against the contract, drop what cannot teach, and split into train and test rows."""
+"""Bring the rows into canonical form, drop what cannot teach, and split into train and test rows."""
 
 import logging
 
 from lockstep import files, paths
 from lockstep.config import DataPreprocessing
-from lockstep.data import tables
+from lockstep.data import report, report_page, tables
 from lockstep.data.preparing import prepare
 from lockstep.stage import run_stage
 
 
 def main(params: DataPreprocessing) -> None:
-    """Read the raw rows, check, clean and split them; write both parts, and what was dropped or quarantined."""
+    """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
     raw = tables.read(paths.RAW)
 
     made = prepare(raw, files.read_json(paths.SOURCE), params)
+    facts = made.record | report.describe(made.train, report.Subject.of(made.record, raw), made.record["dropped"])
 
     tables.write(made.train, paths.TRAIN)
     tables.write(made.test, paths.TEST)
     tables.write(made.quarantined, paths.QUARANTINE)
-    files.write_json(made.record, paths.DATA_REPORT)
+    files.write_json(facts, paths.DATA_REPORT)
+    files.write_bytes(report_page.html(facts).encode(), paths.DATA_PAGE)
     log = logging.getLogger("data_preprocessing")
-    log.info("%s: %d train and %d test rows", made.record["task"], len(made.train), len(made.test))
+    log.info("%s: %d train and %d test rows", facts["task"], len(made.train), len(made.test))
     if len(made.quarantined):
         log.warning("%d rows break the data contract: see %s", len(made.quarantined), paths.QUARANTINE)
 

@@ -9,6 +9,8 @@ EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
+PROBE = EXTERNAL / "probe.json"
+PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
@@ -26,6 +28,7 @@ PROFILE = MODELS / "profile.json"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
+DATA_PAGE = Path("reports/data.html")
 SEARCH = Path("reports/search.json")
 METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.config import Columns, DataPreprocessing, Kind, Role, Task
+from lockstep.data import columns as whole
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
@@ -71,7 +72,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
     clean_frame[params.target] = canonical_target(labelled[params.target], task)
     if params.order == "content":
         clean_frame = clean_frame.iloc[np.argsort(fingerprints(clean_frame), kind="stable")]
-    kept = clean_frame.drop_duplicates() if params.drop_duplicates else clean_frame
+    kept = clean_frame[~whole.duplicated(clean_frame)] if params.drop_duplicates else clean_frame
     dropped = {
         "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
         "columns_without_values": empty,
@@ -249,15 +250,11 @@ def _as_number(values: pd.Series) -> pd.Series:
 
 def _as_text(values: pd.Series) -> pd.Series:
     """Return text in an object column, None where missing; True and 3.0 read as in JSON: `true` and `3`."""
-    return pd.Series(
-        [as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name
-    )
+    return whole.mapped(values, as_category)
 
 
 def _as_date(values: pd.Series) -> pd.Series:
-    if types.is_datetime64_any_dtype(values):
-        values = values.map(lambda moment: None if moment is pd.NaT else moment.isoformat())
-    return _as_text(values)
+    return whole.iso_dates(values) if types.is_datetime64_any_dtype(values) else _as_text(values)
 
 
 CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}

@@ -100,7 +100,8 @@ def _example(present: pd.Series, kind: Kind) -> float | str | None:
     if present.empty:
         return None
     if kind == "numeric":
-        return float(present.sort_values().iloc[len(present) // 2])
+        middle = len(present) // 2
+        return float(np.partition(present.to_numpy(), middle)[middle])
     counts = present.value_counts()
     best: str = min(counts[counts == counts.iloc[0]].index)
     return best[:500]
