@@ -26,7 +26,8 @@ WRITTEN = {
     "no-header-of-words": (text([f"{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(40)]), ("utf-8", ",", '"', False)),
     "header-of-words": (text(["c,d", *[f"{'ab'[i % 2]},{'xy'[i % 2]}" for i in range(40)]]), ("utf-8", ",", '"', True)),
     "quoted": (
-        text(["text,y", *[f'"one, ""two""\n{i % 3 * ","}three",{i % 2}' for i in range(40)]]), ("utf-8", ",", '"', True),
+        text(["text,y", *[f'"one, ""two""\n{i % 3 * ","}three",{i % 2}' for i in range(40)]]),
+        ("utf-8", ",", '"', True),
     ),
     "quotes-in-text": (
         text([f"{'ab'[i % 2]}\t{'' if i % 5 else chr(34)}word {i}" for i in range(40)]), ("utf-8", "\t", "", False),
