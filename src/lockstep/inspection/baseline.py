@@ -56,7 +56,8 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     if cleaned.task != "regression":
         rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
     truth = rows[name].to_numpy()
-    matrix = build.build(cleaned.kinds, params.feature_engineering).fit_transform(rows, truth)
+    features = build.build(cleaned.kinds, params.feature_engineering, build.Seen(task=cleaned.task))
+    matrix = features.fit_transform(rows, truth)
     metric = metrics.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     found = search.choose(matrix, truth, cleaned.task, quick)

@@ -102,7 +102,8 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
 def _features(plan: Plan) -> list[str]:
     notes = {
         "numeric": "missing numbers are filled; the linear candidate needs columns of one scale",
-        "categorical": "a category never seen in training: `ignore` it, or `refuse` the row",
+        "categorical": "encode: a feature for each category (onehot), or the mean of the target in it (target);\n"
+        "  # a category never seen in training: `ignore` it, or `refuse` the row",
         "text": "terms of one and two words that enough texts hold",
     }
     lines = ["feature_engineering:"] if plan.features else ["feature_engineering: {}"]
