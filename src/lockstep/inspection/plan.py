@@ -120,7 +120,7 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
     if kinds["text"]:
-        features["text"] = _text(frame, kinds["text"])
+        features["text"] = _text(frame, kinds["text"], task)
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
     folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
     candidates = _for_text(frame, kinds["text"], task) if kinds["text"] else _for_tables(rows, task, dense or by_target)
@@ -132,7 +132,7 @@ def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     return {"impute": "median", **({"indicator": True} if missing else {}), "scale": "standard"}
 
 
-def _text(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> dict[str, Any]:
     sample = pd.concat([frame[name].dropna().astype(str).head(5000) for name in columns])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
@@ -140,7 +140,8 @@ def _text(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         "clean": [*clean, "lowercase"],
         "ngrams": [1, 2],
         "min_documents": 3 if rows > 10_000 else 2,
-        "max_terms": 100_000 if words * rows > 2_000_000 else 50_000,
+        "max_terms": 200_000 if words * rows > 2_000_000 else 50_000,
+        "weighting": "tfidf" if task == "regression" else "naive_bayes",
     }
 
 
