@@ -96,7 +96,7 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]
     reader = Reader(
         separator=written.separator,
         header=written.header,
-        names=() if written.header and not wish.names and not renamed else tuple(heads),
+        names=tuple(heads) if renamed or wish.names else (),
         encoding=written.encoding,
         missing=spelled.missing,
         quote=written.quote or "",  # type: ignore[arg-type]
@@ -123,7 +123,10 @@ def _heads(written: dialect.Dialect, wish: Wish) -> tuple[list[str], list[Decisi
         unnamed = not name.strip() and (place > 1 or not written.header)
         heads.append(f"column_{place}" if unnamed else f"{name}_{place}" if name in heads else name)
     made = [head for head, name in zip(heads, given, strict=True) if head != name]
-    if not made or not written.header:
+    if not written.header and heads:
+        look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
+        return heads, [Decision("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+    if not made:
         return heads, []
     look = f"the header lacks names or repeats them: {', '.join(made[:5])} are made up; write better ones"
     return heads, [Decision("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
