@@ -56,7 +56,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     found = columns.roles(frame, target)
     task, why = plan.decide_task(frame[target])
     roles, said = _roles(frame, target, task, found, wish)
-    measure = plan.choose_metric(task, frame[target], "text" in roles.values())
+    measure = plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(config.KINDS))
     made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
     name = wish.name or _name(ingestion)
     floor, judged = _floor(frame, ingestion, target, made, name)
