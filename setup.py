@@ -65,6 +65,7 @@ setup(
         "lockstep",
         "lockstep.data",
         "lockstep.features",
+        "lockstep.inspection",
         "lockstep.modeling",
         "lockstep.monitoring",
         "lockstep.store",

@@ -40,15 +40,36 @@ class Reader(Section):
     names: Many[str] = ()
     encoding: str = "utf-8"
     missing: Many[str] = ("", "NA", "N/A", "NaN", "nan", "null")
+    quote: Literal['"', "'", ""] = '"'
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    trim: bool = False
+    dates: dict[str, str] = {}
 
 
 class DataIngestion(Section):
     """Where the rows come from."""
 
-    source: str = Field(min_length=1)
-    format: Literal["auto", "csv", "parquet"] = "auto"
+    source: str | Many[str] = Field(min_length=1)
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
     reader: Reader = Reader()
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    query: str = ""
+    newest: str = ""
+    max_mb: int = Field(4096, ge=1)
+    timeout_s: float = Field(30.0, gt=0)
+    allow_private: bool = False
     feedback: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the source, or the list of them, as a list."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def named(self) -> str:
+        """Return the source as it is called in messages and records."""
+        return ", ".join(self.sources)
 
 
 class Columns(Section):
@@ -484,6 +505,13 @@ SETTINGS: tuple[Setting, ...] = (
         "hours after a retraining in which no alert starts another",
         whole=True,
     ),
+    Setting(
+        "source_password",
+        ("LOCKSTEP_SOURCE_PASSWORD", "PGPASSWORD"),
+        "",
+        "password at the database that `data_ingestion.source` names",
+        secret=True,
+    ),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
     Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -533,6 +561,7 @@ class Settings:
     retrain_on: str
     retrain_every_h: int
     retrain_cooldown_h: int
+    source_password: str = field(repr=False)
     metrics_dir: str
     secret_key: str = field(repr=False)
     log_level: str

@@ -9,6 +9,8 @@ EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
+PROBE = EXTERNAL / "probe.json"
+PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
