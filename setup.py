@@ -5,7 +5,6 @@ from setuptools import setup
 CORE = [
     "numpy>=2.3",
     "pandas>=3.0",
-    "pyarrow>=20",
     "scipy>=1.16",
     "scikit-learn>=1.9",
     "skops>=0.16",
@@ -30,6 +29,7 @@ SERVE = [
     "psycopg[binary]>=3.2",
 ]
 PIPELINE = [
+    "pyarrow>=20",  # Parquet, and text columns in half the memory; a server needs neither, and it is 150 MB
     "dvc[s3]>=3.67",
     "mlflow>=3.17",
     "graphene>=3.4",  # without a floor the resolver takes 2.0, which breaks the run page of MLflow's UI

@@ -6,7 +6,7 @@ from lockstep import artifact, files, paths
 from lockstep.config import FeatureEngineering
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.split import folding_marks
-from lockstep.features.build import build
+from lockstep.features import build
 from lockstep.stage import run_stage
 
 
@@ -17,9 +17,10 @@ def main(params: FeatureEngineering) -> None:
     train = cleaning.with_kinds(tables.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
-    features = build(kinds, params)
-    matrix = features.fit_transform(train)
     marks = folding_marks(train, facts.get("split", {}))
+    features, matrix = build.fit(train, learned, params, marks)
+    if len(blocks := build.term_blocks(features)):
+        marks["terms"] = blocks
 
     files.write_json(learned.to_json(), paths.SCHEMA)
     artifact.save(features, paths.FEATURES)

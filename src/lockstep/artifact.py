@@ -44,6 +44,7 @@ ALLOWED_TYPES = frozenset(
         "builtins": "dict list slice str tuple",
         "numpy": "dtype float64 int64 ndarray uint64",
         "numpy.random._generator": "Generator",
+        "lockstep.features.tabular": "Absent TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
         "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
@@ -122,7 +123,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
     types = check(content, str(path))
     import skops.io
 
-    import lockstep.features.transformers  # noqa: F401 - the loader imports it by name; here the import is seen
+    import lockstep.features.tabular
+    import lockstep.features.transformers  # noqa: F401 - the loader imports them by name; here the import is seen
 
     try:
         return skops.io.loads(content, trusted=sorted(types))
@@ -195,7 +197,7 @@ def save_matrix(
 ) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
 
-    `marks` are what the cross-validation must respect: the `groups` or `times` (rows) of the rows.
+    `marks` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
     """
     from scipy import sparse
 
@@ -210,9 +212,9 @@ def save_matrix(
 
 
 def load_marks(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Read the groups or times that `save_matrix` wrote beside a matrix, if it did."""
+    """Read the groups, times and terms that `save_matrix` wrote beside a matrix, if it did."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in ("groups", "times") if name in stored}
+        return {name: stored[name] for name in ("groups", "times", "terms") if name in stored}
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

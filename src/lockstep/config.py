@@ -512,6 +512,20 @@ SETTINGS: tuple[Setting, ...] = (
         "password at the database that `data_ingestion.source` names",
         secret=True,
     ),
+    Setting(
+        "dispatch_repo",
+        ("LOCKSTEP_DISPATCH_REPO",),
+        "",
+        "owner/name of the GitHub repository whose workflow retrains, in place of this machine",
+    ),
+    Setting("dispatch_token", ("LOCKSTEP_DISPATCH_TOKEN",), "", "token that may start that workflow", secret=True),
+    Setting("dispatch_url", ("LOCKSTEP_DISPATCH_URL",), "https://api.github.com", "address of GitHub's API"),
+    Setting(
+        "dispatch_rows",
+        ("LOCKSTEP_DISPATCH_ROWS",),
+        "",
+        "s3://BUCKET/KEY.csv or .parquet to which labelled predictions go before the workflow is started",
+    ),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
     Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -562,6 +576,10 @@ class Settings:
     retrain_every_h: int
     retrain_cooldown_h: int
     source_password: str = field(repr=False)
+    dispatch_repo: str
+    dispatch_token: str = field(repr=False)
+    dispatch_url: str
+    dispatch_rows: str
     metrics_dir: str
     secret_key: str = field(repr=False)
     log_level: str

@@ -64,7 +64,7 @@ def in_force() -> dict[str, Any]:
     from lockstep.data import contract
 
     params = config.load()
-    rules = contract.rules(params.data_preprocessing.contract, params.data_ingestion.source)
+    rules = contract.rules(params.data_preprocessing.contract, params.data_ingestion.named)
     return {name: rule.model_dump(exclude_defaults=True, mode="json") for name, rule in rules.items()}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config import FeatureEngineering, Kind, Task
+from lockstep.config import Categorical, FeatureEngineering, Kind, Task
 from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
 
 
@@ -83,9 +83,16 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
             }
         )
     if kind == "categorical":
-        unknown = params.categorical.unknown
-        return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})
+        return Column(**asdict(column) | _levels(present, params.categorical))
     return column
+
+
+def _levels(present: pd.Series, params: Categorical) -> dict[str, Any]:
+    """Return the categories; of more than `most_levels` the most frequent, and then others are welcome too."""
+    if present.nunique() <= params.most_levels:
+        return {"categories": tuple(sorted(present.unique().tolist())), "unknown": params.unknown}
+    counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {"categories": tuple(sorted(counts.index[: params.most_levels].tolist())), "unknown": "ignore"}
 
 
 def _example(present: pd.Series, kind: Kind) -> float | str | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lockstep import paths
 from lockstep.config import DataIngestion, DataPreprocessing, Split
-from lockstep.data import cleaning, contract, sources
+from lockstep.data import cleaning, contract, probe, sources
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.contract import Kept
 from lockstep.data.split import split
@@ -65,7 +65,7 @@ def with_test_file(raw: pd.DataFrame, params: Split) -> pd.DataFrame:
             f"{params.path} has no column {gone[0]!r}, which the train rows have",
             "the file of data_preprocessing.split.path needs the columns of the source",
         )
-    if sources.unwatched(params.path):
+    if probe.unwatched(params.path):
         text = "%s lies outside %s: DVC does not notice when it changes"
         logging.getLogger("data_preprocessing").warning(text, params.path, paths.EXTERNAL)
     return pd.concat([raw, given[list(raw.columns)]], ignore_index=True)

@@ -169,6 +169,45 @@ def test_fitting_anew_forgets_the_old_words():
     assert own.transform(["newer text"]).nnz == 3
 
 
+def test_terms_weigh_what_they_tell_of_the_classes():
+    """The ratios of Wang and Manning's equation 1, by hand: `good` stands in 2 of 3 terms of yes and in none of no."""
+    texts, classes = ["good film", "good", "bad film", "bad"], ["yes", "yes", "no", "no"]
+    own = TextTfidf(min_documents=1, ngrams=(1,), weighting="naive_bayes").fit(texts, classes)
+    plain = TextTfidf(min_documents=1, ngrams=(1,)).fit(texts)
+    ratio = np.log((3 / 6) / (1 / 6))
+    np.testing.assert_allclose(own.idf_ / plain.idf_, [ratio + 0.05, 0.05, ratio + 0.05])
+    assert own.fit_transform(texts, classes).toarray().tolist() == own.transform(texts).toarray().tolist()
+
+
+def test_of_three_classes_the_one_that_a_term_tells_best_counts():
+    texts, classes = ["one", "one", "two", "two", "three", "three"], [1, 1, 2, 2, 3, 3]
+    own = TextTfidf(min_documents=1, ngrams=(1,), weighting="naive_bayes").fit(texts, classes)
+    plain = TextTfidf(min_documents=1, ngrams=(1,)).fit(texts)
+    np.testing.assert_allclose(own.idf_ / plain.idf_, np.log((3 / 5) / (1 / 7)) + 0.05)
+
+
+def test_characters_are_terms_too():
+    own = TextTfidf(min_documents=1, ngrams=(2, 3), unit="characters").fit(["A  b\n", None])
+    assert own.get_feature_names_out().tolist() == ["  b", "a  ", "a   b"]
+    assert own.transform(["ab", "xa b"]).nnz == 3
+
+
+def test_too_long_sequences_of_too_many_characters_are_refused():
+    texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 2000)))] * 2
+    with pytest.raises(ValueError, match="2,000 characters are too many for sequences of 6"):
+        TextTfidf(ngrams=(6,), unit="characters").fit(texts)
+
+
+def test_models_of_earlier_versions_are_read():
+    own = TextTfidf(min_documents=1).fit(["old words"])
+    state = own.__getstate__()
+    assert not {"unit", "weighting"} & set(state)
+    back = TextTfidf.__new__(TextTfidf)
+    back.__setstate__(state)
+    assert back.get_params() == own.get_params()
+    assert (back.transform(["old"]) != own.transform(["old"])).nnz == 0
+
+
 DATES = {
     "day": ("2026-01-31", [2026, 1, 31, 5, 0]),
     "time": ("2026-01-31T23:30:00", [2026, 1, 31, 5, 23]),
@@ -183,7 +222,24 @@ DATES = {
 @pytest.mark.parametrize(("text", "parts"), DATES.values(), ids=DATES.keys())
 def test_date_parts(text, parts):
     frame = pd.DataFrame({"since": pd.Series([text], dtype=object)})
-    np.testing.assert_array_equal(DateParts(list(DATE_PARTS)).fit_transform(frame), [parts])
+    np.testing.assert_array_equal(DateParts(list(DATE_PARTS)[:5]).fit_transform(frame), [parts])
+
+
+@pytest.mark.parametrize(
+    ("text", "quarter", "yearday"),
+    [("2024-12-31T00:30:00+01:00", 4, 365), ("2024-02-29", 1, 60), ("2025-04-01", 2, 91), (None, np.nan, np.nan)],
+)
+def test_quarters_and_days_of_the_year(text, quarter, yearday):
+    frame = pd.DataFrame({"since": pd.Series([text], dtype=object)})
+    np.testing.assert_array_equal(DateParts(["quarter", "yearday"]).fit_transform(frame), [[quarter, yearday]])
+
+
+def test_the_last_step_of_a_cycle_stands_beside_the_first():
+    frame = pd.DataFrame({"since": ["2026-12-06T23:00:00", "2026-01-05T00:00:00", "2026-06-11T12:00:00", None]})
+    for cycle in ("month", "weekday", "hour"):
+        last, first, middle, missing = DateParts([f"{cycle}_sin", f"{cycle}_cos"]).fit_transform(frame)
+        assert np.linalg.norm(last - first) < 0.9 < np.linalg.norm(middle - first)
+        assert np.isnan(missing).all()
 
 
 def test_dates_of_several_kinds_stand_in_one_column():
