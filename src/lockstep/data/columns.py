@@ -42,11 +42,7 @@ def duplicated(frame: pd.DataFrame, hashes: NDArray[np.uint64]) -> NDArray[np.bo
 
     Rows of different `row_hashes` (n,) differ; only those that share one are compared.
     """
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order][1:] == hashes[order][:-1]
-    shared = np.zeros(len(frame), dtype=bool)
-    shared[order[1:][same]] = True
-    shared[order[:-1][same]] = True
+    shared = pd.Series(hashes).duplicated(keep=False).to_numpy()
     marked = np.zeros(len(frame), dtype=bool)
     if shared.any():
         marked[shared] = frame[shared].duplicated().to_numpy()

@@ -50,7 +50,7 @@ def split(cleaned: Cleaned, target: str, params: Split, late: Mask | None = None
             f"{len(test)} rows cannot be split with test_size {params.test_size}",
             "bring more rows or change data_preprocessing.split.test_size",
         )
-    once = test & ~np.isin(marks, marks[~test])
+    once = test & ~pd.Series(marks).isin(marks[~test]).to_numpy()
     if not once.any():
         raise DataError(
             f"all {int(test.sum())} test rows repeat train rows",
@@ -227,10 +227,8 @@ def _values(cleaned: Cleaned) -> pd.Series:
 
 def _distinct(marks: Marks) -> tuple[Codes, Codes]:
     """Return the first place of each distinct row, in order, and which of them each row repeats."""
-    _, first, member = np.unique(marks, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return np.sort(first), rank[member]
+    member, _ = pd.factorize(marks)
+    return np.flatnonzero(~pd.Series(marks).duplicated().to_numpy()), member.astype(np.int64)
 
 
 def _joined(groups: Codes, rows: Codes) -> Codes:
