@@ -18,8 +18,10 @@ from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
 LONG_TEXT = 40
-"""A text column has values of this many characters on average, or is nearly unique; others are categories."""
+"""A text column has values of this many characters on average; others are categories."""
 
+UNIQUE, UNIQUE_ROWS = 0.95, 100
+"""A column of words with so large a share of different values, in so many rows, names rows: it is an id, or a text."""
 
 ROW_NUMBERS = "Unnamed: 0"
 """What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
@@ -212,7 +214,18 @@ def _other(values: pd.Series, columns: Columns) -> Role:
         )
     if columns.other == "ignore":
         return "ignore"
-    return "id" if values.name == ROW_NUMBERS else suggest_kind(values)
+    if values.name == ROW_NUMBERS:
+        return "id"
+    kind = suggest_kind(values)
+    return suggest_names(values) if kind == "categorical" else kind
+
+
+def suggest_names(values: pd.Series) -> Role:
+    """Tell ids and texts that are short from categories: nearly every row has another; an id is one word."""
+    present = values.dropna().astype(str)
+    if len(present) < UNIQUE_ROWS or present.nunique() < UNIQUE * len(present):
+        return "categorical"
+    return "text" if present.str.contains(r"\s").mean() > 0.5 else "id"
 
 
 def suggest_kind(values: pd.Series) -> Kind:
