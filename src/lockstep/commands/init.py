@@ -36,8 +36,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Inspect the source, write params.yaml and say what was decided."""
+    if not paths.PIPELINE.exists():
+        raise ConfigError("there is no dvc.yaml here", "run it inside a Lockstep project, a copy of this repository")
     if paths.PARAMS.exists() and not arguments.force and not use.is_example():
-        raise ConfigError("params.yaml was edited by hand", "commit or copy it, then say --force to replace it")
+        raise ConfigError(
+            "params.yaml is not that of an example, and would be replaced",
+            f"say --force to replace it; the old one becomes {BACKUP}",
+        )
     wish = Wish(
         arguments.target,
         arguments.header,
@@ -51,7 +56,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     found = survey(ingestion, wish, settings.source_password)
     text = found.text
     if placed != arguments.source:
-        if Path(arguments.source).is_file():
+        if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
             use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
     config.parse(text)

@@ -20,6 +20,7 @@ def project(tmp_path, monkeypatch):
     root = tmp_path / "project"
     (root / "data" / "external").mkdir(parents=True)
     (root / "examples").mkdir()
+    (root / "dvc.yaml").touch()
     for path in (ROOT / "examples").glob("*.yaml"):
         (root / "examples" / path.name).write_bytes(path.read_bytes())
     (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
@@ -73,7 +74,7 @@ def test_a_program_gets_json(project, table, capsys):
 def test_edits_by_hand_are_kept_unless_forced(project, table):
     edited = paths.PARAMS.read_text() + "# mine\n"
     paths.PARAMS.write_text(edited)
-    with pytest.raises(ConfigError, match="edited by hand") as refused:
+    with pytest.raises(ConfigError, match="would be replaced") as refused:
         run(str(table), "--target", "price")
     assert "--force" in refused.value.hint
     assert paths.PARAMS.read_text() == edited
@@ -111,3 +112,10 @@ def test_a_bundled_set_and_a_pattern_need_no_link(project):
         Path(f"data/external/{part}.csv").write_text(TEXT)
     assert run("data/external/*.csv", "--target", "price", "--force") == 0
     assert config.load().data_ingestion.source == "data/external/*.csv"
+
+
+def test_outside_a_project_nothing_is_written(tmp_path, monkeypatch, table):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no dvc\.yaml"):
+        run(str(table), "--target", "price")
+    assert not paths.PARAMS.exists()

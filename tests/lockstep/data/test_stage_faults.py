@@ -150,3 +150,48 @@ def test_b33_numbers_in_an_undeclared_spelling_are_pointed_out(tmp_path, monkeyp
     assert run() is None
     (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert told.startswith("column 'income' is text, but holds numbers such as '0,")
+
+
+ACCEPTED = {
+    "B09-byte-order-mark": (b"\xef\xbb\xbf" + GOOD.encode(), {}),
+    "B10-utf-16-declared": (GOOD.encode("utf-16"), {"more": ", reader: {encoding: utf-16}"}),
+    "B14-crlf": (GOOD.replace("\n", "\r\n"), {}),
+    "B14-cr": (GOOD.replace("\n", "\r"), {}),
+}
+
+
+@pytest.mark.parametrize(("content", "change"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_other_bytes_of_the_same_rows_give_the_same_files(tmp_path, monkeypatch, clean, content, change):
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path, content, **change)
+    assert run() is None
+    left = made()
+    assert {name for name in clean if left[name] != clean[name]} == {"data/raw/source.json"}  # the file's own sha256
+
+
+def test_b17_odd_names_are_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["drop table rows;--", "größe in cm", "a__b"]
+    lay_out(tmp_path, GOOD.replace("age,income,town", ",".join(names)))
+    assert run() is None
+    assert list(pd.read_parquet("data/interim/train.parquet").columns) == [*names, "bought"]
+
+
+def test_b05_what_may_not_be_read_is_named(tmp_path, monkeypatch, capsys):
+    """Root may read every file, so the refusal of the system is made up for it."""
+    monkeypatch.chdir(tmp_path)
+    lay_out(tmp_path, GOOD)
+    path, opened = Path("data/external/rows.csv"), Path.open
+    path.chmod(0)
+
+    def refuse(own, *given, **more):
+        if own == path:
+            raise PermissionError(13, "Permission denied", str(own))
+        return opened(own, *given, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert run() == "data_ingestion"
+    problem, hint = capsys.readouterr().err.splitlines()
+    assert problem == "data_ingestion: Permission denied: data/external/rows.csv"
+    assert "that you may use it" in hint
+    assert made() == {}
