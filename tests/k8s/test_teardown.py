@@ -21,11 +21,15 @@ def teardown(api, script, cluster_with_good, tmp_path):
     return lambda *words: script("teardown", "--timeout", "60s", *words)
 
 
-def test_the_load_balancer_goes_first_and_the_rest_with_the_namespace(teardown, api):
+def test_the_load_balancers_go_first_and_the_rest_with_the_namespace(teardown, api):
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
+    api.cluster.put(
+        ("networking.k8s.io/v1", "ingresses"), ingress | {"metadata": {"name": "own", "namespace": "lockstep"}}
+    )
     done = teardown("--yes")
     assert done.returncode == 0, done.stderr
     deleted = [each for each in api.writes if each.startswith("-")]
-    assert deleted == ["-services/flask-app-service", "-namespaces/lockstep"]
+    assert deleted == ["-ingresses/own", "-services/flask-app-service", "-namespaces/lockstep"]
     assert not [key for key in api.cluster.objects if "lockstep" in key[1:]]
     for cost in ("eksctl delete cluster", "terraform -chdir=infra/terraform destroy", "--empty-buckets"):
         assert cost in done.stdout
