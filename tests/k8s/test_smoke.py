@@ -65,6 +65,11 @@ def test_it_waits_until_the_app_is_ready(app, script):
     assert left == []
 
 
+def test_no_proxy_stands_between_this_machine_and_itself(app, script):
+    done = script("smoke", "--url", app.url, http_proxy="http://127.0.0.1:9", no_proxy="")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_key_is_sent(app, script):
     script("smoke", "--url", app.url, LOCKSTEP_API_KEYS="first-key-of-all, second-key")
     assert {*app.keys} == {"Bearer first-key-of-all"}
