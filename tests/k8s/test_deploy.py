@@ -32,6 +32,17 @@ def test_a_good_image_is_applied_rolled_out_and_asked(deploy, api, app):
     assert kinds >= {"namespaces", "services", "networkpolicies", "poddisruptionbudgets", "horizontalpodautoscalers"}
 
 
+def test_without_an_address_the_app_is_asked_through_kubectl(api, app, script, cluster_with_good, tmp_path):
+    api.kubeconfig(tmp_path / "kubeconfig")
+    api.cluster.restore(cluster_with_good)
+    api.app_port = app.server.server_port
+    done = script("deploy", "--overlay", "local", "--image", OTHER)
+    assert done.returncode == 0, done.stderr
+    assert "ready: demo version 1" in done.stdout
+    assert [each for each in api.asked if "portforward" in each] != []
+    assert app.asked == ["/readyz", "/openapi.json", "/predict", "/metrics"]
+
+
 def test_a_second_run_changes_nothing(redeploy, api):
     before = versions(api)
     done = redeploy(GOOD)

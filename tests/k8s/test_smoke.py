@@ -75,25 +75,6 @@ def test_a_key_is_sent(app, script):
     assert {*app.keys} == {"Bearer first-key-of-all"}
 
 
-FORWARD = """#!/bin/sh
-echo "$@" > "$HOME/asked"
-echo "Forwarding from 127.0.0.1:{port} -> 5000"
-exec sleep 60
-"""
-
-
-def test_without_an_address_it_asks_through_a_port_of_its_own(app, script, tmp_path):
-    stand_in = tmp_path / "kubectl"
-    stand_in.write_text(FORWARD.format(port=app.server.server_port))
-    stand_in.chmod(0o755)
-    done = script("smoke", "--context", "here", PATH=f"{tmp_path}:/usr/local/bin:/usr/bin:/bin")
-    assert done.returncode == 0, done.stderr
-    asked = (tmp_path / "asked").read_text().strip()
-    assert asked == (
-        "--context here --namespace lockstep port-forward service/flask-app-service :http --address 127.0.0.1"
-    )
-
-
 def test_a_service_that_is_not_there_is_named(api, script, tmp_path):
     api.kubeconfig(tmp_path / "kubeconfig")
     done = script("smoke")
