@@ -79,3 +79,14 @@ def test_overlays_can_be_given_an_image_by_its_name(read):
     for name in OVERLAYS:
         found = {container["image"].partition("@")[0] for _, _, _, container in workloads(read(name))}
         assert found == {"flask-app"}
+
+
+def test_the_image_is_what_the_manifests_take_it_for(read):
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    given = dict(re.findall(r"^ *(?:ENV )?([A-Z_]+)=(\S+)", dockerfile, re.MULTILINE))
+    (settings,) = [each["data"] for each in read("eks") if each["kind"] == "ConfigMap"]
+    assert f"USER {checks.USER}:{checks.USER}\n" in dockerfile
+    assert {key: given[key] for key in ("HOST", "PORT", "LOCKSTEP_STATE")}.items() <= settings.items()
+    assert "LOCKSTEP_BAKED_MODEL" in given.keys() - settings.keys()
+    assert f"EXPOSE {settings['PORT']}\n" in dockerfile
+    assert 'ENTRYPOINT ["lockstep"]\nCMD ["serve"]' in dockerfile
