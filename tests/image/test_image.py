@@ -66,8 +66,8 @@ def test_it_answers_what_the_evaluation_wrote_down(running, rows, written):
 def test_s32_it_runs_with_no_right_at_all(running):
     config = engine.inspect(running.name)["HostConfig"]
     assert (config["ReadonlyRootfs"], config["CapDrop"]) == (True, ["ALL"])
-    for process in running.python(STATUS).split("\n\n"):
-        facts = dict(line.split(":\t", 1) for line in process.strip().splitlines())
+    for process in running.python(STATUS).strip().split("\n\n"):
+        facts = dict(line.split(":\t", 1) for line in process.splitlines())
         assert facts["Uid"].split() == ["10001"] * 4, process
         assert facts["Gid"].split() == ["10001"] * 4, process
         assert {int(facts[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, process
