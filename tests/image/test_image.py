@@ -148,7 +148,7 @@ def test_its_state_outlives_it(image, rows):
             container.until_ready(WITHIN_S)
             told = ask(container.port, "POST", "/predict", {"rows": rows[:1]})[2]["predictions"][0]["id"]
             docker("stop", "--time", "30", container.name)
-        with engine.running(image, *mounted, LOCKSTEP_ADMIN_TOKEN="token-of-the-test") as container:  # noqa: S106
+        with engine.running(image, *mounted, LOCKSTEP_ADMIN_TOKEN="token-of-the-test") as container:
             container.until_ready(WITHIN_S)
             key = {"Authorization": "Bearer token-of-the-test"}
             found = wait_for(lambda: container.get("/predictions", headers=key)[2].get("predictions"), WITHIN_S)[0]

@@ -18,7 +18,7 @@ from tests.serving.load import ask
 from tests.serving.real import free_port, wait_for
 
 pytestmark = pytest.mark.image
-PASSWORD = "onlyForThisTest1"  # noqa: S105
+PASSWORD = "onlyForThisTest1"
 STANDINS = {"postgres": "postgres", "prometheus": "prometheus", "alertmanager": "alertmanager"}
 WITHIN_S = 240
 
@@ -51,7 +51,7 @@ class Stack:
         self.project, self.names = project, names
         self.prefix = f"lockstep{uuid.uuid4().hex[:6]}"
         self.ports = {name: free_port() for name in ("APP", "MLFLOW", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
-        secrets = {"POSTGRES_PASSWORD": PASSWORD, "GRAFANA_PASSWORD": PASSWORD, "LOCKSTEP_ADMIN_TOKEN": "token"}
+        secrets = {"POSTGRES_PASSWORD": PASSWORD, "GRAFANA_PASSWORD": PASSWORD, "LOCKSTEP_ADMIN_TOKEN": PASSWORD}
         self.environment = os.environ | {"COMPOSE_PROJECT_NAME": self.prefix, "IMAGE": image}
         self.environment |= {"MLFLOW_IMAGE": "lockstep-test/mlflow:build", **secrets}
         self.environment |= {f"{name}_PORT": str(port) for name, port in self.ports.items()}
