@@ -9,7 +9,7 @@ export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
-.PHONY: help run repro serve mlflow test check format notebooks demo-drift bench bench-serving image up down test-image setup setup-dev setup-ops lock clean
+.PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,8 +17,12 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: setup  ## pipeline and promotion, then end
+repro: pipeline promote  ## pipeline and promotion, then end
+
+pipeline: setup
 	dvc repro
+
+promote: setup
 	lockstep promote
 
 serve: setup  ## the app with the Production model
@@ -40,14 +44,47 @@ format: setup-dev  ## put the code into shape
 	ruff check --fix
 	ruff format
 
+check-ops: setup-dev setup-ops  ## workflows, Terraform, manifests, image and code, by what judges them
+	pytest -n 2 $(wildcard tests/github tests/infra tests/k8s tests/image tests/security/test_supply_chain.py) $(ARGS)
+
+check-infra: setup-dev setup-ops  ## the same for Terraform alone; ARGS=--long makes everything in a stand-in for AWS
+	pytest tests/infra $(ARGS)
+
+remote: setup  ## let DVC keep data and models in DVC_REMOTE_URL
+	scripts/remote
+
+pull-data: setup
+	dvc pull --allow-missing
+
+push-data: setup
+	dvc push
+
+metrics-diff: setup  ## what of metrics and parameters differs from BASE, as Markdown
+	scripts/metrics_diff "$$BASE"
+
+sbom: setup-dev  ## what the image is made of, as CycloneDX
+	scripts/sbom
+
+push:  ## the image to ECR_REPOSITORY, tagged by the commit; prints it by its digest
+	scripts/push --tag "$$(git rev-parse HEAD)"
+
+retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABASE_URL
+	scripts/retrain
+
+propose: setup  ## what `make retrain` made, as a pull request
+	scripts/propose build/retrain.json
+
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks
 
 demo-drift: setup-dev  ## how often drift is seen where there is some, and where there is none
 	python -m scripts.drift_figures $(or $(ARGS),breast-cancer)
 
-bench: setup-dev  ## what the pipeline costs, as ratios
+bench: setup-dev bench-scale  ## what the pipeline costs, as ratios, and how it grows with the rows
 	python benchmarks/pipeline.py
+
+bench-scale: setup-dev  ## time and memory of the first stages from 50 thousand to 5 million rows, in five minutes
+	python benchmarks/scale.py $(ARGS)
 
 bench-serving: setup-dev  ## our server beside others; the first run takes half an hour, the next a quarter
 	python -m benchmarks.serving $(ARGS)
@@ -56,7 +93,7 @@ setup: .venv/run.stamp  ## virtual environment with the locked dependencies of p
 
 setup-dev: .venv/dev.stamp
 
-setup-ops: .venv-ops/ops.stamp
+setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 
 .venv/run.stamp: requirements.lock setup.py | .venv/bin/pip
 	@echo "installing the locked dependencies into .venv, a minute or two"
@@ -74,6 +111,12 @@ setup-ops: .venv-ops/ops.stamp
 	@echo "installing what checks the way to production into .venv-ops"
 	$(PYTHON) -m venv .venv-ops
 	.venv-ops/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-ops.lock
+	@touch $@
+
+.lockstep/npm/ops.stamp: tests/github/npm/package-lock.json
+	@command -v npm >/dev/null || echo "NOT INSTALLED: npm; workflows are not checked by action-validator" >&2
+	@mkdir -p $(@D) && cp tests/github/npm/*.json $(@D)
+	@! command -v npm >/dev/null || npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 .venv/bin/pip:

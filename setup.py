@@ -65,6 +65,7 @@ setup(
         "lockstep",
         "lockstep.data",
         "lockstep.features",
+        "lockstep.inspection",
         "lockstep.modeling",
         "lockstep.monitoring",
         "lockstep.store",
@@ -76,7 +77,10 @@ setup(
         "flask_app.protocols",
         "flask_app.views",
     ],
-    package_data={"lockstep": ["py.typed", "monitoring/pages/*"], "flask_app": ["templates/*.html", "static/*"]},
+    package_data={
+        "lockstep": ["py.typed", "data/pages/*", "monitoring/pages/*"],
+        "flask_app": ["templates/*.html", "static/*"],
+    },
     install_requires=CORE,
     extras_require={
         "serve": SERVE,

@@ -27,7 +27,7 @@ JOB: Json = {
     "required": ["id", "state", "trigger", "reason", "asked"],
     "properties": {
         "id": TEXT,
-        "state": {"enum": ["waiting", "running", "promoted", "kept", "failed"]},
+        "state": {"enum": ["waiting", "running", "promoted", "kept", "dispatched", "failed"]},
         "trigger": TEXT,
         "reason": TEXT,
         **{name: {"type": ["number", "null"]} for name in ("asked", "started", "ended")},

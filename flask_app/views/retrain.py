@@ -13,6 +13,7 @@ from flask_app.errors import RETRY_AFTER_S
 from flask_app.loading import explain
 from flask_app.views import admin
 from lockstep.config import Settings
+from lockstep.dispatch import Target
 from lockstep.errors import ConfigError, StoreError
 from lockstep.loop import Rules
 
@@ -53,9 +54,10 @@ def install(app: Flask, settings: Settings) -> None:
     Raises
     ------
     ConfigError
-        A setting names what is no kind of alert.
+        A setting names what is no kind of alert, or half of what hands a retraining to GitHub.
     """
     app.extensions["retrain_rules"] = Rules.of(settings)
+    Target.of(settings)
 
 
 def _ask(operation: str, **given: Any) -> Any:

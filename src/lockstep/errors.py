@@ -37,6 +37,10 @@ class StoreError(LockstepError):
     """The database of the prediction log is out of reach, or holds no such thing."""
 
 
+class DispatchError(LockstepError):
+    """GitHub was not reached, or did not take the order to retrain."""
+
+
 class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
 

@@ -14,6 +14,7 @@ import msgspec
 
 from lockstep import config, loop, paths
 from lockstep.config import Settings
+from lockstep.dispatch import Target
 from lockstep.errors import ConfigError
 from lockstep.loop import Rules
 from lockstep.monitoring.snapshot import Alert, Job
@@ -31,12 +32,16 @@ NICE = 10
 
 
 class Trainer:
-    """Runs retrainings of the project that this server was started in, or that LOCKSTEP_PROJECT names."""
+    """Runs retrainings of the project that this server was started in, or that LOCKSTEP_PROJECT names.
+
+    Where LOCKSTEP_DISPATCH_REPO is set, the process that it starts hands the job to GitHub and needs no project.
+    """
 
     def __init__(self, settings: Settings, open_store: Callable[[], Store]) -> None:
         self.settings = settings
         self.rules = Rules.of(settings)
         self.project = Path(settings.project or ".").absolute()
+        self.target = Target.of(settings)
         self._open = open_store
         self._since = time.time()
         self._job = ""
@@ -52,8 +57,10 @@ class Trainer:
         Raises
         ------
         ConfigError
-            There is no project here, or its params.yaml is wrong.
+            There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
         """
+        if self.target and self.settings.model_name:
+            return config.model_name(self.settings)
         if not (self.project / paths.PARAMS).is_file() or not (self.project / paths.PIPELINE).is_file():
             raise ConfigError(
                 "no training here: the folder has no params.yaml and dvc.yaml", "set LOCKSTEP_PROJECT to a project"
@@ -118,7 +125,7 @@ class Trainer:
         if self._process and self._process.poll() is None:
             return
         waiting = next((job for job in self.newest() if job.state == "waiting"), None)
-        if waiting is None or not (self.project / paths.PARAMS).is_file():
+        if waiting is None or not (self.target or (self.project / paths.PARAMS).is_file()):
             return
         self._note_end()
         self._job = waiting.id
@@ -129,6 +136,9 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "lockstep", "retrain", "--job", job.id]
         own = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
+        if self.target:
+            command.append("--dispatch")
+            own["LOCKSTEP_MODEL_NAME"] = self.model()
         with (folder / f"{job.id}.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -149,8 +159,8 @@ class Trainer:
             return
         code = self._process.returncode
         ended = Ended("failed", f"its process ended with code {code}; its log is {LOGS}/{self._job}.log")
-        for was in ("running", "waiting"):
-            jobs.end(self._open(), self._job, ended, was)
+        if not jobs.end(self._open(), self._job, ended, owner=jobs.name_of(self._process.pid)):
+            jobs.end(self._open(), self._job, ended, "waiting")
         self._process = None
 
     def _bury_silent(self) -> None:

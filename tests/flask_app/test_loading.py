@@ -118,7 +118,7 @@ def test_requests_for_one_version_load_it_once_and_do_not_wait_for_ever(service,
     began = time.monotonic()
     with pytest.raises(ServiceUnavailable):
         service.pinned("3")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     go.set()
     first.join()
     assert service.pinned("2").version == "2"

@@ -5,6 +5,7 @@ from sqlalchemy import update
 
 from lockstep import trainer
 from lockstep.config import Settings
+from lockstep.dispatch import Target
 from lockstep.errors import ConfigError
 from lockstep.monitoring.snapshot import Alert
 from lockstep.store import jobs
@@ -12,6 +13,7 @@ from lockstep.store.jobs import Ended
 from lockstep.store.store import Store
 from lockstep.store.tables import JOBS
 from lockstep.trainer import Trainer
+from tests import github_like
 from tests.flask_app.test_retrain import PARAMS
 from tests.serving.real import wait_for
 
@@ -190,3 +192,40 @@ def test_old_logs_go(made, store, tmp_path, monkeypatch):
         (folder / f"{number}.log").write_text("old")
     made().ask("drill")
     assert len(list(folder.iterdir())) == 2
+
+
+def test_without_a_project_a_job_is_handed_to_github(made, store, tmp_path):
+    with github_like.serving() as github:
+        one = made(
+            LOCKSTEP_PROJECT=str(tmp_path),
+            LOCKSTEP_MODEL_NAME="demo,other",
+            LOCKSTEP_RETRAIN_ON="drift",
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {
+                "DATABASE_URL": f"sqlite:///{tmp_path / 'state' / 'lockstep.db'}",
+                "LOCKSTEP_DISPATCH_REPO": "own/er",
+                "LOCKSTEP_DISPATCH_TOKEN": github_like.TOKEN,
+                "LOCKSTEP_DISPATCH_URL": github.url,
+            }.items():
+                patch.setenv(name, value)
+            one.target = Target("own/er", github.url, github_like.TOKEN)
+            one.look([PAGE])
+            wait_for(lambda: jobs.newest(store)[0].ended, 60, 0.2)
+    ((_, order),) = github.asked
+    assert order["client_payload"]["model"] == "demo"
+    assert order["client_payload"]["trigger"] == "drift"
+    assert jobs.newest(store)[0].state == "dispatched"
+
+
+def test_the_end_of_a_process_is_no_end_of_a_job_that_another_machine_runs(made, store):
+    one = made()
+    job = one.ask("drill")["job"]["id"]
+    wait_for(lambda: jobs.find(store, job).state == "running", 30)
+    with store.writing() as link:
+        link.execute(update(JOBS).where(JOBS.c.id == job).values(owner="elsewhere:7"))
+    one._process.kill()
+    one._process.wait()
+    with one._turn:
+        one._note_end()
+    assert jobs.find(store, job).state == "running"

@@ -1,7 +1,8 @@
-"""Export or prune the prediction log.
+"""Export, import or prune the prediction log.
 
 Example: lockstep log export week.parquet --since 2026-11-14
          lockstep log export s3://bucket/labelled.csv --labelled
+         lockstep log import s3://bucket/labelled.csv
          lockstep log prune --days 30
 """
 
@@ -25,13 +26,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--since", default="", metavar="TIME", help="from this time by ISO 8601, in UTC unless it says so")
     out.add_argument("--until", default="", metavar="TIME", help="before this time")
     out.add_argument("--labelled", action="store_true", help="only those that have a label")
+    back = actions.add_parser("import", help="add what another log exported, with its labels; twice changes nothing")
+    back.add_argument("source", metavar="FILE", help="a path or s3://BUCKET/KEY that `lockstep log export` wrote")
+    back.add_argument("--missing-ok", action="store_true", help="a file that is not there yet is no fault")
     prune = actions.add_parser("prune", help="delete what is older than the log keeps")
     prune.add_argument("--days", type=int, help="keep this many days (default: the setting LOCKSTEP_LOG_DAYS)")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Do what is asked, and say how many predictions that were."""
-    return _export(arguments, settings) if arguments.action == "export" else _prune(arguments, settings)
+    return ACTIONS[arguments.action](arguments, settings)
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -48,6 +52,25 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _import(arguments: argparse.Namespace, settings: Settings) -> int:
+    from lockstep.store.importing import NotThere, bring
+    from lockstep.store.store import Store
+
+    store = Store.of(settings)
+    try:
+        with _progress("predictions added") as told:
+            added = bring(store, arguments.source, told)
+    except NotThere as missing:
+        if not arguments.missing_ok:
+            raise
+        print(f"{missing}: nothing is new")
+        return 0
+    finally:
+        store.close()
+    print(f"{added.predictions} predictions and {added.labels} labels are new, from {arguments.source}")
+    return 0
+
+
 def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.store.retention import DAY_US, prune
     from lockstep.store.store import Store
@@ -61,6 +84,13 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     store.close()
     print(f"{count} predictions older than {days} days deleted")
     return 0
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
+    "export": _export,
+    "import": _import,
+    "prune": _prune,
+}
 
 
 def moment_us(text: str) -> int:

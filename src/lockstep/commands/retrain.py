@@ -1,7 +1,7 @@
 """Train again with the labelled predictions, and promote the result if the gate lets it.
 
 The log's labelled rows join the source as feedback, the pipeline runs, and the new version is promoted or kept; the
-record says why it ran and what came of it. Exits 0 for both, 1 for a fault.
+record says why it ran and what came of it. Exits 0 for both, 1 for a fault. With --dispatch, GitHub is asked to do it.
 
 Example: lockstep retrain --reason "new tariffs since May"
 """
@@ -13,8 +13,8 @@ import time
 import msgspec
 
 from lockstep import config
-from lockstep.config import Params, Settings
-from lockstep.errors import StoreError
+from lockstep.config import Settings
+from lockstep.errors import ConfigError, StoreError
 from lockstep.monitoring.snapshot import Job
 from lockstep.store import jobs
 from lockstep.store.jobs import Ended
@@ -28,22 +28,51 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--reason", default="", help="why, for the record")
     parser.add_argument("--no-promote", action="store_true", help="register the new version and leave Production alone")
+    parser.add_argument(
+        "--dispatch", action="store_true", help="let the workflow of LOCKSTEP_DISPATCH_REPO do it, not this machine"
+    )
     parser.add_argument("--job", metavar="ID", help="run a job that waits in the log, as the server does")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Train again, and say what came of it."""
+    if arguments.dispatch:
+        return _dispatch(arguments, settings)
     from lockstep import retraining
 
     params = config.load()
     store = Store.of(settings)
     try:
         with retraining.alone(settings):
-            job = _job(arguments, params, store)
+            job = _job(arguments, params.register_model.model_name, store)
             with retraining.beating(store, job.id):
                 ended = retraining.run(params, settings, store, job, not arguments.no_promote)
             job = _end(store, job, ended)
+    finally:
+        store.close()
+    _tell(job, arguments.json)
+    return int(job.state == "failed")
+
+
+def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Hand the job to GitHub, and note whether it was taken.
+
+    Raises
+    ------
+    ConfigError
+        No repository is set, or this command was asked to do what the workflow decides.
+    """
+    from lockstep import handing
+
+    if arguments.no_promote:
+        raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
+    target = handing.target(settings)
+    model = config.model_name(settings)
+    store = Store.of(settings)
+    try:
+        job = _job(arguments, model, store)
+        job = _end(store, job, handing.run(settings, store, target, model, job))
     finally:
         store.close()
     _tell(job, arguments.json)
@@ -63,7 +92,7 @@ def _end(store: Store, job: Job, ended: Ended) -> Job:
     return jobs.find(store, job.id) or job
 
 
-def _job(arguments: argparse.Namespace, params: Params, store: Store) -> Job:
+def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
     """Return the job to run, which is this process's from now on.
 
     Raises
@@ -77,7 +106,7 @@ def _job(arguments: argparse.Namespace, params: Params, store: Store) -> Job:
             raise StoreError(f"there is no job {arguments.job!r}", "leave --job out to start one")
     else:
         jobs.bury_dead(store)
-        asked = jobs.ask(store, params.register_model.model_name, "manual", arguments.reason)
+        asked = jobs.ask(store, model, "manual", arguments.reason)
         job = asked.job
         if not asked.new and not jobs.is_left(job):
             raise jobs.busy(job)

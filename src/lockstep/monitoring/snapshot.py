@@ -155,7 +155,7 @@ class Job(msgspec.Struct):
     """A run of the loop: why it ran, and what came of it."""
 
     id: str
-    state: Literal["waiting", "running", "promoted", "kept", "failed"]
+    state: Literal["waiting", "running", "promoted", "kept", "dispatched", "failed"]
     trigger: str
     reason: str
     asked: float

@@ -77,10 +77,10 @@ def beat(store: Store, job: str) -> bool:
     return _update(store, job, "running", {"beat_us": _now_us()})
 
 
-def end(store: Store, job: str, ended: Ended, was: str = "running") -> bool:
-    """Note what came of a job that was in a state, which lets another be asked for."""
+def end(store: Store, job: str, ended: Ended, was: str = "running", owner: str = "") -> bool:
+    """Note what came of a job that was in a state, of this owner if one is named; another may then be asked for."""
     values = {**msgspec.structs.asdict(ended), "ended_us": _now_us(), "active": None}
-    return _update(store, job, was, values)
+    return _update(store, job, was, values, owner)
 
 
 def find(store: Store, job: str) -> Job | None:
@@ -124,7 +124,12 @@ def is_left(job: Job) -> bool:
 
 def own_name() -> str:
     """Return what names this process among all machines."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return name_of(os.getpid())
+
+
+def name_of(process: int) -> str:
+    """Return what names a process of this machine among all machines."""
+    return f"{socket.gethostname()}:{process}"
 
 
 def busy(job: Job) -> StoreError:
@@ -137,8 +142,10 @@ def _is_gone(owner: str) -> bool:
     return host == socket.gethostname() and not Path("/proc", number).exists()
 
 
-def _update(store: Store, job: str, state: str, values: dict[str, Any]) -> bool:
+def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: str = "") -> bool:
     wanted = update(JOBS).where(JOBS.c.id == job, JOBS.c.state == state)
+    if owner:
+        wanted = wanted.where(JOBS.c.owner == owner)
     with store.writing() as link:
         return bool(link.execute(wanted.values(**values)).rowcount)
 

@@ -1,0 +1,144 @@
+"""Bring what another log exported into this one: labelled rows reach a machine that may not ask its database."""
+
+import csv
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstep.errors import ConfigError, StoreError
+from lockstep.store.export import COLUMNS, PAGE, S3
+from lockstep.store.records import Answer, Label, Record, Scalar
+from lockstep.store.store import Added, Store
+
+Line = dict[str, Any]
+
+
+class NotThere(ConfigError):
+    """There is no such file."""
+
+
+def bring(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
+    """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, or is none that `lockstep log export` wrote.
+    StoreError
+        The database or the bucket is out of reach.
+    """
+    read = FORMATS.get(Path(source).suffix.lower())
+    if read is None:
+        raise ConfigError(f"{source}: the name must end with one of {', '.join(FORMATS)}", "name an exported file")
+    added = Added()
+    with _local(source) as path:
+        try:
+            for page in _pages(read(path), source):
+                new = store.add(page)
+                added = Added(added.predictions + new.predictions, added.labels + new.labels)
+                told(added.predictions)
+        except FileNotFoundError:
+            raise NotThere(f"{source} is not there", "name a file that exists") from None
+        except OSError as error:
+            raise ConfigError(f"{source}: {error.strerror or error}", "make it readable") from None
+    return added
+
+
+@contextmanager
+def _local(source: str) -> Iterator[Path]:
+    """Yield the file, fetched from its bucket if it stands in one."""
+    if not source.startswith(S3):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(source).name
+        _download(source, path)
+        yield path
+
+
+def _download(source: str, path: Path) -> None:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, key = source.removeprefix(S3).partition("/")
+    try:
+        boto3.client("s3").download_file(bucket, key, str(path))
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "404":
+            raise NotThere(f"{source} is not there", "export it: `lockstep log export`") from None
+        raise StoreError(f"{source} cannot be read: {error}", "check the bucket and the AWS credentials") from None
+
+
+def _pages(lines: Iterable[Line], source: str) -> Iterator[list[Record]]:
+    numbered = enumerate(lines, 1)
+    while page := list(islice(numbered, PAGE)):
+        yield [record for number, line in page for record in _records(line, f"{source} row {number}")]
+
+
+def _records(line: Line, where: str) -> list[Record]:
+    """Return one line as the answer that it was, and its label."""
+    missing = [name for name in COLUMNS if name not in line]
+    if missing:
+        raise ConfigError(f"{where}: no column {missing[0]!r}", "import what `lockstep log export` wrote")
+    try:
+        answer = msgspec.convert(_answer(line), Answer)
+        if not line["labelled_at"]:
+            return [answer]
+        at_us = _us(line["labelled_at"])
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise ConfigError(f"{where}: {error}", "import what `lockstep log export` wrote") from None
+    return [answer, Label(at_us, f"import {answer.ids[0]} {at_us}", answer.ids[0], _scalar(line["label"]), "import")]
+
+
+def _answer(line: Line) -> dict[str, Any]:
+    rows, shares = line["row"], line["shares"]
+    return {
+        "type": "answer",
+        "at_us": _us(line["at"]),
+        **{name: line[name] for name in ("model", "version", "variant", "key")},
+        "latency_us": int(line["latency_us"]),
+        "ids": [line["id"]],
+        "rows": [msgspec.json.decode(rows)] if rows else None,
+        "values": [_scalar(line["prediction"])],
+        "shares": [msgspec.json.decode(shares)] if shares else None,
+    }
+
+
+def _us(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1e6)
+
+
+def _scalar(text: str) -> Scalar:
+    """Return a number or truth value as such; all else is a text, as labels are."""
+    try:
+        found: Scalar = msgspec.json.decode(text, type=bool | int | float)
+    except msgspec.MsgspecError:
+        return text
+    return found
+
+
+def _csv(path: Path) -> Iterator[Line]:
+    csv.field_size_limit(2**30)
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def _parquet(path: Path) -> Iterator[Line]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for page in file.iter_batches(PAGE):
+                yield from page.to_pylist()
+    except pa.ArrowInvalid as error:
+        raise ConfigError(f"{path.name}: no Parquet file: {error}", "import what `lockstep log export` wrote") from None
+
+
+FORMATS: dict[str, Callable[[Path], Iterator[Line]]] = {".csv": _csv, ".parquet": _parquet}

@@ -1,0 +1,135 @@
+import copy
+import json
+import re
+
+import pytest
+import yaml
+
+from tests import ops
+from tests.github.workflows import faults
+
+FOLDER = ops.ROOT / ".github/workflows"
+FILES = sorted(FOLDER.glob("*.yml"))
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in FILES}
+PARSED = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
+
+
+def test_s27_zizmor_finds_nothing():
+    done = ops.run(ops.tool("zizmor"), "--offline", "--format", "json", FOLDER)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+
+
+def test_s27_zizmor_would_find_a_planted_fault(tmp_path):
+    bad = TEXTS["retrain"].replace("run: make retrain", "run: echo ${{ github.event.client_payload.reason }}")
+    (tmp_path / "retrain.yml").write_text(bad)
+    done = ops.run(ops.tool("zizmor"), "--offline", "--format", "json", tmp_path / "retrain.yml")
+    assert "template-injection" in {one["ident"] for one in json.loads(done.stdout)}
+
+
+def test_workflows_are_of_github_s_schema(tmp_path):
+    command = (ops.tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows")
+    done = ops.run(*command, *FILES)
+    assert done.returncode == 0, done.stdout
+    (tmp_path / "bad.yml").write_text(TEXTS["ci"].replace("runs-on:", "run-on:"))
+    assert ops.run(*command, tmp_path / "bad.yml").returncode == 1
+
+
+@pytest.fixture
+def validate():
+    """Return a function that asks action-validator, in the project's folder since it looks at globs."""
+    validator = ops.ROOT / ".lockstep/npm/node_modules/.bin/action-validator"
+    if not validator.exists():
+        pytest.skip("action-validator is not here: install npm, then `make setup-ops`")
+    return lambda path: ops.run(validator, path)
+
+
+def test_action_validator_finds_nothing(validate):
+    assert {path.name: done.stderr for path in FILES if (done := validate(path)).returncode} == {}
+
+
+def test_action_validator_would_find_a_job_that_needs_none(validate, tmp_path):
+    (tmp_path / "bad.yml").write_text(TEXTS["deploy"].replace("needs: tests", "needs: test"))
+    assert validate(tmp_path / "bad.yml").returncode == 1
+
+
+@pytest.mark.parametrize("name", PARSED)
+def test_s28_no_workflow_does_what_it_must_not(name):
+    assert faults(PARSED[name], TEXTS[name]) == []
+
+
+PLANTED = {
+    "trigger pull_request_target": lambda w: w[True].update({"pull_request_target": None}),
+    "permissions at the top": lambda w: w.pop("permissions"),
+    "no concurrency": lambda w: w.pop("concurrency"),
+    "retrain: no permissions of its own": lambda w: w["jobs"]["retrain"].pop("permissions"),
+    "retrain: may write packages": lambda w: w["jobs"]["retrain"]["permissions"].update(packages="write"),
+    "retrain: no timeout": lambda w: w["jobs"]["retrain"].pop("timeout-minutes"),
+    "retrain: actions/checkout@v5 is not pinned": lambda w: step(w, 0).update(uses="actions/checkout@v5"),
+    "retrain: checkout keeps its token": lambda w: step(w, 0).pop("with"),
+    "retrain: run holds github.event": lambda w: step(w, 2).update(
+        run="echo ${{ github.event.client_payload.reason }}"
+    ),
+    "retrain: run holds secrets.": lambda w: step(w, 2).update(run="echo ${{secrets.TOKEN}}"),
+}
+
+
+def step(workflow, number):
+    return workflow["jobs"]["retrain"]["steps"][number]
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_s28_a_planted_fault_is_found(fault, monkeypatch):
+    monkeypatch.setitem(__import__("tests.github.workflows", fromlist=["WRITE"]).WRITE, "packages", set())
+    workflow = copy.deepcopy(PARSED["retrain"])
+    PLANTED[fault](workflow)
+    assert fault in faults(workflow, "")
+
+
+def test_s28_a_key_of_aws_is_found():
+    assert faults(PARSED["deploy"], "with: {AWS-Access-Key-ID: x}") == ["key aws-access-key-id"]
+
+
+def test_s28_each_action_says_its_version():
+    lines = [line for text in TEXTS.values() for line in text.splitlines() if "uses:" in line and "./" not in line]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.search(r"@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line)] == []
+    pinned = {re.search(r"uses: (\S+)@(\S+)", line).groups() for line in lines}
+    assert len(pinned) == len({action for action, _ in pinned})
+
+
+def test_a_fork_needs_no_secret():
+    assert "secrets." not in TEXTS["ci"]
+    assert "id-token" not in TEXTS["ci"]
+    guarded = [
+        job for name in ("deploy", "retrain", "infra") for job in PARSED[name]["jobs"].values() if "environment" in job
+    ]
+    assert len(guarded) == 3
+    assert [job["if"] for job in guarded if "vars.AWS_" not in job["if"]] == []
+
+
+def test_nothing_is_deployed_before_the_tests_have_passed():
+    production = PARSED["deploy"]["jobs"]["production"]
+    assert production["needs"] == "tests"
+    assert PARSED["deploy"]["jobs"]["tests"]["uses"] == "./.github/workflows/ci.yml"
+    assert "always()" not in TEXTS["deploy"]
+
+
+def test_what_workflows_run_is_a_target_or_a_script_that_is_there():
+    steps = [one for text in PARSED.values() for job in text["jobs"].values() for one in job.get("steps", [])]
+    runs = [one["run"] for one in steps if "run" in one]
+    targets = {
+        word for run in runs for found in re.findall(r"make ((?:--silent )?[\w -]+)", run) for word in found.split()
+    }
+    scripts = {name for run in runs for name in re.findall(r"scripts/(\w+)", run)}
+    makefile = (ops.ROOT / "Makefile").read_text(encoding="utf-8")
+    known = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+    assert {"check", "test", "pipeline", "promote", "push", "retrain", "propose"} <= targets
+    assert targets - known - {"--silent"} <= {"image"}
+    assert [name for name in scripts if not (ops.ROOT / "scripts" / name).exists()] == []
+
+
+def test_every_variable_of_the_workflows_is_explained():
+    page = (ops.ROOT / "docs/aws.md").read_text(encoding="utf-8")
+    used = {name for text in TEXTS.values() for name in re.findall(r"(?:vars|secrets)\.(\w+)", text)}
+    assert len(used) > 8
+    assert [name for name in sorted(used) if f"`{name}`" not in page] == []
