@@ -1,6 +1,6 @@
 """Print what takes the room in the image, as the table of docs/image.md.
 
-Example: python scripts/image_size.py lockstep:local python:3.11-slim
+Example: python scripts/image_size.py flask-app:local python:3.11-slim
 """
 
 import json
@@ -14,7 +14,7 @@ sizes = {}
 for path in pathlib.Path("/opt/lockstep").rglob("*"):
     if path.is_file() and not path.is_symlink():
         inside = path.is_relative_to(site)
-        name = path.relative_to(site).parts[0].split(".")[0].split("-")[0] if inside else "the virtual environment itself"
+        name = path.relative_to(site).parts[0].split(".")[0].split("-")[0] if inside else "environment"
         sizes[name] = sizes.get(name, 0) + path.stat().st_size
 print(json.dumps(sizes))
 """
