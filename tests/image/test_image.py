@@ -169,3 +169,21 @@ def test_all_that_it_imports_is_bytecode(image):
         assert written == []
     finally:
         docker("rm", "--force", name)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("drift", "--json"), 0, '"models"'),
+        (("quality", "--json"), 0, '"models"'),
+        (("log", "export", "/tmp/log.csv"), 0, ""),
+        (("retrain", "--dispatch"), 1, "hint"),
+        (("promote",), 1, "hint"),
+        (("export", "/tmp/model"), 1, "hint"),
+    ],
+)
+def test_the_commands_of_cron_jobs_run_or_say_why_not(running, words, code, said):
+    done = docker("exec", running.name, "lockstep", *words, ok=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
