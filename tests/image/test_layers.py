@@ -10,7 +10,8 @@ from tests.image.engine import docker
 
 pytestmark = pytest.mark.image
 FORBIDDEN = re.compile(
-    r"(^|/)(gcc|cc|g\+\+|clang|ld|make|pip3?|pip3?\.\d+|ensurepip|git|curl|wget|\.git|\.env[^/]*|tests?|conftest\.py)(/|$)"
+    r"(^|/)s?bin/(gcc|cc|g\+\+|c\+\+|clang|ld|as|make|git|curl|wget|pip[\d.]*)$"
+    r"|(^|/)(pip|ensurepip|\.git|\.env[^/]*|tests?|conftest\.pyc?)(/|$)"
     r"|\.(pkl|pickle|joblib|pem|key|h|a)$"
 )
 TRUSTED = re.compile(r"/(certifi|botocore)/cacert\.pem$")
