@@ -12,7 +12,7 @@ BOTO = ("s3", "sts", "sso", "sso-oidc", "signin")
 """What MLflow asks of AWS, where artifacts lie in a bucket."""
 
 UNREAD = {
-    "tests of the packages": ("**/tests", "**/test"),
+    "tests of the packages": ("**/tests", "**/test", "**/conftest.py"),
     "sources of extension modules": ("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.tp", "**/*.h", "**/*.c", "**/*.cpp"),
     "libraries to link with": ("**/*.a",),
     "types for editors": ("**/*.pyi",),

@@ -174,8 +174,8 @@ def test_all_that_it_imports_is_bytecode(image):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("drift", "--json"), 0, '"models"'),
-        (("quality", "--json"), 0, '"models"'),
+        (("drift", "--json"), 0, "alerts"),
+        (("quality", "--json"), 0, "alerts"),
         (("log", "export", "/tmp/log.csv"), 0, ""),
         (("retrain", "--dispatch"), 1, "hint"),
         (("promote",), 1, "hint"),
