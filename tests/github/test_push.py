@@ -78,7 +78,7 @@ def test_a_tag_that_holds_another_image_is_refused_by_the_script_and_by_ecr(push
     push.image(name.replace("/", "_"), other)
     done = ops.run("docker", "push", name, env=push.environment)
     assert done.returncode != 0
-    assert "ImageTagAlreadyExistsException" in done.stderr
+    assert "AlreadyExistsException" in done.stderr
 
 
 def test_a_dry_run_changes_nothing(push):
