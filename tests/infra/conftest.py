@@ -18,11 +18,10 @@ SUBJECTS = {
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory):
+def aws(aws_address):
     """An AWS on this machine, as the environment of a command."""
     ops.tool("aws")
-    with ops.moto(tmp_path_factory.mktemp("moto")) as address:
-        yield ops.environment(address)
+    return ops.environment(aws_address)
 
 
 @pytest.fixture(scope="session")
