@@ -57,6 +57,12 @@ class Clone:
 
 
 @pytest.fixture
+def long(request):
+    if not request.config.getoption("long"):
+        pytest.skip("--long proposes for real: `make check-ops ARGS=--long`")
+
+
+@pytest.fixture
 def clone(tmp_path):
     made = Clone(tmp_path)
     ops.run("git", "init", "--quiet", "--bare", "--initial-branch", "main", tmp_path / "origin")
@@ -82,7 +88,7 @@ def commit(clone, message):
     clone("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", message)
 
 
-def test_what_was_trained_is_proposed_with_the_rows_it_learned_from(clone, tmp_path):
+def test_what_was_trained_is_proposed_with_the_rows_it_learned_from(long, clone, tmp_path):
     clone.retrain(2)
     clone("scripts/propose", "build/retrain.json")
     (call,) = clone.calls()
@@ -100,9 +106,7 @@ def test_what_was_trained_is_proposed_with_the_rows_it_learned_from(clone, tmp_p
     assert json.loads((other.root / "reports/metrics.json").read_text()) == {"rows": 2}
 
 
-def test_a_second_retraining_replaces_the_rows_and_nothing_new_proposes_nothing(clone, request):
-    if not request.config.getoption("long"):
-        pytest.skip("--long proposes once more")
+def test_a_second_retraining_replaces_the_rows_and_nothing_new_proposes_nothing(long, clone):
     clone.retrain(2)
     clone("scripts/propose", "build/retrain.json")
     again = clone("scripts/propose", "build/retrain.json")
