@@ -5,7 +5,6 @@ from setuptools import setup
 CORE = [
     "numpy>=2.3",
     "pandas>=3.0",
-    "pyarrow>=20",
     "scipy>=1.16",
     "scikit-learn>=1.9",
     "skops>=0.16",
@@ -30,6 +29,7 @@ SERVE = [
     "psycopg[binary]>=3.2",
 ]
 PIPELINE = [
+    "pyarrow>=20",  # Parquet, and text columns in half the memory; a server needs neither, and it is 150 MB
     "dvc[s3]>=3.67",
     "mlflow>=3.17",
     "graphene>=3.4",  # without a floor the resolver takes 2.0, which breaks the run page of MLflow's UI
@@ -65,6 +65,7 @@ setup(
         "lockstep",
         "lockstep.data",
         "lockstep.features",
+        "lockstep.inspection",
         "lockstep.modeling",
         "lockstep.monitoring",
         "lockstep.store",
@@ -76,7 +77,10 @@ setup(
         "flask_app.protocols",
         "flask_app.views",
     ],
-    package_data={"lockstep": ["py.typed", "monitoring/pages/*"], "flask_app": ["templates/*.html", "static/*"]},
+    package_data={
+        "lockstep": ["py.typed", "data/pages/*", "monitoring/pages/*"],
+        "flask_app": ["templates/*.html", "static/*"],
+    },
     install_requires=CORE,
     extras_require={
         "serve": SERVE,

@@ -102,12 +102,13 @@ class Remembered:
 class Loader:
     """Loads versions into this process."""
 
-    def __init__(self, cache: ModelCache) -> None:
+    def __init__(self, cache: ModelCache, baked: Path | None = None) -> None:
         self._cache = cache
+        self._baked = baked
         self._refused = Remembered(REFUSED_S)
 
     def load(self, version: Version, registry: ModelRegistry) -> Serving:
-        """Load a version from the cache or the registry.
+        """Load a version from the cache, the image or the registry.
 
         Raises
         ------
@@ -127,7 +128,21 @@ class Loader:
     def _load(self, sha256: str, version: Version, registry: ModelRegistry) -> Predictor:
         if not SHA256.fullmatch(sha256):
             raise ArtifactError("it carries no sha256", "register it with `dvc repro`")
-        return self._cache.load(sha256) or self._cache.fetch(sha256, lambda folder: registry.download(version, folder))
+        return (
+            self._cache.load(sha256)
+            or self._load_baked(sha256)
+            or self._cache.fetch(sha256, lambda folder: registry.download(version, folder))
+        )
+
+    def _load_baked(self, sha256: str) -> Predictor | None:
+        """Load what came with the image if it is this very bundle, which then need not be fetched."""
+        try:
+            if self._baked is None or bundles.digest(self._baked) != sha256:
+                return None
+            return compiled.load(self._baked, sha256, self._cache.folder)
+        except ArtifactError as error:
+            log.warning("the baked model cannot serve, so it is fetched: %s", error)
+            return None
 
 
 class Pinned:

@@ -49,11 +49,11 @@ class ModelService:
         self.swapped: list[Callable[[Serving | None, Serving], None]] = []
         self.looked: list[Callable[[bool], None]] = []
         self._cache = ModelCache(Path(settings.state).absolute() / "models")
-        self._loader = Loader(self._cache)
+        self._baked = Path(settings.baked_model) if settings.baked_model else None
+        self._loader = Loader(self._cache, self._baked)
         self._pinned = Pinned(name, self._loader, self._connected, settings.pinned)
         self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)
         self._connect = connect
-        self._baked = Path(settings.baked_model) if settings.baked_model else None
         self._poll_s = KEPT_POLL_S if settings.keeper else max(1, settings.poll_s)
         self._registry: ModelRegistry | None = None
         self._reachable: bool | None = None

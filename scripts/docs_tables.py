@@ -106,7 +106,7 @@ def kind(annotation: Any) -> str:
     """Say in words what a type is."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in inner)
+        return ", ".join(f"`{value}`" if str(value).strip() else f"`'{value}'`" for value in inner)
     if origin in (Union, UnionType):
         return ", ".join(dict.fromkeys(map(kind, inner)))
     if origin is tuple or (origin and get_origin(inner[0]) is tuple):

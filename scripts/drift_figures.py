@@ -49,7 +49,7 @@ def main(words: Sequence[str]) -> None:
 def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
     """Yield a row a rule for one example; none if its rows are not here."""
     params = config.load(ROOT / paths.EXAMPLES / f"{name}.yaml")
-    source = params.data_ingestion.source
+    source = params.data_ingestion.named
     if not source.startswith("sklearn:"):
         place = data.resolve() / Path(source).name
         if not place.is_file():

@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> None:
     arguments = parser.parse_args(words)
     print(HEAD, "| --- | ---: | --- | --- | --- | --- | ---: |", sep="\n", flush=True)
     for name in arguments.names:
-        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.source
+        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
         place = arguments.data.resolve() / Path(source).name
         if source.startswith("sklearn:") or place.is_file():
             print(figures(name, source if source.startswith("sklearn:") else str(place)), flush=True)

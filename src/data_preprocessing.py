@@ -4,27 +4,27 @@ import logging
 
 from lockstep import files, paths
 from lockstep.config import DataPreprocessing
-from lockstep.data import cleaning, tables
-from lockstep.data.split import split
+from lockstep.data import report, report_page, tables
+from lockstep.data.preparing import prepare
 from lockstep.stage import run_stage
 
 
 def main(params: DataPreprocessing) -> None:
-    """Read the raw rows, clean and split them; write both parts and what was dropped."""
+    """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
     raw = tables.read(paths.RAW)
 
-    late = files.read_json(paths.SOURCE).get("feedback_rows", 0)
-    cleaned = cleaning.clean(raw, params)
-    own = int((cleaned.places < len(raw) - late).sum())
-    train, test = split(cleaned.frame, params.target, cleaned.task, params.split, own)
+    made = prepare(raw, files.read_json(paths.SOURCE), params)
+    facts = made.record | report.describe(made.train, report.Subject.of(made.record, raw), made.record["dropped"])
 
-    tables.write(train, paths.TRAIN)
-    tables.write(test, paths.TEST)
-    counts = {"train_rows": len(train), "test_rows": len(test), "target": params.target, "task": cleaned.task}
-    if late:
-        counts["feedback_rows"] = len(cleaned.frame) - own
-    files.write_json({**counts, "kinds": list(cleaned.kinds.items()), "dropped": cleaned.dropped}, paths.DATA_REPORT)
-    logging.getLogger("data_preprocessing").info("%s: %d train and %d test rows", cleaned.task, len(train), len(test))
+    tables.write(made.train, paths.TRAIN)
+    tables.write(made.test, paths.TEST)
+    tables.write(made.quarantined, paths.QUARANTINE)
+    files.write_json(facts, paths.DATA_REPORT)
+    files.write_bytes(report_page.html(facts).encode(), paths.DATA_PAGE)
+    log = logging.getLogger("data_preprocessing")
+    log.info("%s: %d train and %d test rows", facts["task"], len(made.train), len(made.test))
+    if len(made.quarantined):
+        log.warning("%d rows break the data contract: see %s", len(made.quarantined), paths.QUARANTINE)
 
 
 if __name__ == "__main__":

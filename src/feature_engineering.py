@@ -5,7 +5,8 @@ import logging
 from lockstep import artifact, files, paths
 from lockstep.config import FeatureEngineering
 from lockstep.data import cleaning, frames, tables
-from lockstep.features.build import build
+from lockstep.data.split import folding_marks
+from lockstep.features import build
 from lockstep.stage import run_stage
 
 
@@ -16,12 +17,12 @@ def main(params: FeatureEngineering) -> None:
     train = cleaning.with_kinds(tables.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
-    features = build(kinds, params)
-    matrix = features.fit_transform(train)
+    marks = folding_marks(train, facts.get("split", {}))
+    features, matrix = build.fit(train, learned, params, marks)
 
     files.write_json(learned.to_json(), paths.SCHEMA)
     artifact.save(features, paths.FEATURES)
-    artifact.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX)
+    artifact.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX, marks)
     logging.getLogger("feature_engineering").info("%d rows x %d features", *matrix.shape)
 
 

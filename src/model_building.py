@@ -15,7 +15,8 @@ def main(params: ModelBuilding) -> None:
     matrix, target = artifact.load_matrix(paths.TRAIN_MATRIX)
     features = artifact.load(paths.FEATURES)
 
-    found = search.choose(matrix, target, files.read_json(paths.SCHEMA)["task"], params)
+    marks = artifact.load_marks(paths.TRAIN_MATRIX)
+    found = search.choose(matrix, target, files.read_json(paths.SCHEMA)["task"], params, marks)
     model = Pipeline([("features", features), ("estimator", found.estimator)])
 
     artifact.save(model, paths.MODEL)

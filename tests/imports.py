@@ -5,13 +5,16 @@ from pathlib import Path
 
 
 def imported_files(script: Path, root: Path) -> set[str]:
-    """Return the project's files that a script imports, directly or through others, relative to the root."""
+    """Return the project's files that a script imports, directly or through others, relative to the root.
+
+    The templates of a module that fills in some belong to them.
+    """
     found: set[Path] = set()
     waiting = [script]
     while waiting:
         for path in _imports(waiting.pop(), root) - found:
             found.add(path)
-            waiting.append(path)
+            waiting += [path] if path.suffix == ".py" else []
     return {path.relative_to(root).as_posix() for path in found}
 
 
@@ -24,7 +27,12 @@ def _imports(path: Path, root: Path) -> set[Path]:
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     parents = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 2)}
-    return {file for name in parents for file in _files(name, root)}
+    return {file for name in parents for file in _files(name, root)} | _templates(path)
+
+
+def _templates(module: Path) -> set[Path]:
+    uses = 'with_name("pages")' in module.read_text(encoding="utf-8")
+    return set(module.with_name("pages").iterdir()) if uses else set()
 
 
 def _files(name: str, root: Path) -> list[Path]:

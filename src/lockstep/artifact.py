@@ -7,7 +7,7 @@ ids are numbered in order of appearance and the date is fixed, so equal objects 
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ ALLOWED_TYPES = frozenset(
         "builtins": "dict list slice str tuple",
         "numpy": "dtype float64 int64 ndarray uint64",
         "numpy.random._generator": "Generator",
+        "lockstep.features.tabular": "Absent TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
         "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
@@ -122,7 +123,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
     types = check(content, str(path))
     import skops.io
 
-    import lockstep.features.transformers  # noqa: F401 - the loader imports it by name; here the import is seen
+    import lockstep.features.tabular
+    import lockstep.features.transformers  # noqa: F401 - the loader imports them by name; here the import is seen
 
     try:
         return skops.io.loads(content, trusted=sorted(types))
@@ -190,18 +192,29 @@ def _renumber(tree: Any) -> dict[str, str]:
     return members
 
 
-def save_matrix(matrix: Any, target: NDArray[Any], path: Path) -> None:
-    """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed."""
+def save_matrix(
+    matrix: Any, target: NDArray[Any], path: Path, marks: Mapping[str, NDArray[np.int64]] | None = None
+) -> None:
+    """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
+
+    `marks` are what the cross-validation must respect: the `groups` or `times` (rows) of the rows.
+    """
     from scipy import sparse
 
     names = ("data", "indices", "indptr", "shape")
     own = {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
     with files.atomic(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for name, array in {"target": target, **own}.items():
+        for name, array in {"target": target, **own, **(marks or {})}.items():
             # numpy's own savez leaves it to the patch version of Python what the header of an entry says
             large = array.nbytes >= ZIP64_BYTES
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=large) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
+
+
+def load_marks(path: Path) -> dict[str, NDArray[np.int64]]:
+    """Read the groups or times that `save_matrix` wrote beside a matrix, if it did."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in ("groups", "times") if name in stored}
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

@@ -14,8 +14,8 @@ from lockstep.config import Settings
 from lockstep.stage import guarded
 
 COMMANDS = (
-    *("use", "doctor", "promote", "rollback", "history", "predict"),
-    *("drift", "quality", "retrain", "verify", "serve", "log"),
+    *("init", "use", "probe", "doctor", "promote", "rollback", "history", "export", "predict"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log"),
 )
 
 

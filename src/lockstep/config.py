@@ -3,13 +3,14 @@
 A key that is not known, a wrong type or a value out of range is refused before any data is read.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lockstep import paths
 from lockstep.errors import ConfigError, nearest
@@ -39,15 +40,36 @@ class Reader(Section):
     names: Many[str] = ()
     encoding: str = "utf-8"
     missing: Many[str] = ("", "NA", "N/A", "NaN", "nan", "null")
+    quote: Literal['"', "'", ""] = '"'
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    trim: bool = False
+    dates: dict[str, str] = {}
 
 
 class DataIngestion(Section):
     """Where the rows come from."""
 
-    source: str = Field(min_length=1)
-    format: Literal["auto", "csv", "parquet"] = "auto"
+    source: str | Many[str] = Field(min_length=1)
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
     reader: Reader = Reader()
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    query: str = ""
+    newest: str = ""
+    max_mb: int = Field(4096, ge=1)
+    timeout_s: float = Field(30.0, gt=0)
+    allow_private: bool = False
     feedback: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the source, or the list of them, as a list."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def named(self) -> str:
+        """Return the source as it is called in messages and records."""
+        return ", ".join(self.sources)
 
 
 class Columns(Section):
@@ -78,17 +100,86 @@ class Columns(Section):
 class Split(Section):
     """How the test rows are chosen."""
 
-    method: Literal["auto", "random", "stratified"] = "auto"
+    method: Literal["auto", "random", "stratified", "group", "time", "column", "file"] = "auto"
+    column: str | None = None
+    test: Many[str | int | float | bool] = ()
+    path: str | None = None
+    reader: dict[str, Scalar | Many[str]] = {}
     test_size: float = Field(0.2, gt=0, lt=1)
     seed: int = Field(42, ge=0)
 
+    @model_validator(mode="after")
+    def _complete(self) -> "Split":
+        """Refuse a method without what it needs, and what no method asks for."""
+        needs = {"group": {"column"}, "time": {"column"}, "column": {"column", "test"}, "file": {"path"}}
+        given = {name for name in ("column", "test", "path") if getattr(self, name)}
+        needed = needs.get(self.method, set())
+        for name, problem in (
+            *((name, "is missing") for name in sorted(needed - given)),
+            *((name, "has no meaning") for name in sorted(given - needed)),
+        ):
+            raise ConfigError(
+                f"data_preprocessing.split.{name} {problem} with method: {self.method}",
+                "group and time need a column, column needs a column and test: [values], file needs a path",
+            )
+        return self
+
+    def reading(self) -> Reader:
+        """Return how the test file is read.
+
+        Raises
+        ------
+        ConfigError
+            A key is not one of `data_ingestion.reader`.
+        """
+        try:
+            return Reader.model_validate(self.reader)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ConfigError(
+                f"data_preprocessing.split.reader.{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+                "it takes the keys of data_ingestion.reader",
+            ) from None
+
+
+class Rule(Section):
+    """What the values of one column must be; a rule that is not stated holds for all."""
+
+    kind: Kind | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: Many[str] = ()
+    pattern: str | None = None
+    required: bool = False
+    most_missing: float = Field(1.0, ge=0, le=1)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return pattern
+
+
+class Contract(Section):
+    """What new rows must keep to, and what becomes of those that do not."""
+
+    on_violation: Literal["refuse", "quarantine", "ignore"] = "refuse"
+    most_quarantined: float = Field(0.1, ge=0, le=1)
+    columns: dict[str, Rule] = {}
+
 
 class DataPreprocessing(Section):
-    """What acts on the set of rows: target, roles, duplicates, split."""
+    """What acts on the set of rows: target, roles, contract, duplicates, split."""
 
     target: str
     task: Literal["auto", Task] = "auto"
     columns: Columns = Columns()
+    dates: dict[str, str] = {}
+    contract: Contract = Contract()
+    order: Literal["source", "content"] = "source"
     drop_duplicates: bool = True
     split: Split = Split()
 
@@ -97,12 +188,17 @@ class Numeric(Section):
     """What happens to numeric columns."""
 
     impute: Literal["median", "mean", "zero"] = "median"
+    indicator: bool = False
+    transform: Literal["none", "log", "power", "quantile"] = "none"
     scale: Literal["standard", "robust", "none"] = "standard"
 
 
 class Categorical(Section):
     """What happens to categorical columns."""
 
+    encode: Literal["onehot", "target"] = "onehot"
+    most_levels: int = Field(500, ge=2)
+    smoothing: float = Field(10.0, ge=0)
     min_frequency: int = Field(1, ge=1)
     max_categories: int | None = Field(None, ge=2)
     unknown: Literal["refuse", "ignore"] = "refuse"
@@ -113,9 +209,11 @@ class Text(Section):
 
     clean: Many[str] = ("unescape_html", "strip_tags", "lowercase")
     ngrams: Many[int] = (1, 2)
+    characters: Many[int] = ()
     min_documents: int = Field(2, ge=1)
     max_terms: int | None = Field(50_000, ge=1)
     sublinear: bool = True
+    weighting: Literal["tfidf", "naive_bayes"] = "tfidf"
 
 
 class Date(Section):
@@ -408,6 +506,13 @@ SETTINGS: tuple[Setting, ...] = (
         whole=True,
     ),
     Setting(
+        "source_password",
+        ("LOCKSTEP_SOURCE_PASSWORD", "PGPASSWORD"),
+        "",
+        "password at the database that `data_ingestion.source` names",
+        secret=True,
+    ),
+    Setting(
         "dispatch_repo",
         ("LOCKSTEP_DISPATCH_REPO",),
         "",
@@ -470,6 +575,7 @@ class Settings:
     retrain_on: str
     retrain_every_h: int
     retrain_cooldown_h: int
+    source_password: str = field(repr=False)
     dispatch_repo: str
     dispatch_token: str = field(repr=False)
     dispatch_url: str

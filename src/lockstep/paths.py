@@ -8,11 +8,15 @@ LOCK = Path("dvc.lock")
 EXAMPLES = Path("examples")
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
+CONTRACT = EXTERNAL / "contract.json"
+PROBE = EXTERNAL / "probe.json"
+PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
 TRAIN = Path("data/interim/train.parquet")
 TEST = Path("data/interim/test.parquet")
+QUARANTINE = Path("data/interim/quarantine.parquet")
 TRAIN_MATRIX = Path("data/processed/train.npz")
 
 MODELS = Path("models")
@@ -24,6 +28,7 @@ PROFILE = MODELS / "profile.json"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
+DATA_PAGE = Path("reports/data.html")
 SEARCH = Path("reports/search.json")
 METRICS = Path("reports/metrics.json")
 PER_CLASS = Path("reports/per_class.csv")

@@ -119,7 +119,6 @@ def _make_local_store(database: Path | None) -> None:
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
         return
-    log.info("creating the local tracking store in %s, a few seconds", database.parent)
     database.parent.mkdir(parents=True, exist_ok=True)
     partial = database.with_name(f"{database.stem}.{os.getpid()}.partial.db")
     try:
@@ -134,6 +133,7 @@ def _make_local_store(database: Path | None) -> None:
 def _migrate(database: Path) -> None:
     from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine
 
+    log.info("creating the local tracking store in %s, a few seconds", database.parent)
     engine = create_sqlalchemy_engine(f"{SQLITE}{database}")
     _safe_initialize_tables(engine)
     engine.dispose()

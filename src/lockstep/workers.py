@@ -27,6 +27,10 @@ LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
 TELL_AGAIN_S = 0.2
+STARTING = threading.Lock()
+"""Held while a process is started. A worker that is forked between the fork and the exec of another child keeps open
+the pipe at which `Popen` waits for that exec, and `Popen` then waits for as long as the worker lives."""
+
 MOST_FAILURES = 5
 """So many exits of workers by themselves, and none that serves, and there is no use in going on."""
 
@@ -76,6 +80,10 @@ class Workers(MPServer):
 
     signal_handler_reload = signal_handler_interrupt
 
+    def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        with STARTING:
+            super()._spawn_workers(spawn_target, target_loader)
+
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         self._lives = {worker.idx: Life(time.monotonic()) for worker in self.wrks}
         while not self.interrupt_signal and not self.failed:
@@ -109,7 +117,8 @@ class Workers(MPServer):
             del self._due[place]
             self._lives[place].born = time.monotonic()
             self.wrks[place] = self._spawn_worker(idx=place, target=spawn_target, callback_loader=target_loader)
-            self.wrks[place].start()
+            with STARTING:
+                self.wrks[place].start()
 
     def _drain(self) -> None:
         """Tell the workers to say that they are not ready, and let them answer what still comes.
@@ -151,7 +160,8 @@ class KeptProcess:
                 return
             log.warning("the %s ended with code %s: starting another", self.name, code)
             life.born = time.monotonic()
-            self.process = self._start()
+            with STARTING:
+                self.process = self._start()
 
 
 def start_kept(name: str, opened: socket.socket) -> KeptProcess:

@@ -176,7 +176,7 @@ def test_c10_a_registry_that_hangs_holds_one_thread_and_is_told_in_time(remote, 
     for _ in range(5):
         with pytest.raises(TrackingError, match="does not answer within"):
             remote.production()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # with the limit of 4 s it would be 20
     assert len(registry.asked) == 1
     assert threading.active_count() <= before + 2
     assert not made.stuck()

@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -24,7 +25,7 @@ class Worker:
         self.killed += 1
 
     def start(self):
-        pass
+        self.exitcode = None
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def master(monkeypatch):
     made = Workers(1.0, target="no:app", workers=2)
     made.wrks = [Worker(0), Worker(1)]
     made._lives = {place: Life(time.monotonic()) for place in (0, 1)}
-    monkeypatch.setattr(made, "_spawn_worker", lambda idx, **_: Worker(idx))
+    monkeypatch.setattr(made, "_spawn_worker", lambda idx, **_: Worker(idx, -9))
     return made
 
 
@@ -102,3 +103,29 @@ def test_a_kept_process_is_started_again_until_it_is_stopped():
     assert kept.process.wait(5) == -signal.SIGTERM
     time.sleep(0.1)
     assert kept.process.poll() is not None
+
+
+def test_no_worker_is_forked_while_another_process_is_started(master):
+    """It would keep the pipe open at which the start of that process is waited for."""
+    starting, go = threading.Event(), threading.Event()
+
+    def start():
+        if made:
+            starting.set()
+            go.wait(10)
+        made.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return made[-1]
+
+    made = []
+    kept = KeptProcess("recorder", start)
+    kept.process.kill()
+    assert starting.wait(10)
+    die(master, 0, -9)
+    replacing = threading.Thread(target=master._replace, args=(None, None))
+    replacing.start()
+    replacing.join(0.3)
+    assert not master.wrks[0].is_alive()
+    go.set()
+    replacing.join(10)
+    assert master.wrks[0].is_alive()
+    kept.stop(5)

@@ -4,10 +4,12 @@ import contextlib
 import io
 import logging
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,14 @@ from lockstep import cli, stage
 ROOT = Path(__file__).parents[2]
 FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")
 DATA = ROOT.parent / "shared" / "data"
+STAGES = (
+    "data_ingestion",
+    "data_preprocessing",
+    "feature_engineering",
+    "model_building",
+    "model_evaluation",
+    "register_model",
+)
 
 
 @dataclass
@@ -41,7 +51,28 @@ class Project:
         return done
 
     def lockstep(self, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the command line in this process, which spares the imports; folder and environment are the project's."""
+        """Run the command line in this process, which spares the imports."""
+        return self._here(lambda: stage.guarded(lambda: cli.main(words), "lockstep"), words, ok)
+
+    def script(self, name: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the script of a stage in this process as `python src/NAME.py` would, which spares the imports."""
+
+        def run() -> int:
+            try:
+                runpy.run_path(str(self.root / "src" / f"{name}.py"), run_name="__main__")
+            except SystemExit as end:
+                return int(end.code or 0)
+            raise AssertionError(f"src/{name}.py ends without an exit code")
+
+        return self._here(run, (name,), ok)
+
+    def stages(self, first: str = STAGES[0]) -> None:
+        """Run the scripts of all stages from one on, in this process and without DVC."""
+        for name in STAGES[STAGES.index(first) :]:
+            self.script(name)
+
+    def _here(self, work: Callable[[], int], words: tuple[str, ...], ok: bool) -> subprocess.CompletedProcess[str]:
+        """Call something in this process; folder and environment are the project's."""
         out, err, own, before = io.StringIO(), io.StringIO(), self.environment, dict(os.environ)
         handlers = logging.getLogger().handlers[:]
         with contextlib.chdir(self.root), redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
@@ -49,7 +80,7 @@ class Project:
             try:
                 os.environ.clear()
                 os.environ.update(own)
-                code = stage.guarded(lambda: cli.main(words), "lockstep")
+                code = work()
             finally:
                 os.environ.clear()
                 os.environ.update(before)

@@ -37,7 +37,7 @@ def project(request, finished, tmp_path):
         address, _ = request.getfixturevalue("dagshub_like")(*fake.ALIASES)
     project.settings["MLFLOW_TRACKING_URI"] = address
     project.edit("params.yaml", "model_name: breast-cancer", f"model_name: breast-cancer-{request.param}")
-    project.repro()
+    project.script("register_model")
     return project
 
 
@@ -93,7 +93,7 @@ def test_worse_is_refused_and_rollback_reaches_the_running_app(project):
     row = json.loads(project.read("models/smoke.json"))["rows"][0]
     project.lockstep("promote")
     project.edit("params.yaml", GOOD, OTHER)
-    project.repro()
+    project.stages("model_building")
     with running_app(project) as address:
         wait_for_version(address, row, "1", 60)
         project.lockstep("promote", "--reason", "another C")
@@ -101,7 +101,7 @@ def test_worse_is_refused_and_rollback_reaches_the_running_app(project):
 
         project.edit("params.yaml", OTHER, WORSE)
         project.edit("params.yaml", "    - {estimator: random_forest, params: {n_estimators: 50}}\n", "")
-        project.repro()
+        project.stages("model_building")
         refused = project.lockstep("promote", ok=False)
         assert refused.returncode == 1
         assert "accuracy is" in refused.stderr
@@ -121,7 +121,7 @@ def test_worse_is_refused_and_rollback_reaches_the_running_app(project):
 def test_forced_promotion_needs_a_reason_and_is_shown(finished, tmp_path):
     project = copy_of(finished, tmp_path / "forced")
     project.edit("params.yaml", "floors: {accuracy: 0.93, roc_auc: 0.98}", "floors: {accuracy: 0.9999}")
-    project.repro()
+    project.stages("model_evaluation")
     assert project.lockstep("promote", ok=False).returncode == 1
     assert "needs --reason" in project.lockstep("promote", "--force", ok=False).stderr
     project.lockstep("promote", "--force", "--reason", "a drill")

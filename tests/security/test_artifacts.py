@@ -89,6 +89,9 @@ ADDRESSES = [
 ]
 
 
+LOOK_UP = socket.getaddrinfo
+
+
 @pytest.fixture
 def network(monkeypatch):
     """Every connection that is tried, and none that is made."""
@@ -103,13 +106,26 @@ def network(monkeypatch):
     return tried
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("address", [address for address in ADDRESSES if not address.startswith("s3:")])
 @pytest.mark.parametrize("kind", ["auto", "csv", "parquet"])
-def test_S20_no_address_is_a_source(tmp_path, monkeypatch, network, address, kind):
+def test_S20_no_private_address_is_a_source(tmp_path, monkeypatch, network, address, kind):
+    """Here, the name server leads every name to this machine."""
+    real = LOOK_UP
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: real("127.0.0.1", port))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="not found"):
+    with pytest.raises(DataError, match=r"not found|is not read|leads to 127\.0\.0\.1|leads to http://"):
         sources.read(DataIngestion(source=address, format=kind))
     assert network == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f.1", "2130706433", "169.254.169.254"])
+def test_S20_no_spelling_of_a_private_address_is_a_source(tmp_path, monkeypatch, host):
+    monkeypatch.chdir(tmp_path)
+    tried = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *given: tried.append(given))
+    with pytest.raises(DataError, match="which is not a public address"):
+        sources.read(DataIngestion(source=f"https://{host}/rows.csv"))
+    assert tried == []
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

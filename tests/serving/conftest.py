@@ -11,7 +11,7 @@ from tests.serving.servers import Servers
 def servers(tmp_path_factory):
     """Real servers on the default model, promoted, and on two small ones with columns of every kind."""
     project = copy_project(tmp_path_factory.mktemp("serving") / "a project")
-    project.run("python", "benchmarks/one_process.py")
+    project.stages()
     project.lockstep("promote")
     folder = tmp_path_factory.mktemp("bundles")
     settings = Settings.read({"MLFLOW_TRACKING_URI": f"sqlite:///{project.root / '.lockstep' / 'mlflow.db'}"})

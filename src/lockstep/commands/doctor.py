@@ -83,7 +83,7 @@ def _project(name: str, _: Settings) -> Check:
 
 def _params(name: str, _: Settings) -> Check:
     params = config.load(_root() / paths.PARAMS)
-    return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.source}")
+    return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 
 def _remotes() -> tuple[dict[str, dict[str, str]], str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lockstep import config, files, paths
 from lockstep.config import Reader, Settings
+from lockstep.data import parquet
 from lockstep.errors import DataError, RegistryError
 
 CHUNK_ROWS = 20_000
@@ -61,12 +62,11 @@ def _model(number: str | None, settings: Settings) -> tuple[Any, Any]:
 def _pieces(path: Path, predictor: Any) -> Iterator[Any]:
     """Yield the file as tables of at most `CHUNK_ROWS` rows, read as the pipeline reads its source."""
     import pandas as pd
-    import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
         columnar = stream.read(4) == b"PAR1"
     if columnar:
-        for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS):
+        for batch in parquet.require().ParquetFile(path).iter_batches(CHUNK_ROWS):
             yield batch.to_pandas()
         return
     reader = config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
@@ -134,8 +134,8 @@ def _write_csv(pieces: Iterator[Any], to: Path) -> int:
 
 
 def _write_parquet(pieces: Iterator[Any], to: Path) -> int:
+    pq = parquet.require()
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     writer, rows = None, 0
     try:

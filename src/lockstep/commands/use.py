@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lockstep import config, files, paths
 from lockstep.config import Settings
-from lockstep.data.sources import SOURCES
+from lockstep.data import sources
 from lockstep.errors import ConfigError, DataError, nearest
 
 SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
@@ -20,14 +20,14 @@ SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("example", help="breast-cancer, iris, housing, sentiment or toxicity")
-    parser.add_argument("--source", type=_from_here, metavar="PATH", help="where the data file lies")
+    parser.add_argument("--source", type=from_here, metavar="PATH", help="where the data file lies")
     parser.add_argument("--force", action="store_true", help="replace a params.yaml that was edited by hand")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
     text = _example(arguments.example)
-    source = arguments.source or config.parse(text).data_ingestion.source
+    source = arguments.source or config.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     place = _in_place(source, given=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
@@ -46,21 +46,29 @@ def _example(name: str) -> str:
 
 def _keep_edits(force: bool) -> None:
     """Refuse to overwrite a params.yaml that is no example's, so that nobody's edits are lost."""
-    if force or not paths.PARAMS.exists():
-        return
-    bare = {SOURCE_LINE.sub("", path.read_text(encoding="utf-8")) for path in paths.EXAMPLES.glob("*.yaml")}
-    if SOURCE_LINE.sub("", paths.PARAMS.read_text(encoding="utf-8")) not in bare:
+    if not force and paths.PARAMS.exists() and not is_example():
         raise ConfigError("params.yaml was edited by hand", "commit or copy it, then say --force to replace it")
+
+
+def is_example() -> bool:
+    """Tell whether params.yaml is that of an example, whatever its source."""
+    bare = {SOURCE_LINE.sub("", path.read_text(encoding="utf-8")) for path in paths.EXAMPLES.glob("*.yaml")}
+    return SOURCE_LINE.sub("", paths.PARAMS.read_text(encoding="utf-8")) in bare
 
 
 def _in_place(source: str, given: bool) -> str:
     """Return the source as params.yaml names it; a file from elsewhere is linked into data/external/."""
-    if source.partition(":")[0] in SOURCES:
+    if sources.scheme(source):
         return source
-    path = Path(source)
-    if not path.is_file():
+    if not Path(source).is_file():
         hint = "check the path" if given else "get the file (docs/examples.md says where) and add --source PATH"
         raise DataError(f"{source} not found", hint)
+    return link_into_place(source)
+
+
+def link_into_place(source: str) -> str:
+    """Link a file into data/external/, unless it lies there, and return the link's path."""
+    path = Path(source)
     link = paths.EXTERNAL / path.name
     if path.resolve() != link.resolve():
         _link(path.resolve(), link)
@@ -78,9 +86,9 @@ def _link(target: Path, link: Path) -> None:
             shutil.copyfile(target, partial)
 
 
-def _from_here(text: str) -> str:
-    """Make a path absolute before the command moves to the project's root; leave `sklearn:name` alone."""
-    return text if text.partition(":")[0] in SOURCES else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
+def from_here(text: str) -> str:
+    """Make a path absolute before the command moves to the project's root; leave `sklearn:name` and addresses alone."""
+    return text if sources.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
 
 
 def _quoted(place: str) -> str:

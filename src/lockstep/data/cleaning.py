@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.config import Columns, DataPreprocessing, Kind, Role, Task
+from lockstep.data import columns as whole
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
@@ -26,13 +27,17 @@ ROW_NUMBERS = "Unnamed: 0"
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood."""
+    """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood.
+
+    `by` holds the values of the column that the split goes by, if it goes by one.
+    """
 
     frame: pd.DataFrame
     kinds: dict[str, Kind]
     task: Task
     dropped: dict[str, Any] = field(default_factory=dict)
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    by: pd.Series | None = None
 
 
 def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
@@ -60,9 +65,14 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
     if labelled.empty:
         raise DataError(f"target column {params.target!r} holds no value", "check data_ingestion.reader.missing")
     task = decide_task(labelled[params.target], params)
+    if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
+        raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
     clean_frame = canonical(labelled, kinds)
+    _check_values(clean_frame, kinds)
     clean_frame[params.target] = canonical_target(labelled[params.target], task)
-    kept = clean_frame.drop_duplicates() if params.drop_duplicates else clean_frame
+    if params.order == "content":
+        clean_frame = clean_frame.iloc[np.argsort(fingerprints(clean_frame), kind="stable")]
+    kept = clean_frame[~whole.duplicated(clean_frame)] if params.drop_duplicates else clean_frame
     dropped = {
         "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
         "columns_without_values": empty,
@@ -70,7 +80,38 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         "rows_without_target": len(frame) - len(labelled),
         "rows_duplicate": len(labelled) - len(kept),
     }
-    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy())
+    by = frame.loc[kept.index, params.split.column].reset_index(drop=True) if params.split.column else None
+    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by)
+
+
+def fingerprints(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """Return a number for each row (n,) that is equal for equal rows, whatever their order."""
+    positive = frame.assign(**{name: frame[name] + 0.0 for name in frame.columns if frame[name].dtype == np.float64})
+    return np.asarray(pd.util.hash_pandas_object(positive, index=False), np.uint64)  # + 0.0 turns -0.0 into 0.0
+
+
+def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows with dates of a stated format spelled in ISO 8601, as the server takes them.
+
+    Raises
+    ------
+    DataError
+        A column does not exist, or a value has another format.
+    """
+    read = {}
+    for name, spelled in formats.items():
+        if name not in frame.columns:
+            raise DataError(
+                f"column {name!r} not found{nearest(name, map(str, frame.columns))}", "mend data_preprocessing.dates"
+            )
+        try:
+            read[name] = pd.to_datetime(frame[name], format=spelled)
+        except ValueError as error:
+            raise DataError(
+                f"column {name!r} holds a date that is not spelled {spelled!r}: {str(error)[:200]}",
+                "mend data_preprocessing.dates; the codes are those of strftime, and ISO8601 and mixed are known too",
+            ) from None
+    return frame.assign(**read)
 
 
 def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
@@ -79,6 +120,23 @@ def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     Training, evaluation, batch scoring and serving all build their frames here.
     """
     return pd.DataFrame({name: CANONICAL[kind](frame[name]) for name, kind in kinds.items()}, index=frame.index)
+
+
+def _check_values(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> None:
+    for name, kind in kinds.items():
+        values = frame[name]
+        if kind == "numeric" and np.isinf(values).any():
+            raise DataError(
+                f"column {name!r} holds infinity in {int(np.isinf(values).sum())} rows",
+                "add its spelling to data_ingestion.reader.missing, or quarantine it by data_preprocessing.contract",
+            )
+        if kind == "date":
+            wrong = values[values.notna() & pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True).isna()]
+            if len(wrong):
+                raise DataError(
+                    f"column {name!r} is a date but holds {str(wrong.iloc[0])[:80]!r}",
+                    f"state its format: data_preprocessing.dates: {{{name}: '%d.%m.%Y'}}, or make it categorical",
+                )
 
 
 def with_kinds(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
@@ -96,6 +154,14 @@ def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Ro
                 f"column {column!r} not found{nearest(column, map(str, frame.columns))}",
                 f"data_preprocessing.columns.{named[column]} names it; columns are {listed}",
             )
+    by = params.split.column
+    if by is not None and by not in named:
+        if by not in frame.columns:
+            raise DataError(
+                f"column {by!r} not found{nearest(by, map(str, frame.columns))}",
+                f"data_preprocessing.split.column names it; columns are {listed}",
+            )
+        named[by] = "ignore"
     features = [str(column) for column in frame.columns if column != params.target]
     return {name: named.get(name) or _other(frame[name], params.columns) for name in features}
 
@@ -184,15 +250,11 @@ def _as_number(values: pd.Series) -> pd.Series:
 
 def _as_text(values: pd.Series) -> pd.Series:
     """Return text in an object column, None where missing; True and 3.0 read as in JSON: `true` and `3`."""
-    return pd.Series(
-        [as_category(value) for value in values.tolist()], index=values.index, dtype=object, name=values.name
-    )
+    return whole.mapped(values, as_category)
 
 
 def _as_date(values: pd.Series) -> pd.Series:
-    if types.is_datetime64_any_dtype(values):
-        values = values.map(lambda moment: None if moment is pd.NaT else moment.isoformat())
-    return _as_text(values)
+    return whole.iso_dates(values) if types.is_datetime64_any_dtype(values) else _as_text(values)
 
 
 CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config import FeatureEngineering, Kind, Task
+from lockstep.config import Categorical, FeatureEngineering, Kind, Task
 from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
 
 
@@ -70,7 +70,8 @@ def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
 
 def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
     present = values.dropna()
-    column = Column(str(values.name), kind, nullable=len(present) < len(values), example=_example(present, kind))
+    missing = round(1 - len(present) / len(values), 6) if len(present) < len(values) else None
+    column = Column(str(values.name), kind, missing is not None, _example(present, kind), missing=missing)
     if kind == "numeric" and len(present):
         whole = bool((present % 1 == 0).all())
         return Column(
@@ -82,9 +83,16 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
             }
         )
     if kind == "categorical":
-        unknown = params.categorical.unknown
-        return Column(**asdict(column) | {"categories": tuple(sorted(present.unique().tolist())), "unknown": unknown})
+        return Column(**asdict(column) | _levels(present, params.categorical))
     return column
+
+
+def _levels(present: pd.Series, params: Categorical) -> dict[str, Any]:
+    """Return the categories; of more than `most_levels` the most frequent, and then others are welcome too."""
+    if present.nunique() <= params.most_levels:
+        return {"categories": tuple(sorted(present.unique().tolist())), "unknown": params.unknown}
+    counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return {"categories": tuple(sorted(counts.index[: params.most_levels].tolist())), "unknown": "ignore"}
 
 
 def _example(present: pd.Series, kind: Kind) -> float | str | None:
@@ -92,7 +100,8 @@ def _example(present: pd.Series, kind: Kind) -> float | str | None:
     if present.empty:
         return None
     if kind == "numeric":
-        return float(present.sort_values().iloc[len(present) // 2])
+        middle = len(present) // 2
+        return float(np.partition(present.to_numpy(), middle)[middle])
     counts = present.value_counts()
     best: str = min(counts[counts == counts.iloc[0]].index)
     return best[:500]

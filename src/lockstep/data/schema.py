@@ -28,7 +28,8 @@ class Column:
     """One feature column: kind, whether it may be missing, and what it held in the train rows.
 
     `minimum`, `maximum` and `step` are for numeric columns, in the column's own unit; `categories` for categorical
-    ones. `example` is a value seen in training that a form can show.
+    ones, of which `unknown` says what becomes of others. `missing` is the share of train rows without a value.
+    `example` is a value seen in training that a form can show.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     step: float | None = None
     categories: tuple[str, ...] = ()
     unknown: str = "ignore"
+    missing: float | None = None
 
     @property
     def largest(self) -> float:

@@ -1,54 +1,87 @@
-"""Where rows come from: one function a kind of source, found by name in `SOURCES`."""
+"""Where rows come from: one function a kind of place, found by the scheme of the source in `SOURCES`."""
 
-import gzip
+import glob
 import hashlib
-import warnings
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 
 from lockstep import files, paths
-from lockstep.config import DataIngestion, Reader
+from lockstep.config import DataIngestion
+from lockstep.data import buckets, databases, web
+from lockstep.data.content import MIB, Content
+from lockstep.data.formats import FORMATS, check_names
 from lockstep.errors import DataError, nearest
 
-HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A table as it was read, and the sha256 of what it was read from."""
+    """A table as it was read, the sha256 of what it was read from, and what else tells where that came from."""
 
     frame: pd.DataFrame
     digest: str
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
-def read(params: DataIngestion) -> Rows:
-    """Read the source that the parameters describe.
+def read(params: DataIngestion, password: str = "") -> Rows:
+    """Read the source that the parameters describe, or one after the other if it is a list or a pattern.
 
     Raises
     ------
     DataError
         The source does not exist, cannot be read as said, or holds no rows.
     """
-    scheme, colon, rest = params.source.partition(":")
-    rows = SOURCES[scheme](rest, params) if colon and scheme in SOURCES else read_path(params.source, params)
-    _check_table(rows.frame, params.source)
+    named = [each for source in params.sources for each in expand(source)]
+    parts = [SOURCES[scheme(source)](source, params, password) for source in named]
+    rows = parts[0] if len(parts) == 1 else _together(named, parts)
+    _check_table(rows.frame, params.named)
+    if params.sha256 and rows.digest != params.sha256:
+        raise DataError(
+            f"{params.named} has the sha256 {rows.digest}, not the one in params.yaml",
+            "it changed or is damaged: look at it, then mend data_ingestion.sha256",
+        )
     return rows
 
 
-def unwatched(source: str) -> bool:
-    """Tell whether a source is a file that `dvc repro` does not look at."""
-    scheme, colon, _ = source.partition(":")
-    inside = Path(source).expanduser().absolute().is_relative_to(paths.EXTERNAL.absolute())
-    return not (colon and scheme in SOURCES) and not inside
+def scheme(source: str) -> str:
+    """Return the scheme of a source that is known, else an empty text for a path.
+
+    Raises
+    ------
+    DataError
+        It has the form of an address, but of no kind that is read.
+    """
+    before, colon, _ = source.partition(":")
+    if colon and before in SOURCES:
+        return before
+    if "://" in source:
+        raise DataError(
+            f"{before}:// is not read", f"accepted: a path, {', '.join(f'{one}:' for one in SOURCES if one)}"
+        )
+    return ""
 
 
-def read_sklearn(name: str, params: DataIngestion) -> Rows:
+def expand(source: str) -> list[str]:
+    """Return the files that a pattern names, by name; anything else as it is."""
+    if scheme(source) or not PATTERN & set(source) or Path(source).exists():
+        return [source]
+    found = sorted(name for name in glob.glob(str(Path(source).expanduser())) if Path(name).is_file())  # noqa: PTH207
+    if not found:
+        raise DataError(f"no file fits {source!r}", "check the pattern in data_ingestion.source")
+    return found
+
+
+def read_sklearn(source: str, params: DataIngestion, password: str) -> Rows:
     """Read a data set that scikit-learn carries; its target column is `target`, with names for classes."""
+    name = source.partition(":")[2]
     if name not in BUNDLED:
         raise DataError(
             f"sklearn:{name} is not a bundled data set{nearest(name, BUNDLED)}", f"bundled are {', '.join(BUNDLED)}"
@@ -64,107 +97,90 @@ def read_sklearn(name: str, params: DataIngestion) -> Rows:
     return Rows(frame, hashlib.sha256(content).hexdigest())
 
 
-def read_path(source: str, params: DataIngestion) -> Rows:
-    """Read a CSV or Parquet file, plain or gzip."""
+def read_file(source: str, params: DataIngestion, password: str) -> Rows:
+    """Read a file that lies here, in the web or in a bucket."""
+    with fetched(source, params) as (content, origin):
+        kind = content.format() if params.format == "auto" else params.format
+        return Rows(FORMATS[kind](content, params.reader), files.sha256(content.path), origin)
+
+
+def read_database(source: str, params: DataIngestion, password: str) -> Rows:
+    """Read what a query returns."""
+    return Rows(*databases.read(source, params, password), {"query": params.query})
+
+
+@contextmanager
+def fetched(source: str, params: DataIngestion) -> Iterator[tuple[Content, dict[str, Any]]]:
+    """Yield the file that a source names, and what identifies it there; a fetched file goes afterwards."""
+    kind = scheme(source)
+    if not kind:
+        yield _content(_checked(source), source, params), {}
+        return
+    name = PurePosixPath(urlsplit(source).path).name
+    folder = paths.STATE / "downloads" / files.sha256_bytes(source.encode())[:16]
+    if kind == "s3":
+        found = buckets.find(source, params)
+        to = folder / PurePosixPath(found.key).name
+        buckets.download(found, params, to)
+        origin = found.identity
+    else:
+        to = folder / (name or "download")
+        origin = web.download(web.Page(source, params), to)
+    try:
+        yield _content(to, source, params), origin
+    finally:
+        to.unlink()
+
+
+def _content(path: Path, source: str, params: DataIngestion) -> Content:
+    if path.stat().st_size == 0:
+        raise DataError(f"source {source!r} is empty (0 bytes)", "check how the file came here")
+    return Content(path, source, params.max_mb * MIB)
+
+
+def _checked(source: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(
             f"source {source!r} not found", f"{_neighbour(path)}set data_ingestion.source to an existing file"
         )
     if path.is_dir():
-        raise DataError(f"source {source!r} is a folder", "name one CSV or Parquet file")
-    if path.stat().st_size == 0:
-        raise DataError(f"source {source!r} is empty (0 bytes)", "check how the file came here")
-    kind = _format(path) if params.format == "auto" else params.format
-    return Rows(FORMATS[kind](path, params.reader).rename(columns=str), files.sha256(path))
-
-
-def read_csv(path: Path, reader: Reader) -> pd.DataFrame:
-    """Read a CSV file; only the markers named in the reader count as missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            warnings.filterwarnings("ignore", "Falling back to the 'python' engine")
-            if reader.header and not reader.names:
-                _check_header(path, reader)
-            return pd.read_csv(
-                path,
-                sep=reader.separator,
-                header=0 if reader.header else None,
-                names=list(reader.names) or None,
-                index_col=False,
-                encoding=reader.encoding,
-                keep_default_na=False,
-                na_values=list(reader.missing),
-                low_memory=False,
-            )
-    except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: byte {error.start} is not {reader.encoding}",
-            "set data_ingestion.reader.encoding, for instance to latin-1 or utf-16",
-        ) from None
-    except LookupError:
-        raise DataError(f"unknown encoding {reader.encoding!r}", "use a name such as utf-8 or latin-1") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a table with separator {reader.separator!r}: {error}",
-            "check data_ingestion.reader: separator, header, names, encoding",
-        ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is no whole gzip file: {error}", "it is cut off or damaged: fetch it again") from None
-    except pd.errors.ParserWarning:  # pandas would drop the surplus
-        raise DataError(f"{path}: rows hold more values than there are column names", HEADER_HINT) from None
-
-
-def read_parquet(path: Path, reader: Reader) -> pd.DataFrame:
-    """Read a Parquet file."""
-    import pyarrow as pa
-
-    try:
-        return pd.read_parquet(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file: {error}",
-            "fetch it again, or set data_ingestion.format if it is a CSV",
-        ) from None
-
-
-SOURCES: dict[str, Callable[[str, DataIngestion], Rows]] = {"sklearn": read_sklearn}
-FORMATS: dict[str, Callable[[Path, Reader], pd.DataFrame]] = {"csv": read_csv, "parquet": read_parquet}
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".data": "csv", ".parquet": "parquet", ".pq": "parquet"}
-
-
-def _format(path: Path) -> str:
-    with path.open("rb") as stream:
-        if stream.read(4) == b"PAR1":
-            return "parquet"
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if suffix.lower() not in SUFFIXES:
-        raise DataError(
-            f"{path}: {suffix or 'no ending'} tells no format", "set data_ingestion.format to csv or parquet"
+            f"source {source!r} is a folder", "name one CSV or Parquet file, or a pattern like folder/*.csv"
         )
-    return SUFFIXES[suffix.lower()]
+    return path
 
 
-def _check_header(path: Path, reader: Reader) -> None:
-    """Refuse column names that pandas would silently make up, but for row numbers in the first column."""
-    header = pd.read_csv(
-        path, sep=reader.separator, header=None, nrows=1, dtype=str, encoding=reader.encoding, keep_default_na=False
-    )
-    names = header.iloc[0].tolist()
-    if "" in names[1:]:
-        raise DataError(f"{path}: column {names.index('', 1) + 1} has no name", HEADER_HINT)
-    _check_names(names, str(path))
+SOURCES: dict[str, Callable[[str, DataIngestion, str], Rows]] = {
+    "": read_file,
+    "https": read_file,
+    "http": read_file,
+    "s3": read_file,
+    "postgresql": read_database,
+    "postgres": read_database,
+    "sqlite": read_database,
+    "sklearn": read_sklearn,
+}
 
 
-def _check_names(names: list[str], source: str) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{source}: the column name {twice[0]!r} stands twice", HEADER_HINT)
+def _together(named: list[str], parts: list[Rows]) -> Rows:
+    """Put tables of the same columns one below the other."""
+    first = parts[0].frame.columns
+    for name, part in zip(named, parts, strict=True):
+        if set(part.frame.columns) != set(first):
+            odd = sorted(set(part.frame.columns) ^ set(first))
+            raise DataError(
+                f"{name} and {named[0]} do not have the same columns: {odd[0]!r} is in one of them alone",
+                "files of one source need the same header",
+            )
+    frame = pd.concat([part.frame[first] for part in parts], ignore_index=True)
+    digest = files.sha256_bytes("\n".join(part.digest for part in parts).encode())
+    return Rows(frame, digest, {"files": {name: part.digest for name, part in zip(named, parts, strict=True)}})
 
 
 def _check_table(frame: pd.DataFrame, source: str) -> None:
     names = [str(name) for name in frame.columns]
-    _check_names(names, source)
+    check_names(names, source)
     if frame.empty:
         raise DataError(f"{source} holds a header and no rows", "check the file and data_ingestion.reader")
     if len(names) == 1:

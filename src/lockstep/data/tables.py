@@ -36,7 +36,9 @@ def read(path: Path) -> pd.DataFrame:
     import pyarrow as pa
 
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        pa.default_memory_pool().release_unused()  # Arrow would keep what it read from as room for more
+        return table
     except FileNotFoundError:
         raise DataError(f"{path} not found", "run `dvc repro`, which writes it, or `dvc pull`") from None
     except (pa.ArrowInvalid, OSError) as error:

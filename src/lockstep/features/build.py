@@ -1,76 +1,143 @@
 """Put the transformers of all columns together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from lockstep.config import FeatureEngineering, Kind
+from lockstep.config import FeatureEngineering, Kind, Task
+from lockstep.data.frames import target_array
+from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
+from lockstep.features.tabular import Absent, TargetMeans, Unskew
 from lockstep.features.text import CLEANERS
 from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
+Steps = Sequence[tuple[object, ...]]
 
 
-def build(kinds: Mapping[str, Kind], params: FeatureEngineering) -> ColumnTransformer:
+@dataclass(frozen=True)
+class Seen:
+    """What the train rows decide about transformers: columns of many categories, and groups that stay together."""
+
+    many: frozenset[str] = frozenset()
+    groups: NDArray[np.int64] | None = None
+    task: Task = "regression"
+
+
+def build(kinds: Mapping[str, Kind], params: FeatureEngineering, seen: Seen | None = None) -> ColumnTransformer:
     """Return the unfitted transformer of all feature columns."""
     steps: list[tuple[object, ...]] = []
     for kind, make in MAKERS.items():
         if columns := [name for name, own in kinds.items() if own == kind]:
-            steps += make(columns, params)
+            steps += make(columns, params, seen or Seen())
     return ColumnTransformer(steps, verbose_feature_names_out=False, sparse_threshold=0.3)
 
 
-def _numeric(columns: list[str], params: FeatureEngineering) -> Sequence[tuple[object, ...]]:
-    return [("numeric", _fill_and_scale(params), columns)]
+def fit(
+    train: pd.DataFrame, learned: Schema, params: FeatureEngineering, marks: Mapping[str, NDArray[np.int64]]
+) -> tuple[ColumnTransformer, Any]:
+    """Return the transformer fitted on the train rows, and their matrix (rows x features).
+
+    What learns from the target is cross-fitted, so that the matrix of the train rows can be cross-validated.
+    """
+    many = frozenset(
+        name for name, kind in learned.kinds.items() if kind == "categorical" and _many(train[name], params)
+    )
+    features = build(learned.kinds, params, Seen(many, marks.get("groups"), learned.task))
+    matrix = features.fit_transform(train, target_array(train, learned))
+    for _, transformer, _ in [*features.transformers, *features.transformers_]:
+        for part in (transformer, *(step for _, step in getattr(transformer, "steps", ()))):
+            if hasattr(part, "groups"):
+                part.groups = None  # they are the train rows', and no part of the model
+    return features, matrix
 
 
-def _fill_and_scale(params: FeatureEngineering) -> Pipeline:
+def _many(values: pd.Series, params: FeatureEngineering) -> bool:
+    return values.nunique() > params.categorical.most_levels
+
+
+def _numeric(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+    bend = [Unskew(params.numeric.transform)] if params.numeric.transform != "none" else []
+    absent = [("absent", Absent(), columns)] if params.numeric.indicator else []
+    return [("numeric", make_pipeline(_imputer(params), *bend, *_scaler(params)), columns), *absent]
+
+
+def _imputer(params: FeatureEngineering) -> SimpleImputer:
     zero = params.numeric.impute == "zero"
     strategy = {"strategy": "constant", "fill_value": 0.0} if zero else {"strategy": params.numeric.impute}
-    imputer = SimpleImputer(**strategy, keep_empty_features=True)
-    return make_pipeline(imputer, *([SCALERS[params.numeric.scale]()] if params.numeric.scale != "none" else []))
+    return SimpleImputer(**strategy, keep_empty_features=True)
 
 
-def _categorical(columns: list[str], params: FeatureEngineering) -> Sequence[tuple[object, ...]]:
+def _scaler(params: FeatureEngineering) -> list[TransformerMixin]:
+    return [SCALERS[params.numeric.scale]()] if params.numeric.scale != "none" else []
+
+
+def _categorical(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
     chosen = params.categorical
+    encoded = [name for name in columns if name in seen.many or chosen.encode == "target"]
     encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=chosen.min_frequency if chosen.min_frequency > 1 else None,
         max_categories=chosen.max_categories,
         dtype=np.float64,
     )
-    return [("categorical", encoder, columns)]
-
-
-def _text(columns: list[str], params: FeatureEngineering) -> Sequence[tuple[object, ...]]:
-    chosen = params.text
-    _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
-    if not chosen.ngrams or not set(chosen.ngrams) <= {1, 2, 3}:
-        raise ConfigError("feature_engineering.text.ngrams accepts 1, 2 and 3", "for instance [1, 2]")
+    means = Pipeline([("means", TargetMeans(chosen.smoothing, groups=seen.groups)), *_named(_scaler(params))])
+    plain = [name for name in columns if name not in encoded]
     return [
-        (
-            f"text {number}",
-            TextTfidf(
-                list(chosen.clean), sorted(chosen.ngrams), chosen.min_documents, chosen.max_terms, chosen.sublinear
-            ),
-            column,
-        )
-        for number, column in enumerate(columns)
+        *([("categorical", encoder, plain)] if plain else []),
+        *([("means", means, encoded)] if encoded else []),
     ]
 
 
-def _date(columns: list[str], params: FeatureEngineering) -> Sequence[tuple[object, ...]]:
+def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:
+    return [(type(step).__name__.lower(), step) for step in steps]
+
+
+def _text(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+    chosen = params.text
+    _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
+    _check_lengths(chosen.ngrams, 3, "ngrams")
+    if chosen.characters:
+        _check_lengths(chosen.characters, 6, "characters")
+    if chosen.weighting == "naive_bayes" and seen.task == "regression":
+        raise ConfigError(
+            "feature_engineering.text.weighting: naive_bayes tells classes apart, and the task is regression",
+            "set weighting: tfidf",
+        )
+    common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
+    more: dict[str, Any] = {"weighting": chosen.weighting, "groups": seen.groups}
+    steps: list[tuple[object, ...]] = []
+    for number, column in enumerate(columns):
+        steps.append((f"text {number}", TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, **more), column))
+        if chosen.characters:
+            lengths = sorted(chosen.characters)
+            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", **more)
+            steps.append((f"text {number} characters", tfidf, column))
+    return steps
+
+
+def _check_lengths(lengths: Sequence[int], most: int, key: str) -> None:
+    if not lengths or not set(lengths) <= set(range(1, most + 1)):
+        raise ConfigError(f"feature_engineering.text.{key} accepts 1 to {most}", "for instance [1, 2]")
+
+
+def _date(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
     _check_names(params.date.parts, DATE_PARTS, "feature_engineering.date.parts")
-    steps = [("parts", DateParts(list(params.date.parts))), *_fill_and_scale(params).steps]
+    steps = [("parts", DateParts(list(params.date.parts))), *make_pipeline(_imputer(params), *_scaler(params)).steps]
     return [("date", Pipeline(steps), columns)]
 
 
-MAKERS: dict[Kind, Callable[[list[str], FeatureEngineering], Sequence[tuple[object, ...]]]] = {
+MAKERS: dict[Kind, Callable[[list[str], FeatureEngineering, Seen], Steps]] = {
     "numeric": _numeric,
     "categorical": _categorical,
     "text": _text,

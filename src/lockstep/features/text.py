@@ -31,9 +31,21 @@ CLEANERS: dict[str, Callable[[str], str]] = {
 """Text steps by name; `clean` lists them in the order they run."""
 
 
-def tokenizer(clean: Sequence[str]) -> Callable[[str | None], list[str]]:
-    """Return what cleans a text and finds its words of two letters or more; a missing text has none."""
+def _characters(text: str | None, steps: Sequence[Callable[[str], str]]) -> list[str]:
+    cleaned = text if isinstance(text, str) else ""
+    for step in steps:
+        cleaned = step(cleaned)
+    return list(" ".join(cleaned.split()))
+
+
+def tokenizer(clean: Sequence[str], unit: str = "words") -> Callable[[str | None], list[str]]:
+    """Return what cleans a text and finds its words of two letters or more; a missing text has none.
+
+    With the unit `characters` it finds every character instead, white space as one blank.
+    """
     steps = [CLEANERS[name] for name in clean]
+    if unit == "characters":
+        return lambda text: _characters(text, steps)
 
     def tokens(text: str | None) -> list[str]:
         cleaned = text if isinstance(text, str) else ""

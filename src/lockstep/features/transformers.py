@@ -10,10 +10,16 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from lockstep.features.bending import cosine, sine
+from lockstep.features.tabular import cross_fitting_folds
 from lockstep.features.text import tokenizer
 
 Ids = NDArray[np.int64]
 CHUNK = 2_000
+LARGEST_KEY = 2**63
+LEAST_TELLING = 0.05
+LATER = {"unit": "words", "weighting": "tfidf", "seed": 42, "groups": None}
+"""Parameters of `TextTfidf` that models of earlier versions do not have."""
 
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda moments: moments.year,
@@ -21,6 +27,14 @@ DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "day": lambda moments: moments.day,
     "weekday": lambda moments: moments.day_of_week,
     "hour": lambda moments: moments.hour,
+    "quarter": lambda moments: moments.quarter,
+    "yearday": lambda moments: moments.day_of_year,
+    "month_sin": lambda moments: sine(moments.month, "month"),
+    "month_cos": lambda moments: cosine(moments.month, "month"),
+    "weekday_sin": lambda moments: sine(moments.day_of_week, "weekday"),
+    "weekday_cos": lambda moments: cosine(moments.day_of_week, "weekday"),
+    "hour_sin": lambda moments: sine(moments.hour, "hour"),
+    "hour_cos": lambda moments: cosine(moments.hour, "hour"),
 }
 
 
@@ -31,13 +45,22 @@ class TextTfidf(TransformerMixin, BaseEstimator):
     (Salton and Buckley 1988, smoothed), and ``tf`` its count, or ``1 + ln(count)`` if sublinear. A term is kept as one
     integer: its words' numbers as digits to the base of the vocabulary's size, so two million bigrams cost no strings.
 
+    With the weighting `naive_bayes` a term also weighs as much as it tells the classes apart: the size of its
+    log-count ratio ``ln((p / |p|) / (q / |q|))``, where p counts the texts of a class that hold each term, plus one,
+    and q those of the others (Wang and Manning 2012, with binary counts); of more than two classes, the largest over
+    all. A linear model sets the sign itself. `fit_transform` is then cross-fitted: the train texts get ratios that
+    their own fold had no part in.
+
     Parameters
     ----------
     clean : names of `text.CLEANERS`, in order.
-    ngrams : lengths of the n-grams, from 1 to 3.
+    ngrams : lengths of the n-grams, from 1 to 3 words or 6 characters.
     min_documents : fewest texts that must hold a term.
     max_terms : most terms kept, those in the most texts first; None keeps all.
     sublinear : damp counts by their logarithm.
+    unit : `words` or `characters`.
+    weighting : `tfidf` or `naive_bayes`.
+    seed, groups : of the folds of the cross-fitting, as in `tabular.TargetMeans`.
 
     Examples
     --------
@@ -48,6 +71,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
     (1, 5)
     """
 
+    idf_: NDArray[np.float64]
+
     def __init__(
         self,
         clean: Sequence[str] = ("unescape_html", "strip_tags", "lowercase"),
@@ -55,21 +80,39 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         min_documents: int = 2,
         max_terms: int | None = None,
         sublinear: bool = True,
+        *,
+        unit: str = "words",
+        weighting: str = "tfidf",
+        seed: int = 42,
+        groups: Any = None,
     ) -> None:
         self.clean = clean
         self.ngrams = ngrams
         self.min_documents = min_documents
         self.max_terms = max_terms
         self.sublinear = sublinear
+        self.unit = unit
+        self.weighting = weighting
+        self.seed = seed
+        self.groups = groups
 
     def fit(self, X: Iterable[str | None], y: Any = None) -> Self:
-        """Learn vocabulary, terms and their inverse document frequencies from texts."""
-        self._learn(X)
+        """Learn vocabulary, terms and their weights from texts and, for `naive_bayes`, their classes."""
+        self.fit_transform(X, y)
         return self
 
     def fit_transform(self, X: Iterable[str | None], y: Any = None, **fit_params: Any) -> sparse.csr_matrix:
         """Learn from texts and weigh them, reading each once."""
-        return self._weigh(*self._learn(X))
+        learned = self._learn(X)
+        if self.weighting == "tfidf":
+            return self._weigh(*learned)
+        rows, columns, counts = self._cells(*learned)
+        folds = cross_fitting_folds(learned[2], self.seed, self.groups)
+        held = class_counts(rows, columns, folds, y, len(self.idf_))
+        whole = held.sum(axis=0)
+        by_fold = np.stack([telling(whole - own) for own in held])
+        plain, self.idf_ = self.idf_, self.idf_ * telling(whole)
+        return self._scale(rows, columns, counts, plain[columns] * by_fold[folds[rows], columns], learned[2])
 
     def transform(self, X: Iterable[str | None]) -> sparse.csr_matrix:
         """Return the weights as a CSR matrix of texts x terms; unknown words count for nothing."""
@@ -89,10 +132,18 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         return np.asarray(names, dtype=object)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_numbers"}
+        """Return what is kept: no cache, and of `LATER` only what is not the default, as in older models."""
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name != "_numbers" and not (name in LATER and value == LATER[name])
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(LATER | state)
 
     def _tokens(self, texts: Iterable[str | None]) -> Iterator[list[str]]:
-        return map(tokenizer(self.clean), texts)
+        return map(tokenizer(self.clean, self.unit), texts)
 
     def _learn(self, texts: Iterable[str | None]) -> tuple[Ids, Ids, int]:
         """Set the fitted attributes; return every token's word number and text number, and the number of texts."""
@@ -118,6 +169,11 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         return ids, owners, count
 
     def _learn_terms(self, ids: Ids, owners: Ids, count: int) -> None:
+        base = self.words_.count("\n") + 1
+        if (base + 1) ** max(self.ngrams) >= LARGEST_KEY:
+            raise ValueError(
+                f"{base:,} {self.unit} are too many for sequences of {max(self.ngrams)}: keep shorter ones"
+            )
         keys, frequencies = [], []
         for length in self.ngrams:
             grams, held_by = self._grams(ids, owners, length)
@@ -158,6 +214,11 @@ class TextTfidf(TransformerMixin, BaseEstimator):
 
     def _weigh(self, ids: Ids, owners: Ids, count: int) -> sparse.csr_matrix:
         """Count the known terms of each text, weigh them, and scale each row to length 1."""
+        rows, columns, counts = self._cells(ids, owners, count)
+        return self._scale(rows, columns, counts, self.idf_[columns], count)
+
+    def _cells(self, ids: Ids, owners: Ids, count: int) -> tuple[Ids, Ids, Ids]:
+        """Return text, term and count of each term in a text, in order."""
         width = len(self.idf_)
         cells, offset = [], 0
         for length, keys in zip(self.ngrams, self.keys_, strict=True):
@@ -167,10 +228,41 @@ class TextTfidf(TransformerMixin, BaseEstimator):
             offset += len(keys)
         cell, counts = _distinct(np.concatenate(cells))
         rows, columns = np.divmod(cell, width)
-        weights = (1 + np.log(counts) if self.sublinear else counts.astype(np.float64)) * self.idf_[columns]
+        return rows, columns, counts
+
+    def _scale(
+        self, rows: Ids, columns: Ids, counts: Ids, importance: NDArray[np.float64], count: int
+    ) -> sparse.csr_matrix:
+        weights = (1 + np.log(counts) if self.sublinear else counts.astype(np.float64)) * importance
         norms = np.sqrt(np.bincount(rows, weights * weights, minlength=count))
         starts = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=count))))
-        return sparse.csr_matrix((weights / norms[rows], columns, starts), shape=(count, width))
+        return sparse.csr_matrix((weights / norms[rows], columns, starts), shape=(count, len(self.idf_)))
+
+
+def class_counts(rows: Ids, columns: Ids, folds: Ids, y: Any, width: int) -> NDArray[np.float64]:
+    """Return in how many texts of each fold and class each term stands: folds x classes x terms."""
+    labels, classes = np.unique(np.asarray(y), return_inverse=True)
+    counts = np.zeros((int(folds.max()) + 1, len(labels), width))
+    for fold, of_fold in enumerate(counts):
+        for label, own in enumerate(of_fold):
+            mine = (folds[rows] == fold) & (classes[rows] == label)
+            own += np.bincount(columns[mine], minlength=width)
+    return counts
+
+
+def telling(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how well each term tells classes apart (terms,), from the texts of each class that hold it.
+
+    That is the largest size of its log-count ratios of one class against the rest, and a little more, so that a term
+    that tells nothing still counts.
+    """
+    whole = counts.sum(axis=0)
+    strongest = np.zeros(counts.shape[1])
+    for own in counts:
+        inside, outside = own + 1, whole - own + 1
+        ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
+        strongest = np.maximum(strongest, np.abs(ratio))
+    return strongest + LEAST_TELLING
 
 
 class DateParts(TransformerMixin, BaseEstimator):

@@ -1,16 +1,19 @@
 """Turn a fitted pipeline into a compiled scorer, and let it serve only where it answers as the pipeline does."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lockstep.data.schema import Column, Row, Schema
 from lockstep.modeling.scorers import LinearScorer, PipelineScorer, Scorer, Scores, TreeScorer
-from lockstep.modeling.tabular import Categories, Days, Numbers, Scaling
+from lockstep.modeling.tabular import Absences, Categories, Days, Means, Numbers, Scaling
 from lockstep.modeling.terms import Terms
+
+T = TypeVar("T")
 
 TOLERANCE = 1e-9
 """Most that a probability, or a value in relation to its size, may differ from the pipeline's."""
@@ -23,24 +26,20 @@ class NotCompiled(Exception):
     """There is no compiled form for this pipeline, or it answers otherwise; the text says which."""
 
 
-@dataclass
-class Parts:
-    """The fitted transformers in compiled form, and how many features each kind gives."""
+@dataclass(frozen=True)
+class Part:
+    """A fitted transformer in compiled form, and how many features it gives."""
 
-    numbers: Numbers | None = None
-    categories: Categories | None = None
-    days: Days | None = None
-    texts: tuple[tuple[int, Any], ...] = ()
+    form: Any
+    width: int
 
-    @property
-    def widths(self) -> list[int]:
-        """Return the features of numbers, categories, each text, and dates: their order in the matrix."""
-        return [
-            len(self.numbers.places) if self.numbers else 0,
-            self.categories.width if self.categories else 0,
-            *(len(tfidf.idf_) for _, tfidf in self.texts),
-            len(self.days.scaling.fill) if self.days else 0,
-        ]
+
+@dataclass(frozen=True)
+class Text:
+    """A text column's place in a row and its fitted `TextTfidf`, compiled only with the weights of a linear model."""
+
+    place: int
+    tfidf: Any
 
 
 def best(schema: Schema, pipeline: Any, reference: Sequence[Row]) -> tuple[Scorer, str]:
@@ -114,38 +113,62 @@ def _edges(column: Column) -> Iterator[float | str | None]:
         yield from ("2024-02-29", "1999-12-31T23:30:00-05:00", "2026-01-31T12:00:00Z")
 
 
-def _parts(schema: Schema, features: Any) -> Parts:
+def _parts(schema: Schema, features: Any) -> list[Part]:
+    """Return the compiled form of each transformer, in the order of the matrix's columns."""
     places = {column.name: place for place, column in enumerate(schema.columns)}
-    parts = Parts()
+    parts = []
     for name, transformer, columns in features.transformers_:
         if transformer == "drop":
             continue
         own = tuple(places[column] for column in ([columns] if isinstance(columns, str) else columns))
-        if name == "numeric":
-            parts.numbers = Numbers(own, _scaling([step for _, step in transformer.steps]))
-        elif name == "categorical":
-            parts.categories = _categories(own, transformer)
-        elif name == "date":
-            dates, *steps = [step for _, step in transformer.steps]
-            parts.days = Days(own, tuple(dates.parts), _scaling(steps))
-        elif type(transformer).__name__ == "TextTfidf":
-            parts.texts += ((own[0], transformer),)
-        else:
+        form = TRANSFORMERS.get("text" if type(transformer).__name__ == "TextTfidf" else name)
+        if form is None:
             raise NotCompiled(f"the transformer {name!r} has no compiled form")
+        parts.append(form(own, transformer))
     return parts
 
 
+def _numbers(places: tuple[int, ...], pipeline: Any) -> Part:
+    return Part(Numbers(places, _scaling([step for _, step in pipeline.steps])), len(places))
+
+
+def _absences(places: tuple[int, ...], absent: Any) -> Part:
+    own = [place for place, name in zip(places, absent.feature_names_in_, strict=True) if name in absent.columns_]
+    return Part(Absences(tuple(own)), len(own))
+
+
+def _days(places: tuple[int, ...], pipeline: Any) -> Part:
+    dates, *steps = [step for _, step in pipeline.steps]
+    scaling = _scaling(steps)
+    return Part(Days(places, tuple(dates.parts), scaling), len(scaling.fill))
+
+
+def _means(places: tuple[int, ...], pipeline: Any) -> Part:
+    encoder, *steps = [step for _, step in pipeline.steps]
+    width = sum(means.shape[1] for means in encoder.means_)
+    tables = tuple({name: code for code, name in enumerate(known)} | {None: len(known)} for known in encoder.known())
+    scaling = _scaled(np.zeros(width), steps)
+    return Part(Means(places, tables, tuple(encoder.means_), scaling), width)
+
+
 def _scaling(steps: Sequence[Any]) -> Scaling:
-    imputer, *scalers = steps
-    fill = np.asarray(imputer.statistics_, dtype=np.float64)
-    if not scalers:
-        return Scaling(fill, np.zeros_like(fill), np.ones_like(fill))
-    (scaler,) = scalers
-    center = scaler.mean_ if hasattr(scaler, "mean_") else scaler.center_
-    return Scaling(fill, np.asarray(center, np.float64), np.asarray(scaler.scale_, np.float64))
+    imputer, *others = steps
+    return _scaled(np.asarray(imputer.statistics_, dtype=np.float64), others)
 
 
-def _categories(places: tuple[int, ...], encoder: Any) -> Categories:
+def _scaled(fill: NDArray[np.float64], steps: Sequence[Any]) -> Scaling:
+    """Return the scaling that at most one `Unskew` and at most one scaler make, after the filling."""
+    plain = Scaling(fill, np.zeros_like(fill), np.ones_like(fill))
+    for step in steps:
+        if type(step).__name__ == "Unskew":
+            plain = replace(plain, bend=step.method, bent=np.asarray(step.fitted_, np.float64))
+            continue
+        center = step.mean_ if hasattr(step, "mean_") else step.center_
+        plain = replace(plain, center=np.asarray(center, np.float64), scale=np.asarray(step.scale_, np.float64))
+    return plain
+
+
+def _categories(places: tuple[int, ...], encoder: Any) -> Part:
     """Ask the encoder which feature each value of each column switches on."""
     import pandas as pd
 
@@ -164,7 +187,7 @@ def _categories(places: tuple[int, ...], encoder: Any) -> Categories:
         tables.append(dict(zip(values, codes[:-1], strict=True)))
         others.append(codes[-1])
         start = end
-    return Categories(places, tuple(tables), tuple(others), width)
+    return Part(Categories(places, tuple(tables), tuple(others), width), width)
 
 
 def _merged(encoder: Any, column: int) -> int:
@@ -173,17 +196,23 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
-def _linear(parts: Parts, estimator: Any) -> Scorer:
+def _linear(parts: list[Part], estimator: Any) -> Scorer:
     weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
-    numbers, categories, *texts, days = np.split(weights, np.cumsum(parts.widths)[:-1])
+    each = np.split(weights, np.cumsum([part.width for part in parts])[:-1])
+    pairs = [(part.form, own) for part, own in zip(parts, each, strict=True)]
     return LinearScorer(
         link=_link(estimator),
         intercept=np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64)),
-        numbers=(parts.numbers, numbers) if parts.numbers else None,
-        days=(parts.days, days) if parts.days else None,
-        categories=(parts.categories, categories) if parts.categories else None,
-        terms=tuple(_terms(place, tfidf, own) for (place, tfidf), own in zip(parts.texts, texts, strict=True)),
+        numbers=_first(pairs, Numbers),
+        days=_first(pairs, Days),
+        categories=_first(pairs, Categories),
+        terms=tuple(_terms(form, own) for form, own in pairs if isinstance(form, Text)),
+        more=tuple(pair for pair in pairs if isinstance(pair[0], Absences | Means)),
     )
+
+
+def _first(pairs: list[tuple[Any, Scores]], kind: type[T]) -> tuple[T, Scores] | None:
+    return next((pair for pair in pairs if isinstance(pair[0], kind)), None)
 
 
 def _link(estimator: Any) -> str:
@@ -191,25 +220,25 @@ def _link(estimator: Any) -> str:
     return "softmax" if classes > 2 else "sigmoid" if classes else "identity"
 
 
-def _terms(place: int, tfidf: Any, weights: Scores) -> Terms:
+def _terms(text: Text, weights: Scores) -> Terms:
+    tfidf = text.tfidf
     words = tuple(tfidf.words_.split("\n"))
     keys = tuple(np.asarray(part, np.int64) for part in tfidf.keys_)
-    return Terms(
-        place, tuple(tfidf.clean), tuple(tfidf.ngrams), bool(tfidf.sublinear), words, keys, tfidf.idf_, weights
-    )
+    chosen = (tuple(tfidf.clean), tuple(tfidf.ngrams), bool(tfidf.sublinear))
+    return Terms(text.place, *chosen, words, keys, tfidf.idf_, weights, tfidf.unit)
 
 
-def _trees(parts: Parts, estimator: Any) -> Scorer:
+def _trees(parts: list[Part], estimator: Any) -> Scorer:
     import treelite
 
-    if parts.texts:
+    if any(isinstance(part.form, Text) for part in parts):
         raise NotCompiled("trees over text have no compiled form")
     boosted = "GradientBoosting" in type(estimator).__name__
     model = treelite.sklearn.import_model(estimator).serialize_bytes()
-    return TreeScorer(model, boosted, _link(estimator), parts.numbers, parts.categories, parts.days)
+    return TreeScorer(model, boosted, _link(estimator), tuple(part.form for part in parts))
 
 
-def _tree(parts: Parts, estimator: Any) -> Scorer:
+def _tree(parts: list[Part], estimator: Any) -> Scorer:
     """Compile a single tree as a forest of one."""
     from sklearn import ensemble
 
@@ -221,7 +250,17 @@ def _tree(parts: Parts, estimator: Any) -> Scorer:
     return _trees(parts, forest)
 
 
-ESTIMATORS: Mapping[str, Callable[[Parts, Any], Scorer]] = {
+TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], Part]] = {
+    "numeric": _numbers,
+    "absent": _absences,
+    "categorical": _categories,
+    "means": _means,
+    "text": lambda places, tfidf: Part(Text(places[0], tfidf), len(tfidf.idf_)),
+    "date": _days,
+}
+"""Compiled forms by the name that `features.build` gives a transformer; adding one is one function and one line."""
+
+ESTIMATORS: Mapping[str, Callable[[list[Part], Any], Scorer]] = {
     "LogisticRegression": _linear,
     "Ridge": _linear,
     "DecisionTreeClassifier": _tree,

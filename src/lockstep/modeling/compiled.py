@@ -26,12 +26,13 @@ from lockstep.errors import ArtifactError
 from lockstep.modeling import predictor as bundles
 from lockstep.modeling.predictor import Predictor
 from lockstep.modeling.scorers import LinearScorer, TreeScorer
-from lockstep.modeling.tabular import Categories, Days, Numbers, Scaling
+from lockstep.modeling.tabular import Absences, Categories, Days, Means, Numbers, Scaling
 from lockstep.modeling.terms import Terms
 
-FORMAT = 1
+FORMAT = 2
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
-CLASSES = {kind.__name__: kind for kind in (Categories, Days, LinearScorer, Numbers, Scaling, Terms, TreeScorer)}
+FORMS = (Absences, Categories, Days, LinearScorer, Means, Numbers, Scaling, Terms, TreeScorer)
+CLASSES = {kind.__name__: kind for kind in FORMS}
 COMPILE_S = 120
 """Seconds that opening and compiling a bundle may take."""
 

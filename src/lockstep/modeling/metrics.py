@@ -115,7 +115,7 @@ def _roc_auc_of(scored: Scored, label: int, weights: Floats) -> float:
 
 
 def _roc_auc(scored: Scored, weights: Floats) -> float:
-    labels = [1] if scored.classes == 2 else range(scored.classes)
+    labels = [1] if scored.classes == 2 else np.unique(scored.truth.astype(np.int64)).tolist()
     return float(np.mean([_roc_auc_of(scored, label, weights) for label in labels]))
 
 

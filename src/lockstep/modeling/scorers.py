@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.modeling.tabular import Categories, Days, Numbers
+from lockstep.modeling.tabular import Absences, Categories, Days, Means, Numbers
 from lockstep.modeling.terms import Terms
 
 Scores = NDArray[np.float64]
@@ -61,6 +61,7 @@ class LinearScorer:
     days: tuple[Days, Scores] | None = None
     categories: tuple[Categories, Scores] | None = None
     terms: tuple[Terms, ...] = ()
+    more: tuple[tuple[Absences | Means, Scores], ...] = ()
 
     kind = "linear"
 
@@ -71,7 +72,7 @@ class LinearScorer:
 
     def _sum(self, rows: Sequence[Row]) -> Scores:
         total = np.repeat(self.intercept[None, :], len(rows), axis=0)
-        for part in (self.numbers, self.days):
+        for part in (self.numbers, self.days, *self.more):
             if part:
                 total += part[0].dense(rows) @ part[1]
         if self.categories:
@@ -96,7 +97,8 @@ class LinearScorer:
     @cached_property
     def _plain(self) -> tuple[float, list[tuple[float, float, float]]] | None:
         """Return the intercept, and each column's center, scale and weight, if all columns are numbers."""
-        if len(self.intercept) > 1 or self.numbers is None or self.days or self.categories or self.terms:
+        others = self.days or self.categories or self.terms or self.more
+        if len(self.intercept) > 1 or self.numbers is None or others or self.numbers[0].scaling.bend:
             return None
         numbers, weights = self.numbers
         if numbers.places != tuple(range(len(numbers.places))):
@@ -123,9 +125,7 @@ class TreeScorer:
     model: bytes
     boosted: bool
     link: str
-    numbers: Numbers | None = None
-    categories: Categories | None = None
-    days: Days | None = None
+    parts: tuple[Numbers | Absences | Categories | Means | Days, ...] = ()
 
     kind = "trees"
 
@@ -133,7 +133,7 @@ class TreeScorer:
         """Score checked rows."""
         import treelite
 
-        parts = [part.dense(rows) for part in (self.numbers, self.categories, self.days) if part]
+        parts = [part.dense(rows) for part in self.parts]
         features = parts[0] if len(parts) == 1 else np.hstack(parts)
         if not self.boosted:
             features = features.astype(np.float32).astype(np.float64)

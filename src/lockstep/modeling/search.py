@@ -1,6 +1,6 @@
 """Choose among candidates by cross-validation, and fit the best on all train rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, ParameterGrid, StratifiedKFold
+from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
 from lockstep.config import Candidate, ModelBuilding, Task
-from lockstep.errors import ConfigError, DataError
-from lockstep.modeling import catalog, metrics
+from lockstep.errors import ConfigError
+from lockstep.modeling import catalog, folds, metrics
+from lockstep.modeling.folds import Fold
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""
@@ -59,8 +60,14 @@ class Found:
         return {"metric": self.metric, "best": self.trials.index(self.best), "trials": trials}
 
 
-def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuilding) -> Found:
-    """Cross-validate every point of every candidate and fit the best on all rows.
+def choose(
+    matrix: Matrix,
+    target: NDArray[Any],
+    task: Task,
+    params: ModelBuilding,
+    marks: Mapping[str, NDArray[np.int64]] | None = None,
+) -> Found:
+    """Cross-validate every point of every candidate and fit the best on all rows; folds respect `marks`.
 
     Raises
     ------
@@ -72,8 +79,8 @@ def choose(matrix: Matrix, target: NDArray[Any], task: Task, params: ModelBuildi
     metric = metrics.primary(params.metric, task)
     points = list(expand(params.candidates))
     made = [catalog.make(candidate, point, task, params.seed, sparse.issparse(matrix)) for candidate, point in points]
-    folds = _folds(target, task, params)
-    scores = _cross_validate(made, matrix, target, folds, metric, params.jobs) if len(made) > 1 else [()]
+    parts = folds.make(target, task, params, marks or {})
+    scores = _cross_validate(made, matrix, target, parts, metric, params.jobs) if len(made) > 1 else [()]
     trials = tuple(
         Trial(candidate.estimator, {**candidate.params, **point}, own)
         for (candidate, point), own in zip(points, scores, strict=True)
@@ -90,30 +97,18 @@ def expand(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, dict[st
             yield candidate, point
 
 
-def _folds(target: NDArray[Any], task: Task, params: ModelBuilding) -> list[tuple[Any, Any]]:
-    smallest = len(target) if task == "regression" else int(np.unique(target, return_counts=True)[1].min())
-    whose = "" if task == "regression" else "of the smallest class "
-    if smallest < params.folds:
-        raise DataError(
-            f"{smallest} train rows {whose}cannot fill {params.folds} folds",
-            "lower model_building.folds or bring more rows",
-        )
-    splitter = KFold if task == "regression" else StratifiedKFold
-    return list(splitter(params.folds, shuffle=True, random_state=params.seed).split(np.zeros(len(target)), target))
-
-
 def _cross_validate(
-    made: list[BaseEstimator], matrix: Matrix, target: NDArray[Any], folds: list[Any], metric: str, jobs: int
+    made: list[BaseEstimator], matrix: Matrix, target: NDArray[Any], parts: list[Fold], metric: str, jobs: int
 ) -> list[tuple[float, ...]]:
     columns = (TextColumn("cross-validation"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    work = (delayed(_score)(one, matrix, target, fold, metric) for one in made for fold in folds)
+    work = (delayed(_score)(one, matrix, target, fold, metric) for one in made for fold in parts)
     scores = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=len(made) * len(folds))
+        bar = progress.add_task("", total=len(made) * len(parts))
         for score in Parallel(n_jobs=jobs, return_as="generator")(work):
             scores.append(score)
             progress.advance(bar)
-    width = len(folds)
+    width = len(parts)
     return [tuple(scores[start : start + width]) for start in range(0, len(scores), width)]
 
 
@@ -121,7 +116,7 @@ def _score(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], fold:
     train, held_out = fold
     with threadpool_limits(limits=1):
         fitted = _fit(clone(estimator), matrix[train], target[train])
-        return metrics.measure(metric, scored(fitted, matrix[held_out], target[held_out]))
+        return metrics.measure(metric, scored(fitted, matrix[held_out], target[held_out], np.unique(target)))
 
 
 def _fit(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any]) -> BaseEstimator:
@@ -138,10 +133,17 @@ def _fit(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any]) -> Base
             raise ConfigError(f"{type(estimator).__name__} cannot be fitted: {error}", "check its params") from None
 
 
-def scored(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any]) -> metrics.Scored:
-    """Return what a fitted estimator says of matrix rows, beside the truth."""
+def scored(
+    estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], classes: NDArray[Any] | None = None
+) -> metrics.Scored:
+    """Return what a fitted estimator says of matrix rows, beside the truth; a class it never saw has no chance."""
     if not hasattr(estimator, "classes_"):
         return metrics.Scored(target, estimator.predict(matrix))
     probabilities = estimator.predict_proba(matrix)
-    truth = np.searchsorted(estimator.classes_, target)
+    classes = estimator.classes_ if classes is None else classes
+    if len(classes) > len(estimator.classes_):
+        known = probabilities
+        probabilities = np.zeros((len(known), len(classes)))
+        probabilities[:, np.searchsorted(classes, estimator.classes_)] = known
+    truth = np.searchsorted(classes, target)
     return metrics.Scored(truth, probabilities.argmax(axis=1), probabilities)

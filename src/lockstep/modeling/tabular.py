@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row
+from lockstep.features.bending import BENDS, cosine, sine
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -18,23 +19,38 @@ PARTS = {
     "day": lambda moment: moment.day,
     "weekday": lambda moment: moment.weekday(),
     "hour": lambda moment: moment.hour,
+    "quarter": lambda moment: (moment.month + 2) // 3,
+    "yearday": lambda moment: moment.timetuple().tm_yday,
+    "month_sin": lambda moment: sine(moment.month, "month"),
+    "month_cos": lambda moment: cosine(moment.month, "month"),
+    "weekday_sin": lambda moment: sine(moment.weekday(), "weekday"),
+    "weekday_cos": lambda moment: cosine(moment.weekday(), "weekday"),
+    "hour_sin": lambda moment: sine(moment.hour, "hour"),
+    "hour_cos": lambda moment: cosine(moment.hour, "hour"),
 }
 """The parts of `transformers.DATE_PARTS`, of one moment."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Fill a missing number, subtract, divide: arrays (features,) in the unit of each feature."""
+    """Fill a missing number, take the skew out, subtract, divide: arrays (features,) in the unit of each feature.
+
+    `bend` is a name of `bending.BENDS`, or none; `bent` is what it fitted.
+    """
 
     fill: Floats
     center: Floats
     scale: Floats
+    bend: str = ""
+    bent: Floats | None = None
 
     def __call__(self, numbers: Floats) -> Floats:
         """Return rows x features, scaled."""
         missing = np.isnan(numbers)
         if missing.any():
             numbers = np.where(missing, self.fill, numbers)
+        if self.bend and self.bent is not None:
+            numbers = BENDS[self.bend](numbers, self.bent)
         return (numbers - self.center) / self.scale
 
 
@@ -50,6 +66,39 @@ class Numbers:
         if self.places == tuple(range(len(rows[0]))):
             return self.scaling(np.array(rows, dtype=np.float64))
         return self.scaling(np.array([[row[place] for place in self.places] for row in rows], dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Absences:
+    """Columns of which a feature says with 1 where a value is missing: their places in a row."""
+
+    places: tuple[int, ...]
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x columns."""
+        found = [[row[place] is None for place in self.places] for row in rows]
+        return np.array(found, dtype=np.float64).reshape(len(rows), len(self.places))
+
+
+@dataclass(frozen=True)
+class Means:
+    """Categorical columns and the means of the target in their categories: their places in a row.
+
+    `tables` hold for each column the row of `means` (categories + 1, answers) that a value has; the last is for others.
+    """
+
+    places: tuple[int, ...]
+    tables: tuple[dict[str | None, int], ...]
+    means: tuple[Floats, ...]
+    scaling: Scaling
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x (columns * answers)."""
+        parts = []
+        for place, table, means in zip(self.places, self.tables, self.means, strict=True):
+            other = len(means) - 1
+            parts.append(means[[table.get(row[place], other) for row in rows]])  # type: ignore[arg-type]
+        return self.scaling(np.hstack(parts))
 
 
 @dataclass(frozen=True)

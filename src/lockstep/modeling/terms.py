@@ -35,6 +35,7 @@ class Terms:
     keys: tuple[Ids, ...]
     idf: Floats
     weights: Floats
+    unit: str = "words"
 
     def add_to(self, scores: Floats, rows: Sequence[Row]) -> None:
         """Add what the text of each row weighs to scores (rows, outputs)."""
@@ -44,7 +45,7 @@ class Terms:
 
     @cached_property
     def _tokens(self) -> Callable[[str | None], list[str]]:
-        return tokenizer(self.clean)
+        return tokenizer(self.clean, self.unit)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

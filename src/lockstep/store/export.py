@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from lockstep import files
+from lockstep.data import parquet
 from lockstep.errors import ConfigError, StoreError
 from lockstep.store.records import Scalar
 from lockstep.store.store import Asked, Store, Stored
@@ -123,11 +124,11 @@ def _csv(pages: Lines, path: Path) -> None:
 
 
 def _parquet(pages: Lines, path: Path) -> None:
+    pq = parquet.require()
     import pyarrow as pa
-    from pyarrow import parquet
 
     schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
-    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for lines in pages:
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*lines, strict=True), schema, strict=True)

@@ -109,7 +109,7 @@ def _truth(label: Any, schema: Schema) -> Label | float | None:
 
 
 def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dict[str, Any]) -> None:
-    model, source = params.register_model.model_name, params.data_ingestion.source
+    model, source = params.register_model.model_name, params.data_ingestion.named
     path = paths.FEEDBACK / f"{model}.parquet"
     kinds = {name: "float64" if kind == "numeric" else object for name, kind in schema.kinds.items()}
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kinds[name]) for name in schema.kinds})

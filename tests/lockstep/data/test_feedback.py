@@ -7,6 +7,7 @@ import pytest
 from lockstep import files
 from lockstep.config import Split
 from lockstep.data import feedback, tables
+from lockstep.data.cleaning import Cleaned
 from lockstep.data.split import split
 from lockstep.errors import DataError
 
@@ -133,9 +134,11 @@ def test_missing_values_are_all_the_same():
 
 def test_the_source_is_split_as_it_was_and_feedback_by_itself():
     frame = drawn(300).assign(y=["p", "q", "q"] * 100)
-    before = split(frame, "y", "binary", Split())
+    kinds = {"a": "numeric", "b": "categorical"}
+    before = split(Cleaned(frame, kinds, "binary"), "y", Split())
     more = drawn(100, 1).assign(y=["p", "q"] * 50)
-    train, test = split(pd.concat([frame, more], ignore_index=True), "y", "binary", Split(), 300)
+    whole = pd.concat([frame, more], ignore_index=True)
+    train, test = split(Cleaned(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
     for old, new in zip(before, (train, test), strict=True):
         pd.testing.assert_frame_equal(old, new.head(len(old)))
     assert len(train) + len(test) == 400

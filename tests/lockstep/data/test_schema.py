@@ -40,10 +40,10 @@ def test_what_is_learned():
     assert (LEARNED.task, LEARNED.target, LEARNED.labels, LEARNED.kinds) == ("binary", "y", ("no", "yes"), KINDS)
     assert LEARNED.columns == (
         Column("age", "numeric", False, 30.0, 20.0, 40.0, 1.0, unknown="ignore"),
-        Column("size", "numeric", True, 1.5, 0.5, 2.5, None),
-        Column("town", "categorical", True, "Bonn", categories=("Bonn", "Łódź"), unknown="refuse"),
+        Column("size", "numeric", True, 1.5, 0.5, 2.5, None, missing=0.25),
+        Column("town", "categorical", True, "Bonn", categories=("Bonn", "Łódź"), unknown="refuse", missing=0.25),
         Column("review", "text", False, "good"),
-        Column("since", "date", True, "2026-01-31"),
+        Column("since", "date", True, "2026-01-31", missing=0.25),
     )
 
 
@@ -53,7 +53,7 @@ def test_a_constant_and_an_empty_column_are_described():
     assert learned.labels == ()
     assert learned.columns == (
         Column("B30", "numeric", False, 2.0, 2.0, 2.0, 1.0),
-        Column("none", "numeric", True, None),
+        Column("none", "numeric", True, None, missing=1.0),
     )
 
 

@@ -1,6 +1,10 @@
+import datetime
+import decimal
 import gzip
 import hashlib
+import io
 import os
+import zipfile
 
 import pandas as pd
 import pytest
@@ -18,6 +22,18 @@ TABLE = pd.DataFrame(
 
 def parquet(table=TABLE):
     return table.to_parquet(index=False)
+
+
+def zipped(members):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def nested():
+    return pd.DataFrame({"age": [1, 2], "tags": [["a"], ["b", "c"]]}).to_parquet(index=False)
 
 
 def read(path, **reader):
@@ -46,6 +62,12 @@ GOOD = {
     "no-header": ("rows.data", TEXT.partition("\n")[2], {"header": False, "names": ("age", "town", "bought")}),
     "header-replaced": ("rows.csv", TEXT.replace("age,", "AGE,"), {"names": ("age", "town", "bought")}),
     "gzip": ("rows.csv.gz", gzip.compress(TEXT.encode(), mtime=0), {}),
+    "blanks-around": ("rows.csv", TEXT.replace(",", " , "), {"trim": True}),
+    "zip": ("rows.zip", zipped({"rows.csv": TEXT}), {}),
+    "zip-with-a-folder": ("rows.zip", zipped({"in/": "", "in/rows.csv": TEXT, "__MACOSX/in/._rows.csv": "x"}), {}),
+    "gzip-without-its-ending": ("rows.csv", gzip.compress(TEXT.encode(), mtime=0), {}),
+    "parquet-in-gzip": ("rows.parquet.gz", gzip.compress(parquet(), mtime=0), {}),
+    "json-lines": ("rows.jsonl", TABLE.to_json(orient="records", lines=True, force_ascii=False), {}),
     "parquet": ("rows.parquet", parquet(), {}),
     "pq": ("rows.pq", parquet(), {}),
     "parquet-named-csv": ("rows.csv", parquet(), {}),
@@ -147,6 +169,55 @@ FAULTS = {
         "more values than there are column names",
         "names",
     ),
+    "B07-mixed-separators": (
+        "rows.csv",
+        f"{TEXT}1;Bonn;0\n",
+        {},
+        "line 42 holds 1 values, not 3, perhaps because ';' separates",
+        "as many",
+    ),
+    "B07-mixed-inside": ("rows.csv", f"{TEXT}1,Bonn;0\n2,Bonn,1\n", {}, "line 42 holds 2 values, not 3", "as many"),
+    "B11-nul": ("rows.csv", TEXT.replace("Bonn", "Bo\0nn", 3), {}, "line 2 holds a NUL byte", "damaged or no text"),
+    "B11-nul-far-in": ("rows.csv", f"{TEXT}1,Bo\0nn,0\n", {}, "line 42 holds a NUL byte", "damaged or no text"),
+    "B13-short-row": ("rows.csv", f"{TEXT}1,Bonn\n", {}, "line 42 holds 2 values, not 3", "as many values"),
+    "B13-short-row-quoted": ("rows.csv", f'{TEXT}1,"Bo\nnn"\n', {}, "line 43 holds 2 values, not 3", "as many values"),
+    "B13-short-row-of-blanks": (
+        "rows.txt",
+        f"{TEXT}1,Bonn\n".replace(",", "  "),
+        {"separator": r"\s+"},
+        "line 42 holds 2 values, not 3",
+        "as many",
+    ),
+    "B19-nested": ("rows.parquet", nested(), {}, "column 'tags' holds nested values (list", "a column of its own"),
+    "B20-zip-damaged": ("rows.zip", zipped({"rows.csv": TEXT})[:-40], {}, "is no zip file", "fetch it again"),
+    "B21-member-outside": (
+        "rows.zip",
+        zipped({"../rows.csv": TEXT}),
+        {},
+        "'../rows.csv', which points out",
+        "do not trust",
+    ),
+    "B21-absolute-member": (
+        "rows.zip",
+        zipped({"/etc/rows.csv": TEXT}),
+        {},
+        "'/etc/rows.csv', which points out",
+        "trust",
+    ),
+    "B21-member-of-windows": ("rows.zip", zipped({"a\\..\\..\\x.csv": TEXT}), {}, "which points out", "do not trust"),
+    "zip-of-two": ("rows.zip", zipped({"a.csv": TEXT, "b.csv": TEXT}), {}, "holds 2 files: a.csv, b.csv", "*.csv"),
+    "json-not": ("rows.jsonl", '{"a": 1, "b": 2}\n{"a": 1,\n', {}, "line 2 is not JSON", "one object on each line"),
+    "json-list": ("rows.jsonl", "[1, 2]\n", {}, "line 1 is no object", "one object on each line"),
+    "B19-json-nested": ("rows.jsonl", '{"a": 1, "b": {"c": 2}}\n', {}, "line 1, column 'b' holds a list or", "its own"),
+    "B32-json-mixed": ("rows.jsonl", '{"a": 1, "b": 1}\n{"a": "x", "b": 1}\n', {}, "column 'a' mixes", "one type"),
+    "B34-no-such-date": (
+        "rows.csv",
+        "day,x\n31.12.2025,1\n31.02.2026,2\n",
+        {"dates": {"day": "%d.%m.%Y"}},
+        "'31.02.2026', which is no date",
+        "dates",
+    ),
+    "B34-no-such-column": ("rows.csv", TEXT, {"dates": {"tow": "%Y"}}, "did you mean 'town'?", "reader.dates"),
     "B15-twice": ("rows.csv", TEXT.replace("town", "age"), {}, "the column name 'age' stands twice", "mend the header"),
     "B15-twice-in-names": ("rows.csv", TEXT, {"names": ("a", "a", "b")}, "Duplicate names", "names"),
     "B16-no-name": ("rows.csv", TEXT.replace("town", ""), {}, "column 2 has no name", "reader.names"),
@@ -238,3 +309,80 @@ def test_bundled_data_sets_have_a_target_and_repeat(name):
 def test_bundled_classes_have_their_names():
     frame = sources.read(DataIngestion(source="sklearn:breast_cancer")).frame
     assert frame["target"].value_counts().to_dict() == {"benign": 357, "malignant": 212}
+
+
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.zip", "rows.parquet.gz"])
+def test_b20_more_than_allowed_does_not_come_out_of_an_archive(tmp_path, name):
+    body = b"a,b\n" + b"0,0\n" * 600_000
+    if name == "rows.parquet.gz":
+        body = b"PAR1" + body
+    path = written(tmp_path, name, gzip.compress(body) if name.endswith("gz") else zipped({"rows.csv": body}))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(DataError, match="unpacks to more than 1 MiB") as refused:
+        sources.read(DataIngestion(source=str(path), max_mb=1))
+    assert "data_ingestion.max_mb" in refused.value.hint
+
+
+DATES = {
+    "B34-day-first": ("%d.%m.%Y", ["31.12.2025", "01.02.2026", ""], ["2025-12-31", "2026-02-01", None]),
+    "B34-month-first": ("%m/%d/%Y", ["12/31/2025", "2/1/2026"], ["2025-12-31", "2026-02-01"]),
+    "B34-zone": ("%d/%m/%Y %H:%M %z", ["29/03/2026 02:30 +0100"], ["2026-03-29T02:30:00+01:00"]),
+    "B34-hour-that-daylight-saving-skips": ("%Y/%m/%d %H:%M", ["2026/03/29 02:30"], ["2026-03-29T02:30:00"]),
+    "B34-year-1": ("%Y/%m/%d", ["0001/01/01", "9999/12/31"], ["0001-01-01", "9999-12-31"]),
+}
+
+
+@pytest.mark.parametrize(("spelled", "given", "expected"), DATES.values(), ids=DATES.keys())
+def test_dates_are_read_as_iso_8601(tmp_path, spelled, given, expected):
+    path = written(tmp_path, "rows.csv", "day,x\n" + "".join(f"{day},{place}\n" for place, day in enumerate(given)))
+    days = read(path, dates={"day": spelled}).frame["day"]
+    assert [None if pd.isna(day) else day for day in days] == expected
+
+
+NUMBERS = {
+    "B33-comma": ({"decimal": ","}, "1,5", 1.5),
+    "B33-comma-and-points": ({"decimal": ",", "thousands": "."}, "1.234,5", 1234.5),
+    "B33-commas": ({"thousands": ","}, "1,234.5", 1234.5),
+    "B33-swiss": ({"thousands": "'"}, "1'234.5", 1234.5),
+    "B33-blanks": ({"thousands": " ", "decimal": ","}, "1 234,5", 1234.5),
+}
+
+
+@pytest.mark.parametrize(("reader", "given", "expected"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_numbers_are_read_as_they_are_spelled(tmp_path, reader, given, expected):
+    path = written(tmp_path, "rows.csv", f"a;b\n{given};x\n-{given};y\n")
+    assert read(path, separator=";", **reader).frame["a"].tolist() == [expected, -expected]
+    assert read(path, separator=";").frame["a"].tolist() == [given, f"-{given}"]
+
+
+def test_quotes_may_be_part_of_the_text(tmp_path):
+    path = written(tmp_path, "rows.tsv", 'kind\ttext\nham\t"so she said\nspam\t"win" now\nham\tok"\n')
+    assert read(path, separator="\t", quote="").frame["text"].tolist() == ['"so she said', '"win" now', 'ok"']
+
+
+def test_a_last_value_may_be_missing_in_a_whole_row(tmp_path):
+    path = written(tmp_path, "rows.csv", "a,b\n1,\n2,x\n\n3,NA\n")
+    assert read(path).frame["b"].isna().tolist() == [True, False, True]
+
+
+def test_a_pattern_and_a_list_read_one_file_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b", "a", "c"):
+        written(tmp_path, f"{name}.csv", f"x,name\n1,{name}\n")
+    written(tmp_path, "d.jsonl", '{"name": "d", "x": 4}')
+    assert sources.read(DataIngestion(source="[a-c].csv")).frame["name"].tolist() == ["a", "b", "c"]
+    rows = sources.read(DataIngestion(source=["c.csv", "d.jsonl"]))
+    assert rows.frame.to_dict("list") == {"x": [1, 4], "name": ["c", "d"]}
+    assert set(rows.origin["files"]) == {"c.csv", "d.jsonl"}
+    with pytest.raises(DataError, match="no file fits 'z"):
+        sources.read(DataIngestion(source="z*.csv"))
+    written(tmp_path, "d.jsonl", '{"nam": "d", "x": 4}')
+    with pytest.raises(DataError, match=r"d\.jsonl and c\.csv do not have the same columns: 'nam'"):
+        sources.read(DataIngestion(source=["c.csv", "d.jsonl"]))
+
+
+def test_dates_and_decimals_of_parquet_become_text_and_numbers(tmp_path):
+    table = pd.DataFrame({"day": [datetime.date(2026, 1, 2), None], "price": [decimal.Decimal("1.50"), None]})
+    frame = read(written(tmp_path, "rows.parquet", table.to_parquet(index=False))).frame
+    assert frame["day"].tolist()[0] == "2026-01-02"
+    assert (frame["price"].dtype, frame["price"].tolist()[0]) == ("float64", 1.5)

@@ -106,6 +106,7 @@ def test_params_reach_the_text_step():
     features = build.build({"review": "text"}, FeatureEngineering(text=text))
     assert features.transformers[0][1].get_params() == {
         "clean": ["lowercase"], "ngrams": [1, 2], "min_documents": 3, "max_terms": 9, "sublinear": False,
+        "unit": "words", "weighting": "tfidf", "seed": 42, "groups": None,
     }  # fmt: skip
 
 
@@ -113,8 +114,8 @@ def test_params_reach_the_text_step():
     ("params", "problem", "hint"),
     [
         ({"text": Text(clean=("lower",))}, "text.clean: unknown 'lower'; did you mean 'lowercase'?", "strip_tags"),
-        ({"text": Text(ngrams=(1, 4))}, "text.ngrams accepts 1, 2 and 3", "[1, 2]"),
-        ({"text": Text(ngrams=())}, "text.ngrams accepts 1, 2 and 3", "[1, 2]"),
+        ({"text": Text(ngrams=(1, 4))}, "text.ngrams accepts 1 to 3", "[1, 2]"),
+        ({"text": Text(ngrams=())}, "text.ngrams accepts 1 to 3", "[1, 2]"),
         ({"date": Date(parts=("years",))}, "date.parts: unknown 'years'; did you mean 'year'?", "weekday"),
     ],
 )

@@ -183,7 +183,24 @@ DATES = {
 @pytest.mark.parametrize(("text", "parts"), DATES.values(), ids=DATES.keys())
 def test_date_parts(text, parts):
     frame = pd.DataFrame({"since": pd.Series([text], dtype=object)})
-    np.testing.assert_array_equal(DateParts(list(DATE_PARTS)).fit_transform(frame), [parts])
+    np.testing.assert_array_equal(DateParts(list(DATE_PARTS)[:5]).fit_transform(frame), [parts])
+
+
+@pytest.mark.parametrize(
+    ("text", "quarter", "yearday"),
+    [("2024-12-31T00:30:00+01:00", 4, 365), ("2024-02-29", 1, 60), ("2025-04-01", 2, 91), (None, np.nan, np.nan)],
+)
+def test_quarters_and_days_of_the_year(text, quarter, yearday):
+    frame = pd.DataFrame({"since": pd.Series([text], dtype=object)})
+    np.testing.assert_array_equal(DateParts(["quarter", "yearday"]).fit_transform(frame), [[quarter, yearday]])
+
+
+def test_the_last_step_of_a_cycle_stands_beside_the_first():
+    frame = pd.DataFrame({"since": ["2026-12-06T23:00:00", "2026-01-05T00:00:00", "2026-06-11T12:00:00", None]})
+    for cycle in ("month", "weekday", "hour"):
+        last, first, middle, missing = DateParts([f"{cycle}_sin", f"{cycle}_cos"]).fit_transform(frame)
+        assert np.linalg.norm(last - first) < 0.9 < np.linalg.norm(middle - first)
+        assert np.isnan(missing).all()
 
 
 def test_dates_of_several_kinds_stand_in_one_column():

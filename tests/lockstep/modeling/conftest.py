@@ -9,7 +9,7 @@ from lockstep import artifact, files
 from lockstep.config import Candidate, DataPreprocessing, FeatureEngineering, ModelBuilding
 from lockstep.data import cleaning, frames
 from lockstep.data.split import split
-from lockstep.features.build import build
+from lockstep.features import build
 from lockstep.modeling import search
 from lockstep.modeling.predictor import Predictor
 
@@ -48,10 +48,9 @@ def raw(task, count=160):
 
 def make(task):
     cleaned = cleaning.clean(raw(task), DataPreprocessing(target="y", columns={"text": ("review",)}))
-    train, test = split(cleaned.frame, "y", cleaned.task, DataPreprocessing(target="y").split)
+    train, test = split(cleaned, "y", DataPreprocessing(target="y").split)
     learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, FeatureEngineering())
-    features = build(cleaned.kinds, FeatureEngineering())
-    matrix = features.fit_transform(train)
+    features, matrix = build.fit(train, learned, FeatureEngineering(), {})
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))
     found = search.choose(matrix, frames.target_array(train, learned), task, building)
     pipeline = Pipeline([("features", features), ("estimator", found.estimator)])

@@ -15,7 +15,7 @@ from lockstep.config import Candidate, Categorical, DataPreprocessing, Date, Fea
 from lockstep.data import cleaning, frames
 from lockstep.data.schema import RowsRefused
 from lockstep.errors import ArtifactError
-from lockstep.features.build import build
+from lockstep.features import build
 from lockstep.features.transformers import DATE_PARTS, DateParts
 from lockstep.modeling import catalog, compile, compiled, tabular
 from lockstep.modeling.compile import NotCompiled
@@ -35,7 +35,16 @@ FEATURES = {
     ),
     "counts": FeatureEngineering(text=Text(sublinear=False, ngrams=[1, 2, 3], min_documents=1)),
     "pairs only": FeatureEngineering(text=Text(ngrams=[2], clean=["lowercase"])),
+    "means and indicator": FeatureEngineering(
+        categorical=Categorical(encode="target", unknown="ignore"), numeric=Numeric(indicator=True, transform="log")
+    ),
+    "many levels": FeatureEngineering(
+        categorical=Categorical(most_levels=2), numeric=Numeric(indicator=True, transform="power", scale="robust")
+    ),
+    "ranks and circles": FeatureEngineering(numeric=Numeric(transform="quantile"), date=Date(parts=list(DATE_PARTS))),
+    "characters": FeatureEngineering(text=Text(characters=[2, 4], ngrams=[1])),
 }
+NAIVE_BAYES = FeatureEngineering(text=Text(weighting="naive_bayes", characters=[3]))
 
 
 def fitted(task, estimator, text=True, params=FEATURES["default"]):
@@ -45,8 +54,7 @@ def fitted(task, estimator, text=True, params=FEATURES["default"]):
     cleaned = cleaning.clean(table, DataPreprocessing(target="y", columns=columns))
     train, test = cleaned.frame[:300], cleaned.frame[300:]
     learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, params)
-    features = build(cleaned.kinds, params)
-    matrix = features.fit_transform(train)
+    features, matrix = build.fit(train, learned, params, {})
     dense = matrix.toarray() if hasattr(matrix, "toarray") and not catalog.find(estimator, task).sparse else matrix
     made = catalog.make(Candidate(estimator=estimator), {}, cleaned.task, 0, False)
     model = made.fit(dense, frames.target_array(train, learned))
@@ -84,13 +92,25 @@ def test_linear_models_on_columns_of_every_kind(task, params):
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
 
 
-@pytest.mark.parametrize("params", list(FEATURES.values())[1:3], ids=list(FEATURES)[1:3])
-def test_trees_on_rare_levels(params):
-    schema, pipeline, rows = fitted("binary", "random_forest", text=False, params=params)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_linear_models_on_terms_that_know_the_classes(task):
+    schema, pipeline, rows = fitted(task, "logistic_regression", params=NAIVE_BAYES)
+    scorer, note = compile.best(schema, pipeline, rows)
+    assert (scorer.kind, note) == ("linear", "")
+    probes = [*rows, *compile.probes(schema, rows)]
+    close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
+
+
+@pytest.mark.parametrize(
+    "name", ["rare levels", "few levels", "means and indicator", "many levels", "ranks and circles"]
+)
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_trees_on_features_of_every_kind(task, name):
+    schema, pipeline, rows = fitted(task, "random_forest", text=False, params=FEATURES[name])
     scorer, _ = compile.best(schema, pipeline, rows)
     probes = [*rows, *compile.probes(schema, rows)]
     assert scorer.kind == "trees"
-    assert (scorer.score(probes) == PipelineScorer(schema, pipeline).score(probes)).all()
+    close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
 
 
 def test_trees_over_text_stay_a_pipeline():
@@ -132,7 +152,11 @@ def test_an_overflow_is_refused_and_names_the_row():
 def stored(request, tmp_path):
     """A bundle, one for each kind of scorer."""
     estimator = {"linear": "logistic_regression", "trees": "random_forest", "pipeline": "k_nearest_neighbors"}
-    schema, pipeline, rows = fitted("binary", estimator[request.param], text=request.param == "linear")
+    params = FeatureEngineering(
+        categorical=Categorical(encode="target"), numeric=Numeric(indicator=True, transform="power")
+    )
+    text = request.param == "linear"
+    schema, pipeline, rows = fitted("binary", estimator[request.param], text, NAIVE_BAYES if text else params)
     predictor = Predictor.of(schema, pipeline, rows)
     folder = tmp_path / "a bundle"
     artifact.save(pipeline, folder / "model.skops")
@@ -219,7 +243,7 @@ def test_dates_have_the_parts_that_training_knows():
 @pytest.mark.parametrize("spelled", ["2026-01", "2026-01-31", "2026-01-31T23:30:00-05:00"])
 def test_a_date_of_a_table_is_read_as_in_training(spelled):
     parts = tuple(tabular.PARTS)
-    plain = tabular.Scaling(np.zeros(5), np.zeros(5), np.ones(5))
+    plain = tabular.Scaling(*(np.full(len(parts), value) for value in (0.0, 0.0, 1.0)))
     expected = DateParts(parts).fit_transform(pd.DataFrame({"since": [spelled]}))
     assert tabular.Days((0,), parts, plain).dense([(spelled,)]).tolist() == expected.tolist()
 

@@ -1,0 +1,91 @@
+# How deploy, rollback and teardown speak to the cluster and to whoever runs them; sourced, never run.
+# shellcheck shell=bash
+
+namespace=lockstep
+deployment=deployment/flask-app
+context=${KUBE_CONTEXT:-}
+cluster=${EKS_CLUSTER:-}
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+[ -z "$region" ] || export AWS_REGION=$region AWS_DEFAULT_REGION=$region # older and newer aws ask for one of them each
+dry_run=
+
+fail() {  # fail CAUSE HINT
+    printf 'error: %s\n  hint: %s\n' "$1" "$2" >&2
+    exit 1
+}
+
+value() {  # value OPTION [VALUE]: the value of an option, or a complaint
+    [ -n "${2:-}" ] || fail "$1 needs a value" "see $(basename "$0") --help"
+    printf '%s' "$2"
+}
+
+help() {  # help FILE: the comment at its beginning
+    sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"
+}
+
+need() {  # need TOOL WHERE-FROM
+    command -v "$1" >/dev/null || fail "$1 is not installed" "$2"
+}
+
+run() {  # run COMMAND...: print it, and do it unless this is a dry run
+    printf '+' >&2
+    printf ' %q' "$@" >&2
+    printf '\n' >&2
+    [ -n "$dry_run" ] || "$@"
+}
+
+kube() {  # kube ARGUMENT...: kubectl in our namespace
+    run kubectl ${context:+--context "$context"} --namespace "$namespace" "$@"
+}
+
+ask() {  # ask ARGUMENT...: the same for questions, which are neither printed nor left out of a dry run's way
+    [ -n "$dry_run" ] || kubectl ${context:+--context "$context"} --namespace "$namespace" "$@"
+}
+
+log_in() {  # the way to an EKS cluster, if one is named; else kubectl's own
+    need kubectl "https://kubernetes.io/docs/tasks/tools"
+    [ -n "$cluster" ] || return 0
+    need aws "pip install awscli, or https://docs.aws.amazon.com/cli"
+    [ -n "$region" ] || fail "AWS_REGION is not set" "export AWS_REGION=us-east-1, where the cluster $cluster is"
+    run aws sts get-caller-identity --output text --query Arn ||
+        fail "AWS does not know who you are" "aws sso login, or set AWS_PROFILE or the AWS_ variables of a role"
+    export KUBECONFIG=$PWD/build/k8s/kubeconfig
+    mkdir -p build/k8s
+    run aws eks update-kubeconfig --region "$region" --name "$cluster" --kubeconfig "$KUBECONFIG" >&2 ||
+        fail "there is no cluster $cluster in $region, or you may not see it" "aws eks list-clusters --region $region"
+}
+
+may_deploy() {  # the cluster answers, and lets us change the Deployment, which nobody else keeps
+    local answer
+    [ -z "$dry_run" ] || return 0
+    answer=$(ask auth can-i patch deployments.apps --request-timeout=20s 2>&1) || true
+    case $answer in
+        *yes) ;;
+        *no) fail "you may not change deployments in the namespace $namespace" "docs/kubernetes.md, Who may deploy" ;;
+        *) fail "the cluster does not answer: ${answer##*$'\n'}" \
+            "kubectl config get-contexts; name one with --context, or an EKS cluster with --cluster" ;;
+    esac
+    [ -z "$(argo)" ] || fail "Argo CD keeps $deployment in $namespace and would undo this" \
+        "change the digest in git (k8s/argocd/application.yaml), or take the Application away first"
+}
+
+argo() {  # by what Argo CD knows the Deployment, if it keeps it
+    ask get "$deployment" --ignore-not-found \
+        --output 'jsonpath={.metadata.annotations.argocd\.argoproj\.io/tracking-id}{.metadata.labels.app\.kubernetes\.io/instance}'
+}
+
+say_why() {  # what the cluster knows of the pods that did not come up
+    printf '\nwhy, as far as the cluster knows:\n' >&2
+    {
+        ask get "$deployment" --output \
+            'jsonpath={range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\n"}{end}'
+        ask get pods --selector app=flask-app --output \
+            'jsonpath={range .items[*]}{.metadata.name}: {.status.phase} {.status.containerStatuses[*].state}{"\n"}{end}'
+        ask get events --field-selector type=Warning --sort-by .metadata.creationTimestamp --output \
+            'jsonpath={range .items[*]}{.involvedObject.name}: {.reason}: {.message}{"\n"}{end}' | tail -n 10
+    } >&2 || true
+}
+
+smoke() {  # smoke URL VERSION: ask the app, through a port of ours where there is no URL
+    run scripts/smoke ${1:+--url "$1"} ${2:+--version "$2"} ${context:+--context "$context"} --namespace "$namespace"
+}

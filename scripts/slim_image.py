@@ -1,0 +1,75 @@
+"""Take out of a virtual environment what a server never reads, and leave its modules as bytecode alone.
+
+Example: python slim_image.py /opt/lockstep
+"""
+
+import compileall
+import shutil
+import sys
+from pathlib import Path
+
+BOTO = ("s3", "sts", "sso", "sso-oidc", "signin")
+"""What MLflow asks of AWS, where artifacts lie in a bucket."""
+
+UNREAD = {
+    "tests of the packages": ("**/tests", "**/test"),
+    "sources of extension modules": ("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.tp", "**/*.h", "**/*.c", "**/*.cpp"),
+    "libraries to link with": ("**/*.a",),
+    "types for editors": ("**/*.pyi",),
+    "data sets of scikit-learn": ("sklearn/datasets/data", "sklearn/datasets/images", "sklearn/datasets/descr"),
+    "the client of Databricks": ("databricks/sdk",),
+    "services of AWS that MLflow does not ask": ("botocore/data/*/",),
+}
+"""What is taken out, by pattern below site-packages."""
+
+
+def slim(site: Path) -> dict[str, int]:
+    """Take out what is unread, and return how many bytes each kind was."""
+    return {kind: sum(_remove(path) for path in _matching(site, patterns)) for kind, patterns in UNREAD.items()}
+
+
+def _matching(site: Path, patterns: tuple[str, ...]) -> list[Path]:
+    found = [path for pattern in patterns for path in site.glob(pattern)]
+    return [path for path in found if not (path.parent == site / "botocore" / "data" and _asked(path))]
+
+
+def _asked(path: Path) -> bool:
+    """Tell whether a folder of botocore describes a service that is asked; its files are all needed."""
+    return path.name in BOTO or not path.is_dir()
+
+
+def _remove(path: Path) -> int:
+    if not path.exists():  # a folder around it is gone already
+        return 0
+    size = sum(each.stat().st_size for each in [path, *path.rglob("*")] if each.is_file() and not each.is_symlink())
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    return size
+
+
+def leave_bytecode(site: Path) -> int:
+    """Compile every module and remove its source, and return how many bytes that took away.
+
+    A source that does not compile, such as a template, stays.
+    """
+    compileall.compile_dir(site, quiet=2, legacy=True, workers=0)
+    return sum(_remove(source) for source in site.rglob("*.py") if source.with_suffix(".pyc").is_file())
+
+
+def main(words: list[str]) -> None:
+    """Slim the environment that is named, and print what that saved."""
+    (site,) = Path(words[0]).glob("lib/python3*/site-packages")
+    saved = slim(site) | {"sources of modules, less their bytecode": 0}
+    before = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    leave_bytecode(site)
+    after = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    saved["sources of modules, less their bytecode"] = before - after
+    for kind, size in saved.items():
+        print(f"{size / 1e6:7.1f} MB  {kind}")
+    print(f"{after / 1e6:7.1f} MB  left")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

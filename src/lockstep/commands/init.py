@@ -1,0 +1,101 @@
+"""Look at a data set and write the params.yaml that fits it, with the reasons.
+
+Example: lockstep init churn.csv --target churned
+         lockstep init "postgresql://me@db/shop" --query "select * from customers" --target churned
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from lockstep import config, files, paths
+from lockstep.commands import use
+from lockstep.config import DataIngestion, Settings
+from lockstep.data import sources
+from lockstep.errors import ConfigError
+from lockstep.inspection.survey import Survey, Wish, survey
+
+BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("source", type=use.from_here, metavar="FILE", help="a file, pattern, address, or sklearn:NAME")
+    parser.add_argument("--target", metavar="COL", help="the column to predict: its name, or its number from 1 on")
+    parser.add_argument("--query", default="", help="the select to read, for a database")
+    parser.add_argument("--names", default="", metavar="A,B,...", help="names of the columns, for a file without them")
+    parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names columns")
+    parser.add_argument("--keep", action="append", default=[], metavar="COL", help="a feature, whatever it looks like")
+    parser.add_argument("--ignore", action="append", default=[], metavar="COL", help="no feature")
+    parser.add_argument("--model-name", metavar="NAME", help="its name in the registry (default: that of the file)")
+    parser.add_argument("--allow-private", action="store_true", help="let an address lead into a private network")
+    parser.add_argument("--force", action="store_true", help="replace params.yaml; the old one becomes params.yaml.bak")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Inspect the source, write params.yaml and say what was decided."""
+    if paths.PARAMS.exists() and not arguments.force and not use.is_example():
+        raise ConfigError("params.yaml was edited by hand", "commit or copy it, then say --force to replace it")
+    wish = Wish(
+        arguments.target,
+        arguments.header,
+        tuple(filter(None, arguments.names.split(","))),
+        tuple(arguments.keep),
+        tuple(arguments.ignore),
+        arguments.model_name,
+    )
+    ingestion = DataIngestion(source=arguments.source, query=arguments.query, allow_private=arguments.allow_private)
+    placed = _placed(arguments.source)
+    found = survey(ingestion, wish, settings.source_password)
+    text = found.text
+    if placed != arguments.source:
+        use.link_into_place(arguments.source)
+        text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
+    config.parse(text)
+    if paths.PARAMS.exists():
+        files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
+    files.write_bytes(text.encode(), paths.PARAMS)
+    (_print_json if arguments.json else _print)(found, placed)
+    return 0
+
+
+def _placed(source: str) -> str:
+    """Return what params.yaml will call the source: a file from elsewhere is linked into data/external/."""
+    if sources.scheme(source) or not Path(source).is_file():
+        return source
+    path = Path(source)
+    inside = path.resolve() == (paths.EXTERNAL / path.name).resolve()
+    if not inside and path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
+        return path.absolute().relative_to(Path.cwd()).as_posix()
+    return (paths.EXTERNAL / path.name).as_posix()
+
+
+def _source_line(source: str) -> str:
+    from lockstep.inspection.page import flow
+
+    return f"  source: {flow(source)}\n"
+
+
+def _print(found: Survey, source: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table("about", "decided", "why", box=None, header_style="bold", title_justify="left")
+    for one in found.decisions:
+        table.add_row(escape(one.about), escape(one.decided), escape(one.why))
+    console.print(table)
+    if looks := [one.look for one in found.decisions if one.look]:
+        console.print("\nLook at:", style="bold")
+        for look in looks:
+            console.print(f"- {escape(look)}", highlight=False)
+    console.print(f"\nparams.yaml is written for {found.rows} rows of {escape(source)}", highlight=False)
+    console.print("next: read params.yaml, then make run (or dvc repro)", highlight=False)
+
+
+def _print_json(found: Survey, source: str) -> None:
+    decisions = [vars(one) for one in found.decisions]
+    print(json.dumps({"source": source, "rows": found.rows, "decisions": decisions}, ensure_ascii=False, indent=2))

@@ -1,0 +1,36 @@
+"""Ask a source outside data/external/ whether it has changed; `dvc repro` does so by itself.
+
+Example: lockstep probe --json
+"""
+
+import argparse
+import json
+import sys
+
+from lockstep import config, paths
+from lockstep.config import Settings
+from lockstep.data import probe
+from lockstep.errors import DataError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON for a program")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Write down what the source says; keep what it said last while it is out of reach."""
+    params = config.load().data_ingestion
+    try:
+        found = probe.look(params, settings.source_password)
+    except DataError as error:
+        if not paths.PROBE.exists():
+            raise
+        print(f"probe: {error.problem}\n  what was read last stands until it answers", file=sys.stderr)
+        return 0
+    probe.keep(found or {params.named: {}})
+    if arguments.json:
+        print(json.dumps(found))
+        return 0
+    print("\n".join(f"{source}: {state}" for source, state in found.items()) or "DVC watches the source by itself")
+    return 0

@@ -1,0 +1,172 @@
+"""The bytes of a file, unpacked and counted on the way: plain, gzip, or the one member of a zip."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from lockstep.errors import DataError
+
+MIB = 1 << 20
+GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file that holds a table, what it is called in messages, and how many bytes may come out of it."""
+
+    path: Path
+    name: str
+    max_bytes: int
+
+    @property
+    def packed(self) -> bool:
+        """Tell whether the file is a gzip or a zip."""
+        return self.path.suffix.lower() in (".gz", ".zip") or self._starts_with(GZIP)
+
+    @property
+    def inner(self) -> str:
+        """Return the name of what is packed, or of the file itself."""
+        if self.path.suffix.lower() == ".zip":
+            with self._zip() as archive:
+                return self._member(archive).filename
+        return self.path.stem if self.path.suffix.lower() == ".gz" else self.path.name
+
+    def format(self) -> str:
+        """Tell the format by the first bytes, then by the ending.
+
+        Raises
+        ------
+        DataError
+            Neither says what it is.
+        """
+        if self._starts_with(PARQUET):
+            return "parquet"
+        suffix = PurePosixPath(self.inner).suffix
+        if suffix.lower() not in FORMATS:
+            more = "; of a spreadsheet, save a sheet as CSV" if suffix.lower() in (".xlsx", ".xls", ".ods") else ""
+            raise DataError(
+                f"{self.name}: {suffix or 'no ending'} tells no format",
+                f"set data_ingestion.format to csv or parquet or jsonl{more}",
+            )
+        return FORMATS[suffix.lower()]
+
+    @contextmanager
+    def opened(self, text: bool = False) -> Iterator["Counted"]:
+        """Yield the unpacked bytes; with `text`, refuse NUL bytes, which no text holds.
+
+        Raises
+        ------
+        DataError
+            The archive is damaged or unsafe, more bytes come out than are allowed, or a NUL byte.
+        """
+        try:
+            with self._raw() as raw:
+                yield Counted(raw, self.name, self.max_bytes if self.packed else None, text)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"{self.name} is no whole gzip file: {error}", "it is cut off or damaged: fetch it again"
+            ) from None
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise DataError(
+                f"{self.name} is no whole zip file: {error}", "it is cut off or damaged: fetch it again"
+            ) from None
+
+    @contextmanager
+    def _raw(self) -> Iterator[BinaryIO]:
+        if self.path.suffix.lower() == ".zip":
+            with self._zip() as archive, self._open_member(archive) as member:
+                yield member  # type: ignore[misc]
+        elif self.packed:
+            with gzip.open(self.path) as stream:
+                yield stream  # type: ignore[misc]
+        else:
+            with self.path.open("rb") as plain:
+                yield plain
+
+    def _zip(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.path)
+        except zipfile.BadZipFile as error:
+            raise DataError(
+                f"{self.name} is no zip file: {error}", "it is cut off or damaged: fetch it again"
+            ) from None
+
+    def _member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+        """Return the one file of a zip, whose members may not point out of it."""
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        for member in members:
+            where = PurePosixPath(member.filename.replace("\\", "/"))
+            if where.is_absolute() or ".." in where.parts or ":" in where.parts[0]:
+                raise DataError(
+                    f"{self.name} holds {member.filename[:80]!r}, which points out of the archive",
+                    "do not trust this file; pack the table anew, without folders",
+                )
+        told = [member for member in members if not member.filename.startswith(("__MACOSX/", "."))]
+        if len(told) != 1:
+            raise DataError(
+                f"{self.name} holds {len(told)} files: {', '.join(member.filename for member in told[:5])}",
+                "unpack it into data/external/ and name the file, or a pattern such as data/external/*.csv",
+            )
+        return told[0]
+
+    def _open_member(self, archive: zipfile.ZipFile) -> "zipfile.ZipExtFile":
+        member = self._member(archive)
+        if member.flag_bits & 1:
+            raise DataError(f"{self.name} is encrypted", "unpack it into data/external/ and name the file")
+        return archive.open(member)  # type: ignore[return-value]
+
+    def _starts_with(self, magic: bytes) -> bool:
+        with self.path.open("rb") as stream:
+            return stream.read(len(magic)) == magic
+
+
+class Counted(io.RawIOBase):
+    """A stream that counts bytes and lines, and stops at a limit and at NUL bytes."""
+
+    def __init__(self, inner: BinaryIO, name: str, max_bytes: int | None, text: bool) -> None:
+        self.inner, self.name, self.max_bytes, self.text = inner, name, max_bytes, text
+        self.bytes, self.lines = 0, 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        """Fill a buffer with the next bytes."""
+        piece = self.inner.read(len(buffer))
+        if self.bytes == 0 and piece.startswith(UTF_16):
+            self.text = False  # decoding says what is wrong, if it is not declared
+        if self.text and b"\0" in piece:
+            line = self.lines + piece.count(b"\n", 0, piece.index(b"\0")) + 1
+            raise DataError(
+                f"{self.name}: line {line} holds a NUL byte",
+                "the file is damaged or no text; for UTF-16 set data_ingestion.reader.encoding: utf-16",
+            )
+        self.bytes += len(piece)
+        self.lines += piece.count(b"\n")
+        if self.max_bytes is not None and self.bytes > self.max_bytes:
+            raise DataError(
+                f"{self.name} unpacks to more than {self.max_bytes // MIB} MiB",
+                "raise data_ingestion.max_mb if it is meant to be so large",
+            )
+        buffer[: len(piece)] = piece
+        return len(piece)

@@ -1,0 +1,201 @@
+"""Transformers of numbers and categories of our own. Their import paths stand in models: never move or rename them."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from lockstep.features.bending import BENDS
+
+Floats = NDArray[np.float64]
+POINTS = 101
+"""Quantiles kept of each column."""
+
+FOLDS = 5
+
+
+class Unskew(TransformerMixin, BaseEstimator):
+    """Take the skew out of columns of numbers; missing ones stay missing.
+
+    Parameters
+    ----------
+    method : a name of `bending.BENDS`.
+
+    Examples
+    --------
+    >>> Unskew("log").fit_transform(np.array([[0.0], [np.e - 1], [1 - np.e]])).round(6).tolist()
+    [[0.0], [1.0], [-1.0]]
+    """
+
+    def __init__(self, method: str = "power") -> None:
+        self.method = method
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn each column's lambda or quantiles from rows x columns; a column without spread stays as it is."""
+        numbers = np.asarray(X, dtype=np.float64)
+        self.width_ = numbers.shape[1]
+        columns = [column[np.isfinite(column)] for column in numbers.T]
+        if self.method == "power":
+            self.fitted_ = np.array([[_shape(column) for column in columns]]).reshape(1, self.width_)
+        elif self.method == "quantile":
+            steps = np.linspace(0, 1, POINTS)
+            known = [np.quantile(column, steps) if len(column) else np.zeros(POINTS) for column in columns]
+            self.fitted_ = np.stack(known, axis=1) if known else np.zeros((POINTS, 0))
+        else:
+            self.fitted_ = np.zeros((0, self.width_))
+        return self
+
+    def transform(self, X: Any) -> Floats:
+        """Return rows x columns."""
+        return BENDS[self.method](np.asarray(X, dtype=np.float64), self.fitted_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the columns' own names."""
+        names = range(self.width_) if input_features is None else input_features
+        return np.asarray(list(map(str, names)), dtype=object)
+
+
+def _shape(column: Floats) -> float:
+    """Return the lambda of greatest likelihood, from -2 to 4, which keeps far values finite."""
+    from scipy import optimize, stats
+
+    if len(column) < 2 or column.min() == column.max():
+        return 1.0
+    found = optimize.minimize_scalar(
+        lambda shape: -stats.yeojohnson_llf(shape, column), bounds=(-2, 4), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(found.x)
+
+
+class Absent(TransformerMixin, BaseEstimator):
+    """Say with 1 where a value is missing, for the columns that had missing values in training.
+
+    Examples
+    --------
+    >>> Absent().fit_transform(pd.DataFrame({"a": [1.0, None], "b": [1.0, 2.0]})).tolist()
+    [[0.0], [1.0]]
+    """
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+        """Remember which columns had missing values."""
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.columns_ = [str(name) for name in X.columns if X[name].isna().any()]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> Floats:
+        """Return rows x those columns."""
+        return X[self.columns_].isna().to_numpy(dtype=np.float64)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `column_absent` for each output column."""
+        return np.asarray([f"{name}_absent" for name in self.columns_], dtype=object)
+
+
+class TargetMeans(TransformerMixin, BaseEstimator):
+    """Turn each category into the mean of the target in it, drawn to the overall mean where its rows are few.
+
+    The mean of a category of n rows weighs n / (n + smoothing), the overall mean the rest (Micci-Barreca 2001). Of two
+    classes the second counts, of more each in a column of its own. `fit_transform` is cross-fitted: the train rows get
+    means that their own fold had no part in, so that the target does not leak into what is learned from them.
+    A missing or unknown category gets the overall mean, if none was missing in training.
+
+    Parameters
+    ----------
+    smoothing : rows that the overall mean weighs as much as.
+    seed : seed of the folds.
+    groups : (n,) rows of one group stay in one fold; None takes each row for itself.
+
+    Examples
+    --------
+    >>> towns = pd.DataFrame({"town": ["Bonn", "Bonn", "Kiel", None]})
+    >>> TargetMeans(smoothing=0).fit(towns, [1.0, 3.0, 8.0, 4.0]).transform(towns).tolist()
+    [[2.0], [2.0], [8.0], [4.0]]
+    """
+
+    def __init__(self, smoothing: float = 10.0, seed: int = 42, groups: Any = None) -> None:
+        self.smoothing = smoothing
+        self.seed = seed
+        self.groups = groups
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Self:
+        """Learn the means of all rows; `y` (n,) holds classes or numbers."""
+        self._learn(X, *self._answers(y))
+        return self
+
+    def fit_transform(self, X: pd.DataFrame, y: Any, **fit_params: Any) -> Floats:
+        """Learn the means of all rows, and return those that each row's own fold had no part in."""
+        answers, overall = self._answers(y)
+        self._learn(X, answers, overall)
+        folds = cross_fitting_folds(len(X), self.seed, self.groups)
+        encoded = np.empty((len(X), len(X.columns) * answers.shape[1]))
+        for number in np.unique(folds):
+            own = folds == number
+            rest = TargetMeans(self.smoothing)
+            rest._learn(X[~own], answers[~own], answers[~own].mean(axis=0))
+            encoded[own] = rest.transform(X[own])
+        return encoded
+
+    def transform(self, X: pd.DataFrame) -> Floats:
+        """Return rows x (columns * answers)."""
+        return np.hstack([means[codes] for codes, means in zip(self._codes(X), self.means_, strict=True)])
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `column_mean`, or `column_mean_class` of several classes, for each output column."""
+        width = self.means_[0].shape[1]
+        ends = ["_mean"] if width == 1 else [f"_mean_{number}" for number in range(width)]
+        return np.asarray([f"{name}{end}" for name in self.columns_ for end in ends], dtype=object)
+
+    def _answers(self, y: Any) -> tuple[Floats, Floats]:
+        """Return the target as numbers (n, answers), and their means."""
+        target = np.asarray(y)
+        if target.dtype != np.float64:
+            labels = np.unique(target)
+            target = target[:, None] == (labels[1:] if len(labels) == 2 else labels)
+        answers = target.astype(np.float64).reshape(len(target), -1)
+        return answers, answers.mean(axis=0)
+
+    def _learn(self, X: pd.DataFrame, answers: Floats, overall: Floats) -> None:
+        self.columns_ = [str(name) for name in X.columns]
+        self.categories_, self.means_ = [], []
+        for name in X.columns:
+            codes, known = pd.factorize(X[name].astype(object), sort=True)
+            codes = np.where(codes < 0, len(known), codes)
+            counts = np.bincount(codes, minlength=len(known) + 2).astype(np.float64)
+            sums = np.stack([np.bincount(codes, own, minlength=len(known) + 2) for own in answers.T], axis=1)
+            weight = counts + self.smoothing
+            drawn = (sums + self.smoothing * overall) / np.where(weight > 0, weight, 1.0)[:, None]
+            drawn[counts == 0] = overall
+            self.categories_.append("\n".join(map(_escaped, known)))
+            self.means_.append(drawn)
+
+    def _codes(self, X: pd.DataFrame) -> list[NDArray[np.int64]]:
+        """Return for each column the row of its means (n,): its category's, the missing one's, or the unknown one's."""
+        found = []
+        for name, known in zip(self.columns_, self.known(), strict=True):
+            table = {category: code for code, category in enumerate(known)} | {None: len(known)}
+            values = [None if value != value else value for value in X[name].tolist()]
+            found.append(np.fromiter((table.get(value, len(known) + 1) for value in values), np.int64, len(values)))
+        return found
+
+    def known(self) -> list[list[str]]:
+        """Return the categories of each column, in the order of its means; then come missing and unknown."""
+        return [[_plain(text) for text in own.split("\n")] if own else [] for own in self.categories_]
+
+
+def _escaped(category: str) -> str:
+    return "=" + category.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _plain(text: str) -> str:
+    parts = text[1:].split("\\\\")
+    return "\\".join(part.replace("\\n", "\n") for part in parts)
+
+
+def cross_fitting_folds(count: int, seed: int, groups: Any = None) -> NDArray[np.int64]:
+    """Return the fold of each row (n,), drawn by chance; rows of one group share it."""
+    codes = np.arange(count)
+    if groups is not None and len(known := np.unique(groups)) > 1:
+        codes = np.searchsorted(known, groups)
+    return np.asarray((np.random.default_rng(seed).permutation(int(codes.max(initial=0)) + 1) % FOLDS)[codes])

@@ -1,0 +1,1 @@
+"""What a data set tells about itself: bytes and frames in, decisions with their reasons out."""

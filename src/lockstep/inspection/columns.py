@@ -1,0 +1,84 @@
+"""Which role a column plays, told by its values."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.api import types
+
+from lockstep.config import Role
+from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
+
+IDENTIFIER = re.compile(
+    r"(^|[_\W])(id|uuid|guid|key|index|rownum|row|nr|no|number)$|[a-z]I[Dd]$|^id[_\W]", re.IGNORECASE
+)
+WORDS, TEXT_SHARE = 4, 0.5
+"""A text has so many words on average, and so large a share of its values is different from the others."""
+MANY = 0.5
+"""Codes of which more than this share are different name the row rather than describe it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The role of a column and why; `told` if a person should hear of it."""
+
+    role: Role
+    why: str
+    told: bool = False
+
+
+def roles(frame: pd.DataFrame, target: str) -> dict[str, Found]:
+    """Return the role of each column but the target."""
+    return {str(name): role(frame[name]) for name in frame.columns if name != target}
+
+
+def role(values: pd.Series) -> Found:
+    """Return the role of one column."""
+    name, present = str(values.name), values.dropna()
+    distinct = int(present.nunique())
+    if distinct == 0:
+        return Found("ignore", "it holds no value", told=True)
+    if distinct == 1:
+        if len(present) < len(values):
+            return Found("categorical", "one value, or missing")
+        return Found("ignore", f"every row says {str(present.iloc[0])[:20]!r}", told=True)
+    if name == ROW_NUMBERS:
+        return Found("id", "numbers of rows, without a name", told=True)
+    if types.is_bool_dtype(values):
+        return Found("categorical", "true or false")
+    if types.is_numeric_dtype(values):
+        return _of_numbers(name, present, distinct)
+    return _of_texts(name, present.astype(str) if suggest_kind(values) != "date" else present, distinct, values)
+
+
+def _of_numbers(name: str, present: pd.Series, distinct: int) -> Found:
+    whole = bool((present % 1 == 0).all())
+    unique = distinct == len(present)
+    if whole and unique and len(present) >= 20:
+        if IDENTIFIER.search(name):
+            return Found("id", "a whole number of its own in each row", told=True)
+        if (present.diff().dropna() == 1).all():
+            return Found("id", "it counts the rows", told=True)
+    return Found("numeric", "numbers")
+
+
+def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -> Found:
+    if suggest_kind(values) == "date":
+        return Found("date", "dates")
+    share = distinct / len(present)
+    sample = present.head(5000)
+    words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()
+    if length >= LONG_TEXT or (words >= WORDS and share >= TEXT_SHARE):
+        return Found("text", f"{words:.0f} words on average")
+    if len(present) >= 20 and share == 1:
+        return Found("id", "a text of its own in each row", told=True)
+    if len(present) >= 50 and share > MANY:
+        return Found("id", f"{distinct} different texts in {len(present)} rows", told=True)
+    return Found("categorical", f"{distinct} different texts")
+
+
+def groups(frame: pd.DataFrame, found: Mapping[str, Found], target: str) -> list[str]:
+    """Return columns that look like the name of somebody or something with several rows each."""
+    named = [name for name in found if IDENTIFIER.search(name)]
+    return [name for name in named if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]

@@ -1,0 +1,230 @@
+"""From a source to its params.yaml: read a sample, decide how to read all of it, read it, decide the rest."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from lockstep import config
+from lockstep.config import DataIngestion, Reader, Role
+from lockstep.data import sources
+from lockstep.data.content import Content
+from lockstep.errors import DataError, LockstepError, nearest
+from lockstep.inspection import baseline, columns, dialect, leaks, page, plan, spelling
+from lockstep.inspection.decision import Decision
+
+SAMPLE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person says beforehand; nothing else is asked."""
+
+    target: str | None = None
+    header: bool | None = None
+    names: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The text of params.yaml and how it came about."""
+
+    text: str
+    decisions: tuple[Decision, ...]
+    rows: int
+
+
+def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
+    """Look at a source and write the params.yaml that fits it.
+
+    Raises
+    ------
+    LockstepError
+        It cannot be read, or something is missing that only a person knows.
+    """
+    reader, told = _reader(ingestion, wish)
+    ingestion = ingestion.model_copy(update={"reader": reader})
+    frame = sources.read(ingestion, password).frame
+    target = _target(frame, wish.target)
+    _check_named(frame, (*wish.keep, *wish.ignore))
+    found = columns.roles(frame, target)
+    task, why = plan.decide_task(frame[target])
+    roles, said = _roles(frame, target, task, found, wish)
+    measure = plan.choose_metric(task, frame[target], "text" in roles.values())
+    made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
+    name = wish.name or _name(ingestion)
+    floor, judged = _floor(frame, ingestion, target, made, name)
+    text = page.render(ingestion, target, made, floor, name)
+    config.parse(text)
+    decisions = (
+        *told,
+        Decision("target", target, _seen(frame, target)),
+        why,
+        *said,
+        measure,
+        _candidates(made),
+        judged,
+    )
+    return Survey(text, decisions, len(frame))
+
+
+def _reader(ingestion: DataIngestion, wish: Wish) -> tuple[Reader, tuple[Decision, ...]]:
+    """Decide how the first file of the source is read; what is no text needs no decision."""
+    first = sources.expand(ingestion.sources[0])[0]
+    if sources.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
+        return ingestion.reader, ()
+    with sources.fetched(first, ingestion) as (content, _):
+        if (content.format() if ingestion.format == "auto" else ingestion.format) != "csv":
+            return ingestion.reader, ()
+        return _of_text(content, wish)
+
+
+def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]]:
+    with content.opened() as counted:
+        sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
+    written = dialect.inspect(sample, whole=len(sample) < SAMPLE_BYTES)
+    if wish.header is not None and wish.header != written.header:
+        written = replace(written, header=wish.header)
+    width = len(written.rows[0]) if written.rows else 0
+    if wish.names and len(wish.names) != width:
+        raise DataError(f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column")
+    heads = list(wish.names) or (
+        written.rows[0] if written.header else [f"column_{place + 1}" for place in range(width)]
+    )
+    spelled = spelling.inspect([head.strip() for head in heads], written.values)
+    reader = Reader(
+        separator=written.separator,
+        header=written.header,
+        names=() if written.header and not wish.names else tuple(heads),
+        encoding=written.encoding,
+        missing=spelled.missing,
+        quote=written.quote or "",  # type: ignore[arg-type]
+        decimal=spelled.decimal,  # type: ignore[arg-type]
+        thousands=spelled.thousands,  # type: ignore[arg-type]
+        trim=spelled.trim,
+        dates=dict(spelled.dates),
+    )
+    return reader, (*written.decisions, *spelled.decisions)
+
+
+def _target(frame: pd.DataFrame, wished: str | None) -> str:
+    """Return the target that was named, by its name or its place from 1 on.
+
+    Raises
+    ------
+    DataError
+        None was named, or none of that name exists.
+    """
+    names = [str(name) for name in frame.columns]
+    if wished in names:
+        return str(wished)
+    if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
+        return names[int(wished) - 1]
+    listed = "; ".join(f"{place} {name} ({_some(frame[name])})" for place, name in _likely(frame))
+    if wished is None:
+        raise DataError("which column is to be predicted?", f"say --target with a name or a number, such as {listed}")
+    raise DataError(
+        f"target column {wished!r} not found{nearest(wished, names)}", f"--target takes a name or a number: {listed}"
+    )
+
+
+def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """Return the columns that a person most often wants to predict: few classes, from the right."""
+    numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
+    fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
+    return [*reversed(fits), *reversed([one for one in numbered if one not in fits])][:8]
+
+
+def _some(values: pd.Series) -> str:
+    shown = [str(value)[:16] for value in values.dropna().unique()[:3]]
+    return ", ".join(shown)
+
+
+def _seen(frame: pd.DataFrame, target: str) -> str:
+    missing = int(frame[target].isna().sum())
+    return f"{_some(frame[target])}, ..." + (f"; {missing} rows without it are dropped" if missing else "")
+
+
+def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
+    for name in named:
+        if name not in frame.columns:
+            raise DataError(
+                f"column {name!r} not found{nearest(name, map(str, frame.columns))}", "see --keep, --ignore"
+            )
+
+
+def _roles(
+    frame: pd.DataFrame, target: str, task: config.Task, found: dict[str, columns.Found], wish: Wish
+) -> tuple[dict[str, Role], list[Decision]]:
+    """Return the role of each column after leaks and wishes, and what to tell of it."""
+    roles: dict[str, Role] = {name: one.role for name, one in found.items()}
+    decisions = [Decision(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
+    fair = [name for name, role in roles.items() if role not in ("id", "ignore")]
+    found_out = {name: how for name, how in leaks.find(frame, fair, target, task).items() if name not in wish.keep}
+    look = f"{', '.join(found_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
+    for name, how in found_out.items():
+        roles[name] = "ignore"
+        decisions.append(Decision(name, "left out: a leak", how, look if name == next(iter(found_out)) else ""))
+    for name in wish.ignore:
+        roles[name] = "ignore"
+    for name in wish.keep:
+        if roles[name] in ("id", "ignore"):
+            roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
+    for name in columns.groups(frame, found, target):
+        look = (
+            f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {page.flow(name)}}}"
+        )
+        decisions.append(Decision(name, roles[name], "an identifier with several rows each", look))
+    for name in (name for name, role in roles.items() if role == "date"):
+        look = f"{name}: to foretell the future, set split: {{method: time, column: {page.flow(name)}}}"
+        decisions.append(Decision(name, "date", "its calendar parts become features", look))
+    if not any(role in config.KINDS for role in roles.values()):
+        left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
+        raise DataError(
+            f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
+        )
+    kinds = {kind: list(roles.values()).count(kind) for kind in config.KINDS}
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    return roles, [Decision("features", counted, "by their values"), *decisions]
+
+
+def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.DataFrame:
+    """Return the rows that can teach: with a target, and no exact duplicates in what is used."""
+    used = [name for name, role in roles.items() if role in config.KINDS]
+    return frame[frame[target].notna()].drop_duplicates([*used, target])
+
+
+def _floor(
+    frame: pd.DataFrame, ingestion: DataIngestion, target: str, made: plan.Plan, name: str
+) -> tuple[baseline.Baseline | None, Decision]:
+    """Measure quick models, and ask what a gate may ask of the real ones."""
+    params = config.parse(page.render(ingestion, target, made, None, name))
+    try:
+        found = baseline.measure(frame, params)
+    except LockstepError as error:
+        return None, Decision(
+            "floor", "none", f"quick models fail: {error.problem}", "set model_evaluation.floors yourself"
+        )
+    figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
+    if not found.signal:
+        look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
+        return None, Decision("floor", "none but the constant answer", figures, look)
+    return found, Decision("floor", f"{found.metric} {found.floor}", figures)
+
+
+def _candidates(made: plan.Plan) -> Decision:
+    named = ", ".join(str(one["estimator"]) for one in made.candidates)
+    return Decision("candidates", named, f"{made.folds} folds choose among them")
+
+
+def _name(ingestion: DataIngestion) -> str:
+    """Return a name for the model, from that of the source."""
+    last = re.split(r"[/:]", ingestion.sources[0].partition("?")[0].rstrip("/"))[-1]
+    stem = PurePosixPath(last).name.partition(".")[0]
+    return re.sub(r"[^A-Za-z0-9-]+", "-", stem).strip("-")[:60].lower() or "model"

@@ -1,0 +1,94 @@
+"""The manifests of k8s/ as they are applied: the tools' opinion, and what must hold between the objects."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from tests.k8s import checks
+from tests.k8s.conftest import OVERLAYS, RENDERED
+from tests.k8s.objects import ROOT, workloads
+
+OPS = ROOT / ".venv-ops/bin"
+VERSIONS = ("1.33", "1.34", "1.35")
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "Application"}
+"""Kinds that are no part of Kubernetes, so that its schemas do not know them."""
+
+
+@pytest.fixture(scope="session")
+def ops():
+    """Return a function that runs one of the tools of `make setup-ops`."""
+
+    def run(tool, *words):
+        if not (OPS / tool).exists():
+            pytest.skip(f"{tool} is not here: make setup-ops")
+        return subprocess.run([OPS / tool, *words], capture_output=True, text=True)
+
+    return run
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_every_object(manifests, ops, version):
+    done = ops("kubernetes-validate", "--strict", "-k", version, *sorted(manifests.glob("*.yaml")))
+    said = (done.stdout + done.stderr).splitlines()
+    unknown = {found[1] for line in said if (found := re.search(r"WARN .*schema for kind (\w+) ", line))}
+    assert [line for line in said if not line.startswith(("INFO", "WARN"))] == []
+    assert done.returncode == 0
+    assert unknown == CUSTOM
+
+
+def test_s32_to_s35_checkov_finds_nothing_but_the_exceptions(manifests, ops):
+    exceptions = yaml.safe_load((ROOT / "tests/k8s/checkov.yaml").read_text())
+    words = ("--skip-download", "--compact", "--framework", "kubernetes", "--output", "json")
+    done = ops("checkov", *words, "--directory", manifests)
+    report = json.loads(done.stdout)
+    failed = {(each["check_id"], each["resource"]): each["check_name"] for each in report["results"]["failed_checks"]}
+    assert report["summary"]["passed"] > 500
+    assert report["summary"]["parsing_errors"] == 0
+    assert {key: about for key, about in failed.items() if key[0] not in exceptions} == {}
+    assert {key[0] for key in failed} == {*exceptions}, "an exception that nothing needs any more"
+    assert all(len(reason) > 40 for reason in exceptions.values())
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_everything_fits_together(read, name):
+    assert checks.faults(read(name)) == []
+
+
+def test_the_rules_and_the_dashboard_are_those_of_monitoring(read):
+    objects = {each["kind"]: each for each in read("monitoring") if each["kind"] == "PrometheusRule"}
+    files = [yaml.safe_load((ROOT / f"monitoring/rules/{name}.yml").read_text()) for name in ("recording", "alerts")]
+    assert objects["PrometheusRule"]["spec"]["groups"] == [group for file in files for group in file["groups"]]
+    maps = [each for each in read("monitoring") if each["metadata"]["name"] == "lockstep-dashboard"]
+    dashboard = (ROOT / "monitoring/grafana/dashboards/lockstep.json").read_text()
+    assert [each["data"]["lockstep.json"] for each in maps] == [dashboard]
+    assert maps[0]["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_the_canary_differs_in_name_track_image_and_number_alone(read):
+    stable, canary = (
+        next(each for each in read("canary") if each["metadata"]["name"] == name and each["kind"] == "Deployment")
+        for name in ("flask-app", "flask-app-canary")
+    )
+    text = json.dumps(canary).replace("flask-app-canary", "flask-app").replace('"track": "canary"', '"track": "stable"')
+    again = json.loads(text)
+    assert again["spec"].pop("replicas") == 1
+    assert again == stable
+
+
+def test_argo_applies_the_overlay_for_eks_by_digest(manifests):
+    spec = yaml.safe_load((manifests / "application.yaml").read_text())["spec"]
+    assert (ROOT / spec["source"]["path"] / "kustomization.yaml").is_file()
+    assert spec["destination"]["namespace"] == checks.NAMESPACE
+    (image,) = spec["source"]["kustomize"]["images"]
+    name, _, given = image.partition("=")
+    assert name == "flask-app"
+    assert checks.BY_DIGEST.fullmatch(given)
+
+
+def test_overlays_can_be_given_an_image_by_its_name(read):
+    for name in OVERLAYS:
+        found = {container["image"].partition("@")[0] for _, _, _, container in workloads(read(name))}
+        assert found == {"flask-app"}

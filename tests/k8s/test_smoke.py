@@ -1,0 +1,104 @@
+"""scripts/smoke against the real app, and against one whose answers are wrong."""
+
+import json
+
+import pytest
+
+READY = json.dumps({"status": "ready", "model": {"name": "demo", "version": "1"}})
+OTHER = json.dumps({"model": {"name": "demo", "version": "2"}, "predictions": [{"id": "a", "prediction": 1}]})
+
+
+def test_an_app_that_answers_right_passes(app, script):
+    done = script("smoke", "--url", app.url + "/", "--version", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ready: demo version 1" in done.stdout
+    assert app.asked == ["/readyz", "/openapi.json", "/predict", "/metrics"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text", "said"),
+    [
+        ("/readyz", 503, "no model", "/readyz answers 503: no model"),
+        ("/readyz", 200, "<html>", "/readyz names no model"),
+        ("/openapi.json", 404, "", "/openapi.json answers 404"),
+        ("/openapi.json", 200, "{}", "has no example for POST /predict"),
+        ("/predict", 500, "oh", "/predict answers 500: oh"),
+        ("/predict", 401, "", "put one of the app's keys into LOCKSTEP_API_KEYS"),
+        ("/predict", 200, "{}", "/predict answers {} to one row"),
+        ("/predict", 200, OTHER, "version 2 answers, and 1 is ready"),
+        ("/metrics", 500, "", "/metrics answers 500"),
+        ("/metrics", 200, "up 1", "/metrics tells of no model"),
+    ],
+)
+def test_a_wrong_answer_fails_with_the_reason(app, script, path, status, text, said):
+    app.instead[path] = (status, text)
+    done = script("smoke", "--url", app.url, "--within", "0")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+
+
+def test_another_version_fails(app, script):
+    done = script("smoke", "--url", app.url, "--version", "7")
+    assert done.returncode == 1
+    assert "version 1 of demo serves, and not 7" in done.stderr
+
+
+def test_nobody_there_fails(script):
+    done = script("smoke", "--url", "http://127.0.0.1:9", "--within", "0")
+    assert done.returncode == 1
+    assert "/readyz does not answer" in done.stderr
+
+
+def test_it_waits_until_the_app_is_ready(app, script):
+    left = [(503, "starting"), (503, "starting"), (200, READY)]
+
+    class Starting(dict):
+        def __getitem__(self, path):
+            return left.pop(0)
+
+        def __contains__(self, path):
+            return path == "/readyz" and bool(left)
+
+    app.instead = Starting()
+    assert script("smoke", "--url", app.url, "--within", "60").returncode == 0
+    assert left == []
+
+
+def test_a_key_is_sent(app, script):
+    script("smoke", "--url", app.url, LOCKSTEP_API_KEYS="first-key-of-all, second-key")
+    assert {*app.keys} == {"Bearer first-key-of-all"}
+
+
+FORWARD = """#!/bin/sh
+echo "$@" > "$HOME/asked"
+echo "Forwarding from 127.0.0.1:{port} -> 5000"
+exec sleep 60
+"""
+
+
+def test_without_an_address_it_asks_through_a_port_of_its_own(app, script, tmp_path):
+    stand_in = tmp_path / "kubectl"
+    stand_in.write_text(FORWARD.format(port=app.server.server_port))
+    stand_in.chmod(0o755)
+    done = script("smoke", "--context", "here", PATH=f"{tmp_path}:/usr/local/bin:/usr/bin:/bin")
+    assert done.returncode == 0, done.stderr
+    asked = (tmp_path / "asked").read_text().strip()
+    assert asked == (
+        "--context here --namespace lockstep port-forward service/flask-app-service :http --address 127.0.0.1"
+    )
+
+
+def test_a_service_that_is_not_there_is_named(api, script, tmp_path):
+    api.kubeconfig(tmp_path / "kubeconfig")
+    done = script("smoke")
+    assert done.returncode == 1
+    assert "kubectl port-forward: Error from server (NotFound)" in done.stderr
+
+
+def test_a_dry_run_prints_what_it_would_ask(app, script):
+    done = script("smoke", "--dry-run")
+    assert done.returncode == 0
+    assert "port-forward service/flask-app-service" in done.stdout
+    assert "POST http://127.0.0.1:PORT/predict" in done.stdout
+    assert app.asked == []

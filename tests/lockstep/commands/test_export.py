@@ -1,0 +1,102 @@
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flask_app.loading import load_baked
+from lockstep import baked, files
+from lockstep.commands import export
+from lockstep.errors import ArtifactError, RegistryError
+from lockstep.modeling.predictor import digest
+from tests.flask_app.standins import make_bundle
+from tests.serving.real import Store
+
+ROOT = Path(__file__).parents[3]
+
+
+def arguments(*given):
+    parser = argparse.ArgumentParser()
+    export.add(parser)
+    return parser.parse_args([str(each) for each in given])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_bundle("binary", tmp_path_factory.mktemp("bundles") / "demo")
+
+
+@pytest.fixture
+def settings(local_settings):
+    return local_settings.__class__(**local_settings.__dict__ | {"model_name": "demo"})
+
+
+@pytest.fixture
+def store(settings, bundle):
+    made = Store(settings, "demo")
+    made.promote(made.register(bundle))
+    return made
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder whose params.yaml names the model."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("model_name: breast-cancer", "model_name: demo"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_production_comes_with_a_note_that_leads_back(store, settings, bundle, tmp_path, capsys):
+    version = store.registry.production()
+    store.registry.tag(version, {"git_commit": "0123abc", "dvc_lock": "d" * 64, "data_sha256": "e" * 64})
+    folder = tmp_path / "build/model"
+    assert export.run(arguments(folder, "--json"), settings) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == files.read_json(folder / "registered.json")
+    assert (told["model"], told["version"], told["sha256"]) == ("demo", "1", digest(bundle))
+    assert (told["git_commit"], told["dvc_lock"], told["data_sha256"]) == ("0123abc", "d" * 64, "e" * 64)
+    assert digest(folder) == digest(bundle)
+    assert load_baked(folder, "demo", tmp_path / "spare").version == "1"
+
+
+def test_a_second_export_takes_the_place_of_the_first_and_of_nothing_else(store, settings, tmp_path):
+    folder = tmp_path / "model"
+    assert export.run(arguments(folder), settings) == 0
+    store.promote(store.register(make_bundle("binary", tmp_path / "tree", "decision_tree")))
+    assert export.run(arguments(folder), settings) == 0
+    assert files.read_json(folder / "registered.json")["version"] == "2"
+    assert export.run(arguments(folder, "--version", "1"), settings) == 0
+    assert files.read_json(folder / "registered.json")["version"] == "1"
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thesis.txt").write_text("years")
+    with pytest.raises(ArtifactError, match="holds other files"):
+        export.run(arguments(tmp_path / "home"), settings)
+    assert (tmp_path / "home/thesis.txt").read_text() == "years"
+
+
+def test_without_production_nothing_is_exported(settings, bundle, tmp_path):
+    Store(settings, "demo").register(bundle)
+    with pytest.raises(RegistryError, match="demo has nothing in Production"):
+        export.run(arguments(tmp_path / "model"), settings)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_checked_folder_has_its_compiled_form(store, settings, project):
+    export.run(arguments(project / "model"), settings)
+    assert baked.main(["model"]) == 0
+    assert [path.suffix for path in (project / "model").glob("compiled-*.npz")] == [".npz"]
+
+
+def test_a_folder_that_must_not_be_baked_is_refused(store, settings, project):
+    with pytest.raises(ArtifactError, match="holds no exported model"):
+        baked.check(project / "nothing")
+    export.run(arguments(project / "model"), settings)
+    shutil.copytree(project / "model", project / "changed")
+    (project / "changed/smoke.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="has not the digest"):
+        baked.check(project / "changed")
+    (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("name: demo", "name: other"))
+    with pytest.raises(ArtifactError, match=r"'demo', and params.yaml names 'other'"):
+        baked.check(project / "model")

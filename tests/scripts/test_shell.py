@@ -1,0 +1,31 @@
+"""Every shell script is one that shellcheck finds nothing in."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHELLCHECK = ROOT / ".venv-ops/bin/shellcheck"
+SCRIPTS = [
+    path
+    for path in sorted([*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()])
+    if path.is_file() and (path.suffix == ".sh" or path.read_bytes().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash")))
+]
+
+
+def shellcheck(*paths):
+    if not SHELLCHECK.exists():
+        pytest.skip("shellcheck is not here: make setup-ops")
+    return subprocess.run([SHELLCHECK, "-x", *paths], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_shellcheck_finds_nothing():
+    assert {path.name for path in SCRIPTS} >= {"deploy", "rollback", "teardown", "cluster.sh", "test", "lock", "run"}
+    done = shellcheck(*SCRIPTS)
+    assert done.returncode == 0, done.stdout
+
+
+def test_shellcheck_bites(tmp_path):
+    (tmp_path / "wrong").write_text("#!/bin/sh\nrm -r $1/tmp\n")
+    assert "SC2086" in shellcheck(tmp_path / "wrong").stdout
