@@ -31,7 +31,8 @@ ROW_NUMBERS = "Unnamed: 0"
 class Cleaned:
     """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood.
 
-    `by` holds the values of the column that the split goes by, if it goes by one.
+    `by` holds the values of the column that the split goes by, if it goes by one; `marks` a number for each row that is
+    equal for equal rows.
     """
 
     frame: pd.DataFrame
@@ -40,6 +41,7 @@ class Cleaned:
     dropped: dict[str, Any] = field(default_factory=dict)
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     by: pd.Series | None = None
+    marks: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
 
 def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
@@ -74,9 +76,12 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
     clean_frame = canonical(labelled, kinds)
     _check_values(clean_frame, kinds)
     clean_frame[params.target] = canonical_target(labelled[params.target], task)
+    marks = whole.row_hashes(clean_frame)
     if params.order == "content":
-        clean_frame = clean_frame.iloc[np.argsort(fingerprints(clean_frame), kind="stable")]
-    kept = clean_frame[~whole.duplicated(clean_frame)] if params.drop_duplicates else clean_frame
+        order = np.argsort(marks, kind="stable")
+        clean_frame, marks = clean_frame.iloc[order], marks[order]
+    once = ~whole.duplicated(clean_frame, marks) if params.drop_duplicates else np.ones(len(clean_frame), dtype=bool)
+    kept = clean_frame[once]
     dropped = {
         "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
         "columns_without_values": empty,
@@ -85,14 +90,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         "rows_duplicate": len(labelled) - len(kept),
     }
     by = frame.loc[kept.index, params.split.column].reset_index(drop=True) if params.split.column else None
-    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by)
-
-
-def fingerprints(frame: pd.DataFrame) -> NDArray[np.uint64]:
-    """Return a number for each row (n,) that is equal for equal rows, whatever their order."""
-    numbers = [name for name, kind in frame.dtypes.items() if kind == np.float64]
-    positive = replaced(frame, {str(name): frame[name] + 0.0 for name in numbers})
-    return np.asarray(pd.util.hash_pandas_object(positive, index=False), np.uint64)  # + 0.0 turns -0.0 into 0.0
+    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by, marks[once])
 
 
 def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
