@@ -98,7 +98,7 @@ SNIPPETS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_t
 MADE = ("LOCKSTEP_DISPATCH_REPO: owner/name", f"image: {IMAGE}")
 
 
-@pytest.mark.parametrize(("snippet", "made"), zip(SNIPPETS, MADE, strict=True), ids=["settings", "canary"])
+@pytest.mark.parametrize(("snippet", "made"), [*zip(SNIPPETS, MADE, strict=True)], ids=["settings", "canary"])
 def test_the_overlays_of_the_page_render(kubectl, tmp_path, snippet, made):
     repository, _, digest = IMAGE.partition("@")
     given = yaml.safe_load(snippet.replace("REPOSITORY", repository).replace("sha256:...", digest))
