@@ -42,6 +42,7 @@ class Plan:
     candidates: Sequence[Mapping[str, Any]]
     folds: int
     resamples: int
+    trusted: Sequence[str] = ()
 
     def of(self, role: Role) -> list[str]:
         """Return the columns of a role."""

@@ -178,3 +178,19 @@ def test_files_that_say_themselves_what_they_hold_need_no_reader(tmp_path):
     params = config.parse(look_at(write(path, lines), "y").text)
     assert params.data_ingestion.reader == config.Reader()
     assert params.data_preprocessing.columns.categorical == ("town",)
+
+
+def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
+    """B36: a curve of the target is no copy of it in another unit, but tells it as well."""
+    prices = [100 + i * 7919 % 997 + i / 7 for i in range(300)]
+    lines = [
+        "size,town,log,price",
+        *[f"{p / 9 + i % 13:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
+    ]
+    path = write(tmp_path / "rows.csv", lines)
+    found = config.parse(look_at(path, "price").text)
+    assert found.data_preprocessing.columns.ignore == ("log",)
+    assert found.model_evaluation.trusted == ()
+    kept = config.parse(look_at(path, "price", keep=("log",)).text)
+    assert "log" in kept.data_preprocessing.columns.numeric
+    assert kept.model_evaluation.trusted == ("log",)
