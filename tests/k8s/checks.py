@@ -12,7 +12,6 @@ NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
 BY_DIGEST = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 SETTINGS = {own for setting in config.SETTINGS for own in setting.variables}
 SECRETS = {own for setting in config.SETTINGS for own in setting.variables if setting.secret}
-COMING = {"LOCKSTEP_DISPATCH_TOKEN"}
 SPACELESS = ("Namespace",)
 
 
@@ -86,7 +85,7 @@ def environment(objects):
             if (key.get("name"), key.get("key"), key.get("optional")) != (SECRET, variable["name"], True):
                 yield f"{own}: {variable['name']} is no optional key of {SECRET} with that name"
             given[variable["name"]] = ""
-        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS | COMING)
+        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS)
         try:
             settings = config.Settings.read(given)
         except config.ConfigError as error:
@@ -162,6 +161,23 @@ def resources(objects):
                 yield f"{own}: the volume {volume['name']} has no limit"
 
 
+def disk(objects):
+    """A pod is not evicted for what it may write: the volumes fit into its limit, the spool and models into theirs."""
+    given = {key: value for each in of_kind(objects, "ConfigMap") for key, value in each.get("data", {}).items()}
+    spool = config.Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
+    for own, _, spec, container in workloads(objects):
+        volumes = {each["name"]: mebibytes(each.get("emptyDir", {}).get("sizeLimit")) for each in spec["volumes"]}
+        if sum(volumes.values()) > mebibytes(container.get("resources", {}).get("limits", {}).get("ephemeral-storage")):
+            yield f"{own} is evicted before its volumes are full"
+        if container.get("ports") and 2 * spool > volumes.get("state", 0):
+            yield f"{own}: a full spool leaves too little of the state folder to the models"
+
+
+def mebibytes(size):
+    """Return a size in MiB; none is none at all."""
+    return int(size[:-2]) * {"Mi": 1, "Gi": 1024}[size[-2:]] if size else 0
+
+
 def names(objects):
     """The names that others know are there, and everything stands in the one namespace."""
     known = {(each["kind"], each["metadata"]["name"]) for each in objects}
@@ -179,7 +195,7 @@ def names(objects):
 CHECKS = {
     check.__name__: check
     for check in (
-        deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, names,
+        deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, disk, names,
         traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
     )
 }  # fmt: skip

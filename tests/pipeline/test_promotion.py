@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from lockstep.config import SETTINGS
 from tests.lockstep import dagshub_like as fake
 from tests.pipeline.project import copy_of
 
@@ -223,3 +224,18 @@ def test_b51_a_server_that_is_down_is_told_and_nothing_is_written(finished, tmp_
     assert done.returncode == 1
     assert "cannot reach the tracking server" in done.stderr and "hint: is it running" in done.stderr
     assert not (project.root / "models/registered.json").exists()
+
+
+def test_s25_no_secret_of_the_environment_gets_into_runs_models_or_dvc(finished, tmp_path, request):
+    if not request.config.getoption("long"):
+        pytest.skip("--long registers once more for it")
+    project = copy_of(finished, tmp_path / "secret")
+    canaries = {name: f"canary-{name}-0123456789" for one in SETTINGS if one.secret for name in one.variables}
+    project.settings |= canaries
+    project.edit("params.yaml", "model_name: breast-cancer", "model_name: breast-cancer-secret")
+    project.repro()
+    project.lockstep("promote")
+    files = [path for path in project.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    held = b" ".join(path.read_bytes() for path in files)
+    assert b"breast-cancer-secret" in held
+    assert [name for name, canary in canaries.items() if canary.encode() in held] == []
