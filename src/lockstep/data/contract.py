@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from lockstep import files, paths
 from lockstep.config import Contract, Rule
+from lockstep.data.cleaning import replaced
 from lockstep.data.schema import Column, Schema, as_category
 from lockstep.errors import DataError, nearest
 
@@ -108,7 +109,7 @@ def _check_columns(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> None:
 def _typed(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> pd.DataFrame:
     """Return rows with the types their rules state, so that a value that was set aside changes no column's kind."""
     stated = {name: TYPES[rule.kind](frame[name]) for name, rule in rules.items() if rule.kind in TYPES}
-    return frame.assign(**stated)
+    return replaced(frame, stated)
 
 
 def _quarantine(frame: pd.DataFrame, places: NDArray[np.int64], reasons: list[str]) -> pd.DataFrame:

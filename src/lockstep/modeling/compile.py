@@ -169,22 +169,25 @@ def _scaled(fill: NDArray[np.float64], steps: Sequence[Any]) -> Scaling:
 
 
 def _categories(places: tuple[int, ...], encoder: Any) -> Part:
-    """Ask the encoder which feature each value of each column switches on."""
+    """Ask the encoder which feature each value of each column switches on: all columns at once."""
     import pandas as pd
 
-    width = len(encoder.get_feature_names_out())
-    plain = [known[0] for known in encoder.categories_]
+    known = [[None if value != value else value for value in own.tolist()] for own in encoder.categories_]
+    height = max(map(len, known)) + 1
+    asked = {
+        name: [*own, *[NEVER_SEEN] * (height - len(own))]
+        for name, own in zip(encoder.feature_names_in_, known, strict=True)
+    }
+    matrix = encoder.transform(pd.DataFrame(asked, dtype=object))
+    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
+    width = dense.shape[1]
     tables: list[dict[str | None, int]] = []
     others: list[int] = []
     start = 0
-    for column, known in enumerate(encoder.categories_):
-        values = [None if value != value else value for value in known.tolist()]
-        rows = [[*plain[:column], value, *plain[column + 1 :]] for value in [*values, NEVER_SEEN]]
-        matrix = encoder.transform(pd.DataFrame(rows, columns=encoder.feature_names_in_, dtype=object))
-        dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
-        end = start + len(known) - _merged(encoder, column)
-        codes = [start + int(row.argmax()) if row.any() else width for row in dense[:, start:end]]
-        tables.append(dict(zip(values, codes[:-1], strict=True)))
+    for column, own in enumerate(known):
+        end = start + len(own) - _merged(encoder, column)
+        codes = [start + int(row.argmax()) if row.any() else width for row in dense[: len(own) + 1, start:end]]
+        tables.append(dict(zip(own, codes[:-1], strict=True)))
         others.append(codes[-1])
         start = end
     return Part(Categories(places, tuple(tables), tuple(others), width), width)

@@ -83,6 +83,8 @@ def _by_level(coded: Floats, target: NDArray[Any], asked: Floats, task: Task) ->
         means = values.groupby(coded).mean()
         return pd.Series(asked).map(means).fillna(values.mean()).to_numpy()
     labels, classes = np.unique(target, return_inverse=True)
-    usual = int(np.bincount(classes).argmax())
-    best = pd.Series(classes).groupby(coded).agg(lambda own: int(np.bincount(own).argmax()))
-    return np.asarray(labels[pd.Series(asked).map(best).fillna(usual).astype(int).to_numpy()])
+    shown, asked_codes = coded.astype(np.int64) + 1, asked.astype(np.int64) + 1
+    levels = int(max(shown.max(), asked_codes.max())) + 1
+    table = np.bincount(shown * len(labels) + classes, minlength=levels * len(labels)).reshape(levels, -1)
+    best = np.where(table.any(axis=1), table.argmax(axis=1), np.bincount(classes).argmax())
+    return np.asarray(labels[best[asked_codes]])
