@@ -264,7 +264,7 @@ def _as_number(values: pd.Series) -> pd.Series:
         wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()].iloc[0]
         raise DataError(
             f"column {values.name!r} is numeric but holds {str(wrong)[:80]!r}",
-            "add the value to data_ingestion.reader.missing, or make the column categorical",
+            "add it to data_ingestion.reader.missing, set reader.decimal or thousands, or make the column categorical",
         ) from None
 
 

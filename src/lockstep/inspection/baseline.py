@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lockstep.config import ModelBuilding, Params, Task
-from lockstep.data import cleaning
+from lockstep.data import cleaning, frames
 from lockstep.features import build
-from lockstep.modeling import evaluation, metrics, search
+from lockstep.modeling import evaluation, leaks, metrics, search
 from lockstep.modeling.metrics import Scored
 
 MOST_ROWS, FOLDS, SEED = 6000, 3, 0
@@ -37,6 +37,8 @@ class Baseline:
     constant: float
     reached: float
     error: float
+    telling: tuple[str, ...] = ()
+    """Columns that tell the target all alone, by the question that the gate asks too."""
 
     @property
     def signal(self) -> bool:
@@ -56,6 +58,8 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     if cleaned.task != "regression":
         rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
     truth = rows[name].to_numpy()
+    schema = frames.learn(rows, name, cleaned.task, cleaned.kinds, params.feature_engineering)
+    telling = tuple(leaks.telling_alone(rows, schema))
     text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
     settings = params.feature_engineering.model_copy(update={"text": text})
     features = build.build(cleaned.kinds, settings, build.Seen(task=cleaned.task))
@@ -64,7 +68,7 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     found = search.choose(matrix, truth, cleaned.task, quick)
     error = float(np.std(found.best.scores) / math.sqrt(FOLDS))
-    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error)
+    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error, telling)
 
 
 def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:

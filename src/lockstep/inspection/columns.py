@@ -10,9 +10,9 @@ from pandas.api import types
 from lockstep.config import Role
 from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
 
-IDENTIFIER = re.compile(
-    r"(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|[a-z]I[Dd]$|^id[_\W]", re.IGNORECASE
-)
+IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
+GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
+FEW = 50
 WORDS, TEXT_SHARE = 4, 0.5
 """A text has so many words on average, and so large a share of its values is different from the others."""
 UNIT = re.compile(r"[$€£¥] ?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*( ?[%$€£¥]| [A-Za-z]{1,6}|[kKmM]|kg|km|cm|mm|ms)")
@@ -65,6 +65,10 @@ def _of_numbers(name: str, present: pd.Series, distinct: int) -> Found:
             return Found("id", "a whole number of its own in each row", told=True)
         if (present.diff().dropna() == 1).all():
             return Found("id", "it counts the rows", told=True)
+    if whole and GROUP.search(name) and not unique:
+        if distinct > FEW:
+            return Found("id", f"it names {distinct} things that have rows of their own", told=True)
+        return Found("categorical", f"it names one of {distinct}")
     return Found("numeric", "numbers")
 
 
@@ -88,5 +92,5 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
 
 def groups(frame: pd.DataFrame, found: Mapping[str, Found], target: str) -> list[str]:
     """Return columns that look like the name of somebody or something with several rows each."""
-    named = [name for name in found if IDENTIFIER.search(name)]
+    named = [name for name in found if GROUP.search(name)]
     return [name for name in named if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]

@@ -130,6 +130,11 @@ def _evaluation(plan: Plan, baseline: Baseline | None) -> list[str]:
         "model_evaluation:",
         f"  resamples: {plan.resamples}   # bootstrap resamples behind every 95 % interval",
     ]
+    if plan.trusted:
+        lines += [
+            "  # columns that tell the target alone, and are known before it",
+            *_wrapped("  trusted: ", plan.trusted),
+        ]
     if baseline is None:
         return [*lines, "  # What the test rows must show before a version may be promoted: raise it to what you need.",
                 "  floors: {}"]  # fmt: skip

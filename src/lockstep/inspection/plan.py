@@ -42,6 +42,7 @@ class Plan:
     candidates: Sequence[Mapping[str, Any]]
     folds: int
     resamples: int
+    trusted: Sequence[str] = ()
 
     def of(self, role: Role) -> list[str]:
         """Return the columns of a role."""
@@ -88,19 +89,19 @@ def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task,
         )
     task: Task = "binary" if len(counts) == 2 else "multiclass"
     look = ""
-    if counts.iloc[-1] < RARE * counts.sum():
+    if counts.iloc[-1] < min(RARE, 0.5 / len(counts)) * counts.sum():
         look = f"class {smallest} has {rows} of {counts.sum()} rows: look at its own figures in reports/per_class.csv"
     if numeric and len(counts) > 5:
         look += f"{'; ' if look else ''}the classes of {target.name} may have an order: try task: regression too"
     return task, Decision("task", task, f"{target.name} holds {len(counts)} classes", look)
 
 
-def choose_metric(task: Task, target: pd.Series, has_text: bool) -> Decision:
+def choose_metric(task: Task, target: pd.Series, only_text: bool) -> Decision:
     """Return the figure to choose by."""
     share = float(target.value_counts(normalize=True).iloc[-1])
     if task == "binary" and share < RARE:
         return Decision("metric", "average_precision", f"the rarer class is {share:.1%} of the rows")
-    if task == "binary" and has_text and share > 0.4:
+    if task == "binary" and only_text and share > 0.4:
         return Decision("metric", "accuracy", "two classes of about the same size")
     return Decision("metric", DEFAULT[task], f"usual for {task} targets")
 

@@ -56,10 +56,16 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     found = columns.roles(frame, target)
     task, why = plan.decide_task(frame[target])
     roles, said = _roles(frame, target, task, found, wish)
-    measure = plan.choose_metric(task, frame[target], "text" in roles.values())
-    made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
+    measure = plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(config.KINDS))
     name = wish.name or _name(ingestion)
+    made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
     floor, judged = _floor(frame, ingestion, target, made, name)
+    if floor and floor.telling:
+        roles, more = _trust(roles, floor.telling, target, wish)
+        said += more
+        made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
+        made = replace(made, trusted=tuple(one for one in floor.telling if one in wish.keep))
+        floor, judged = _floor(frame, ingestion, target, made, name)
     text = page.render(ingestion, target, made, floor, name)
     config.parse(text)
     decisions = (
@@ -204,14 +210,34 @@ def _roles(
     for name in (name for name, role in roles.items() if role == "date"):
         look = f"{name}: to foretell the future, set split: {{method: time, column: {page.flow(name)}}}"
         decisions.append(Decision(name, "date", "its calendar parts become features", look))
+    _check_left(roles, decisions, target)
+    kinds = {kind: list(roles.values()).count(kind) for kind in config.KINDS}
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    return roles, [Decision("features", counted, "by their values"), *decisions]
+
+
+def _trust(
+    roles: dict[str, Role], telling: Sequence[str], target: str, wish: Wish
+) -> tuple[dict[str, Role], list[Decision]]:
+    """Leave out columns that the gate would refuse, but for those that a person keeps."""
+    out = [name for name in telling if name not in wish.keep]
+    look = f"{', '.join(out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
+    decisions = [
+        Decision(name, "left out: a leak", f"it tells {target} all alone", look if name == out[0] else "")
+        for name in out
+    ]
+    left: dict[str, Role] = {**roles, **dict.fromkeys(out, "ignore")}
+    _check_left(left, decisions, target)
+    return left, decisions
+
+
+def _check_left(roles: dict[str, Role], decisions: Sequence[Decision], target: str) -> None:
+    """Refuse to go on without a feature."""
     if not any(role in config.KINDS for role in roles.values()):
         left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
         raise DataError(
             f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
         )
-    kinds = {kind: list(roles.values()).count(kind) for kind in config.KINDS}
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    return roles, [Decision("features", counted, "by their values"), *decisions]
 
 
 def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from lockstep.config import DataIngestion
 from lockstep.data import sources
 from lockstep.errors import DataError
 from lockstep.inspection.survey import Wish, survey
+from tests.lockstep.data.test_databases import QUERY, database  # noqa: F401 - a fixture
+from tests.lockstep.data.test_web import here, server  # noqa: F401 - fixtures
 from tests.lockstep.inspection.sets import UNKNOWN, write
 from tests.pipeline.project import DATA
 
@@ -153,3 +155,42 @@ def test_names_that_a_header_lacks_are_made_up_and_told(tmp_path, header, names)
     found = look_at(path, "y")
     assert config.parse(found.text).data_ingestion.reader.names == names
     assert any("made up" in one.look for one in found.decisions)
+
+
+def test_a_source_in_the_web_keeps_what_it_needs(server, here):  # noqa: F811
+    source = f"{server.at}/whole.csv"
+    found = survey(DataIngestion(source=source, allow_private=True), Wish(target="bought"))
+    params = config.parse(found.text)
+    assert (params.data_ingestion.source, params.data_ingestion.allow_private) == (source, True)
+    assert params.register_model.model_name == "whole"
+
+
+def test_a_database_keeps_its_query(database):  # noqa: F811
+    asked = DataIngestion(source="sqlite:///shop.db", query=QUERY, newest="age")
+    params = config.parse(survey(asked, Wish(target="bought", keep=("age",))).text)
+    assert (params.data_ingestion.query, params.data_ingestion.newest) == (QUERY, "age")
+    assert params.data_preprocessing.columns.date == ("day",)
+
+
+def test_files_that_say_themselves_what_they_hold_need_no_reader(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"x": i * 37 % 101, "town": "abc"[i % 3], "y": i % 2}) for i in range(80)]
+    params = config.parse(look_at(write(path, lines), "y").text)
+    assert params.data_ingestion.reader == config.Reader()
+    assert params.data_preprocessing.columns.categorical == ("town",)
+
+
+def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
+    """B36: a curve of the target is no copy of it in another unit, but tells it as well."""
+    prices = [100 + i * 7919 % 997 + i / 7 for i in range(300)]
+    lines = [
+        "size,town,log,price",
+        *[f"{p / 9 + i % 13:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
+    ]
+    path = write(tmp_path / "rows.csv", lines)
+    found = config.parse(look_at(path, "price").text)
+    assert found.data_preprocessing.columns.ignore == ("log",)
+    assert found.model_evaluation.trusted == ()
+    kept = config.parse(look_at(path, "price", keep=("log",)).text)
+    assert "log" in kept.data_preprocessing.columns.numeric
+    assert kept.model_evaluation.trusted == ("log",)
