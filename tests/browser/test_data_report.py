@@ -3,7 +3,7 @@
 import pytest
 
 from lockstep.data import report_page
-from tests.lockstep.data.test_report import facts_of, raw_rows
+from tests.lockstep.data.test_report import NAMED, facts_of, raw_rows
 
 pytestmark = pytest.mark.server
 
@@ -16,7 +16,7 @@ CUT_OFF += " && !one.closest('.wide-table')).length"
 def page(tmp_path_factory):
     """The report on rows with something of each kind, as a file."""
     path = tmp_path_factory.mktemp("report") / "data.html"
-    path.write_text(report_page.html(facts_of(raw_rows())), encoding="utf-8")
+    path.write_text(report_page.html(facts_of(raw_rows(), NAMED)), encoding="utf-8")
     return path.as_uri()
 
 

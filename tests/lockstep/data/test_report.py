@@ -4,12 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep.config import DataPreprocessing
+from lockstep.config import Columns, DataPreprocessing
 from lockstep.data import report, report_page
 from lockstep.data.preparing import prepare
 from tests.lockstep.monitoring.test_report import checked, text_of
 
 ROWS = 600
+PARAMS = DataPreprocessing(target="churned")
+NAMED = DataPreprocessing(target="churned", columns=Columns(categorical=("ticket", "city"), numeric=("row",)))
+"""What a person may have named wrongly, so that the report must tell."""
 
 
 def raw_rows():
@@ -38,14 +41,14 @@ def raw_rows():
     return pd.concat([rows, rows.head(20)], ignore_index=True)
 
 
-def facts_of(rows, **params):
-    made = prepare(rows, {"source": "sklearn:iris"}, DataPreprocessing(target="churned", **params))
+def facts_of(rows, params=None):
+    made = prepare(rows, {"source": "sklearn:iris"}, params or PARAMS)
     return made.record | report.describe(made.train, report.Subject.of(made.record, rows), made.record["dropped"])
 
 
 @pytest.fixture(scope="module")
 def facts():
-    return facts_of(raw_rows())
+    return facts_of(raw_rows(), NAMED)
 
 
 def column(facts, name):
@@ -96,15 +99,15 @@ def test_each_column_has_range_missing_distribution_and_relation(facts):
 
 def test_only_train_rows_are_described():
     rows = raw_rows().head(ROWS)
-    known = facts_of(rows)
-    test = prepare(rows, {"source": "sklearn:iris"}, DataPreprocessing(target="churned")).test
+    known = facts_of(rows, NAMED)
+    test = prepare(rows, {"source": "sklearn:iris"}, NAMED).test
     rows.loc[rows["ticket"].isin(test["ticket"]), "income"] = 1e9
-    assert column(facts_of(rows), "income") == column(known, "income")
+    assert column(facts_of(rows, NAMED), "income") == column(known, "income")
 
 
 def test_of_many_rows_a_sample_is_drawn_but_ranges_are_those_of_all(facts, monkeypatch):
     monkeypatch.setattr(report, "SAMPLE_ROWS", 100)
-    some = facts_of(raw_rows())
+    some = facts_of(raw_rows(), NAMED)
     assert some["sampled_rows"] <= 100 < some["train_rows"]
     for name in ("least", "middle", "greatest", "missing"):
         assert column(some, "income")[name] == column(facts, "income")[name]
@@ -135,7 +138,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(facts):
 
 
 def test_the_same_facts_give_the_same_bytes_and_fit_into_json(facts):
-    again = facts_of(raw_rows())
+    again = facts_of(raw_rows(), NAMED)
     assert json.dumps(facts, allow_nan=False, sort_keys=True) == json.dumps(again, allow_nan=False, sort_keys=True)
     assert report_page.html(again) == report_page.html(json.loads(json.dumps(facts)))
 
