@@ -63,15 +63,3 @@ def test_the_difference_of_metrics_is_markdown():
 
 def with_environment():
     return ops.environment("") | {"PATH": f"{ops.ROOT / '.venv/bin'}:/usr/bin:/bin"}
-
-
-def test_shell_scripts_have_no_fault():
-    scripts = [path for path in (ops.ROOT / "scripts").iterdir() if path.is_file() and is_shell(path)]
-    assert len(scripts) > 5
-    done = ops.run(ops.tool("shellcheck"), "--external-sources", *scripts, ops.ROOT / ".ci/run")
-    assert done.returncode == 0, done.stdout
-
-
-def is_shell(path):
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.startswith("#!") and first.endswith("sh")
