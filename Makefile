@@ -131,7 +131,7 @@ lock: setup-dev  ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv
 	scripts/lock
 
-image: setup  ## the app with its Production model as an image, IMAGE=lockstep:local
+image: setup  ## the app with its Production model as an image, IMAGE=flask-app:local
 	scripts/image $(ARGS)
 
 up: image  ## the whole stack on this host: app, PostgreSQL, MLflow, Prometheus, Alertmanager, Grafana

@@ -66,8 +66,8 @@ def test_it_answers_what_the_evaluation_wrote_down(running, rows, written):
 def test_s32_it_runs_with_no_right_at_all(running):
     config = engine.inspect(running.name)["HostConfig"]
     assert (config["ReadonlyRootfs"], config["CapDrop"]) == (True, ["ALL"])
-    for process in running.python(STATUS).split("\n\n"):
-        facts = dict(line.split(":\t", 1) for line in process.strip().splitlines())
+    for process in running.python(STATUS).strip().split("\n\n"):
+        facts = dict(line.split(":\t", 1) for line in process.splitlines())
         assert facts["Uid"].split() == ["10001"] * 4, process
         assert facts["Gid"].split() == ["10001"] * 4, process
         assert {int(facts[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}, process
@@ -169,3 +169,21 @@ def test_all_that_it_imports_is_bytecode(image):
         assert written == []
     finally:
         docker("rm", "--force", name)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("drift", "--json"), 0, "alerts"),
+        (("quality", "--json"), 0, "alerts"),
+        (("log", "export", "/tmp/log.csv"), 0, ""),
+        (("retrain", "--dispatch"), 1, "hint"),
+        (("promote",), 1, "hint"),
+        (("export", "/tmp/model"), 1, "hint"),
+    ],
+)
+def test_the_commands_of_cron_jobs_run_or_say_why_not(running, words, code, said):
+    done = docker("exec", running.name, "lockstep", *words, ok=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
