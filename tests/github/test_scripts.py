@@ -55,7 +55,9 @@ def test_the_bill_of_materials_names_what_the_lock_pins(tmp_path):
     assert (flask["name"], flask["version"]) == ("flask", "3.1.2")
 
 
-def test_the_difference_of_metrics_is_markdown():
+def test_the_difference_of_metrics_is_markdown(request):
+    if not request.config.getoption("long"):
+        pytest.skip("--long asks DVC: `make check-ops ARGS=--long`")
     done = ops.run(ops.ROOT / "scripts/metrics_diff", "HEAD", env=with_environment())
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("### metrics, against HEAD\n\n")
