@@ -12,7 +12,7 @@ from lockstep import config
 from lockstep.config import Kind, Monitoring, Params
 from lockstep.data import cleaning, frames, sources
 from lockstep.data.schema import Schema
-from lockstep.features.build import build, text_steps
+from lockstep.features import build
 from lockstep.modeling import catalog, evaluation, metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
@@ -90,13 +90,12 @@ class Fit:
         """Fit on some rows and answer others, as the pipeline and the server do."""
         from sklearn.pipeline import Pipeline
 
-        features = build(self.schema.kinds, self.params.feature_engineering)
-        matrix = features.fit_transform(train)
+        features, matrix = build.fit(train, self.schema, self.params.feature_engineering, {})
         candidate = config.Candidate(**self.model)
         estimator = catalog.make(candidate, {}, self.schema.task, SEED, not isinstance(matrix, np.ndarray))
         estimator.fit(matrix, frames.target_array(train, self.schema))
         pipeline = Pipeline([("features", features), ("estimator", estimator)])
-        self.clean = text_steps(pipeline)
+        self.clean = build.text_steps(pipeline)
         return Predictor.of(self.schema, pipeline).score(rows)
 
 

@@ -213,7 +213,7 @@ class Text(Section):
     min_documents: int = Field(2, ge=1)
     max_terms: int | None = Field(50_000, ge=1)
     sublinear: bool = True
-    weighting: Literal["tfidf", "naive_bayes"] = "tfidf"
+    weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
 
 
 class Date(Section):

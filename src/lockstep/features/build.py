@@ -114,19 +114,21 @@ def _text(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
             "feature_engineering.text.weighting: naive_bayes tells classes apart, and the task is regression",
             "set weighting: tfidf",
         )
+    own = "naive_bayes" if seen.task != "regression" else "tfidf"
+    weighting = own if chosen.weighting == "auto" else chosen.weighting
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
         steps.append(
             (
                 f"text {number}",
-                TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=chosen.weighting),
+                TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=weighting),
                 column,
             )
         )
         if chosen.characters:
             lengths = sorted(chosen.characters)
-            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", weighting=chosen.weighting)
+            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", weighting=weighting)
             steps.append((f"text {number} characters", tfidf, column))
     return steps
 

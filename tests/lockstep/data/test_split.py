@@ -138,6 +138,8 @@ def test_b37_duplicates_never_stand_on_both_sides(params, by, size):
     train, test = divide(frame, "binary", Split(test_size=size, **params), by)
     assert len(test)
     assert not set(train["n"]) & set(test["n"])
+    if params.get("method") in (None, "random", "group"):
+        assert len(train) + len(test) == len(frame)  # they go together, none is left out
 
 
 def test_b43_groups_and_times_do_not_hang_on_the_order_of_rows():

@@ -33,7 +33,7 @@ FEATURES = {
         numeric=Numeric(scale="none", impute="mean"),
         date=Date(parts=["weekday", "hour"]),
     ),
-    "counts": FeatureEngineering(text=Text(sublinear=False, ngrams=[1, 2, 3], min_documents=1)),
+    "counts": FeatureEngineering(text=Text(sublinear=False, ngrams=[1, 2, 3], min_documents=1, weighting="tfidf")),
     "pairs only": FeatureEngineering(text=Text(ngrams=[2], clean=["lowercase"])),
     "means and indicator": FeatureEngineering(
         categorical=Categorical(encode="target", unknown="ignore"), numeric=Numeric(indicator=True, transform="log")
