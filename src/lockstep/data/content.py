@@ -13,6 +13,8 @@ from typing import BinaryIO
 from lockstep.errors import DataError
 
 MIB = 1 << 20
+SMALL, TIMES = 100 * MIB, 150
+"""Tables shrink to a hundredth at best; deflate's limit, of which bombs are made, is a thousandth."""
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -80,7 +82,7 @@ class Content:
         """
         try:
             with self._raw() as raw:
-                yield Counted(raw, self.name, self.max_bytes if self.packed else None, text)
+                yield Counted(raw, self.name, self._most() if self.packed else None, text)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
                 f"{self.name} is no whole gzip file: {error}", "it is cut off or damaged: fetch it again"
@@ -89,6 +91,10 @@ class Content:
             raise DataError(
                 f"{self.name} is no whole zip file: {error}", "it is cut off or damaged: fetch it again"
             ) from None
+
+    def _most(self) -> int:
+        """Return how many bytes may come out: as many as allowed, and of what is not small no absurd multiple of it."""
+        return min(self.max_bytes, max(SMALL, TIMES * self.path.stat().st_size))
 
     @contextmanager
     def _raw(self) -> Iterator[BinaryIO]:
@@ -166,7 +172,7 @@ class Counted(io.RawIOBase):
         if self.max_bytes is not None and self.bytes > self.max_bytes:
             raise DataError(
                 f"{self.name} unpacks to more than {self.max_bytes // MIB} MiB",
-                "raise data_ingestion.max_mb if it is meant to be so large",
+                "raise data_ingestion.max_mb if it is meant to be so large, or unpack it yourself into data/external/",
             )
         buffer[: len(piece)] = piece
         return len(piece)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lockstep.config import DataIngestion, DataPreprocessing, Reader
-from lockstep.data import cleaning, sources, tables
+from lockstep.data import cleaning, content, sources, tables
 from lockstep.errors import DataError
 
 LINES = ["age,town,bought"] + [f"{20 + i},{'Łódź' if i % 2 else 'Bonn'},{i % 2}" for i in range(40)]
@@ -321,6 +321,13 @@ def test_b20_more_than_allowed_does_not_come_out_of_an_archive(tmp_path, name):
     with pytest.raises(DataError, match="unpacks to more than 1 MiB") as refused:
         sources.read(DataIngestion(source=str(path), max_mb=1))
     assert "data_ingestion.max_mb" in refused.value.hint
+
+
+def test_b20_no_absurd_multiple_of_an_archive_comes_out_whatever_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(content, "SMALL", 1 << 20)
+    path = written(tmp_path, "rows.csv.gz", gzip.compress(b"a,b\n" + b"0,0\n" * 600_000))
+    with pytest.raises(DataError, match="unpacks to more than 1 MiB"):
+        sources.read(DataIngestion(source=str(path)))
 
 
 DATES = {
