@@ -197,7 +197,7 @@ The first three stages on made-up Parquet of 20 columns: 13 numbers, three of th
 of 6 to 120 levels with missing values, two dates, and the target. Each stage is a process of its own; peak memory is
 the largest resident size that the system saw of it. What the stages take for {START_ROWS:,} rows is their start: the
 interpreter and its libraries. CPU seconds are those of user and system; the system's part grows where large arrays get
-fresh memory each time.
+fresh memory each time. The wall clock also counts what else the machine did.
 
 {table(costs)}
 
