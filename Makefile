@@ -45,7 +45,7 @@ format: setup-dev  ## put the code into shape
 	ruff format
 
 check-ops: setup-dev setup-ops  ## workflows, Terraform, manifests, image and code, by what judges them
-	pytest -n 2 $(wildcard tests/github tests/infra tests/k8s tests/image tests/security/test_supply_chain.py) $(ARGS)
+	pytest -n 2 $(wildcard tests/github tests/infra tests/k8s tests/image tests/security/test_supply_chain.py tests/docs/test_remotes.py) $(ARGS)
 
 check-infra: setup-dev setup-ops  ## the same for Terraform alone; ARGS=--long makes everything in a stand-in for AWS
 	pytest tests/infra $(ARGS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep import files, paths
 from lockstep.config import DataIngestion, Settings
-from lockstep.data import feedback, probe, sources, tables
+from lockstep.data import feedback, formats, probe, sources, tables
 from lockstep.data.feedback import Joined
 from lockstep.data.sources import Rows
 from lockstep.stage import run_stage
@@ -23,6 +23,8 @@ def main(params: DataIngestion) -> None:
     files.write_json(_origin(params.named, rows, joined), paths.SOURCE)
     probe.keep(state)
     log = logging.getLogger("data_ingestion")
+    for doubt in formats.doubts(rows.frame):
+        log.warning(doubt)
     log.info("%d rows x %d columns from %s", *rows.frame.shape, params.named)
     for model, one in joined.record.items():
         log.info("%d rows of feedback on %s (%d were there already)", one["joined"], model, one["there_already"])

@@ -19,6 +19,8 @@ def main(params: FeatureEngineering) -> None:
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
     marks = folding_marks(train, facts.get("split", {}))
     features, matrix = build.fit(train, learned, params, marks)
+    if len(blocks := build.term_blocks(features)):
+        marks["terms"] = blocks
 
     files.write_json(learned.to_json(), paths.SCHEMA)
     artifact.save(features, paths.FEATURES)

@@ -2,12 +2,14 @@
 
 import logging
 
-from lockstep import artifact, files, paths
+import pandas as pd
+
+from lockstep import artifact, files, gates, paths
 from lockstep.config import ModelEvaluation
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
-from lockstep.modeling import evaluation, plots
+from lockstep.modeling import evaluation, leaks, plots
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile
 from lockstep.stage import run_stage
@@ -27,6 +29,7 @@ def main(params: ModelEvaluation) -> None:
     measured = evaluation.report(scored, schema, params)
     metric = files.read_json(paths.SEARCH)["metric"]
     decision = evaluation.gate(predictor, test, scored, metric, measured, params)
+    decision = decision.also(gates.no_leak(leaks.telling_alone(pd.concat([train, test]), schema), params.trusted))
     tested = evaluation.evaluated(test, scored, schema, metric, measured)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from lockstep import config, tracking
+from tests import ops
 from tests.lockstep import dagshub_like as fake
 
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
@@ -73,6 +74,13 @@ def _wait_until_healthy(address, process, log, timeout_s=60):
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"no answer within {timeout_s} s: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def aws_address(tmp_path_factory):
+    """The address of an AWS on this machine, from the tools of `make setup-ops`."""
+    with ops.moto(tmp_path_factory.mktemp("moto")) as address:
+        yield address
 
 
 @pytest.fixture

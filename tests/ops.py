@@ -73,13 +73,11 @@ def environment(address, **more):
     """Return an environment in which AWS is the one at an address, and nothing of this machine's own counts."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "DVC_"))}
     return own | {
-        "AWS_ENDPOINT_URL": address,
+        **({"AWS_ENDPOINT_URL": address} if address else {}),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
         "NO_PROXY": "127.0.0.1",

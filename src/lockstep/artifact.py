@@ -197,7 +197,7 @@ def save_matrix(
 ) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
 
-    `marks` are what the cross-validation must respect: the `groups` or `times` (rows) of the rows.
+    `marks` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
     """
     from scipy import sparse
 
@@ -212,9 +212,9 @@ def save_matrix(
 
 
 def load_marks(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Read the groups or times that `save_matrix` wrote beside a matrix, if it did."""
+    """Read the groups, times and terms that `save_matrix` wrote beside a matrix, if it did."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in ("groups", "times") if name in stored}
+        return {name: stored[name] for name in ("groups", "times", "terms") if name in stored}
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

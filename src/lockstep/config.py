@@ -276,6 +276,7 @@ class ModelEvaluation(Section):
     resamples: int = Field(1000, ge=100)
     seed: int = Field(42, ge=0)
     floors: dict[str, float] = {}
+    trusted: Many[str] = ()
     monitoring: Monitoring = Monitoring()
 
 

@@ -34,6 +34,10 @@ class Decision:
         """Return the reasons of the checks that did not pass."""
         return [check.reason for check in self.checks if not check.passed]
 
+    def also(self, check: Check) -> "Decision":
+        """Return the decision with one more answer."""
+        return Decision((*self.checks, check))
+
     def to_json(self) -> dict[str, Any]:
         """Return the decision for gate.json."""
         return {"passed": self.passed, "checks": [vars(check) for check in self.checks]}
@@ -68,6 +72,19 @@ def no_skew(differing: int, rows: int) -> Check:
 def rows_accepted(refused: int, rows: int) -> Check:
     """Check that the schema takes the test rows; up to one in a hundred may hold what training never showed."""
     return Check("rows accepted", refused * 100 <= rows, f"{refused} of {rows} test rows do not fit the schema")
+
+
+def no_leak(alone: Mapping[str, float], trusted: Iterable[str]) -> Check:
+    """Check that no column tells the target all alone, unless a person has said that it may."""
+    leaking = {name: score for name, score in alone.items() if name not in set(trusted)}
+    if not leaking:
+        return Check("no leak", True, "no column tells the target all alone")
+    named = ", ".join(f"{name!r} ({score:.4g})" for name, score in list(leaking.items())[:10])
+    reason = (
+        f"the target can be told from one column alone: {named}; leave it out under data_preprocessing.columns.ignore, "
+        "or name it under model_evaluation.trusted"
+    )
+    return Check("no leak", False, reason)
 
 
 def not_worse(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> Check:

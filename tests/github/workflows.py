@@ -4,7 +4,7 @@ import re
 
 PINNED = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
 FOREIGN = re.compile(
-    r"\$\{\{[^}]*(github\.(event|head_ref|ref_name|actor)|inputs\.|client_payload|steps\.|vars\.|secrets\.)"
+    r"\$\{\{[^}]*?(github\.(event|head_ref|ref_name|actor)|inputs\.|client_payload|steps\.|vars\.|secrets\.)"
 )
 KEYS = ("aws-access-key-id", "aws_access_key_id", "aws-secret-access-key", "aws_secret_access_key")
 WRITE = {"contents": {"retrain"}, "pull-requests": {"retrain"}, "id-token": {"production", "retrain", "plan"}}

@@ -18,11 +18,10 @@ SUBJECTS = {
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory):
+def aws(aws_address):
     """An AWS on this machine, as the environment of a command."""
     ops.tool("aws")
-    with ops.moto(tmp_path_factory.mktemp("moto")) as address:
-        yield ops.environment(address)
+    return ops.environment(aws_address)
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +51,11 @@ class Infra:
 
 
 @pytest.fixture(scope="session")
-def infra(tmp_path_factory, terraform, aws):
-    """The configuration, initialised; skipped where the provider is not to be had."""
+def infra(tmp_path_factory, request):
+    """The configuration, initialised; skipped where the provider is not to be had, and unless the run may take long."""
+    if not request.config.getoption("long"):
+        pytest.skip("--long makes it in a stand-in for AWS: `make check-infra ARGS=--long`, four minutes")
+    terraform, aws = request.getfixturevalue("terraform"), request.getfixturevalue("aws")
     folder = tmp_path_factory.mktemp("made") / "infra"
     shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("backend.tf", ".terraform*"))
     (folder / "test_override.tf").write_text(OVERRIDE)

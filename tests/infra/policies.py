@@ -1,5 +1,8 @@
 """S31 as a pure function: what a policy of AWS allows that it need not."""
 
+import json
+import re
+
 UNNAMEABLE = {"ecr:GetAuthorizationToken"}
 """Actions that take no resource but `*`."""
 
@@ -50,4 +53,19 @@ def trusts_too_many(policy):
             found += [f"any {name}" for name in wanted if f"aws:RequestTag/{name}" not in exact]
         else:
             found.append(f"principal {principal}")
+    return found
+
+
+def written_too_wide(statement):
+    """Return what a statement of Terraform's, as it is written, allows beyond named actions on named resources.
+
+    A star may stand for all objects of a bucket that is named by its ARN, or of a folder in it.
+    """
+    if statement.get("effect") == ["Deny"]:
+        return []
+    actions = [one for group in statement["actions"] for one in listed(group)]
+    found = [f"action {one}" for one in actions if "*" in one or "?" in one]
+    resources = json.dumps(statement.get("resources", ["none"]))
+    if "resources" in statement and not set(actions) <= UNNAMEABLE:
+        found += [f"resources {resources}"] * ("*" in re.sub(r"\.arn\}/(\w+/)?\*", "", resources))
     return found

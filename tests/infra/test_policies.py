@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from tests.infra.policies import AUDIENCE, SUBJECT, too_wide, trusts_too_many
+from tests.infra.policies import AUDIENCE, SUBJECT, too_wide, trusts_too_many, written_too_wide
 
 NARROW = {
     "Statement": [
@@ -71,3 +71,19 @@ def test_s31_a_role_that_somebody_else_may_take_is_found(policy, change, found):
     changed = copy.deepcopy(policy)
     changed["Statement"] |= change
     assert found in trusts_too_many(changed)
+
+
+@pytest.mark.parametrize(
+    ("actions", "resources", "found"),
+    [
+        (["s3:GetObject"], ["${aws_s3_bucket.this.arn}/*"], 0),
+        (["s3:GetObject"], ['${"${aws_s3_bucket.this.arn}/feedback/*"}'], 0),
+        (["ecr:GetAuthorizationToken"], ["*"], 0),
+        (["s3:*"], ["${aws_s3_bucket.this.arn}"], 1),
+        (["s3:GetObject"], ["*"], 1),
+        (["s3:GetObject"], ["arn:aws:s3:::own-*"], 1),
+        (["s3:*"], ["*"], 2),
+    ],
+)
+def test_s31_a_wildcard_is_found_as_it_is_written(actions, resources, found):
+    assert len(written_too_wide({"actions": [actions], "resources": [resources]})) == found

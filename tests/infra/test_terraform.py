@@ -7,7 +7,7 @@ import yaml
 
 from tests import ops
 from tests.infra.conftest import SOURCE
-from tests.infra.policies import too_wide, trusts_too_many
+from tests.infra.policies import too_wide, trusts_too_many, written_too_wide
 
 READ = "import hcl2, json, sys; print(json.dumps([hcl2.load(open(name)) for name in sys.argv[1:]]))"
 IAM = (
@@ -23,12 +23,17 @@ def test_files_are_formatted(terraform):
     assert done.returncode == 0, done.stdout
 
 
-def test_every_variable_and_output_says_what_it_is():
-    files = [str(path) for path in sorted(SOURCE.glob("*.tf"))]
-    done = ops.run(ops.tool("python"), "-c", READ, *files)
-    found = [
-        entry for file in json.loads(done.stdout) for kind in ("variable", "output") for entry in file.get(kind, [])
-    ]
+@pytest.fixture(scope="module")
+def written():
+    """Every block of a kind, read without Terraform."""
+    done = ops.run(ops.tool("python"), "-c", READ, *sorted(SOURCE.glob("*.tf")))
+    assert done.returncode == 0, done.stderr
+    files = json.loads(done.stdout)
+    return lambda *kinds: [entry for file in files for kind in kinds for entry in file.get(kind, [])]
+
+
+def test_every_variable_and_output_says_what_it_is(written):
+    found = written("variable", "output")
     assert len(found) > 15
     assert [name for entry in found for name, body in entry.items() if not body.get("description")] == []
 
@@ -49,6 +54,13 @@ def test_s31_checkov_finds_nothing_without_a_written_reason():
     assert len(found["passed_checks"]) > 100
     assert {one["check_id"] for one in found["failed_checks"]} == set(reasons)
     assert [name for name, reason in reasons.items() if len(reason.split()) < 5] == []
+
+
+def test_s31_what_is_written_names_actions_and_resources(written):
+    documents = [one["aws_iam_policy_document"] for one in written("data") if "aws_iam_policy_document" in one]
+    statements = [one for document in documents for body in document.values() for one in body["statement"]]
+    assert len(statements) > 10
+    assert [found for one in statements if (found := written_too_wide(one))] == []
 
 
 def test_a_subject_that_is_too_wide_and_a_wrong_name_are_refused(infra):
@@ -72,9 +84,7 @@ def test_s31_roles_may_do_what_is_named_and_are_taken_by_whom_they_are_for(infra
     assert {where: found for where, policy in trusts.items() if (found := trusts_too_many(policy))} == {}
 
 
-def test_apply_then_no_change_then_destroy(infra, aws, request):
-    if not request.config.getoption("long"):
-        pytest.skip("--long makes everything: the provider waits two minutes for a database")
+def test_apply_then_no_change_then_destroy(infra, aws):
     infra.set(database=network(aws))
     infra("apply", "-input=false", "-auto-approve")
     outputs = {name: one["value"] for name, one in json.loads(infra("output", "-json").stdout).items()}

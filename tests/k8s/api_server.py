@@ -10,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests.k8s.cluster import KINDS, merged, patched
+from tests.k8s.forwarding import Forwarding
 
 PLACE = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<space>[^/]+)(?=/))?"
     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?$"
 )
+STREAMS = ("X-Stream-Protocol-Version", "portforward.k8s.io")
 TERM = re.compile(r"\s*([^\s!=,]+)\s*(?:(=|==|!=)\s*([^,]*)|(in|notin)\s*\(([^)]*)\))?\s*(?:,|$)")
 
 
@@ -163,7 +165,20 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
                     self.wfile.flush()
 
+    def forward(self):
+        """Become one end of `kubectl port-forward`, which leads to the app."""
+        self.send_response(101)
+        for name, value in (("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), STREAMS):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        with suppress(OSError):
+            Forwarding(self.rfile, self.connection, self.server.app_port).run()
+
     def do_POST(self):
+        if self.path.split("?")[0].endswith("/portforward"):
+            return self.forward()
         kind, space, _, _ = self.place()
         if kind[1] == "selfsubjectaccessreviews":  # asked in protobuf, and answered without a look
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -214,7 +229,7 @@ class ApiServer(ThreadingHTTPServer):
 
     def __init__(self, cluster):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.cluster, self.allowed, self.refused = cluster, True, set()
+        self.cluster, self.allowed, self.refused, self.app_port = cluster, True, set(), None
         self.writes, self.asked, self.closing = [], [], False
         self.url = f"http://127.0.0.1:{self.server_port}"
 

@@ -12,7 +12,6 @@ NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
 BY_DIGEST = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 SETTINGS = {own for setting in config.SETTINGS for own in setting.variables}
 SECRETS = {own for setting in config.SETTINGS for own in setting.variables if setting.secret}
-COMING = {"LOCKSTEP_DISPATCH_TOKEN"}
 SPACELESS = ("Namespace",)
 
 
@@ -86,7 +85,7 @@ def environment(objects):
             if (key.get("name"), key.get("key"), key.get("optional")) != (SECRET, variable["name"], True):
                 yield f"{own}: {variable['name']} is no optional key of {SECRET} with that name"
             given[variable["name"]] = ""
-        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS | COMING)
+        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS)
         try:
             settings = config.Settings.read(given)
         except config.ConfigError as error:

@@ -209,6 +209,7 @@ class Cluster:
             "kind": "Pod",
             "metadata": {"name": "flask-app-1", "namespace": space, "labels": labels},
         }
+        pod["spec"] = deployment["spec"]["template"]["spec"]
         pod["status"] = {"phase": "Running" if well else "Pending", "containerStatuses": [{"state": state}]}
         self._show("pods", pod)
         if not well:

@@ -1,7 +1,6 @@
 import copy
 import json
 import os
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from werkzeug.serving import make_server
 
 from flask_app import create_app, model_service
 from lockstep.config import Settings
+from tests import ops
 from tests.flask_app.standins import FolderRegistry, make_bundle
 from tests.k8s.api_server import serving
 from tests.k8s.cluster import DEPLOYMENTS, Cluster
@@ -42,7 +42,7 @@ def time_at_hand(request):
 @pytest.fixture(scope="session")
 def kubectl():
     """Where the real kubectl is."""
-    return shutil.which("kubectl") or pytest.skip("kubectl is not here: https://kubernetes.io/docs/tasks/tools")
+    return ops.program("kubectl", "https://kubernetes.io/docs/tasks/tools")
 
 
 class App:

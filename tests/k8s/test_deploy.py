@@ -1,11 +1,13 @@
 """Real kubectl, driven by scripts/deploy and scripts/rollback, against a stand-in API server."""
 
 import shutil
+import subprocess
 
 import pytest
 
 from tests.k8s.cluster import DEPLOYMENTS
-from tests.k8s.conftest import BAD, GOOD, MUTE, OTHER, running
+from tests.k8s.conftest import BAD, GOOD, MUTE, OTHER, bare, running
+from tests.k8s.objects import ROOT
 
 pytestmark = pytest.mark.server
 needs_time = pytest.mark.usefixtures("time_at_hand")
@@ -30,6 +32,28 @@ def test_a_good_image_is_applied_rolled_out_and_asked(deploy, api, app):
     assert "ready: demo version 1" in done.stdout
     kinds = {plural for _, plural in [key[0] for key in api.cluster.objects]}
     assert kinds >= {"namespaces", "services", "networkpolicies", "poddisruptionbudgets", "horizontalpodautoscalers"}
+
+
+def test_without_an_address_the_app_is_asked_through_kubectl(api, app, script, cluster_with_good, tmp_path):
+    api.kubeconfig(tmp_path / "kubeconfig")
+    api.cluster.restore(cluster_with_good)
+    api.app_port = app.server.server_port
+    done = script("deploy", "--overlay", "local", "--image", OTHER)
+    assert done.returncode == 0, done.stderr
+    assert "ready: demo version 1" in done.stdout
+    assert [each for each in api.asked if "portforward" in each] != []
+    assert app.asked == ["/readyz", "/openapi.json", "/predict", "/metrics"]
+
+
+def test_plain_kubectl_applies_the_folder_and_finds_nothing_to_change_then(api, kubectl, tmp_path):
+    environment = bare(tmp_path) | {"KUBECONFIG": str(api.kubeconfig(tmp_path / "kubeconfig"))}
+    command = [kubectl, "apply", "--kustomize", ROOT / "k8s"]
+    for left in (1, 0):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert bool(api.writes) == left
+        api.writes.clear()
+    assert running(api).startswith("registry.example.com/flask-app@sha256:")
 
 
 def test_a_second_run_changes_nothing(redeploy, api):
@@ -82,6 +106,7 @@ def test_a_first_image_that_fails_has_nothing_to_go_back_to(deploy, api):
     assert "there was nothing before it" in done.stderr
 
 
+@needs_time
 def test_what_this_run_did_not_change_is_not_undone(redeploy, api):
     redeploy(OTHER)
     done = redeploy(OTHER, "--version", "7")
@@ -179,6 +204,7 @@ def test_rollback_goes_one_back_or_to_a_revision(redeploy, api, script):
     assert (done.returncode, api.writes) == (0, []), done.stderr
 
 
+@needs_time
 def test_rollback_says_when_there_is_nothing_to_go_back_to(redeploy):
     done = redeploy("", name="rollback")
     assert done.returncode == 1

@@ -3,6 +3,7 @@
 import copy
 import ipaddress
 import json
+import re
 
 import pytest
 import yaml
@@ -133,3 +134,15 @@ def test_the_policies_know_the_network_of_the_cluster(read):
 
 def test_metrics_server_comes_as_an_addon_alone(read):
     assert not any("metrics-server" in each["metadata"]["name"] for each in read("all"))
+
+
+def test_terraform_makes_the_roles_that_the_cluster_names():
+    given = CLUSTER["iam"]["podIdentityAssociations"]
+    accounts = {(each["namespace"], each["serviceAccountName"]) for each in given}
+    roles = {each["roleARN"] for each in given} | {CLUSTER["accessConfig"]["accessEntries"][0]["principalARN"]}
+    text = "".join(path.read_text() for path in sorted((ROOT / "infra/terraform").glob("*.tf")))
+    (name,) = re.findall(r'variable "name" \{[^}]*?default *= "(\w+)"', text)
+    made = re.findall(r'"\$\{var\.name\}-(ci)"', text) + re.findall(r"(\w+) *= var\.\w*service_account\b", text)
+    assert CLUSTER["metadata"]["name"] == name
+    assert {role.rpartition("/")[2] for role in roles} == {f"{name}-{each}" for each in made}
+    assert accounts == {*re.findall(r'default *= \{ namespace = "([\w-]+)", name = "([\w-]+)" \}', text)}

@@ -2,36 +2,23 @@
 
 import json
 import re
-import subprocess
 
 import pytest
 import yaml
 
+from tests import ops
 from tests.k8s import checks
 from tests.k8s.conftest import OVERLAYS, RENDERED
 from tests.k8s.objects import ROOT, workloads
 
-OPS = ROOT / ".venv-ops/bin"
 VERSIONS = ("1.33", "1.34", "1.35")
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "Application"}
 """Kinds that are no part of Kubernetes, so that its schemas do not know them."""
 
 
-@pytest.fixture(scope="session")
-def ops():
-    """Return a function that runs one of the tools of `make setup-ops`."""
-
-    def run(tool, *words):
-        if not (OPS / tool).exists():
-            pytest.skip(f"{tool} is not here: make setup-ops")
-        return subprocess.run([OPS / tool, *words], capture_output=True, text=True)
-
-    return run
-
-
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_takes_every_object(manifests, ops, version):
-    done = ops("kubernetes-validate", "--strict", "-k", version, *sorted(manifests.glob("*.yaml")))
+def test_kubernetes_takes_every_object(manifests, version):
+    done = ops.run(ops.tool("kubernetes-validate"), "--strict", "-k", version, *sorted(manifests.glob("*.yaml")))
     said = (done.stdout + done.stderr).splitlines()
     unknown = {found[1] for line in said if (found := re.search(r"WARN .*schema for kind (\w+) ", line))}
     assert [line for line in said if not line.startswith(("INFO", "WARN"))] == []
@@ -39,10 +26,10 @@ def test_kubernetes_takes_every_object(manifests, ops, version):
     assert unknown == CUSTOM
 
 
-def test_s32_to_s35_checkov_finds_nothing_but_the_exceptions(manifests, ops):
+def test_s32_to_s35_checkov_finds_nothing_but_the_exceptions(manifests):
     exceptions = yaml.safe_load((ROOT / "tests/k8s/checkov.yaml").read_text())
     words = ("--skip-download", "--compact", "--framework", "kubernetes", "--output", "json")
-    done = ops("checkov", *words, "--directory", manifests)
+    done = ops.run(ops.tool("checkov"), *words, "--directory", manifests)
     report = json.loads(done.stdout)
     failed = {(each["check_id"], each["resource"]): each["check_name"] for each in report["results"]["failed_checks"]}
     assert report["summary"]["passed"] > 500
@@ -92,3 +79,14 @@ def test_overlays_can_be_given_an_image_by_its_name(read):
     for name in OVERLAYS:
         found = {container["image"].partition("@")[0] for _, _, _, container in workloads(read(name))}
         assert found == {"flask-app"}
+
+
+def test_the_image_is_what_the_manifests_take_it_for(read):
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    given = dict(re.findall(r"^ *(?:ENV )?([A-Z_]+)=(\S+)", dockerfile, re.MULTILINE))
+    (settings,) = [each["data"] for each in read("eks") if each["kind"] == "ConfigMap"]
+    assert f"USER {checks.USER}:{checks.USER}\n" in dockerfile
+    assert {key: given[key] for key in ("HOST", "PORT", "LOCKSTEP_STATE")}.items() <= settings.items()
+    assert "LOCKSTEP_BAKED_MODEL" in given.keys() - settings.keys()
+    assert f"EXPOSE {settings['PORT']}\n" in dockerfile
+    assert 'ENTRYPOINT ["lockstep"]\nCMD ["serve"]' in dockerfile

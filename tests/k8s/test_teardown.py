@@ -1,16 +1,12 @@
 """scripts/teardown against a stand-in cluster, and its buckets against moto's S3."""
 
-import subprocess
-import urllib.request
-
 import boto3
 import pytest
 
-from tests.k8s.conftest import GOOD, ROOT
-from tests.serving.real import free_port, wait_for
+from tests import ops
+from tests.k8s.conftest import GOOD
 
 pytestmark = pytest.mark.server
-OPS = ROOT / ".venv-ops/bin"
 
 
 @pytest.fixture
@@ -21,11 +17,15 @@ def teardown(api, script, cluster_with_good, tmp_path):
     return lambda *words: script("teardown", "--timeout", "60s", *words)
 
 
-def test_the_load_balancer_goes_first_and_the_rest_with_the_namespace(teardown, api):
+def test_the_load_balancers_go_first_and_the_rest_with_the_namespace(teardown, api):
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
+    api.cluster.put(
+        ("networking.k8s.io/v1", "ingresses"), ingress | {"metadata": {"name": "own", "namespace": "lockstep"}}
+    )
     done = teardown("--yes")
     assert done.returncode == 0, done.stderr
     deleted = [each for each in api.writes if each.startswith("-")]
-    assert deleted == ["-services/flask-app-service", "-namespaces/lockstep"]
+    assert deleted == ["-ingresses/own", "-services/flask-app-service", "-namespaces/lockstep"]
     assert not [key for key in api.cluster.objects if "lockstep" in key[1:]]
     for cost in ("eksctl delete cluster", "terraform -chdir=infra/terraform destroy", "--empty-buckets"):
         assert cost in done.stdout
@@ -48,25 +48,15 @@ def test_nothing_happens_unless_it_is_meant(teardown, api, words):
 
 
 @pytest.fixture(scope="module")
-def s3():
-    """An S3 of moto's, and a function that runs the aws command line against it."""
-    if not (OPS / "moto_server").exists():
-        pytest.skip("moto and aws are not here: make setup-ops")
-    url = f"http://127.0.0.1:{free_port()}"
-    command = [OPS / "moto_server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
-    try:
-        wait_for(lambda: opener.open(f"{url}/moto-api/", timeout=5), within_s=60)
-        yield variables | {"AWS_ENDPOINT_URL": url, "PATH": f"{OPS}:/usr/local/bin:/usr/bin:/bin"}
-    finally:
-        process.terminate()
-        process.wait()
+def s3(tmp_path_factory):
+    """The variables that lead to an AWS of moto's."""
+    own = ("AWS_", "NO_PROXY", "PATH")
+    with ops.moto(tmp_path_factory.mktemp("moto")) as address:
+        yield {key: value for key, value in ops.environment(address).items() if key.startswith(own)}
 
 
 def client(s3, service):
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": ops.REGION}
     return boto3.client(service, endpoint_url=s3["AWS_ENDPOINT_URL"], **keys)
 
 
@@ -88,11 +78,9 @@ def test_a_bucket_is_emptied_of_every_version(s3, script):
 @pytest.mark.usefixtures("time_at_hand")
 def test_a_bucket_that_cannot_be_looked_at_is_an_error(script):
     words = ("--yes", "--only-buckets", "--empty-buckets", "lockstep-dvc")
-    if not (OPS / "aws").exists():
-        pytest.skip("aws is not here: make setup-ops")
-    away = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "us-east-1"}
-    keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-    done = script("teardown", *words, **away, **keys, PATH=f"{OPS}:/usr/local/bin:/usr/bin:/bin")
+    ops.tool("aws")
+    away = {key: value for key, value in ops.environment("http://127.0.0.1:9").items() if key.startswith("AWS_")}
+    done = script("teardown", *words, **away, AWS_MAX_ATTEMPTS="1", PATH=f"{ops.BIN}:/usr/local/bin:/usr/bin:/bin")
     assert done.returncode == 1
     assert "bucket lockstep-dvc cannot be looked at" in done.stderr
 

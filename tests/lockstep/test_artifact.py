@@ -24,7 +24,7 @@ from lockstep import artifact
 from lockstep.config import Candidate, Categorical, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning
 from lockstep.errors import ArtifactError
-from lockstep.features.build import build
+from lockstep.features.build import Seen, build
 from lockstep.modeling import catalog
 
 COUNT = 48
@@ -55,11 +55,14 @@ FEATURES = {
     "categorical": (["town"], {}),
     "rare": (["town", "size"], {"categorical": Categorical(min_frequency=12, max_categories=3)}),
     "text": (["review"], {"text": Text(ngrams=(1, 2, 3))}),
+    "unskewed": (["age", "size"], {"numeric": Numeric(indicator=True, transform="power")}),
+    "means": (["town"], {"categorical": Categorical(encode="target")}),
+    "telling": (["review"], {"text": Text(weighting="naive_bayes", characters=(3,))}),
     "date": (["since"], {}),
     "mixed": (["age", "town", "since"], {}),
     "mixed-with-text": (list(KINDS), {}),
 }
-SPARSE = ("categorical", "text", "mixed-with-text")
+SPARSE = ("categorical", "text", "telling", "mixed-with-text")
 SMALL = {"random_forest": {"n_estimators": 3}, "hist_gradient_boosting": {"max_iter": 3, "min_samples_leaf": 2}}
 COMBINATIONS = [
     (task, name, features)
@@ -71,8 +74,9 @@ COMBINATIONS = [
 @functools.cache
 def features_of(name):
     columns, params = FEATURES[name]
-    features = build({column: KINDS[column] for column in columns}, FeatureEngineering(**params))
-    return features, features.fit_transform(ROWS)
+    kinds = {column: KINDS[column] for column in columns}
+    features = build(kinds, FeatureEngineering(**params), Seen(task="binary"))
+    return features, features.fit_transform(ROWS, TARGETS["binary"])
 
 
 @functools.cache

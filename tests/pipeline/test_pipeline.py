@@ -31,6 +31,12 @@ def test_outputs_carry_no_path_host_or_run(finished):
         assert info["run_id"] not in text
 
 
+def test_the_data_report_is_logged_with_the_run(finished):
+    (logged,) = (finished.root / ".lockstep").rglob("reports/data.html")
+    assert logged.read_text() == finished.read("reports/data.html")
+    assert "30 numeric" in logged.read_text()
+
+
 def test_registering_twice_makes_one_version(finished, tmp_path):
     project = copy_of(finished, tmp_path / "again")
     project.script("register_model")

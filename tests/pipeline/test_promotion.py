@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from lockstep.config import SETTINGS
 from tests.lockstep import dagshub_like as fake
 from tests.pipeline.project import copy_of
 
@@ -153,3 +154,88 @@ def test_predict_refuses_a_file_without_a_column_and_writes_nothing(finished, tm
     assert done.returncode == 1
     assert "column 'mean radius' is missing" in done.stderr
     assert not [path for path in project.root.iterdir() if "out" in path.name]
+
+
+LOST = {
+    "while-logging": ("/api/2.0/mlflow/runs/log-batch", False),
+    "while-sending-the-model": ("/api/2.0/mlflow-artifacts/", False),
+    "while-registering": ("/api/2.0/mlflow/model-versions/create", False),
+    "after-registering": ("/api/2.0/mlflow/model-versions/create", True),
+}
+"""At which call the server is lost, and whether it did what it was asked before its answer went astray."""
+
+
+@pytest.fixture
+def losing(mlflow_server):
+    """A server like DagsHub's that hangs up on the calls in its list `lost`, done or not."""
+    handler = fake.proxy(mlflow_server, *fake.ALIASES)
+
+    class Losing(handler):
+        lost, done = (), False
+
+        def _pass_on(self):
+            if not self.lost or not self.path.startswith(self.lost):
+                return handler._pass_on(self)
+            if type(self).done:
+                self._answer = lambda *_: None
+                handler._pass_on(self)
+            self.close_connection = True
+            return None
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
+
+    with fake.serving(Losing) as address:
+        yield address, Losing
+
+
+@pytest.mark.parametrize("when", LOST)
+def test_b51_a_server_lost_on_the_way_is_told_and_later_one_version_is_made(finished, tmp_path, losing, when):
+    from mlflow import MlflowClient
+
+    project, (address, server) = copy_of(finished, tmp_path / "lost"), losing
+    name = f"lost-{when}"
+    project.settings |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    project.edit("params.yaml", "model_name: breast-cancer", f"model_name: {name}")
+    (project.root / "models/registered.json").unlink()
+    (server.lost, server.done) = LOST[when]
+    refused = project.script("register_model", ok=False)
+    assert refused.returncode == 1
+    problem, hint = refused.stderr.splitlines()[-2:]
+    assert problem.startswith("register_model: cannot ")
+    assert hint.startswith("  hint: ")
+    assert "Traceback" not in refused.stderr
+    assert not (project.root / "models/registered.json").exists()
+
+    server.lost = ()
+    project.script("register_model")
+    project.script("register_model")
+    assert json.loads(project.read("models/registered.json"))["model"] == name
+    found = MlflowClient(address).search_model_versions(f"name='{name}'")
+    assert [str(one.version) for one in found] == ["1"]
+
+
+def test_b51_a_server_that_is_down_is_told_and_nothing_is_written(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "down")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        project.settings["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        (project.root / "models/registered.json").unlink()
+        done = project.script("register_model", ok=False)
+    assert done.returncode == 1
+    assert "cannot reach the tracking server" in done.stderr and "hint: is it running" in done.stderr
+    assert not (project.root / "models/registered.json").exists()
+
+
+def test_s25_no_secret_of_the_environment_gets_into_runs_models_or_dvc(finished, tmp_path, request):
+    if not request.config.getoption("long"):
+        pytest.skip("--long registers once more for it")
+    project = copy_of(finished, tmp_path / "secret")
+    canaries = {name: f"canary-{name}-0123456789" for one in SETTINGS if one.secret for name in one.variables}
+    project.settings |= canaries
+    project.edit("params.yaml", "model_name: breast-cancer", "model_name: breast-cancer-secret")
+    project.repro()
+    project.lockstep("promote")
+    files = [path for path in project.root.rglob("*") if path.is_file() and not path.is_symlink()]
+    held = b" ".join(path.read_bytes() for path in files)
+    assert b"breast-cancer-secret" in held
+    assert [name for name, canary in canaries.items() if canary.encode() in held] == []

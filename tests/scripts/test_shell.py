@@ -1,23 +1,16 @@
 """Every shell script is one that shellcheck finds nothing in."""
 
-import subprocess
-from pathlib import Path
+from tests import ops
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
-SHELLCHECK = ROOT / ".venv-ops/bin/shellcheck"
 SCRIPTS = [
     path
-    for path in sorted([*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()])
+    for path in sorted([*(ops.ROOT / "scripts").iterdir(), *(ops.ROOT / ".ci").iterdir()])
     if path.is_file() and (path.suffix == ".sh" or path.read_bytes().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash")))
 ]
 
 
 def shellcheck(*paths):
-    if not SHELLCHECK.exists():
-        pytest.skip("shellcheck is not here: make setup-ops")
-    return subprocess.run([SHELLCHECK, "-x", *paths], cwd=ROOT, capture_output=True, text=True)
+    return ops.run(ops.tool("shellcheck"), "-x", *paths)
 
 
 def test_shellcheck_finds_nothing():

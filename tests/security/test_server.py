@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import psutil
 import pytest
 
+from lockstep.config import SETTINGS
 from tests.flask_app.test_cache import RedisServer
 from tests.security.conftest import KEY, TOKEN
 from tests.serving.real import ROOT, Server
@@ -153,3 +154,25 @@ def test_C23_a_server_answers_on_while_its_redis_is_killed_or_paused(served, tmp
     finally:
         redis.go_on()
         redis.kill()
+
+
+SECRETS = {name: f"canary-{name}-0123456789" for setting in SETTINGS if setting.secret for name in setting.variables}
+ADDRESSES = {"DATABASE_URL": "postgresql://own:{}@127.0.0.1:9/log", "REDIS_URL": "redis://:{}@127.0.0.1:9/0"}
+
+
+def test_s25_no_secret_of_the_environment_is_told_to_anybody(served):
+    canaries = set(SECRETS.values())
+    own = {name: ADDRESSES.get(name, "{}").format(canary) for name, canary in SECRETS.items()}
+    server = served(**own, LOCKSTEP_LOG_LEVEL="DEBUG", LOCKSTEP_DEBUG="1", LOCKSTEP_DISPATCH_REPO="own/er")
+    key, admin = keyed(own["LOCKSTEP_API_KEYS"]), keyed(own["LOCKSTEP_ADMIN_TOKEN"])
+    asked = [
+        *(("GET", path, None) for path in ("/", "/health", "/metrics", "/dashboard", "/predictions", "/none")),
+        *(("POST", "/predict", body) for body in ('{"rows": [{"review": "good film"}]}', '{"rows": [{}]}', "{")),
+        *(("POST", path, '{"reason": "a drill"}') for path in ("/retrain", "/admin/reload", "/admin/rollback")),
+    ]
+    answers = [raw(server, *one, headers=who) for one in asked for who in (key, admin, {})]
+    assert {200, 400, 401, 404, 422, 503} <= {status for status, _, _ in answers}
+    told = " ".join(f"{headers} {content.decode()}" for _, headers, content in answers) + server.log.read_text()
+    kept = b" ".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file()).decode(errors="replace")
+    assert len(told) > 20_000
+    assert {canary for canary in canaries if canary in told or canary in kept} == set()

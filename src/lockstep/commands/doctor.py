@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from lockstep import config, paths, server, tracking
+from lockstep import bucket, config, paths, server, tracking
+from lockstep.bucket import Bucket
 from lockstep.config import Settings
-from lockstep.errors import LockstepError, TrackingError
+from lockstep.errors import ConfigError, LockstepError, TrackingError
 from lockstep.registry import Capabilities, Registry
 
 ONLINE_TIMEOUT_S = 60
@@ -36,7 +37,7 @@ class Check:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--online", action="store_true", help="also ask the DVC remote over the network")
+    parser.add_argument("--online", action="store_true", help="also ask the DVC remote and its bucket")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print one row a check; exit 1 if something fails."""
     checks = [_checked(name, look, settings) for name, look in CHECKS.items()]
     if arguments.online:
+        checks += _bucket_checks()
         checks.append(_checked("dvc remote online", _remote_answers, settings))
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks]))
@@ -84,20 +86,42 @@ def _params(name: str, _: Settings) -> Check:
     return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 
-def _remote(name: str, _: Settings) -> Check:
+def _remotes() -> tuple[dict[str, dict[str, str]], str]:
+    """Return the remotes of DVC by name, and the name of the default.
+
+    Raises
+    ------
+    ConfigError
+        DVC's configuration cannot be read.
+    """
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read([_root() / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
-        return Check(name, "fail", f".dvc/config: {' '.join(str(error).split())}", "mend the file")
+        raise ConfigError(f".dvc/config: {' '.join(str(error).split())}", "mend the file") from None
     named = {section: re.fullmatch(r"""'?remote "(.+)"'?""", section) for section in parser.sections()}
-    remotes = {match[1]: parser[section].get("url", "") for section, match in named.items() if match}
-    default = parser.get("core", "remote", fallback="")
+    remotes = {match[1]: dict(parser[section]) for section, match in named.items() if match}
+    return remotes, parser.get("core", "remote", fallback="")
+
+
+def _remote(name: str, _: Settings) -> Check:
+    remotes, default = _remotes()
     if not remotes:
         return Check(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
     if default not in remotes:
         return Check(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
-    return Check(name, "ok", f"{default}: {server.redacted(remotes[default])}")
+    return Check(name, "ok", f"{default}: {server.redacted(remotes[default].get('url', ''))}")
+
+
+def _bucket_checks() -> list[Check]:
+    """Ask the bucket of the default remote, if it is one on S3."""
+    try:
+        remotes, default = _remotes()
+    except ConfigError:
+        return []
+    found = Bucket.of(remotes.get(default, {}))
+    looked = bucket.look(found) if found else ()
+    return [Check(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
 
 
 def _remote_answers(name: str, _: Settings) -> Check:

@@ -36,8 +36,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Inspect the source, write params.yaml and say what was decided."""
+    if not paths.PIPELINE.exists():
+        raise ConfigError("there is no dvc.yaml here", "run it inside a Lockstep project, a copy of this repository")
     if paths.PARAMS.exists() and not arguments.force and not use.is_example():
-        raise ConfigError("params.yaml was edited by hand", "commit or copy it, then say --force to replace it")
+        raise ConfigError(
+            "params.yaml is not that of an example, and would be replaced",
+            f"say --force to replace it; the old one becomes {BACKUP}",
+        )
     wish = Wish(
         arguments.target,
         arguments.header,
@@ -51,7 +56,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     found = survey(ingestion, wish, settings.source_password)
     text = found.text
     if placed != arguments.source:
-        use.link_into_place(arguments.source)
+        if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
+            use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
     config.parse(text)
     if paths.PARAMS.exists():
@@ -63,13 +69,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _placed(source: str) -> str:
     """Return what params.yaml will call the source: a file from elsewhere is linked into data/external/."""
-    if sources.scheme(source) or not Path(source).is_file():
+    if sources.scheme(source):
         return source
     path = Path(source)
-    inside = path.resolve() == (paths.EXTERNAL / path.name).resolve()
-    if not inside and path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
+    if path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
         return path.absolute().relative_to(Path.cwd()).as_posix()
-    return (paths.EXTERNAL / path.name).as_posix()
+    return (paths.EXTERNAL / path.name).as_posix() if path.is_file() else source
 
 
 def _source_line(source: str) -> str:

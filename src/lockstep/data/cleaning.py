@@ -18,8 +18,10 @@ from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
 LONG_TEXT = 40
-"""A text column has values of this many characters on average, or is nearly unique; others are categories."""
+"""A text column has values of this many characters on average; others are categories."""
 
+UNIQUE, UNIQUE_ROWS = 0.95, 100
+"""A column of words with so large a share of different values, in so many rows, names rows: it is an id, or a text."""
 
 ROW_NUMBERS = "Unnamed: 0"
 """What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
@@ -29,7 +31,8 @@ ROW_NUMBERS = "Unnamed: 0"
 class Cleaned:
     """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood.
 
-    `by` holds the values of the column that the split goes by, if it goes by one.
+    `by` holds the values of the column that the split goes by, if it goes by one; `marks` a number for each row that is
+    equal for equal rows.
     """
 
     frame: pd.DataFrame
@@ -38,6 +41,7 @@ class Cleaned:
     dropped: dict[str, Any] = field(default_factory=dict)
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     by: pd.Series | None = None
+    marks: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
 
 def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
@@ -70,9 +74,12 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
     clean_frame = canonical(labelled, kinds)
     _check_values(clean_frame, kinds)
     clean_frame[params.target] = canonical_target(labelled[params.target], task)
+    marks = whole.row_hashes(clean_frame)
     if params.order == "content":
-        clean_frame = clean_frame.iloc[np.argsort(fingerprints(clean_frame), kind="stable")]
-    kept = clean_frame[~whole.duplicated(clean_frame)] if params.drop_duplicates else clean_frame
+        order = np.argsort(marks, kind="stable")
+        clean_frame, marks = clean_frame.iloc[order], marks[order]
+    once = ~whole.duplicated(clean_frame, marks) if params.drop_duplicates else np.ones(len(clean_frame), dtype=bool)
+    kept = clean_frame[once]
     dropped = {
         "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
         "columns_without_values": empty,
@@ -81,13 +88,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         "rows_duplicate": len(labelled) - len(kept),
     }
     by = frame.loc[kept.index, params.split.column].reset_index(drop=True) if params.split.column else None
-    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by)
-
-
-def fingerprints(frame: pd.DataFrame) -> NDArray[np.uint64]:
-    """Return a number for each row (n,) that is equal for equal rows, whatever their order."""
-    positive = frame.assign(**{name: frame[name] + 0.0 for name in frame.columns if frame[name].dtype == np.float64})
-    return np.asarray(pd.util.hash_pandas_object(positive, index=False), np.uint64)  # + 0.0 turns -0.0 into 0.0
+    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by, marks[once])
 
 
 def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
@@ -213,7 +214,18 @@ def _other(values: pd.Series, columns: Columns) -> Role:
         )
     if columns.other == "ignore":
         return "ignore"
-    return "id" if values.name == ROW_NUMBERS else suggest_kind(values)
+    if values.name == ROW_NUMBERS:
+        return "id"
+    kind = suggest_kind(values)
+    return suggest_names(values) if kind == "categorical" else kind
+
+
+def suggest_names(values: pd.Series) -> Role:
+    """Tell ids and texts that are short from categories: nearly every row has another; an id is one word."""
+    present = values.dropna().astype(str)
+    if len(present) < UNIQUE_ROWS or present.nunique() < UNIQUE * len(present):
+        return "categorical"
+    return "text" if present.str.contains(r"\s").mean() > 0.5 else "id"
 
 
 def suggest_kind(values: pd.Series) -> Kind:

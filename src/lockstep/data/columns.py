@@ -37,25 +37,20 @@ def iso_dates(moments: pd.Series) -> pd.Series:
     return _taken(codes, [text for piece in pieces for text in piece], moments)
 
 
-def duplicated(frame: pd.DataFrame) -> NDArray[np.bool_]:
+def duplicated(frame: pd.DataFrame, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Mark each row (n,) that equals an earlier one, missing values being equal to each other.
 
-    Rows of different hashes differ; only those that share a hash are compared.
+    Rows of different `row_hashes` (n,) differ; only those that share one are compared.
     """
-    hashes = _row_hashes(frame)
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order][1:] == hashes[order][:-1]
-    shared = np.zeros(len(frame), dtype=bool)
-    shared[order[1:][same]] = True
-    shared[order[:-1][same]] = True
+    shared = pd.Series(hashes).duplicated(keep=False).to_numpy()
     marked = np.zeros(len(frame), dtype=bool)
     if shared.any():
         marked[shared] = frame[shared].duplicated().to_numpy()
     return marked
 
 
-def _row_hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
-    """Return a hash (n,) that is equal for equal rows; equal floats get equal bits first."""
+def row_hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """Return a hash of each row (n,) that is equal for equal rows, whatever their order; 0.0 equals -0.0."""
     total: NDArray[np.uint64] = np.zeros(len(frame), dtype=np.uint64)
     for name in frame.columns:
         values = frame[name]

@@ -75,7 +75,8 @@ def _connected(source: str, params: DataIngestion, password: str) -> Iterator["C
                 connection = connection.execution_options(postgresql_readonly=True, stream_results=True)
             yield connection
     except (SQLAlchemyError, pd.errors.DatabaseError) as error:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        inner = error.__cause__ if isinstance(error, pd.errors.DatabaseError) and error.__cause__ else error
+        cause = str(getattr(inner, "orig", None) or inner).strip().splitlines()[0]
         if password:
             cause = cause.replace(password, "***")
         raise DataError(f"{source}: {cause}", HINT) from None

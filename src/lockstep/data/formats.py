@@ -21,6 +21,7 @@ from lockstep.errors import DataError, nearest
 HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 READER_HINT = "check data_ingestion.reader: separator, header, names, encoding, quote"
 BUFFER = 1 << 20
+ODD_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[., ']?\d{3})*(?:[.,]\d+)?")
 
 
 def read_csv(content: Content, reader: Reader) -> pd.DataFrame:
@@ -162,6 +163,17 @@ def iso_date(value: Any, spelled: str, column: str, name: str) -> str | None:
             "mend the value, add it to data_ingestion.reader.missing, or mend data_ingestion.reader.dates",
         ) from None
     return moment.isoformat() if re.search("%[HIMSTXczfp]", spelled) else moment.date().isoformat()
+
+
+def doubts(frame: pd.DataFrame) -> Iterator[str]:
+    """Say which columns of text hold numbers in a spelling that the reader was not told of."""
+    for column in frame.columns[[pd.api.types.is_string_dtype(kind) for kind in frame.dtypes]]:
+        values = frame[column].head(10_000).dropna().unique()[:200]
+        if len(values) > 1 and all(isinstance(value, str) and ODD_NUMBER.fullmatch(value.strip()) for value in values):
+            yield (
+                f"column {column!r} is text, but holds numbers such as {values[0]!r}: "
+                "set data_ingestion.reader.decimal or thousands"
+            )
 
 
 def read_jsonl(content: Content, reader: Reader) -> pd.DataFrame:

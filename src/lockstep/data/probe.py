@@ -4,6 +4,7 @@ DVC watches `data/external/`. For a source elsewhere, `data/probe/dvc.yaml` hold
 first: it asks the place for what changes with the content, and writes the answer into `data/external/`.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def unwatched(source: str) -> bool:
     kind = sources.scheme(source)
     if kind:
         return kind != "sklearn"
-    return not Path(source).expanduser().absolute().is_relative_to(paths.EXTERNAL.absolute())
+    place = Path(os.path.normpath(Path(source).expanduser().absolute()))
+    return not place.is_relative_to(paths.EXTERNAL.absolute())
 
 
 def keep(found: dict[str, Any]) -> None:

@@ -53,8 +53,10 @@ def describe(train: pd.DataFrame, subject: Subject, dropped: Mapping[str, Any]) 
         one = {"name": name, "kind": kind, "type": subject.types.get(name, ""), **_range(train[name], kind)}
         numbers = as_numbers(sample[name], kind)
         found = relation(numbers if kind != "categorical" else sample[name], kind, target, subject.task)
-        one |= {"distinct": int(sample[name].nunique()), "distribution": _distribution(sample[name], numbers, kind)}
-        one["most_frequent_share"] = _most_frequent_share(sample[name])
+        counts = sample[name].value_counts(sort=False)
+        one["distinct"] = len(counts)
+        one["most_frequent_share"] = _short(counts.max() / counts.sum()) if len(counts) else 0.0
+        one["distribution"] = _distribution(sample[name], numbers, kind)
         one["relation"] = {"measure": found.measure, "value": _short(found.value)} if found else None
         one["strength"] = _short(found.strength) if found else 0.0
         one["tells_all"] = bool(found and found.tells_all)
@@ -142,11 +144,6 @@ def _about_target(target: pd.Series, task: Task) -> dict[str, Any]:
     counts = target.value_counts()
     classes = sorted(((str(label), int(count)) for label, count in counts.items()), key=lambda pair: (-pair[1], pair))
     return {"rows": len(target), "classes": [{"label": label, "rows": count} for label, count in classes]}
-
-
-def _most_frequent_share(values: pd.Series) -> float:
-    present = values.dropna()
-    return _short(int(present.value_counts().iloc[0]) / len(present)) if len(present) else 0.0
 
 
 def _in_order(values: pd.Series) -> bool:

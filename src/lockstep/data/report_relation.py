@@ -47,7 +47,7 @@ def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Re
     """
     present = values.notna().to_numpy()
     values, target = values[present], target[present]
-    if len(values) < FEWEST or values.nunique() < 2 or target.nunique() < 2:
+    if len(values) < FEWEST or _constant(values) or _constant(target):
         return None
     if task == "regression":
         return _with_numbers(values, kind, target.to_numpy(dtype=np.float64))
@@ -105,6 +105,11 @@ def correlation_ratio(codes: NDArray[Any], levels: int, target: NDArray[np.float
     within, total = ((target - means[codes]) ** 2).sum(), ((target - target.mean()) ** 2).sum()
     share = 1 - (len(target) - 1) / (len(target) - levels) * within / total
     return float(np.sqrt(max(0.0, share)))
+
+
+def _constant(values: pd.Series) -> bool:
+    content = values.to_numpy()
+    return bool((content == content[0]).all())
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

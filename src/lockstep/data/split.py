@@ -13,7 +13,8 @@ from pandas.api import types
 
 from lockstep.config import Split
 from lockstep.data import feedback
-from lockstep.data.cleaning import Cleaned, fingerprints
+from lockstep.data.cleaning import Cleaned
+from lockstep.data.columns import row_hashes
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
@@ -37,7 +38,7 @@ def split(cleaned: Cleaned, target: str, params: Split, late: Mask | None = None
         A class is too small to stand on both sides, a side would be empty, or the column does not fit.
     """
     late = np.zeros(len(cleaned.frame), dtype=bool) if late is None else late
-    marks = fingerprints(cleaned.frame)
+    marks = cleaned.marks if len(cleaned.marks) else row_hashes(cleaned.frame)
     test = np.zeros(len(cleaned.frame), dtype=bool)
     test[~late] = METHODS[params.method](_of(cleaned, ~late), target, params, marks[~late])
     if late.any():
@@ -49,7 +50,7 @@ def split(cleaned: Cleaned, target: str, params: Split, late: Mask | None = None
             f"{len(test)} rows cannot be split with test_size {params.test_size}",
             "bring more rows or change data_preprocessing.split.test_size",
         )
-    once = test & ~np.isin(marks, marks[~test])
+    once = test & ~pd.Series(marks).isin(marks[~test]).to_numpy()
     if not once.any():
         raise DataError(
             f"all {int(test.sum())} test rows repeat train rows",
@@ -92,7 +93,7 @@ def _choose(groups: NDArray[np.object_] | NDArray[np.float64], params: Split) ->
     """Mark the same share of each group, as test rows, and at least one row of each on either side."""
     random = np.random.default_rng(params.seed)
     chosen = np.zeros(len(groups), dtype=bool)
-    values, codes = np.unique(groups, return_inverse=True)
+    codes, values = pd.factorize(groups, sort=True)
     for code, value in enumerate(values):
         members = random.permutation(np.flatnonzero(codes == code))
         if len(members) < 2 and len(values) > 1:
@@ -226,10 +227,8 @@ def _values(cleaned: Cleaned) -> pd.Series:
 
 def _distinct(marks: Marks) -> tuple[Codes, Codes]:
     """Return the first place of each distinct row, in order, and which of them each row repeats."""
-    _, first, member = np.unique(marks, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return np.sort(first), rank[member]
+    member, _ = pd.factorize(marks)
+    return np.flatnonzero(~pd.Series(marks).duplicated().to_numpy()), member.astype(np.int64)
 
 
 def _joined(groups: Codes, rows: Codes) -> Codes:

@@ -48,7 +48,7 @@ def fit(
 ) -> tuple[ColumnTransformer, Any]:
     """Return the transformer fitted on the train rows, and their matrix (rows x features).
 
-    What learns from the target is cross-fitted, so that the matrix of the train rows can be cross-validated.
+    Means of the target are cross-fitted, so that the matrix of the train rows can be cross-validated.
     """
     many = frozenset(
         name for name, kind in learned.kinds.items() if kind == "categorical" and _many(train[name], params)
@@ -115,13 +115,18 @@ def _text(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
             "set weighting: tfidf",
         )
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
-    more: dict[str, Any] = {"weighting": chosen.weighting, "groups": seen.groups}
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
-        steps.append((f"text {number}", TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, **more), column))
+        steps.append(
+            (
+                f"text {number}",
+                TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=chosen.weighting),
+                column,
+            )
+        )
         if chosen.characters:
             lengths = sorted(chosen.characters)
-            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", **more)
+            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", weighting=chosen.weighting)
             steps.append((f"text {number} characters", tfidf, column))
     return steps
 
@@ -149,6 +154,16 @@ def _check_names(given: Sequence[str], known: Mapping[str, object], key: str) ->
     for name in given:
         if name not in known:
             raise ConfigError(f"{key}: unknown {name!r}{nearest(name, known)}", f"accepted: {', '.join(known)}")
+
+
+def term_blocks(features: ColumnTransformer) -> NDArray[np.int64]:
+    """Return first and last column (blocks, 2) of each block of terms that are weighed by what they tell of classes."""
+    own = [
+        features.output_indices_[name]
+        for name, part, _ in features.transformers_
+        if isinstance(part, TextTfidf) and part.weighting == "naive_bayes"
+    ]
+    return np.asarray([(block.start, block.stop) for block in own], dtype=np.int64).reshape(-1, 2)
 
 
 def text_steps(pipeline: Pipeline) -> list[str]:

@@ -11,14 +11,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from lockstep.features.bending import cosine, sine
-from lockstep.features.tabular import cross_fitting_folds
 from lockstep.features.text import tokenizer
 
 Ids = NDArray[np.int64]
 CHUNK = 2_000
 LARGEST_KEY = 2**63
 LEAST_TELLING = 0.05
-LATER = {"unit": "words", "weighting": "tfidf", "seed": 42, "groups": None}
+LATER = {"unit": "words", "weighting": "tfidf"}
 """Parameters of `TextTfidf` that models of earlier versions do not have."""
 
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
@@ -48,8 +47,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
     With the weighting `naive_bayes` a term also weighs as much as it tells the classes apart: the size of its
     log-count ratio ``ln((p / |p|) / (q / |q|))``, where p counts the texts of a class that hold each term, plus one,
     and q those of the others (Wang and Manning 2012, with binary counts); of more than two classes, the largest over
-    all. A linear model sets the sign itself. `fit_transform` is then cross-fitted: the train texts get ratios that
-    their own fold had no part in.
+    all. A linear model sets the sign itself. A cross-validation of such a matrix learns the ratios anew in each fold
+    (`modeling.reweighting`), so that what is held out has no part in them.
 
     Parameters
     ----------
@@ -60,7 +59,6 @@ class TextTfidf(TransformerMixin, BaseEstimator):
     sublinear : damp counts by their logarithm.
     unit : `words` or `characters`.
     weighting : `tfidf` or `naive_bayes`.
-    seed, groups : of the folds of the cross-fitting, as in `tabular.TargetMeans`.
 
     Examples
     --------
@@ -83,8 +81,6 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         *,
         unit: str = "words",
         weighting: str = "tfidf",
-        seed: int = 42,
-        groups: Any = None,
     ) -> None:
         self.clean = clean
         self.ngrams = ngrams
@@ -93,8 +89,6 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         self.sublinear = sublinear
         self.unit = unit
         self.weighting = weighting
-        self.seed = seed
-        self.groups = groups
 
     def fit(self, X: Iterable[str | None], y: Any = None) -> Self:
         """Learn vocabulary, terms and their weights from texts and, for `naive_bayes`, their classes."""
@@ -107,12 +101,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         if self.weighting == "tfidf":
             return self._weigh(*learned)
         rows, columns, counts = self._cells(*learned)
-        folds = cross_fitting_folds(learned[2], self.seed, self.groups)
-        held = class_counts(rows, columns, folds, y, len(self.idf_))
-        whole = held.sum(axis=0)
-        by_fold = np.stack([telling(whole - own) for own in held])
-        plain, self.idf_ = self.idf_, self.idf_ * telling(whole)
-        return self._scale(rows, columns, counts, plain[columns] * by_fold[folds[rows], columns], learned[2])
+        self.idf_ = self.idf_ * telling(rows, columns, y, len(self.idf_))
+        return self._scale(rows, columns, counts, self.idf_[columns], learned[2])
 
     def transform(self, X: Iterable[str | None]) -> sparse.csr_matrix:
         """Return the weights as a CSR matrix of texts x terms; unknown words count for nothing."""
@@ -239,27 +229,18 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         return sparse.csr_matrix((weights / norms[rows], columns, starts), shape=(count, len(self.idf_)))
 
 
-def class_counts(rows: Ids, columns: Ids, folds: Ids, y: Any, width: int) -> NDArray[np.float64]:
-    """Return in how many texts of each fold and class each term stands: folds x classes x terms."""
-    labels, classes = np.unique(np.asarray(y), return_inverse=True)
-    counts = np.zeros((int(folds.max()) + 1, len(labels), width))
-    for fold, of_fold in enumerate(counts):
-        for label, own in enumerate(of_fold):
-            mine = (folds[rows] == fold) & (classes[rows] == label)
-            own += np.bincount(columns[mine], minlength=width)
-    return counts
-
-
-def telling(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how well each term tells classes apart (terms,), from the texts of each class that hold it.
+def telling(rows: Ids, columns: Ids, y: Any, width: int) -> NDArray[np.float64]:
+    """Return how well each of `width` terms tells classes apart, from the text and the term of each cell that is set.
 
     That is the largest size of its log-count ratios of one class against the rest, and a little more, so that a term
-    that tells nothing still counts.
+    that tells nothing still counts. `y` holds the class of each text.
     """
+    labels, classes = np.unique(np.asarray(y), return_inverse=True)
+    counts = np.stack([np.bincount(columns[classes[rows] == label], minlength=width) for label in range(len(labels))])
     whole = counts.sum(axis=0)
-    strongest = np.zeros(counts.shape[1])
+    strongest = np.zeros(width)
     for own in counts:
-        inside, outside = own + 1, whole - own + 1
+        inside, outside = own + 1.0, whole - own + 1.0
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
         strongest = np.maximum(strongest, np.abs(ratio))
     return strongest + LEAST_TELLING

@@ -56,7 +56,10 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     if cleaned.task != "regression":
         rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
     truth = rows[name].to_numpy()
-    matrix = build.build(cleaned.kinds, params.feature_engineering).fit_transform(rows, truth)
+    text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
+    settings = params.feature_engineering.model_copy(update={"text": text})
+    features = build.build(cleaned.kinds, settings, build.Seen(task=cleaned.task))
+    matrix = features.fit_transform(rows, truth)
     metric = metrics.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     found = search.choose(matrix, truth, cleaned.task, quick)

@@ -11,10 +11,13 @@ from lockstep.config import Role
 from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
 
 IDENTIFIER = re.compile(
-    r"(^|[_\W])(id|uuid|guid|key|index|rownum|row|nr|no|number)$|[a-z]I[Dd]$|^id[_\W]", re.IGNORECASE
+    r"(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|[a-z]I[Dd]$|^id[_\W]", re.IGNORECASE
 )
 WORDS, TEXT_SHARE = 4, 0.5
 """A text has so many words on average, and so large a share of its values is different from the others."""
+UNIT = re.compile(r"[$€£¥] ?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*( ?[%$€£¥]| [A-Za-z]{1,6}|[kKmM]|kg|km|cm|mm|ms)")
+SPARSE = 0.02
+"""A column of which a smaller share is filled teaches nothing that lasts."""
 MANY = 0.5
 """Codes of which more than this share are different name the row rather than describe it."""
 
@@ -39,6 +42,8 @@ def role(values: pd.Series) -> Found:
     distinct = int(present.nunique())
     if distinct == 0:
         return Found("ignore", "it holds no value", told=True)
+    if len(present) < SPARSE * len(values) and len(values) >= 100:
+        return Found("ignore", f"missing in {1 - len(present) / len(values):.1%} of the rows", told=True)
     if distinct == 1:
         if len(present) < len(values):
             return Found("categorical", "one value, or missing")
@@ -67,6 +72,9 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
     if suggest_kind(values) == "date":
         return Found("date", "dates")
     share = distinct / len(present)
+    if distinct > 20 and present.head(1000).str.fullmatch(UNIT).mean() > 0.95 and present.str.contains(r"\d").all():
+        why = f"numbers with a unit, such as {present.iloc[0]!r}: strip the unit at the source to make it a feature"
+        return Found("ignore", why, told=True)
     sample = present.head(5000)
     words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()
     if length >= LONG_TEXT or (words >= WORDS and share >= TEXT_SHARE):

@@ -10,7 +10,7 @@ from pandas.api import types
 
 from lockstep.config import Task
 
-LEAST_ROWS = 50
+LEAST_ROWS, MOST_COLUMNS = 50, 100
 EXACT = 0.9999
 """Share of rows, or correlation, from which on a column is taken for the target in other words."""
 
@@ -98,4 +98,15 @@ def _copies(rows: pd.DataFrame, columns: Sequence[str], target: str) -> dict[str
             correlation = float(np.corrcoef(own, truth[here])[0, 1])
             if abs(correlation) >= EXACT:
                 found[name] = f"it goes with {target} like a copy (correlation {correlation:.5f})"
-    return found
+    return found | _parts(rows, [name for name in columns if name not in found and _numeric(rows[name])], target)
+
+
+def _parts(rows: pd.DataFrame, columns: Sequence[str], target: str) -> dict[str, str]:
+    """Return two columns that add up to the target in every row."""
+    table = {name: rows[name].to_numpy(float) for name in columns[:MOST_COLUMNS]}
+    truth = rows[target].to_numpy(float)
+    for one, other in combinations(table, 2):
+        added = table[one] + table[other]
+        if np.allclose(added[:LEAST_ROWS], truth[:LEAST_ROWS]) and np.isclose(added, truth).mean() >= EXACT:
+            return dict.fromkeys((one, other), f"{one} and {other} add up to {target}")
+    return {}

@@ -102,8 +102,9 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
 def _features(plan: Plan) -> list[str]:
     notes = {
         "numeric": "missing numbers are filled; the linear candidate needs columns of one scale",
-        "categorical": "a category never seen in training: `ignore` it, or `refuse` the row",
-        "text": "terms of one and two words that enough texts hold",
+        "categorical": "encode: a feature for each category (onehot), or the mean of the target in it (target);\n"
+        "  # a category never seen in training: `ignore` it, or `refuse` the row",
+        "text": "terms of one and two words that enough texts hold; naive_bayes: weighed by what they tell of classes",
     }
     lines = ["feature_engineering:"] if plan.features else ["feature_engineering: {}"]
     for key, value in plan.features.items():

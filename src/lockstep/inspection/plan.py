@@ -23,6 +23,10 @@ TAGS = {
     "strip_mentions": r"(?:^|\s)@\w+",
 }
 SHARE_OF_TEXTS = 0.005
+SHARE_MISSING = 0.02
+"""From this share on, that a number is missing may tell something by itself."""
+ENOUGH = 1000
+"""So many rows are enough for boosted trees, and for means of the target in each category."""
 DENSE = 0.3
 """Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
 
@@ -106,23 +110,29 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     kinds = {kind: [name for name, role in roles.items() if role == kind] for kind in KINDS}
     rows = len(frame)
     levels = [int(frame[name].nunique()) for name in kinds["categorical"]]
+    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels)
+    dense = filled >= DENSE * (filled - len(levels) + sum(levels))
+    by_target = bool(levels) and not dense and rows >= ENOUGH and not kinds["text"]
     features: dict[str, Mapping[str, Any]] = {}
     if kinds["numeric"] or kinds["date"]:
-        features["numeric"] = {"impute": "median", "scale": "standard"}
+        features["numeric"] = _numeric(frame, kinds["numeric"])
     if levels:
-        rare = max(2, rows // 2000) if max(levels) > 50 else 1
-        features["categorical"] = {"min_frequency": rare, "unknown": "ignore"}
+        rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
+        features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
     if kinds["text"]:
-        features["text"] = _text(frame, kinds["text"])
-    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels)
-    dense = filled >= DENSE * (filled - len(levels) + sum(levels)) and not kinds["text"]
+        features["text"] = _text(frame, kinds["text"], task)
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
     folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
-    candidates = _for_text(frame, kinds["text"], task) if kinds["text"] else _for_tables(rows, task, dense)
+    candidates = _for_text(frame, kinds["text"], task) if kinds["text"] else _for_tables(rows, task, dense or by_target)
     return Plan(task, metric, roles, features, candidates, folds, 1000 if rows < 10_000 else 500)
 
 
-def _text(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    missing = any(frame[name].isna().mean() >= SHARE_MISSING for name in columns)
+    return {"impute": "median", **({"indicator": True} if missing else {}), "scale": "standard"}
+
+
+def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> dict[str, Any]:
     sample = pd.concat([frame[name].dropna().astype(str).head(5000) for name in columns])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
@@ -130,7 +140,8 @@ def _text(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
         "clean": [*clean, "lowercase"],
         "ngrams": [1, 2],
         "min_documents": 3 if rows > 10_000 else 2,
-        "max_terms": 100_000 if words * rows > 2_000_000 else 50_000,
+        "max_terms": 200_000 if words * rows > 2_000_000 else 50_000,
+        "weighting": "tfidf" if task == "regression" else "naive_bayes",
     }
 
 
@@ -150,7 +161,7 @@ def _for_tables(rows: int, task: Task, dense: bool) -> list[dict[str, Any]]:
     else:
         grid = [0.1, 1.0] if large else [0.03, 0.1, 0.3, 1.0, 3.0, 10.0] if rows < 5000 else [0.1, 1.0, 10.0]
         linear = {"estimator": "logistic_regression", "params": {"max_iter": 5000}, "grid": {"C": grid}}
-    if dense and rows >= 1000:
+    if dense and rows >= ENOUGH:
         rounds = 300 if task == "regression" else 200
         shape = {"learning_rate": [0.06, 0.1], "max_leaf_nodes": [31] if large else [31, 63]}
         if task != "regression":

@@ -91,17 +91,12 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]
     written = dialect.inspect(sample, whole=len(sample) < SAMPLE_BYTES)
     if wish.header is not None and wish.header != written.header:
         written = replace(written, header=wish.header)
-    width = len(written.rows[0]) if written.rows else 0
-    if wish.names and len(wish.names) != width:
-        raise DataError(f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column")
-    heads = list(wish.names) or (
-        written.rows[0] if written.header else [f"column_{place + 1}" for place in range(width)]
-    )
+    heads, renamed = _heads(written, wish)
     spelled = spelling.inspect([head.strip() for head in heads], written.values)
     reader = Reader(
         separator=written.separator,
         header=written.header,
-        names=() if written.header and not wish.names else tuple(heads),
+        names=tuple(heads) if renamed or wish.names else (),
         encoding=written.encoding,
         missing=spelled.missing,
         quote=written.quote or "",  # type: ignore[arg-type]
@@ -110,7 +105,31 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]
         trim=spelled.trim,
         dates=dict(spelled.dates),
     )
-    return reader, (*written.decisions, *spelled.decisions)
+    return reader, (*written.decisions, *renamed, *spelled.decisions)
+
+
+def _heads(written: dialect.Dialect, wish: Wish) -> tuple[list[str], list[Decision]]:
+    """Return the names of the columns: the wished, those of the header, and made up ones where there are none."""
+    width = len(written.rows[0]) if written.rows else 0
+    if wish.names:
+        if len(wish.names) != width:
+            raise DataError(
+                f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column, in order"
+            )
+        return list(wish.names), []
+    given = written.rows[0] if written.header else [""] * width
+    heads: list[str] = []
+    for place, name in enumerate(given, 1):
+        unnamed = not name.strip() and (place > 1 or not written.header)
+        heads.append(f"column_{place}" if unnamed else f"{name}_{place}" if name in heads else name)
+    made = [head for head, name in zip(heads, given, strict=True) if head != name]
+    if not written.header and heads:
+        look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
+        return heads, [Decision("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+    if not made:
+        return heads, []
+    look = f"the header lacks names or repeats them: {', '.join(made[:5])} are made up; write better ones"
+    return heads, [Decision("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
 
 
 def _target(frame: pd.DataFrame, wished: str | None) -> str:
@@ -130,7 +149,8 @@ def _target(frame: pd.DataFrame, wished: str | None) -> str:
     if wished is None:
         raise DataError("which column is to be predicted?", f"say --target with a name or a number, such as {listed}")
     raise DataError(
-        f"target column {wished!r} not found{nearest(wished, names)}", f"--target takes a name or a number: {listed}"
+        f"target column {wished!r} not found{nearest(wished, names)}",
+        f"--target takes a name or a number: {listed}; --names A,B,... names the columns of a file without a header",
     )
 
 

@@ -1,7 +1,8 @@
 """Choose among candidates by cross-validation, and fit the best on all train rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ from lockstep.config import Candidate, ModelBuilding, Task
 from lockstep.errors import ConfigError
 from lockstep.modeling import catalog, folds, metrics
 from lockstep.modeling.folds import Fold
+from lockstep.modeling.reweighting import Terms
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""
+
+
+NO_TERMS = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,11 @@ def choose(
     points = list(expand(params.candidates))
     made = [catalog.make(candidate, point, task, params.seed, sparse.issparse(matrix)) for candidate, point in points]
     parts = folds.make(target, task, params, marks or {})
-    scores = _cross_validate(made, matrix, target, parts, metric, params.jobs) if len(made) > 1 else [()]
+    scores: list[tuple[float, ...]] = [()]
+    if len(made) > 1:
+        terms = Terms.of(matrix, target, (marks or {}).get("terms", NO_TERMS))
+        score = partial(_score, terms=terms, metric=metric)
+        scores = _cross_validate(made, matrix, target, parts, score, params.jobs)
     trials = tuple(
         Trial(candidate.estimator, {**candidate.params, **point}, own)
         for (candidate, point), own in zip(points, scores, strict=True)
@@ -98,22 +107,30 @@ def expand(candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, dict[st
 
 
 def _cross_validate(
-    made: list[BaseEstimator], matrix: Matrix, target: NDArray[Any], parts: list[Fold], metric: str, jobs: int
+    made: list[BaseEstimator],
+    matrix: Matrix,
+    target: NDArray[Any],
+    parts: list[Fold],
+    score: Callable[..., float],
+    jobs: int,
 ) -> list[tuple[float, ...]]:
     columns = (TextColumn("cross-validation"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    work = (delayed(_score)(one, matrix, target, fold, metric) for one in made for fold in parts)
+    work = (delayed(score)(one, matrix, target, fold) for one in made for fold in parts)
     scores = []
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=len(made) * len(parts))
-        for score in Parallel(n_jobs=jobs, return_as="generator")(work):
-            scores.append(score)
+        for reached in Parallel(n_jobs=jobs, return_as="generator")(work):
+            scores.append(reached)
             progress.advance(bar)
     width = len(parts)
     return [tuple(scores[start : start + width]) for start in range(0, len(scores), width)]
 
 
-def _score(estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], fold: Any, metric: str) -> float:
+def _score(
+    estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], fold: Fold, terms: Terms, metric: str
+) -> float:
     train, held_out = fold
+    matrix = terms.by(matrix, target, train)
     with threadpool_limits(limits=1):
         fitted = _fit(clone(estimator), matrix[train], target[train])
         return metrics.measure(metric, scored(fitted, matrix[held_out], target[held_out], np.unique(target)))

@@ -159,6 +159,7 @@ def test_the_remote_is_asked_only_online(project, settings_for, examine, monkeyp
         return subprocess.CompletedProcess(command, code, "", error)
 
     monkeypatch.setattr(subprocess, "run", answer)
+    (project / ".dvc" / "config").write_text(REMOTE.replace("s3://bucket/path", "/mnt/storage"))
     assert "dvc remote online" not in examine(settings_for())[1]
     assert asked == []
     _, rows, printed = examine(settings_for(), "--online")

@@ -5,6 +5,7 @@ import pytest
 from lockstep.config import DataIngestion
 from lockstep.data import databases, probe, sources
 from lockstep.errors import ConfigError, DataError
+from tests.postgres import postgres  # noqa: F401 - a fixture
 
 QUERY = "select age, town, day, bought from customers order by age"
 
@@ -76,3 +77,40 @@ def test_database_faults(database, source, query, kind, problem, hint):
     assert problem in refused.value.problem
     assert hint in refused.value.hint
     assert "hunter2" not in refused.value.problem + refused.value.hint
+
+
+@pytest.fixture
+def guarded(postgres):  # noqa: F811
+    """A database with a table, and the address of a user who needs a password."""
+    name = postgres.database()
+    rules = postgres.folder / "data" / "pg_hba.conf"
+    rules.write_text("host all reader 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
+    postgres.sql("create user reader password 'hunter2'; select pg_reload_conf()", name)
+    postgres.sql(
+        "create table customers (age integer, town text, day date, seen timestamptz, price numeric(8, 2), bought bool);"
+        "insert into customers select 20 + i, 'Łódź', date '2026-01-01' + i, '2026-03-29 01:30+00', 1.5 * i, i % 2 = 0"
+        " from generate_series(0, 39) as i; create sequence numbers; grant all on customers, numbers to reader",
+        name,
+    )
+    yield postgres.url(name).replace("lockstep@", "reader@")
+    postgres.sql("drop table customers; drop sequence numbers; drop user reader", name)
+
+
+def test_postgresql_is_read_with_a_password_that_stands_nowhere(guarded):
+    query = "select * from customers order by age;"
+    rows = read(guarded, query, "hunter2")
+    first = rows.frame.iloc[0].to_dict()
+    assert (first["age"], first["town"], first["day"], first["price"]) == (20, "Łódź", "2026-01-01", 0.0)
+    assert str(first["seen"]).startswith("2026-03-29")
+    assert "hunter2" not in str(rows.origin)
+    params = DataIngestion(source=guarded, query=query, newest="day")
+    assert probe.look(params, "hunter2") == {guarded: {"rows": 40, "newest": "2026-02-09"}}
+    for query, password, problem in (
+        ("select * from customers", "wrong", "password authentication failed"),
+        ("delete from customers returning age, town", "hunter2", "^postgresql://reader@[^ ]*: syntax error"),
+        ("select nextval('numbers')", "hunter2", "read-only transaction"),
+        ("select 1 from nowhere", "hunter2", "nowhere"),
+    ):
+        with pytest.raises(DataError, match=problem) as refused:
+            read(guarded, query, password)
+        assert "hunter2" not in refused.value.problem

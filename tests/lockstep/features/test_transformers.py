@@ -169,6 +169,45 @@ def test_fitting_anew_forgets_the_old_words():
     assert own.transform(["newer text"]).nnz == 3
 
 
+def test_terms_weigh_what_they_tell_of_the_classes():
+    """The ratios of Wang and Manning's equation 1, by hand: `good` stands in 2 of 3 terms of yes and in none of no."""
+    texts, classes = ["good film", "good", "bad film", "bad"], ["yes", "yes", "no", "no"]
+    own = TextTfidf(min_documents=1, ngrams=(1,), weighting="naive_bayes").fit(texts, classes)
+    plain = TextTfidf(min_documents=1, ngrams=(1,)).fit(texts)
+    ratio = np.log((3 / 6) / (1 / 6))
+    np.testing.assert_allclose(own.idf_ / plain.idf_, [ratio + 0.05, 0.05, ratio + 0.05])
+    assert own.fit_transform(texts, classes).toarray().tolist() == own.transform(texts).toarray().tolist()
+
+
+def test_of_three_classes_the_one_that_a_term_tells_best_counts():
+    texts, classes = ["one", "one", "two", "two", "three", "three"], [1, 1, 2, 2, 3, 3]
+    own = TextTfidf(min_documents=1, ngrams=(1,), weighting="naive_bayes").fit(texts, classes)
+    plain = TextTfidf(min_documents=1, ngrams=(1,)).fit(texts)
+    np.testing.assert_allclose(own.idf_ / plain.idf_, np.log((3 / 5) / (1 / 7)) + 0.05)
+
+
+def test_characters_are_terms_too():
+    own = TextTfidf(min_documents=1, ngrams=(2, 3), unit="characters").fit(["A  b\n", None])
+    assert own.get_feature_names_out().tolist() == ["  b", "a  ", "a   b"]
+    assert own.transform(["ab", "xa b"]).nnz == 3
+
+
+def test_too_long_sequences_of_too_many_characters_are_refused():
+    texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 2000)))] * 2
+    with pytest.raises(ValueError, match="2,000 characters are too many for sequences of 6"):
+        TextTfidf(ngrams=(6,), unit="characters").fit(texts)
+
+
+def test_models_of_earlier_versions_are_read():
+    own = TextTfidf(min_documents=1).fit(["old words"])
+    state = own.__getstate__()
+    assert not {"unit", "weighting"} & set(state)
+    back = TextTfidf.__new__(TextTfidf)
+    back.__setstate__(state)
+    assert back.get_params() == own.get_params()
+    assert (back.transform(["old"]) != own.transform(["old"])).nnz == 0
+
+
 DATES = {
     "day": ("2026-01-31", [2026, 1, 31, 5, 0]),
     "time": ("2026-01-31T23:30:00", [2026, 1, 31, 5, 23]),

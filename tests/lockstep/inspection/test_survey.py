@@ -116,7 +116,6 @@ QUESTIONS = {
     ),
     "too-few-rows": (["x,c,y", *ROWS[:10]], "c", "10 rows with a target are too few", "20 rows"),
     "nothing-left": (["x,c", *[f"7,{'ab'[i % 2]}" for i in range(60)]], "c", "no column is left", "--keep"),
-    "B15-same-name": (["x,x,y", *ROWS], "y", "'x' stands twice", "reader.names"),
 }  # fmt: skip
 
 
@@ -142,3 +141,15 @@ def test_without_a_signal_no_floor_is_made_up(tmp_path):
     found = look_at(write(tmp_path / "rows.csv", lines), "y")
     assert config.parse(found.text).model_evaluation.floors == {}
     assert any("next to nothing" in one.look for one in found.decisions)
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [("x,x,y,z", ("x", "x_2", "y", "z")), ("x,,y,", ("x", "column_2", "y", "column_4"))],
+    ids=["B15-twice", "B16-unnamed"],
+)
+def test_names_that_a_header_lacks_are_made_up_and_told(tmp_path, header, names):
+    path = write(tmp_path / "rows.csv", [header, *[f"{row},{i % 5}" for i, row in enumerate(ROWS)]])
+    found = look_at(path, "y")
+    assert config.parse(found.text).data_ingestion.reader.names == names
+    assert any("made up" in one.look for one in found.decisions)
