@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lockstep import files
+from tests.flask_app.standins import make_bundle
 from tests.image import engine
 from tests.image.engine import docker
 from tests.serving.gate import Balancer
@@ -187,3 +188,32 @@ def test_the_commands_of_cron_jobs_run_or_say_why_not(running, words, code, said
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+KINDS = (
+    *("binary-hist_gradient_boosting", "binary-k_nearest_neighbors", "multiclass-random_forest"),
+    *("regression-decision_tree", "text-logistic_regression"),
+)
+
+
+def test_models_of_every_kind_answer_the_same_without_what_was_left_out(image, tmp_path_factory):
+    """Compiled, and by the pipeline itself where there is no compiled form."""
+    folder = tmp_path_factory.mktemp("kinds")
+    folder.chmod(0o755)
+    for kind in KINDS:
+        task, estimator = kind.split("-")
+        make_bundle(task, folder / kind, estimator)
+    words = ("--rm", "--read-only", "--tmpfs", "/tmp", "--volume", f"{folder}:/kinds:ro", "--entrypoint", "python")
+    told = docker("run", *words, image, "-c", ANSWER).splitlines()
+    assert told == [f"{kind} True" for kind in sorted(KINDS)] + ["pyarrow None"]
+
+
+ANSWER = """
+import importlib.util, json, pathlib
+from lockstep.modeling import compiled, predictor
+for folder in sorted(pathlib.Path("/kinds").iterdir()):
+    smoke = json.loads((folder / "smoke.json").read_text())
+    own = compiled.load(folder, predictor.digest(folder), pathlib.Path("/tmp/compiled"))
+    print(folder.name, own.answers(smoke["rows"]) == smoke["answers"] != [])
+print("pyarrow", importlib.util.find_spec("pyarrow"))
+"""
