@@ -161,6 +161,23 @@ def resources(objects):
                 yield f"{own}: the volume {volume['name']} has no limit"
 
 
+def disk(objects):
+    """A pod is not evicted for what it may write: the volumes fit into its limit, the spool and models into theirs."""
+    given = {key: value for each in of_kind(objects, "ConfigMap") for key, value in each.get("data", {}).items()}
+    spool = config.Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
+    for own, _, spec, container in workloads(objects):
+        volumes = {each["name"]: mebibytes(each.get("emptyDir", {}).get("sizeLimit")) for each in spec["volumes"]}
+        if sum(volumes.values()) > mebibytes(container.get("resources", {}).get("limits", {}).get("ephemeral-storage")):
+            yield f"{own} is evicted before its volumes are full"
+        if container.get("ports") and 2 * spool > volumes.get("state", 0):
+            yield f"{own}: a full spool leaves too little of the state folder to the models"
+
+
+def mebibytes(size):
+    """Return a size in MiB; none is none at all."""
+    return int(size[:-2]) * {"Mi": 1, "Gi": 1024}[size[-2:]] if size else 0
+
+
 def names(objects):
     """The names that others know are there, and everything stands in the one namespace."""
     known = {(each["kind"], each["metadata"]["name"]) for each in objects}
@@ -178,7 +195,7 @@ def names(objects):
 CHECKS = {
     check.__name__: check
     for check in (
-        deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, names,
+        deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, disk, names,
         traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
     )
 }  # fmt: skip

@@ -109,7 +109,7 @@ def bare(folder):
 def run_script(name, words, environment):
     """Run one of our scripts, and return what came of it."""
     command = [ROOT / "scripts" / name, *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture

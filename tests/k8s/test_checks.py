@@ -291,6 +291,14 @@ FAULTS = {
         lambda o: pod(o)["volumes"][0].update(emptyDir={}),
         "resources: Deployment flask-app: the volume tmp has no limit",
     ),
+    "volumes above the limit": (
+        lambda o: container(o)["resources"]["limits"].update({"ephemeral-storage": "1Gi"}),
+        "disk: Deployment flask-app is evicted before its volumes are full",
+    ),
+    "a spool that fills the state folder": (
+        lambda o: config_map(o)["data"].update(LOCKSTEP_SPOOL_MB="2000"),
+        "disk: Deployment flask-app: a full spool leaves too little",
+    ),
     "the ingress leads nowhere": (
         lambda o: one(o, "Ingress")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(name="app"),
         "ingresses: Ingress flask-app leads to app",

@@ -1,5 +1,6 @@
 """Real kubectl, driven by scripts/deploy and scripts/rollback, against a stand-in API server."""
 
+import re
 import shutil
 import subprocess
 
@@ -125,6 +126,9 @@ def test_a_dry_run_prints_the_commands_and_asks_nobody(deploy, api, app):
     done = deploy(GOOD, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert (api.asked, app.asked) == ([], [])
+    rendered = ROOT / re.search(r"build/k8s/local-\w+", done.stderr)[0]
+    assert (rendered / "kustomization.yaml").is_file(), "so that the commands can be run as they are printed"
+    shutil.rmtree(rendered)
     for part in ("kubectl kustomize", "apply --server-side", "rollout status deployment/flask-app", "scripts/smoke"):
         assert part in done.stderr, part
 

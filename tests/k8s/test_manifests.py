@@ -1,6 +1,7 @@
 """The manifests of k8s/ as they are applied: the tools' opinion, and what must hold between the objects."""
 
 import json
+import os
 import re
 
 import pytest
@@ -90,3 +91,24 @@ def test_the_image_is_what_the_manifests_take_it_for(read):
     assert "LOCKSTEP_BAKED_MODEL" in given.keys() - settings.keys()
     assert f"EXPOSE {settings['PORT']}\n" in dockerfile
     assert 'ENTRYPOINT ["lockstep"]\nCMD ["serve"]' in dockerfile
+
+
+IMAGE = f"registry.test/flask-app@sha256:{'a' * 64}"
+SNIPPETS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+MADE = ("LOCKSTEP_DISPATCH_REPO: owner/name", f"image: {IMAGE}")
+
+
+@pytest.mark.parametrize(("snippet", "made"), [*zip(SNIPPETS, MADE, strict=True)], ids=["settings", "canary"])
+def test_the_overlays_of_the_page_render(kubectl, tmp_path, snippet, made):
+    repository, _, digest = IMAGE.partition("@")
+    given = yaml.safe_load(snippet.replace("REPOSITORY", repository).replace("sha256:...", digest))
+    own = tmp_path.resolve() / "overlay"
+    own.mkdir()
+    k8s = os.path.relpath(ROOT / "k8s", own)
+    given["resources"] = [f"{k8s}/overlays/eks"]
+    given["components"] = [each.replace("../..", k8s) for each in given.get("components", [])]
+    (own / "kustomization.yaml").write_text(json.dumps(given))
+    done = ops.run(kubectl, "kustomize", own)
+    assert done.returncode == 0, done.stderr
+    assert made in done.stdout
+    assert checks.faults(list(yaml.safe_load_all(done.stdout))) == []
