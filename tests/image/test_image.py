@@ -102,8 +102,10 @@ def test_the_health_check_says_what_is_so(running):
 
 
 def test_it_serves_the_baked_model_and_says_that_no_registry_is_there(running):
+    assert running.get("/readyz")[0] == 200
+    wait_for(lambda: running.get("/health")[2]["status"] == "degraded", WITHIN_S)
     _, _, health = running.get("/health")
-    assert (health["status"], health["model"]["version"]) == ("degraded", "1")
+    assert (health["model"]["version"], health["registry"]) == ("1", "out of reach")
     assert health["model"]["scorer"] == "linear"
     assert "Traceback" not in running.log()
 
