@@ -29,6 +29,21 @@ def test_export(log, tmp_path, capsys):
     assert (tmp_path / "log.csv").read_text().count("\n") == 3
 
 
+def test_import(log, tmp_path, monkeypatch, capsys):
+    cli.main(["log", "export", "log.csv"])
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'other.db'}")
+    assert cli.main(["log", "import", "log.csv"]) == 0
+    assert cli.main(["log", "import", "log.csv"]) == 0
+    assert cli.main(["log", "import", "--missing-ok", "gone.csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 predictions and 0 labels are new, from log.csv",
+        "0 predictions and 0 labels are new, from log.csv",
+        "gone.csv is not there: nothing is new",
+    ]
+    with pytest.raises(Exception, match=r"gone\.csv is not there"):
+        cli.main(["log", "import", "gone.csv"])
+
+
 def test_prune(log, capsys):
     assert cli.main(["log", "prune"]) == 0
     assert cli.main(["log", "prune", "--days", "30"]) == 0
