@@ -164,14 +164,14 @@ def test_all_that_it_imports_is_bytecode(image):
     """What would be compiled at each start shows as a new file where the image may be written to."""
     options = ("--user", "0", "--env", "PYTHONDONTWRITEBYTECODE=", "--entrypoint", "sh")
     name = "lockstep-test-bytecode"
-    docker("rm", "--force", name, ok=False)
+    docker("rm", "--force", "--volumes", name, ok=False)
     imports = "import flask_app.wsgi, granian.server.mp, lockstep.keeper, lockstep.recorder, mlflow.artifacts, sklearn"
     docker("run", "--name", name, *options, image, "-c", f"python -c '{imports}'")
     try:
         written = [line for line in docker("diff", name).splitlines() if line.endswith(".pyc")]
         assert written == []
     finally:
-        docker("rm", "--force", name)
+        docker("rm", "--force", "--volumes", name)
 
 
 @pytest.mark.parametrize(
