@@ -132,10 +132,10 @@ lock: setup-dev  ## resolve the lock files anew
 	scripts/lock
 
 image: setup  ## the app with its Production model as an image, IMAGE=flask-app:local
-	scripts/image $(ARGS)
+	scripts/image $(DOCKER_ARGS)
 
 up: image  ## the whole stack on this host: app, PostgreSQL, MLflow, Prometheus, Alertmanager, Grafana
-	scripts/compose up --detach --build
+	scripts/compose up --detach --build $(ARGS)
 
 down:  ## stop that stack; its data stay
 	scripts/compose down

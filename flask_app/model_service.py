@@ -17,7 +17,7 @@ from flask_app.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
 from flask_app.model_cache import Identity, ModelCache
-from lockstep import config, tracking
+from lockstep import config, server, tracking
 from lockstep.config import Settings
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.kept import KeptRegistry
@@ -54,6 +54,7 @@ class ModelService:
         self._pinned = Pinned(name, self._loader, self._connected, settings.pinned)
         self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)
         self._connect = connect
+        self._patience_s = patience_s(settings)
         self._poll_s = KEPT_POLL_S if settings.keeper else max(1, settings.poll_s)
         self._registry: ModelRegistry | None = None
         self._reachable: bool | None = None
@@ -115,7 +116,7 @@ class ModelService:
         """Watch the registry from now on; if it has not answered soon, a model on this disk serves."""
         for look in (self.look, self.challenger.look):
             threading.Thread(target=self._watch, args=(look,), name="model-watch", daemon=True).start()
-        patience = threading.Timer(PATIENCE_S, self._fall_back)
+        patience = threading.Timer(self._patience_s, self._fall_back)
         patience.daemon = True
         patience.start()
 
@@ -209,6 +210,15 @@ class ModelService:
         if fault != self.fault:
             self.fault = fault
             log.warning("%s: %s", fault, error) if fault else log.info("following Production again")
+
+
+def patience_s(settings: Settings) -> float:
+    """Return how long a start waits for the registry: not at all where a model came along and no registry is there."""
+    named = settings.tracking_uri or (settings.dagshub_repo and settings.dagshub_token)
+    if named or not settings.baked_model:
+        return PATIENCE_S
+    database = server.database_of(server.resolve(settings).uri)
+    return PATIENCE_S if database and database.exists() else 0.0
 
 
 def registry_of(settings: Settings, name: str) -> Connect:

@@ -15,6 +15,7 @@ import pytest
 from flask_app import create_app, model_cache, model_service
 from flask_app.model_cache import Identity, ModelCache
 from flask_app.model_service import ModelService
+from lockstep.config import Settings
 from lockstep.errors import ConfigError, RegistryError, TrackingError
 from lockstep.modeling.predictor import digest
 from tests.flask_app.standins import FolderRegistry, example
@@ -482,3 +483,35 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
         assert service.require().version == "4"
     finally:
         service.stop()
+
+
+@pytest.mark.parametrize(
+    ("given", "waits"),
+    [
+        ({"LOCKSTEP_BAKED_MODEL": "model"}, False),
+        ({}, True),
+        ({"LOCKSTEP_BAKED_MODEL": "model", "MLFLOW_TRACKING_URI": "http://127.0.0.1:5001"}, True),
+        ({"LOCKSTEP_BAKED_MODEL": "model", "DAGSHUB_REPO": "a/b", "DAGSHUB_USER_TOKEN": "c"}, True),
+    ],
+)
+def test_a_start_waits_for_a_registry_that_there_may_be(tmp_path, monkeypatch, given, waits):
+    monkeypatch.chdir(tmp_path)
+    given |= {"LOCKSTEP_STATE": "state"}
+    assert (model_service.patience_s(Settings.read(given)) > 0) is waits
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/mlflow.db").touch()
+    assert model_service.patience_s(Settings.read(given)) > 0
+
+
+def test_where_no_registry_is_the_baked_model_serves_at_once(registry, bundles, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_service, "PATIENCE_S", 3600.0)
+    registry.answering.clear()
+    given = {"LOCKSTEP_BAKED_MODEL": str(bundles["binary"]), "LOCKSTEP_STATE": str(tmp_path / "state")}
+    service = ModelService.of(Settings.read(given | {"LOCKSTEP_MODEL_NAME": "demo"}), registry.connect)
+    service.start()
+    try:
+        service.wait()
+        assert service.require().version == "baked"
+    finally:
+        service.stop()
+        registry.answering.set()

@@ -326,12 +326,10 @@ def test_what_the_server_leaves_out_is_not_locked_for_it():
 
 def test_the_server_has_the_versions_of_the_pipeline():
     """What answers must be what was evaluated, also in its libraries."""
-    pins = [dict(re.findall(r"(?m)^([\w.-]+)==([^\s;]+)(?: ;.*'3.12'.*<.*)? \\?$", read(name))) for name in LOCKS]
-    assert [(name, pins[1].get(name)) for name in pins[0] if pins[1].get(name) != pins[0][name]] == []
-    assert len(pins[0]) > 40
-
-
-LOCKS = ("requirements-serve.lock", "requirements.lock")
+    names = ("requirements-serve.lock", "requirements.lock")
+    serve, pipeline = (set(re.findall(r"(?m)^([\w.-]+==[^\s;]+)", read(name))) for name in names)
+    assert serve - pipeline == set()
+    assert len(serve) > 40
 
 
 def test_the_build_copies_every_package_of_setup():

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lockstep import files
+from tests.flask_app.standins import make_bundle
 from tests.image import engine
 from tests.image.engine import docker
 from tests.serving.gate import Balancer
@@ -101,8 +102,10 @@ def test_the_health_check_says_what_is_so(running):
 
 
 def test_it_serves_the_baked_model_and_says_that_no_registry_is_there(running):
+    assert running.get("/readyz")[0] == 200
+    wait_for(lambda: running.get("/health")[2]["status"] == "degraded", WITHIN_S)
     _, _, health = running.get("/health")
-    assert (health["status"], health["model"]["version"]) == ("degraded", "1")
+    assert (health["model"]["version"], health["registry"]) == ("1", "out of reach")
     assert health["model"]["scorer"] == "linear"
     assert "Traceback" not in running.log()
 
@@ -161,14 +164,14 @@ def test_all_that_it_imports_is_bytecode(image):
     """What would be compiled at each start shows as a new file where the image may be written to."""
     options = ("--user", "0", "--env", "PYTHONDONTWRITEBYTECODE=", "--entrypoint", "sh")
     name = "lockstep-test-bytecode"
-    docker("rm", "--force", name, ok=False)
+    docker("rm", "--force", "--volumes", name, ok=False)
     imports = "import flask_app.wsgi, granian.server.mp, lockstep.keeper, lockstep.recorder, mlflow.artifacts, sklearn"
     docker("run", "--name", name, *options, image, "-c", f"python -c '{imports}'")
     try:
         written = [line for line in docker("diff", name).splitlines() if line.endswith(".pyc")]
         assert written == []
     finally:
-        docker("rm", "--force", name)
+        docker("rm", "--force", "--volumes", name)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +190,32 @@ def test_the_commands_of_cron_jobs_run_or_say_why_not(running, words, code, said
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+KINDS = (
+    *("binary-hist_gradient_boosting", "binary-k_nearest_neighbors", "multiclass-random_forest"),
+    *("regression-decision_tree", "text-logistic_regression"),
+)
+
+
+def test_models_of_every_kind_answer_the_same_without_what_was_left_out(image, tmp_path_factory):
+    """Compiled, and by the pipeline itself where there is no compiled form."""
+    folder = tmp_path_factory.mktemp("kinds")
+    folder.chmod(0o755)
+    for kind in KINDS:
+        task, estimator = kind.split("-")
+        make_bundle(task, folder / kind, estimator)
+    words = ("--rm", "--read-only", "--tmpfs", "/tmp", "--volume", f"{folder}:/kinds:ro", "--entrypoint", "python")
+    told = docker("run", *words, image, "-c", ANSWER).splitlines()
+    assert told == [f"{kind} True" for kind in sorted(KINDS)] + ["pyarrow None"]
+
+
+ANSWER = """
+import importlib.util, json, pathlib
+from lockstep.modeling import compiled, predictor
+for folder in sorted(pathlib.Path("/kinds").iterdir()):
+    smoke = json.loads((folder / "smoke.json").read_text())
+    own = compiled.load(folder, predictor.digest(folder), pathlib.Path("/tmp/compiled"))
+    print(folder.name, own.answers(smoke["rows"]) == smoke["answers"] != [])
+print("pyarrow", importlib.util.find_spec("pyarrow"))
+"""

@@ -156,6 +156,28 @@ def test_a_promotion_on_the_stack_s_mlflow_is_followed(stack, project, rows):
     assert predict(stack, rows[:1])["model"]["version"] == "1"
 
 
+def test_a_backup_brings_the_data_back(stack, services, project):
+    """As docs/image.md says it: the dump of a running server, into a fresh one."""
+    dump = stack.run("exec", "-T", "postgres", "pg_dumpall", "--username=lockstep")
+    mounted = f"{project.root}/compose/databases.sql:/docker-entrypoint-initdb.d/databases.sql:ro"
+    given = ("POSTGRES_USER=lockstep", "POSTGRES_DB=predictions", f"POSTGRES_PASSWORD={PASSWORD}")
+    words = [word for pair in given for word in ("--env", pair)]
+    fresh = docker("run", "--detach", "--volume", mounted, *words, services["postgres"]["image"]).strip()
+    try:
+        own = ("--interactive", "--env", f"PGPASSWORD={PASSWORD}", fresh)
+        asked = ("exec", *own, "psql", "--host=127.0.0.1", "--username=lockstep", "--quiet")
+        ready = ("exec", fresh, "pg_isready", "--host=127.0.0.1", "--dbname=mlflow")
+        wait_for(lambda: docker(*ready, ok=False).returncode == 0, 60, 0.5)
+        docker(*asked, "--dbname=postgres", input=dump)
+        for table, database in (("predictions", "predictions"), ("model_versions", "mlflow")):
+            count = ("-tAc", f"SELECT count(*) FROM {table}", f"--dbname={database}")
+            here = int(docker(*asked, *count))
+            there = stack.run("exec", "-T", "postgres", "psql", "-U", "lockstep", *count)
+            assert here == int(there) > 0, table
+    finally:
+        docker("rm", "--force", "--volumes", fresh)
+
+
 def test_the_data_survive_down_and_up(stack, rows):
     stored = int(stack.sql("SELECT count(*) FROM predictions"))
     assert stored > 0
