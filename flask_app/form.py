@@ -8,8 +8,8 @@ from typing import Any
 from werkzeug.datastructures import MultiDict
 
 from flask_app.csrf import FIELD
-from lockstep.config import Kind
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
+from lockstep.sections import Kind
 
 LEGACY_TEXT = "text"
 """The field that copies of the capstone project send, whatever their text column is called."""

@@ -22,12 +22,13 @@ from pydantic.fields import FieldInfo
 
 from flask_app.gauges import GAUGES
 from flask_app.telemetry import Telemetry
-from lockstep.config import SETTINGS, Params, Section
+from lockstep.config import SETTINGS
 from lockstep.data.sources import BUNDLED
 from lockstep.features.text import CLEANERS
 from lockstep.features.transformers import DATE_PARTS
 from lockstep.modeling.catalog import ESTIMATORS
 from lockstep.modeling.metrics import METRICS
+from lockstep.sections import Params, Section
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy import stats
 
 from lockstep import config
-from lockstep.config import Kind, Monitoring, Params
 from lockstep.data import cleaning, frames, sources
 from lockstep.data.schema import Schema
 from lockstep.features import build
@@ -19,6 +18,7 @@ from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile as profiles
 from lockstep.monitoring.drift import Window
 from lockstep.monitoring.profile import Profile
+from lockstep.sections import Kind, Monitoring, Params
 
 SEED = 20
 FOLDS = 5

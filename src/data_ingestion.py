@@ -5,10 +5,11 @@ import os
 from typing import Any
 
 from lockstep import files, paths
-from lockstep.config import DataIngestion, Settings
+from lockstep.config import Settings
 from lockstep.data import feedback, formats, probe, sources, tables
 from lockstep.data.feedback import Joined
 from lockstep.data.sources import Rows
+from lockstep.sections import DataIngestion
 from lockstep.stage import run_stage
 
 

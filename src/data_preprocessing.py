@@ -3,9 +3,9 @@
 import logging
 
 from lockstep import files, paths
-from lockstep.config import DataPreprocessing
 from lockstep.data import report, report_page, tables
 from lockstep.data.preparing import prepare
+from lockstep.sections import DataPreprocessing
 from lockstep.stage import run_stage
 
 

@@ -3,10 +3,10 @@
 import logging
 
 from lockstep import artifact, files, paths
-from lockstep.config import FeatureEngineering
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.split import folding_marks
 from lockstep.features import build
+from lockstep.sections import FeatureEngineering
 from lockstep.stage import run_stage
 
 

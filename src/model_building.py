@@ -5,8 +5,8 @@ import logging
 from sklearn.pipeline import Pipeline
 
 from lockstep import artifact, files, paths
-from lockstep.config import ModelBuilding
 from lockstep.modeling import search
+from lockstep.sections import ModelBuilding
 from lockstep.stage import run_stage
 
 

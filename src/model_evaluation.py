@@ -5,13 +5,13 @@ import logging
 import pandas as pd
 
 from lockstep import artifact, files, gates, paths
-from lockstep.config import ModelEvaluation
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
 from lockstep.modeling import evaluation, leaks, plots
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile
+from lockstep.sections import ModelEvaluation
 from lockstep.stage import run_stage
 
 SMOKE_ROWS = 64

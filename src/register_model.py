@@ -3,8 +3,9 @@
 import os
 
 from lockstep import files, paths, registration
-from lockstep.config import RegisterModel, Settings
+from lockstep.config import Settings
 from lockstep.modeling import predictor
+from lockstep.sections import RegisterModel
 from lockstep.stage import run_stage
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from flask_app.protocols import open_inference
-from lockstep.config import Kind
 from lockstep.data.schema import Column, Schema, label_name
+from lockstep.sections import Kind
 
 Json = dict[str, Any]
 

@@ -11,8 +11,8 @@ from flask_app.answering import Answered
 from flask_app.protocols import strict, tensors
 from flask_app.protocols.strict import Call, Terms
 from flask_app.protocols.tensors import BYTES, Tensor
-from lockstep.config import Kind
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
+from lockstep.sections import Kind
 
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name")
 HINTS = ("content_type", "priority", "timeout")

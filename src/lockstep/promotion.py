@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep import gates, paths, provenance, tracking
-from lockstep.config import Params, Settings
+from lockstep.config import Settings
 from lockstep.data import cleaning, tables
 from lockstep.errors import DataError, GateRefused, RegistryError
 from lockstep.events import Event
@@ -15,6 +15,7 @@ from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
 from lockstep.registration import register
 from lockstep.registry import CHALLENGER, Registry, Version
+from lockstep.sections import Params
 
 
 @dataclass(frozen=True)

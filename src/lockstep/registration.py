@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import artifact, config, files, paths, provenance, tracking
-from lockstep.config import RegisterModel, Settings
+from lockstep.config import Settings
 from lockstep.gates import Decision
 from lockstep.modeling import predictor
 from lockstep.monitoring.profile import Profile
 from lockstep.package import contents, package_model
 from lockstep.registry import FILES_TAG, Registry, Version
+from lockstep.sections import RegisterModel
 
 log = logging.getLogger("register_model")
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from types import FrameType
 
 from lockstep import files, paths, promotion, registration, tracking
-from lockstep.config import Params, Settings
+from lockstep.config import Settings
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, GateRefused, LockstepError, RegistryError, StoreError
 from lockstep.monitoring.snapshot import Job
 from lockstep.promotion import Wish
 from lockstep.registry import Registry, Version
+from lockstep.sections import Params
 from lockstep.store import jobs, labelled
 from lockstep.store.jobs import Ended
 from lockstep.store.labelled import Export

@@ -10,7 +10,6 @@ from sklearn.pipeline import Pipeline
 
 from flask_app import model_service
 from lockstep import artifact, files, paths
-from lockstep.config import Candidate, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.features.build import build
@@ -18,6 +17,7 @@ from lockstep.modeling import catalog, compiled, evaluation, metrics
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.monitoring import profile
 from lockstep.registry import Version
+from lockstep.sections import Candidate, FeatureEngineering, ModelEvaluation, Text
 
 ROWS = 60
 ODD = 'a "b" <i> é__%'

@@ -21,11 +21,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from lockstep import artifact
-from lockstep.config import Candidate, Categorical, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning
 from lockstep.errors import ArtifactError
 from lockstep.features.build import Seen, build
 from lockstep.modeling import catalog
+from lockstep.sections import Candidate, Categorical, FeatureEngineering, Numeric, Text
 
 COUNT = 48
 random = np.random.default_rng(7)

@@ -5,8 +5,9 @@ import pytest
 import yaml
 
 from lockstep import config
-from lockstep.config import SETTINGS, Columns, Settings
+from lockstep.config import SETTINGS, Settings
 from lockstep.errors import ConfigError
+from lockstep.sections import Columns
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from flask_app.model_service import ModelService
-from lockstep.config import DataIngestion, Settings
+from lockstep.config import Settings
 from lockstep.data import sources
 from lockstep.errors import DataError
 from lockstep.package import BUNDLE, OPTIONAL
+from lockstep.sections import DataIngestion
 from tests.flask_app.standins import example
 from tests.serving.real import Store
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from lockstep import config, files, paths
 from lockstep.commands import use
-from lockstep.config import DataIngestion, Settings
+from lockstep.config import Settings
 from lockstep.data import sources
 from lockstep.errors import ConfigError
 from lockstep.inspection.survey import Survey, Wish, survey
+from lockstep.sections import DataIngestion
 
 BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import config, files, paths
-from lockstep.config import Reader, Settings
+from lockstep.config import Settings
 from lockstep.data import parquet
 from lockstep.errors import DataError, RegistryError
+from lockstep.sections import Reader
 
 CHUNK_ROWS = 20_000
 

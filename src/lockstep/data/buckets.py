@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep.config import DataIngestion
 from lockstep.data.content import MIB
 from lockstep.data.progress import Progress
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion
 
 ATTEMPTS, PIECE = 5, 1 << 18
 HINTS = {

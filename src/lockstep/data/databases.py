@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from lockstep.config import DataIngestion
 from lockstep.data.formats import of_objects, plain
 from lockstep.errors import ConfigError, DataError
+from lockstep.sections import DataIngestion
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection

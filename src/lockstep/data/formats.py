@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockstep.config import Reader
 from lockstep.data.content import Content, Counted
 from lockstep.errors import DataError, nearest
+from lockstep.sections import Reader
 
 HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 READER_HINT = "check data_ingestion.reader: separator, header, names, encoding, quote"

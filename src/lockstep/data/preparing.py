@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from lockstep import paths
-from lockstep.config import DataIngestion, DataPreprocessing, Split
 from lockstep.data import cleaning, contract, probe, sources
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.contract import Kept
 from lockstep.data.split import split
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion, DataPreprocessing, Split
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import files, paths
-from lockstep.config import DataIngestion
 from lockstep.data import buckets, databases, sources, web
+from lockstep.sections import DataIngestion
 
 PIPELINE = """\
 # Written by data_ingestion, since the source lies where DVC does not look. Commit it beside params.yaml.

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config import Kind, Task
 from lockstep.data import report_warnings
 from lockstep.data.report_relation import relation
+from lockstep.sections import Kind, Task
 
 SAMPLE_ROWS = 50_000
 """Of more train rows, every n-th is looked at, but for ranges and missing values, which are those of all."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config import Kind, Task
+from lockstep.sections import Kind, Task
 
 BINS = 32
 """Numbers are cut into so many bins of equal count before they are compared with classes."""

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from lockstep import files, paths
-from lockstep.config import DataIngestion
 from lockstep.data import buckets, databases, web
 from lockstep.data.content import MIB, Content
 from lockstep.data.formats import FORMATS, check_names
 from lockstep.errors import DataError, nearest
+from lockstep.sections import DataIngestion
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 PATTERN = frozenset("*?[")

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from lockstep import files
-from lockstep.config import DataIngestion
 from lockstep.data.addresses import resolve
 from lockstep.data.content import MIB
 from lockstep.data.progress import Progress
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion
 
 ATTEMPTS, REDIRECTS, PIECE = 5, 5, 1 << 18
 PAUSE_S = 0.5

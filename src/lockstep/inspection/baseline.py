@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockstep.config import ModelBuilding, Params, Task
 from lockstep.data import cleaning, frames
 from lockstep.features import build
 from lockstep.modeling import evaluation, leaks, metrics, search
 from lockstep.modeling.metrics import Scored
+from lockstep.sections import ModelBuilding, Params, Task
 
 MOST_ROWS, FOLDS, SEED = 6000, 3, 0
 HALF = 0.5

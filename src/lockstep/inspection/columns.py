@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from pandas.api import types
 
-from lockstep.config import Role
 from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
+from lockstep.sections import Role
 
 IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
 GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")

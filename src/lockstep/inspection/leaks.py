@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from lockstep.config import Task
+from lockstep.sections import Task
 
 LEAST_ROWS, MOST_COLUMNS = 50, 100
 EXACT = 0.9999

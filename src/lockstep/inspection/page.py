@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from lockstep.config import KINDS, DataIngestion, Reader, Role
 from lockstep.inspection.baseline import Baseline
 from lockstep.inspection.plan import Plan
+from lockstep.sections import KINDS, DataIngestion, Reader, Role
 
 WIDTH = 110
 READER = {

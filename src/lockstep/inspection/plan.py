@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
-from lockstep.config import KINDS, Role, Task
 from lockstep.errors import DataError
 from lockstep.inspection.decision import Decision
 from lockstep.modeling.metrics import DEFAULT
+from lockstep.sections import KINDS, Role, Task
 
 LEAST_IN_CLASS = 3
 """One test row, and two train rows for two folds."""

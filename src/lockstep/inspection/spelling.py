@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from lockstep.config import Reader
 from lockstep.inspection.decision import Decision
 from lockstep.inspection.dialect import Cells
+from lockstep.sections import Reader
 
 ALWAYS = {"?", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N", "None", ""}
 """Texts that mean a missing value in any column, once trimmed; `None` and `na` only among numbers."""

@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from lockstep import config
-from lockstep.config import DataIngestion, Reader, Role
+from lockstep import config, sections
 from lockstep.data import sources
 from lockstep.data.content import Content
 from lockstep.errors import DataError, LockstepError, nearest
 from lockstep.inspection import baseline, columns, dialect, leaks, page, plan, spelling
 from lockstep.inspection.decision import Decision
+from lockstep.sections import DataIngestion, Reader, Role
 
 SAMPLE_BYTES = 8 << 20
 
@@ -56,7 +56,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     found = columns.roles(frame, target)
     task, why = plan.decide_task(frame[target])
     roles, said = _roles(frame, target, task, found, wish)
-    measure = plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(config.KINDS))
+    measure = plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
     made = plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
     floor, judged = _floor(frame, ingestion, target, made, name)
@@ -186,7 +186,7 @@ def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
 
 
 def _roles(
-    frame: pd.DataFrame, target: str, task: config.Task, found: dict[str, columns.Found], wish: Wish
+    frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, columns.Found], wish: Wish
 ) -> tuple[dict[str, Role], list[Decision]]:
     """Return the role of each column after leaks and wishes, and what to tell of it."""
     roles: dict[str, Role] = {name: one.role for name, one in found.items()}
@@ -211,7 +211,7 @@ def _roles(
         look = f"{name}: to foretell the future, set split: {{method: time, column: {page.flow(name)}}}"
         decisions.append(Decision(name, "date", "its calendar parts become features", look))
     _check_left(roles, decisions, target)
-    kinds = {kind: list(roles.values()).count(kind) for kind in config.KINDS}
+    kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     return roles, [Decision("features", counted, "by their values"), *decisions]
 
@@ -233,7 +233,7 @@ def _trust(
 
 def _check_left(roles: dict[str, Role], decisions: Sequence[Decision], target: str) -> None:
     """Refuse to go on without a feature."""
-    if not any(role in config.KINDS for role in roles.values()):
+    if not any(role in sections.KINDS for role in roles.values()):
         left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
         raise DataError(
             f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
@@ -242,7 +242,7 @@ def _check_left(roles: dict[str, Role], decisions: Sequence[Decision], target: s
 
 def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.DataFrame:
     """Return the rows that can teach: with a target, and no exact duplicates in what is used."""
-    used = [name for name, role in roles.items() if role in config.KINDS]
+    used = [name for name, role in roles.items() if role in sections.KINDS]
     return frame[frame[target].notna()].drop_duplicates([*used, target])
 
 

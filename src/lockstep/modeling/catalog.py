@@ -6,8 +6,8 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from lockstep.config import Candidate, Task
 from lockstep.errors import ConfigError, nearest
+from lockstep.sections import Candidate, Task
 
 CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 

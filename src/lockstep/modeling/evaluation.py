@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from lockstep import gates
-from lockstep.config import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
 from lockstep.modeling import metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring.profile import Evaluated
+from lockstep.sections import ModelEvaluation
 
 SKEW_ROWS = 200
 DIGITS = 6

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from lockstep.config import ModelBuilding, Task
 from lockstep.errors import DataError
+from lockstep.sections import ModelBuilding, Task
 
 Ids = NDArray[np.int64]
 Fold = tuple[Ids, Ids]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config import Task
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
+from lockstep.sections import Task
 
 Floats = NDArray[np.float64]
 MOST_ROWS = 5_000

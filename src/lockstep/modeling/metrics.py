@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.config import Task
 from lockstep.errors import ConfigError, nearest
+from lockstep.sections import Task
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -16,11 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
-from lockstep.config import Candidate, ModelBuilding, Task
 from lockstep.errors import ConfigError
 from lockstep.modeling import catalog, folds, metrics
 from lockstep.modeling.folds import Fold
 from lockstep.modeling.reweighting import Terms
+from lockstep.sections import Candidate, ModelBuilding, Task
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.config import Monitoring, Task
 from lockstep.data.schema import label_name
 from lockstep.monitoring.baselines import Floats
 from lockstep.monitoring.quality import Z, wilson
 from lockstep.monitoring.snapshot import Challenge, Difference, Interval
+from lockstep.sections import Monitoring, Task
 
 LOOK = 100
 """Labels between two looks."""

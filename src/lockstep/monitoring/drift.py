@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lockstep.config import Kind, Monitoring
 from lockstep.data.schema import label_name
 from lockstep.monitoring import twosample
 from lockstep.monitoring.baselines import Categories, Floats, Numbers, finite, seconds
 from lockstep.monitoring.profile import Feature, Profile, Scalar
 from lockstep.monitoring.snapshot import DriftWindow, FeatureDrift
+from lockstep.sections import Kind, Monitoring
 
 KS, CHI_SQUARE, TERMS = "Kolmogorov-Smirnov", "chi-square", "two proportions, Simes"
 MOST_NEW = 10

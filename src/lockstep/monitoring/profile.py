@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 
 from lockstep import files, paths
-from lockstep.config import Kind, Monitoring, Task
 from lockstep.data.schema import Column, Label, Row, Schema, label_name
 from lockstep.errors import ArtifactError
 from lockstep.modeling.metrics import METRICS
 from lockstep.monitoring.baselines import Categories, Floats, Numbers, finite, seconds
 from lockstep.monitoring.snapshot import Distribution, Interval
 from lockstep.monitoring.words import Words
+from lockstep.sections import Kind, Monitoring, Task
 
 FORMAT = 1
 Scalar = str | int | float | bool | None

@@ -11,9 +11,9 @@ import pandas as pd
 from sqlalchemy import select
 
 from lockstep import files, paths
-from lockstep.config import Params
 from lockstep.data import tables
 from lockstep.data.schema import Label, RowsRefused, Schema, label_name
+from lockstep.sections import Params
 from lockstep.store.privacy import HASHED
 from lockstep.store.store import Store
 from lockstep.store.tables import LABELS, PREDICTIONS

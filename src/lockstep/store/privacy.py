@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from lockstep.config import Kind
 from lockstep.errors import ConfigError, nearest
+from lockstep.sections import Kind
 from lockstep.store.records import Scalar
 
 LogRows = Literal["plain", "hashed", "none", "off"]

@@ -11,9 +11,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lockstep.config import DataIngestion
 from lockstep.data import buckets, probe, sources
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion
 
 MOTO = Path(__file__).parents[3] / ".venv-ops" / "bin" / "moto_server"
 TABLE = b"age,bought\n1,0\n2,1\n"

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from lockstep import files, paths
-from lockstep.config import Categorical, Contract, FeatureEngineering, Rule
 from lockstep.data import contract, frames
 from lockstep.data.contract import enforce
 from lockstep.errors import DataError
+from lockstep.sections import Categorical, Contract, FeatureEngineering, Rule
 
 FRAME = pd.DataFrame(
     {

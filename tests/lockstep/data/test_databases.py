@@ -2,9 +2,9 @@ import sqlite3
 
 import pytest
 
-from lockstep.config import DataIngestion
 from lockstep.data import databases, probe, sources
 from lockstep.errors import ConfigError, DataError
+from lockstep.sections import DataIngestion
 from tests.postgres import postgres  # noqa: F401 - a fixture
 
 QUERY = "select age, town, day, bought from customers order by age"

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from lockstep import files
-from lockstep.config import Split
 from lockstep.data import feedback, tables
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.split import split
 from lockstep.errors import DataError
+from lockstep.sections import Split
 
 SOURCE = pd.DataFrame(
     {

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from lockstep.config import (
+from lockstep.data import cleaning, frames
+from lockstep.data.preparing import prepare
+from lockstep.data.split import folding_marks
+from lockstep.errors import ConfigError, DataError
+from lockstep.features import build
+from lockstep.modeling import metrics, search
+from lockstep.modeling.predictor import Predictor
+from lockstep.sections import (
     Candidate,
     Categorical,
     Columns,
@@ -17,13 +24,6 @@ from lockstep.config import (
     Split,
     Text,
 )
-from lockstep.data import cleaning, frames
-from lockstep.data.preparing import prepare
-from lockstep.data.split import folding_marks
-from lockstep.errors import ConfigError, DataError
-from lockstep.features import build
-from lockstep.modeling import metrics, search
-from lockstep.modeling.predictor import Predictor
 
 COUNT = 120
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from lockstep import files, paths
-from lockstep.config import DataIngestion
 from lockstep.data import probe
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion
 
 
 @pytest.fixture(autouse=True)

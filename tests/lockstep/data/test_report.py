@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep.config import Columns, DataPreprocessing
 from lockstep.data import report, report_page
 from lockstep.data.preparing import prepare
+from lockstep.sections import Columns, DataPreprocessing
 from tests.lockstep.monitoring.test_report import checked, text_of
 
 ROWS = 600

@@ -9,9 +9,9 @@ import zipfile
 import pandas as pd
 import pytest
 
-from lockstep.config import DataIngestion, DataPreprocessing, Reader
 from lockstep.data import cleaning, content, sources, tables
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion, DataPreprocessing, Reader
 
 LINES = ["age,town,bought"] + [f"{20 + i},{'Łódź' if i % 2 else 'Bonn'},{i % 2}" for i in range(40)]
 TEXT = "\n".join(LINES) + "\n"

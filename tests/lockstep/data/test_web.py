@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from lockstep.config import DataIngestion
 from lockstep.data import addresses, sources, web
 from lockstep.errors import DataError
+from lockstep.sections import DataIngestion
 
 TABLE = "age,town,bought\n" + "".join(f"{20 + i % 60},town {i % 7},{i % 2}\n" for i in range(4000))
 BODY = TABLE.encode()

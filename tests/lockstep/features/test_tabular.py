@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 from lockstep import artifact
-from lockstep.config import Candidate, Categorical, FeatureEngineering, ModelBuilding, Text
 from lockstep.data import frames
 from lockstep.features import build
 from lockstep.features.tabular import Absent, TargetMeans, Unskew, cross_fitting_folds
 from lockstep.modeling import search
+from lockstep.sections import Candidate, Categorical, FeatureEngineering, ModelBuilding, Text
 
 RANDOM = np.random.default_rng(11)
 ODD = ["", "=", "\\", "\n", "\\n", "a\\\n\\", "é", "None", " x"]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import config, paths
-from lockstep.config import DataIngestion
+from lockstep import config, paths, sections
 from lockstep.data import sources
 from lockstep.errors import DataError
 from lockstep.inspection.survey import Wish, survey
+from lockstep.sections import DataIngestion
 from tests.lockstep.data.test_databases import QUERY, database  # noqa: F401 - a fixture
 from tests.lockstep.data.test_web import here, server  # noqa: F401 - fixtures
 from tests.lockstep.inspection.sets import UNKNOWN, write
@@ -176,7 +176,7 @@ def test_files_that_say_themselves_what_they_hold_need_no_reader(tmp_path):
     path = tmp_path / "rows.jsonl"
     lines = [json.dumps({"x": i * 37 % 101, "town": "abc"[i % 3], "y": i % 2}) for i in range(80)]
     params = config.parse(look_at(write(path, lines), "y").text)
-    assert params.data_ingestion.reader == config.Reader()
+    assert params.data_ingestion.reader == sections.Reader()
     assert params.data_preprocessing.columns.categorical == ("town",)
 
 

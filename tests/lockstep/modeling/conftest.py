@@ -6,12 +6,12 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from lockstep import artifact, files
-from lockstep.config import Candidate, DataPreprocessing, FeatureEngineering, ModelBuilding
 from lockstep.data import cleaning, frames
 from lockstep.data.split import split
 from lockstep.features import build
 from lockstep.modeling import search
 from lockstep.modeling.predictor import Predictor
+from lockstep.sections import Candidate, DataPreprocessing, FeatureEngineering, ModelBuilding
 
 WORDS = np.asarray(["good", "bad", "fine", "film", "cast", "été"])
 ESTIMATOR = {"binary": "logistic_regression", "multiclass": "decision_tree", "regression": "ridge"}

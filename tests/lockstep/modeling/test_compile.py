@@ -11,7 +11,6 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from lockstep import artifact, files
-from lockstep.config import Candidate, Categorical, DataPreprocessing, Date, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning, frames
 from lockstep.data.schema import RowsRefused
 from lockstep.errors import ArtifactError
@@ -21,6 +20,7 @@ from lockstep.modeling import catalog, compile, compiled, tabular
 from lockstep.modeling.compile import NotCompiled
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.modeling.scorers import PipelineScorer
+from lockstep.sections import Candidate, Categorical, DataPreprocessing, Date, FeatureEngineering, Numeric, Text
 from tests.lockstep.modeling.conftest import raw
 
 FEATURES = {

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from lockstep.config import ModelEvaluation
 from lockstep.data import frames
 from lockstep.errors import ConfigError
 from lockstep.modeling import evaluation, metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
+from lockstep.sections import ModelEvaluation
 
 PARAMS = ModelEvaluation(resamples=100)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lockstep.config import Candidate, ModelBuilding
 from lockstep.errors import DataError
 from lockstep.modeling import folds, search
+from lockstep.sections import Candidate, ModelBuilding
 
 RANDOM = np.random.default_rng(5)
 CLASSES = np.where(RANDOM.random(120) < 0.3, "yes", "no")

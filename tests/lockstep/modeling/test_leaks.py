@@ -6,9 +6,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 
 from lockstep import gates
-from lockstep.config import FeatureEngineering
 from lockstep.data import cleaning, frames
 from lockstep.modeling import leaks
+from lockstep.sections import FeatureEngineering
 
 RANDOM = np.random.default_rng(9)
 COUNT = 300

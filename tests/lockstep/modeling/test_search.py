@@ -5,9 +5,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from lockstep import artifact
-from lockstep.config import Candidate, ModelBuilding
 from lockstep.errors import ConfigError, DataError
 from lockstep.modeling import search
+from lockstep.sections import Candidate, ModelBuilding
 
 RANDOM = np.random.default_rng(2)
 MATRIX = RANDOM.normal(size=(90, 4))

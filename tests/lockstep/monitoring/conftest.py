@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from lockstep.config import Monitoring
 from lockstep.data.schema import Column, Schema
 from lockstep.monitoring import profile as profiles
 from lockstep.monitoring.drift import Window
 from lockstep.monitoring.profile import Evaluated
+from lockstep.sections import Monitoring
 
 COLUMNS = (
     Column("size", "numeric", True, 1.0),

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lockstep.config import Monitoring
 from lockstep.monitoring import compare
 from lockstep.monitoring.compare import Labelled, Looks
+from lockstep.sections import Monitoring
 from scripts import drift_figures
 
 LIMITS = Monitoring()

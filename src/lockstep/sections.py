@@ -1,0 +1,290 @@
+"""The sections of params.yaml, one a stage: frozen, typed, and closed to keys that are not known."""
+
+import re
+from typing import Annotated, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lockstep.errors import ConfigError
+
+Task = Literal["binary", "multiclass", "regression"]
+Kind = Literal["numeric", "categorical", "text", "date"]
+Role = Literal["numeric", "categorical", "text", "date", "id", "ignore"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ROLES: tuple[Role, ...] = get_args(Role)
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)]
+Scalar = str | int | float | bool | None
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Reader(Section):
+    """How the bytes of a CSV become a table."""
+
+    separator: str = Field(",", min_length=1)
+    header: bool = True
+    names: Many[str] = ()
+    encoding: str = "utf-8"
+    missing: Many[str] = ("", "NA", "N/A", "NaN", "nan", "null")
+    quote: Literal['"', "'", ""] = '"'
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    trim: bool = False
+    dates: dict[str, str] = {}
+
+
+class DataIngestion(Section):
+    """Where the rows come from."""
+
+    source: str | Many[str] = Field(min_length=1)
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    reader: Reader = Reader()
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    query: str = ""
+    newest: str = ""
+    max_mb: int = Field(4096, ge=1)
+    timeout_s: float = Field(30.0, gt=0)
+    allow_private: bool = False
+    feedback: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the source, or the list of them, as a list."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @property
+    def named(self) -> str:
+        """Return the source as it is called in messages and records."""
+        return ", ".join(self.sources)
+
+
+class Columns(Section):
+    """The role of each column; whatever is not named gets the role of `other`."""
+
+    numeric: Many[str] = ()
+    categorical: Many[str] = ()
+    text: Many[str] = ()
+    date: Many[str] = ()
+    id: Many[str] = ()
+    ignore: Many[str] = ()
+    other: Literal["auto", "ignore", "refuse"] = "auto"
+
+    def roles(self) -> dict[str, Role]:
+        """Map each named column to its role; a column with two roles is an error."""
+        named: dict[str, Role] = {}
+        for role in ROLES:
+            for column in getattr(self, role):
+                if column in named:
+                    raise ConfigError(
+                        f"data_preprocessing.columns: {column!r} stands under {named[column]!r} and under {role!r}",
+                        "give each column one role",
+                    )
+                named[column] = role
+        return named
+
+
+class Split(Section):
+    """How the test rows are chosen."""
+
+    method: Literal["auto", "random", "stratified", "group", "time", "column", "file"] = "auto"
+    column: str | None = None
+    test: Many[str | int | float | bool] = ()
+    path: str | None = None
+    reader: dict[str, Scalar | Many[str]] = {}
+    test_size: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(42, ge=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Split":
+        """Refuse a method without what it needs, and what no method asks for."""
+        needs = {"group": {"column"}, "time": {"column"}, "column": {"column", "test"}, "file": {"path"}}
+        given = {name for name in ("column", "test", "path") if getattr(self, name)}
+        needed = needs.get(self.method, set())
+        for name, problem in (
+            *((name, "is missing") for name in sorted(needed - given)),
+            *((name, "has no meaning") for name in sorted(given - needed)),
+        ):
+            raise ConfigError(
+                f"data_preprocessing.split.{name} {problem} with method: {self.method}",
+                "group and time need a column, column needs a column and test: [values], file needs a path",
+            )
+        return self
+
+    def reading(self) -> Reader:
+        """Return how the test file is read.
+
+        Raises
+        ------
+        ConfigError
+            A key is not one of `data_ingestion.reader`.
+        """
+        try:
+            return Reader.model_validate(self.reader)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise ConfigError(
+                f"data_preprocessing.split.reader.{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
+                "it takes the keys of data_ingestion.reader",
+            ) from None
+
+
+class Rule(Section):
+    """What the values of one column must be; a rule that is not stated holds for all."""
+
+    kind: Kind | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: Many[str] = ()
+    pattern: str | None = None
+    required: bool = False
+    most_missing: float = Field(1.0, ge=0, le=1)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return pattern
+
+
+class Contract(Section):
+    """What new rows must keep to, and what becomes of those that do not."""
+
+    on_violation: Literal["refuse", "quarantine", "ignore"] = "refuse"
+    most_quarantined: float = Field(0.1, ge=0, le=1)
+    columns: dict[str, Rule] = {}
+
+
+class DataPreprocessing(Section):
+    """What acts on the set of rows: target, roles, contract, duplicates, split."""
+
+    target: str
+    task: Literal["auto", Task] = "auto"
+    columns: Columns = Columns()
+    dates: dict[str, str] = {}
+    contract: Contract = Contract()
+    order: Literal["source", "content"] = "source"
+    drop_duplicates: bool = True
+    split: Split = Split()
+
+
+class Numeric(Section):
+    """What happens to numeric columns."""
+
+    impute: Literal["median", "mean", "zero"] = "median"
+    indicator: bool = False
+    transform: Literal["none", "log", "power", "quantile"] = "none"
+    scale: Literal["standard", "robust", "none"] = "standard"
+
+
+class Categorical(Section):
+    """What happens to categorical columns."""
+
+    encode: Literal["onehot", "target"] = "onehot"
+    most_levels: int = Field(500, ge=2)
+    smoothing: float = Field(10.0, ge=0)
+    min_frequency: int = Field(1, ge=1)
+    max_categories: int | None = Field(None, ge=2)
+    unknown: Literal["refuse", "ignore"] = "refuse"
+
+
+class Text(Section):
+    """What happens to text columns."""
+
+    clean: Many[str] = ("unescape_html", "strip_tags", "lowercase")
+    ngrams: Many[int] = (1, 2)
+    characters: Many[int] = ()
+    min_documents: int = Field(2, ge=1)
+    max_terms: int | None = Field(50_000, ge=1)
+    sublinear: bool = True
+    weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
+
+
+class Date(Section):
+    """Which parts of a date become features."""
+
+    parts: Many[str] = ("year", "month", "day", "weekday", "hour")
+
+
+class FeatureEngineering(Section):
+    """How each kind of column becomes numbers."""
+
+    numeric: Numeric = Numeric()
+    categorical: Categorical = Categorical()
+    text: Text = Text()
+    date: Date = Date()
+
+
+class Candidate(Section):
+    """One estimator of the catalog, its fixed parameters, and a grid to try."""
+
+    estimator: str
+    params: dict[str, Scalar] = {}
+    grid: dict[str, Many[Scalar]] = {}
+
+
+class ModelBuilding(Section):
+    """Which estimators compete, and by what measure."""
+
+    candidates: Many[Candidate] = Field(min_length=1)
+    metric: str = "auto"
+    folds: int = Field(5, ge=2)
+    seed: int = Field(42, ge=0)
+    jobs: int = Field(1, ge=1)
+
+
+class Monitoring(Section):
+    """What of live traffic is an alarm; it travels with the version."""
+
+    window_rows: int = Field(500, ge=50)
+    min_rows: int = Field(50, ge=20)
+    ignore: Many[str] = ()
+    alpha: float = Field(0.01, gt=0, lt=1)
+    score_p: float = Field(0.005, gt=0, lt=1)
+    check_p: float = Field(0.001, gt=0, lt=1)
+    min_ks: float = Field(0.1, ge=0, le=1)
+    min_cramers_v: float = Field(0.1, ge=0, le=1)
+    min_cohens_h: float = Field(0.2, ge=0)
+    min_share: float = Field(0.01, ge=0, le=1)
+    windows_in_a_row: int = Field(2, ge=1)
+    min_labels: int = Field(50, ge=20)
+    quality_margin: float = Field(0.02, ge=0)
+    error_margin: float = Field(0.1, ge=0)
+    difference: float = Field(0.02, gt=0)
+    difference_p: float = Field(0.05, gt=0, lt=1)
+
+
+class ModelEvaluation(Section):
+    """How sure the figures are, what they must reach, and what is watched once the model serves."""
+
+    resamples: int = Field(1000, ge=100)
+    seed: int = Field(42, ge=0)
+    floors: dict[str, float] = {}
+    trusted: Many[str] = ()
+    monitoring: Monitoring = Monitoring()
+
+
+class RegisterModel(Section):
+    """The name under which versions stand in the registry."""
+
+    model_name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    experiment: str = Field("lockstep", min_length=1)
+
+
+class Params(Section):
+    """The whole of params.yaml, one section a stage."""
+
+    data_ingestion: DataIngestion
+    data_preprocessing: DataPreprocessing
+    feature_engineering: FeatureEngineering
+    model_building: ModelBuilding
+    model_evaluation: ModelEvaluation
+    register_model: RegisterModel
