@@ -111,6 +111,7 @@ setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 	@echo "installing what checks the way to production into .venv-ops"
 	$(PYTHON) -m venv .venv-ops
 	.venv-ops/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-ops.lock
+	.venv-ops/bin/python scripts/spaced.py .venv-ops/bin
 	@touch $@
 
 .lockstep/npm/ops.stamp: tests/github/npm/package-lock.json
