@@ -19,7 +19,11 @@ def test_a_program_in_a_folder_with_a_space_starts(tmp_path):
 
 def test_others_stay_as_they_are(tmp_path):
     program = tmp_path / "tool"
-    for content in (b"#!/usr/bin/env python\nprint(1)\n", b"#!/opt/venv/bin/python\nprint(1)\n", b"\x7fELF \x00 python\n"):
+    for content in (
+        b"#!/usr/bin/env python\nprint(1)\n",
+        b"#!/opt/venv/bin/python\nprint(1)\n",
+        b"\x7fELF \x00 python\n",
+    ):
         program.write_bytes(content)
         assert not mend(program)
         assert program.read_bytes() == content
