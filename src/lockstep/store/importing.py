@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from lockstep.data import parquet
 from lockstep.errors import ConfigError, StoreError
 from lockstep.store.export import COLUMNS, PAGE, S3
 from lockstep.store.records import Answer, Label, Record, Scalar
@@ -130,11 +131,11 @@ def _csv(path: Path) -> Iterator[Line]:
 
 
 def _parquet(path: Path) -> Iterator[Line]:
+    pq = parquet.require()
     import pyarrow as pa
-    from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with pq.ParquetFile(path) as file:
             for page in file.iter_batches(PAGE):
                 yield from page.to_pylist()
     except pa.ArrowInvalid as error:
