@@ -35,6 +35,6 @@ def test_the_state_has_a_bucket_that_is_closed_and_keeps_versions(infra):
         assert done.returncode == 0, done.stderr
     assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     assert set(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values()) == {True}
-    first, plan, _, apply = [line.partition(" ")[2] for line in calls.read_text().splitlines()]
+    first, plan, _, apply = [line.partition("/infra/terraform ")[2] for line in calls.read_text().splitlines()]
     assert f"-backend-config=bucket={BUCKET}" in first
     assert (plan, apply) == ("plan -var-file=own.tfvars", "apply -auto-approve")
