@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from lockstep import config
+from lockstep import sections
 from lockstep.data import cleaning, frames, sources
 from lockstep.data.schema import Schema
 from lockstep.features import build
@@ -91,7 +91,7 @@ class Fit:
         from sklearn.pipeline import Pipeline
 
         features, matrix = build.fit(train, self.schema, self.params.feature_engineering, {})
-        candidate = config.Candidate(**self.model)
+        candidate = sections.Candidate(**self.model)
         estimator = catalog.make(candidate, {}, self.schema.task, SEED, not isinstance(matrix, np.ndarray))
         estimator.fit(matrix, frames.target_array(train, self.schema))
         pipeline = Pipeline([("features", features), ("estimator", estimator)])

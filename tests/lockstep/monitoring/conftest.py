@@ -33,7 +33,7 @@ class Source:
         return {
             "size": self.random.normal(10, 2, count).tolist(),
             "town": self.random.choice(["Ulm", "Bonn", "Kiel"], count, p=[0.6, 0.3, 0.1]).tolist(),
-            "since": [str(np.datetime64("2026-01-01") + int(day)) for day in days],
+            "since": [str(np.datetime64("2026-01-01") + np.timedelta64(int(day), "D")) for day in days],
             "review": [" ".join(VOCABULARY[word] for word in row) for row in words],
         }
 
