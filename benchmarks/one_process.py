@@ -6,15 +6,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path.cwd() / "src"))
 
-STAGES = (
-    "data_ingestion",
-    "data_preprocessing",
-    "feature_engineering",
-    "model_building",
-    "model_evaluation",
-    "register_model",
-)
-
 
 def main() -> None:
     """Call the main function of every stage with its section of params.yaml, threads pinned as the stages pin them."""
@@ -24,7 +15,7 @@ def main() -> None:
 
     logger.start()
     params = config.load()
-    for name in STAGES:
+    for name in type(params).model_fields:  # the sections are the stages, in their order
         stage = importlib.import_module(name)
         with threadpool_limits(limits=1):
             stage.main(getattr(params, name))

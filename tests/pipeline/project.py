@@ -15,18 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstep import cli, stage
+from lockstep.sections import Params
 
 ROOT = Path(__file__).parents[2]
 FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")
 DATA = ROOT.parent / "shared" / "data"
-STAGES = (
-    "data_ingestion",
-    "data_preprocessing",
-    "feature_engineering",
-    "model_building",
-    "model_evaluation",
-    "register_model",
-)
+STAGES = tuple(Params.model_fields)
 
 
 @dataclass

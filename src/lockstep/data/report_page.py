@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.monitoring import charts, wording
-from lockstep.monitoring.report import PLAIN, style_sheet
+from lockstep.monitoring.report import PLAIN, style_sheet, templates
 from lockstep.monitoring.snapshot import Distribution
 
 FOLDER = Path(__file__).with_name("pages")
@@ -85,16 +85,7 @@ def related(one: Mapping[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(wording.FILTERS)
-    made.globals.update(charts=charts, histogram=histogram, ends=ends, related=related, bars=bars)
-    return made
+    return templates(FOLDER, histogram=histogram, ends=ends, related=related, bars=bars)
 
 
 def bars(distribution: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -159,14 +159,18 @@ def heads(of: Traffic) -> list[str]:
 
 @cache
 def _environment() -> Environment:
+    return templates(FOLDER, ordered=ordered, remarks=remarks, paired=paired, buckets=tables, heads=heads)
+
+
+def templates(folder: Path, **named: Any) -> Environment:
+    """Return the templates of a folder, which know the words and charts of every report, and what is named beside."""
     made = Environment(
-        loader=FileSystemLoader(FOLDER),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(wording.FILTERS)
-    made.filters["spelled"] = charts.spelled
-    made.globals.update(charts=charts, ordered=ordered, remarks=remarks, paired=paired, buckets=tables, heads=heads)
+    made.filters.update(wording.FILTERS, spelled=charts.spelled)
+    made.globals.update(named, charts=charts)
     return made

@@ -15,20 +15,6 @@ TEXT = "size;colour;price\n" + "".join(
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project that starts as every project does."""
-    root = tmp_path / "project"
-    (root / "data" / "external").mkdir(parents=True)
-    (root / "examples").mkdir()
-    (root / "dvc.yaml").touch()
-    for path in (ROOT / "examples").glob("*.yaml"):
-        (root / "examples" / path.name).write_bytes(path.read_bytes())
-    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    monkeypatch.chdir(root)
-    return root
-
-
-@pytest.fixture
 def table(tmp_path):
     path = tmp_path / "down loads" / "My Prices 2026.csv"
     path.parent.mkdir()

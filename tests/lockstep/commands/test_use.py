@@ -12,19 +12,6 @@ ROWS = b"a,b\n1,2\n"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project that starts as every project does."""
-    root = tmp_path / "project"
-    (root / "data" / "external").mkdir(parents=True)
-    (root / "examples").mkdir()
-    for path in (ROOT / "examples").glob("*.yaml"):
-        (root / "examples" / path.name).write_bytes(path.read_bytes())
-    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    monkeypatch.chdir(root)
-    return root
-
-
-@pytest.fixture
 def elsewhere(tmp_path):
     path = tmp_path / "down loads" / "my housing.csv"
     path.parent.mkdir()
