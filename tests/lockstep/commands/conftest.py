@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project that starts as every project does."""
+    root = tmp_path / "project"
+    (root / "data" / "external").mkdir(parents=True)
+    (root / "examples").mkdir()
+    (root / "dvc.yaml").touch()
+    for path in (ROOT / "examples").glob("*.yaml"):
+        (root / "examples" / path.name).write_bytes(path.read_bytes())
+    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(root)
+    return root
