@@ -70,6 +70,8 @@ def _pieces(path: Path, predictor: Any) -> Iterator[Any]:
         for batch in parquet.require().ParquetFile(path).iter_batches(CHUNK_ROWS):
             yield batch.to_pandas()
         return
+    from lockstep.data import formats
+
     reader = config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
     words = {
         column.name: str
@@ -77,15 +79,9 @@ def _pieces(path: Path, predictor: Any) -> Iterator[Any]:
         if column.kind != "numeric" and not set(column.categories) & {"true", "false"}
     }
     try:
-        yield from pd.read_csv(
-            path,
-            sep=reader.separator,
-            encoding=reader.encoding,
-            keep_default_na=False,
-            na_values=list(reader.missing),
-            dtype=words,
-            chunksize=CHUNK_ROWS,
-        )
+        for piece in pd.read_csv(path, dtype=words, chunksize=CHUNK_ROWS, **formats.spelling(reader)):
+            here = {name: spelled for name, spelled in reader.dates.items() if name in piece.columns}
+            yield formats.settled(piece, reader.model_copy(update={"dates": here}), path.name)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name} is no table: {error}", "data_ingestion.reader says how it is read") from None
 

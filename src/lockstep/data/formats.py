@@ -32,7 +32,12 @@ def read_csv(content: Content, reader: Reader) -> pd.DataFrame:
         frame = _parse(counted, reader)
     frame = frame.rename(columns=str)
     _check_widths(content, reader, frame)
-    return _dated(_trimmed(frame, reader) if reader.trim else frame, reader, content.name)
+    return settled(frame, reader, content.name)
+
+
+def settled(frame: pd.DataFrame, reader: Reader, name: str) -> pd.DataFrame:
+    """Return what pandas read with its blanks cut off and its dates in ISO 8601, as the reader says."""
+    return _dated(_trimmed(frame, reader) if reader.trim else frame, reader, name)
 
 
 def _parse(counted: Counted, reader: Reader, **more: Any) -> pd.DataFrame:
@@ -57,11 +62,19 @@ def _parse(counted: Counted, reader: Reader, **more: Any) -> pd.DataFrame:
 
 
 def _options(reader: Reader) -> dict[str, Any]:
-    return {
-        "sep": reader.separator,
+    return spelling(reader) | {
         "header": 0 if reader.header else None,
         "names": list(reader.names) or None,
         "index_col": False,
+        "dtype": dict.fromkeys(reader.dates, str) or None,
+        "low_memory": False,
+    }
+
+
+def spelling(reader: Reader) -> dict[str, Any]:
+    """Return how values are spelled, in the words of pandas."""
+    return {
+        "sep": reader.separator,
         "encoding": reader.encoding,
         "keep_default_na": False,
         "na_values": list(reader.missing),
@@ -70,8 +83,6 @@ def _options(reader: Reader) -> dict[str, Any]:
         "decimal": reader.decimal,
         "thousands": reader.thousands or None,
         "skipinitialspace": reader.trim,
-        "dtype": dict.fromkeys(reader.dates, str) or None,
-        "low_memory": False,
     }
 
 
