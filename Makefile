@@ -93,6 +93,8 @@ setup: .venv/run.stamp  ## virtual environment with the locked dependencies of p
 
 setup-dev: .venv/dev.stamp
 
+setup-extras: .venv/extras.stamp  ## XGBoost, LightGBM, shap, Dask and Weights & Biases, where a project asks for them
+
 setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 
 .venv/run.stamp: requirements.lock setup.py | .venv/bin/pip
@@ -105,6 +107,11 @@ setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 .venv/dev.stamp: requirements-dev.lock .venv/run.stamp
 	@echo "installing what tests and checks need"
 	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/extras.stamp: requirements-extras.lock .venv/run.stamp
+	@echo "installing the extras"
+	$(INSTALL) --require-hashes -r requirements-extras.lock
 	@touch $@
 
 .venv-ops/ops.stamp: requirements-ops.lock | .venv/bin/pip

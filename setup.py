@@ -38,6 +38,14 @@ PIPELINE = [
     "matplotlib>=3.10",
     "setuptools>=80",  # builds the editable install without fetching anything that the lock does not hold
 ]
+BOOSTING = [
+    "lightgbm>=4.6",
+    "xgboost-cpu>=3.2; sys_platform != 'darwin'",  # the same package without 300 MB for graphics cards
+    "xgboost>=3.2; sys_platform == 'darwin'",
+]
+EXPLAIN = ["shap>=0.51"]
+DASK = ["distributed>=2026.3"]
+WANDB = ["wandb>=0.22,<0.31"]  # 0.31 asks for a beta of another package
 NOTEBOOKS = ["nbclient>=0.10", "ipykernel>=7", "matplotlib>=3.10"]
 TEST = [
     "pytest>=9",
@@ -86,7 +94,11 @@ setup(
         "serve": SERVE,
         "pipeline": SERVE + PIPELINE,
         "notebooks": NOTEBOOKS,
-        "dev": SERVE + PIPELINE + NOTEBOOKS + TEST,
+        "boosting": BOOSTING,
+        "explain": EXPLAIN,
+        "dask": DASK,
+        "wandb": WANDB,
+        "dev": SERVE + PIPELINE + BOOSTING + EXPLAIN + DASK + WANDB + NOTEBOOKS + TEST,
     },
     entry_points={"console_scripts": ["lockstep = lockstep.cli:entry"]},
 )

@@ -231,6 +231,12 @@ class Candidate(Section):
     grid: dict[str, Many[Scalar]] = {}
 
 
+class Compute(Section):
+    """Where the trials of the search run."""
+
+    engine: Literal["local"] = "local"
+
+
 class ModelBuilding(Section):
     """Which estimators compete, and by what measure."""
 
@@ -239,6 +245,7 @@ class ModelBuilding(Section):
     folds: int = Field(5, ge=2)
     seed: int = Field(42, ge=0)
     jobs: int = Field(1, ge=1)
+    compute: Compute = Compute()
 
 
 class Monitoring(Section):

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
+from lockstep import compute
 from lockstep.errors import ConfigError
 from lockstep.modeling import catalog, folds, metrics
 from lockstep.modeling.folds import Fold
@@ -89,7 +89,7 @@ def choose(
     if len(made) > 1:
         terms = Terms.of(matrix, target, (marks or {}).get("terms", NO_TERMS))
         score = partial(_score, terms=terms, metric=metric)
-        scores = _cross_validate(made, matrix, target, parts, score, params.jobs)
+        scores = _cross_validate(made, matrix, target, parts, score, params)
     trials = tuple(
         Trial(candidate.estimator, {**candidate.params, **point}, own)
         for (candidate, point), own in zip(points, scores, strict=True)
@@ -112,22 +112,25 @@ def _cross_validate(
     target: NDArray[Any],
     parts: list[Fold],
     score: Callable[..., float],
-    jobs: int,
+    params: ModelBuilding,
 ) -> list[tuple[float, ...]]:
     columns = (TextColumn("cross-validation"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    work = (delayed(score)(one, matrix, target, fold) for one in made for fold in parts)
-    scores = []
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=len(made) * len(parts))
-        for reached in Parallel(n_jobs=jobs, return_as="generator")(work):
-            scores.append(reached)
+    tasks = [(one, fold) for one in made for fold in parts]
+    scores = [0.0] * len(tasks)
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        compute.pool(params.compute, params.jobs) as pool,
+    ):
+        bar = progress.add_task("", total=len(tasks))
+        for place, reached in pool.run(score, (matrix, target), tasks):
+            scores[place] = reached
             progress.advance(bar)
     width = len(parts)
     return [tuple(scores[start : start + width]) for start in range(0, len(scores), width)]
 
 
 def _score(
-    estimator: BaseEstimator, matrix: Matrix, target: NDArray[Any], fold: Fold, terms: Terms, metric: str
+    matrix: Matrix, target: NDArray[Any], estimator: BaseEstimator, fold: Fold, terms: Terms, metric: str
 ) -> float:
     train, held_out = fold
     matrix = terms.by(matrix, target, train)
