@@ -9,6 +9,8 @@ from typing import Any
 
 from lockstep import artifact, config, files, paths, provenance, tracking
 from lockstep.config import Settings
+from lockstep.errors import TrackingError
+from lockstep.evaluation_report import drawing
 from lockstep.gates import Decision
 from lockstep.modeling import predictor
 from lockstep.monitoring.profile import Profile
@@ -21,12 +23,14 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
 )
 
 
-def register(params: RegisterModel, settings: Settings) -> Version:
+def register(params: RegisterModel, settings: Settings, draw: bool = False) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
+
+    The evaluation report is drawn for a version that is made now; with `draw`, in any case.
 
     Raises
     ------
@@ -40,14 +44,15 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     for name in (paths.SCHEMA, paths.SMOKE):
         predictor.read_json(name)
     Profile.load(paths.MODELS)
-    client = tracking.connect(settings)
-    registry = Registry(client, params.model_name)
+    registry = _registry(params, settings, draw)
     version = registry.find(digest)
+    if draw or not version:
+        drawing.draw(registry)
     if version:
         version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
-        run_id, uri = _log(client, params, digest)
+        run_id, uri = _log(registry.client, params, digest)
         version = registry.create(run_id, uri, _tags(digest))
         log.info("registered %s version %s", params.model_name, version.version)
     info = {
@@ -58,6 +63,16 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     }
     files.write_json(info, paths.EXPERIMENT_INFO)
     return version
+
+
+def _registry(params: RegisterModel, settings: Settings, draw: bool) -> Registry:
+    """Return the registry; if it is out of reach, the report is drawn without the champion and not lost."""
+    try:
+        return Registry(tracking.connect(settings), params.model_name)
+    except TrackingError as error:
+        if draw:
+            drawing.draw(None, f"Production could not be asked: {error.problem}")
+        raise
 
 
 def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
