@@ -25,6 +25,7 @@ FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
+CARD = MODELS / "card.json"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
