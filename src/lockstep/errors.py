@@ -41,6 +41,10 @@ class DispatchError(LockstepError):
     """GitHub was not reached, or did not take the order to retrain."""
 
 
+class ExperimentError(LockstepError):
+    """DVC does not tell what experiments there are."""
+
+
 class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
 
