@@ -21,7 +21,7 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS),
 )
 
 

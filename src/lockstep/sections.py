@@ -269,6 +269,17 @@ class Monitoring(Section):
     difference_p: float = Field(0.05, gt=0, lt=1)
 
 
+class Report(Section):
+    """What the evaluation report looks into beside the metrics, and how far."""
+
+    learning_curve: bool = True
+    learning_rows: int = Field(5_000, ge=100)
+    references: bool = True
+    reference_rows: int = Field(100_000, ge=100)
+    importance_rows: int = Field(1_000, ge=0)
+    worst_rows: int = Field(20, ge=0)
+
+
 class ModelEvaluation(Section):
     """How sure the figures are, what they must reach, and what is watched once the model serves."""
 
@@ -276,6 +287,7 @@ class ModelEvaluation(Section):
     seed: int = Field(42, ge=0)
     floors: dict[str, float] = {}
     trusted: Many[str] = ()
+    report: Report = Report()
     monitoring: Monitoring = Monitoring()
 
 
