@@ -49,6 +49,17 @@ class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
 
 
+class MissingExtra(LockstepError):
+    """An optional package is not installed; the hint names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{package} is needed {purpose}, and is not installed here",
+            f"pip install 'lockstep[{extra}]', or run `make setup-extras`",
+        )
+        self.extra = extra
+
+
 def nearest(word: str, accepted: Iterable[str]) -> str:
     """Name the accepted word closest to the given one, as the end of a sentence."""
     match = difflib.get_close_matches(word[:100], list(accepted), n=1, cutoff=0.5)
