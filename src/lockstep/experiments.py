@@ -86,7 +86,8 @@ def _leaves(data: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _flat(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield each leaf under the name that `dvc exp run --set-param` knows it by."""
-    if isinstance(content, (Mapping, list)) and content:
+    listed = isinstance(content, list) and any(isinstance(one, Mapping) for one in content)
+    if content and (listed or isinstance(content, Mapping)):
         for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:

@@ -1,6 +1,6 @@
 """List the experiments of DVC: what each changed, what it reached, and its run in MLflow.
 
-Example: dvc exp run --queue -S 'model_building.folds=3,5,10' && dvc exp run --run-all && lockstep experiments
+Example: lockstep experiments --json
 """
 
 import argparse
@@ -24,8 +24,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Join what DVC and the tracking server know, and print one row an experiment."""
     found = experiments.shown(*(["--all-commits"] if arguments.all else []))
-    name = config.load().register_model.experiment
-    logged = list(runs.pipelines(tracking.connect(settings), name))
+    client = tracking.connect(settings)
+    logged = [run for name in sorted(_where_logged(found)) for run in runs.pipelines(client, name)]
     rows = [(one, experiments.run_of(one, logged)) for one in found]
     where = server.resolve(settings)
     if arguments.json:
@@ -36,8 +36,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             print("`make mlflow` shows the runs:")
         for one, logged_run in rows:
             if logged_run:
-                print(f"{one.name}  {logged_run.page(where)}")
+                print(f"{one.name:<20}  {logged_run.page(where)}")
     return 0
+
+
+def _where_logged(found: Sequence[Experiment]) -> set[str]:
+    """Return the experiments of MLflow in which the runs stand."""
+    own = {str(one.params["register_model.experiment"]) for one in found if "register_model.experiment" in one.params}
+    return {config.load().register_model.experiment, *own}
 
 
 def _row(one: Experiment, logged: LoggedRun | None, where: server.Server) -> dict[str, Any]:
@@ -52,7 +58,7 @@ def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:
     names = _columns(rows)
     table = Table("experiment", "state", "changed", *names, "run")
     for one, logged in rows:
-        changed = "\n".join(f"{key} = {value}" for key, value in one.params.items())
+        changed = "\n".join(f"{key}: {'left out' if value is None else value}" for key, value in one.params.items())
         figures = (f"{one.metrics[name]:.4f}" if name in one.metrics else "" for name in names)
         table.add_row(one.name[:40], one.state, changed, *figures, logged.run_id[:8] if logged else "")
     Console(markup=False, highlight=False).print(table)
