@@ -4,7 +4,7 @@ import logging
 
 import pandas as pd
 
-from lockstep import artifact, files, gates, paths
+from lockstep import artifact, card, files, gates, paths
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
@@ -27,7 +27,8 @@ def main(params: ModelEvaluation) -> None:
 
     scored = predictor.score(test)
     measured = evaluation.report(scored, schema, params)
-    metric = files.read_json(paths.SEARCH)["metric"]
+    searched = files.read_json(paths.SEARCH)
+    metric = searched["metric"]
     decision = evaluation.gate(predictor, test, scored, metric, measured, params)
     alone = leaks.telling_alone(pd.concat([train, test]), schema)
     decision = decision.also(gates.no_leak(alone, params.trusted))
@@ -35,6 +36,7 @@ def main(params: ModelEvaluation) -> None:
     taught = facts.Taught(*artifact.load_matrix(paths.TRAIN_MATRIX), artifact.load_marks(paths.TRAIN_MATRIX))
     found = facts.of(facts.Subject(predictor, pipeline, test, scored, metric), taught, measured, params)
     found |= {"leaks": alone, "model_bytes": paths.MODEL.stat().st_size}
+    told = card.Facts(found, searched, files.read_json(paths.DATA_REPORT), files.read_json(paths.SOURCE))
     predictions = evaluation.predictions(test, scored, schema)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
@@ -47,6 +49,7 @@ def main(params: ModelEvaluation) -> None:
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
+    files.write_json(card.of(schema, told), paths.CARD)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

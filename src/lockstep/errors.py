@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class LockstepError(Exception):
@@ -11,6 +12,14 @@ class LockstepError(Exception):
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: the hint, and what a subclass adds, too."""
+        return _unpacked, (type(self), self.args), self.__dict__
+
+
+def _unpacked(kind: type[LockstepError], arguments: tuple[Any, ...]) -> LockstepError:
+    return kind.__new__(kind, *arguments)
 
 
 class ConfigError(LockstepError):
@@ -41,8 +50,27 @@ class DispatchError(LockstepError):
     """GitHub was not reached, or did not take the order to retrain."""
 
 
+class ExperimentError(LockstepError):
+    """DVC does not tell what experiments there are."""
+
+
+class ComputeError(LockstepError):
+    """Work could not be done where it was sent: a cluster is out of reach, or a worker was lost again and again."""
+
+
 class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
+
+
+class MissingExtra(LockstepError):
+    """An optional package is not installed; the hint names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{package} is needed {purpose}, and is not installed here",
+            f"pip install 'lockstep[{extra}]', or run `make setup-extras`",
+        )
+        self.extra = extra
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:

@@ -234,7 +234,8 @@ class Candidate(Section):
 class Compute(Section):
     """Where the trials of the search run."""
 
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "dask"] = "local"
+    address: str = ""
 
 
 class ModelBuilding(Section):

@@ -8,10 +8,12 @@ from lockstep.data import cleaning, frames, tables
 from lockstep.errors import ArtifactError
 from lockstep.evaluation_report import champion, page, timing
 from lockstep.evaluation_report.champion import Candidate
-from lockstep.modeling import facts as evaluated
 from lockstep.modeling import predictor
 from lockstep.modeling.predictor import Predictor
 from lockstep.registry import Registry
+
+FORMAT = 1
+"""The format of reports/evaluation.json that is understood here."""
 
 
 def draw(registry: Registry | None, note: str = "") -> None:
@@ -43,6 +45,6 @@ def draw(registry: Registry | None, note: str = "") -> None:
 
 def _facts() -> Mapping[str, Any]:
     found: Mapping[str, Any] = predictor.read_json(paths.EVALUATION)
-    if not isinstance(found, dict) or found.get("format") != evaluated.FORMAT:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise ArtifactError(f"{paths.EVALUATION} is of another format", "run `dvc repro`")
     return found

@@ -105,8 +105,9 @@ def spreads(groups: Sequence[Mapping[str, float]], label: str) -> Markup:
         x = short(scale.x(place + 0.5))
         marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(one["low"]))}V{short(scale.y(one["high"]))}"/>')
         marks.append(f'<path class="point v0" d="M{x} {short(scale.y(one["median"]))}h0"/>')
-        told = f"predicted {wording.number(one['from'])} to {wording.number(one['to'])}: off by {wording.number(one['median'])}"
-        marks.append(hover(scale.x(place), scale.x(1), f"{told}, {one['rows']} rows"))
+        span = f"{wording.number(one['from'])} to {wording.number(one['to'])}"
+        told = f"predicted {span}: off by {wording.number(one['median'])}, {one['rows']} rows"
+        marks.append(hover(scale.x(place), scale.x(1), told))
     return svg("".join(marks), 100, label)
 
 

@@ -61,7 +61,7 @@ def of_calibration(calibration: Mapping[str, Any]) -> str:
     bins = calibration["bins"]
     off = [one for one in bins if not one["low"] <= one["said"] <= one["high"]]
     if not off:
-        return "Every bin's interval holds the diagonal: probabilities can be taken at their word, as far as these rows tell."
+        return "Every interval holds the diagonal: as far as these rows tell, probabilities can be taken at their word."
     worst = max(off, key=lambda one: abs(one["came"] - one["said"]))
     which = "more" if worst["came"] > worst["said"] else "less"
     return (
@@ -75,8 +75,9 @@ def of_thresholds(points: Sequence[Mapping[str, float]]) -> str:
     best = max(points, key=lambda one: one["f1"])
     half = min(points, key=lambda one: abs(one["threshold"] - 0.5))
     return (
-        f"F1 is highest, {metric(best['f1'])}, if {percent(best['threshold'])} is asked for; at {percent(half['threshold'])} "
-        f"it is {metric(half['f1'])}, with precision {metric(half['precision'])} and recall {metric(half['recall'])}."
+        f"F1 is highest, {metric(best['f1'])}, if {percent(best['threshold'])} is asked for; "
+        f"at {percent(half['threshold'])} it is {metric(half['f1'])}, "
+        f"with precision {metric(half['precision'])} and recall {metric(half['recall'])}."
     )
 
 
@@ -107,8 +108,9 @@ def of_slices(weakest: Mapping[str, Any]) -> str:
         )
     top = sure[0]
     return (
-        f"{len(sure)} of {weakest['looked_at']} slices are worse than the rest beyond noise. The weakest: {top['column']} "
-        f"{top['name']}, {weakest['measure']} {number(top['loss'])} against {number(top['rest'])} elsewhere."
+        f"{len(sure)} of {weakest['looked_at']} slices are worse than the rest beyond noise. "
+        f"The weakest: {top['column']} {top['name']}, "
+        f"{weakest['measure']} {number(top['loss'])} against {number(top['rest'])} elsewhere."
     )
 
 
