@@ -41,7 +41,7 @@ def test_it_can_be_left_out(binary):
 
 
 @pytest.mark.parametrize(
-    ("columns", "rows", "expected"), [(30, 500, (500, 30)), (2_000, 700, (300, 10)), (300, 800, (333, 60))]
+    ("columns", "rows", "expected"), [(30, 500, (500, 30)), (2_000, 700, (200, 15)), (300, 800, (333, 60))]
 )
 def test_many_columns_stay_within_the_budget(columns, rows, expected, binary):
     random = np.random.default_rng(2)
