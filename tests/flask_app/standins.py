@@ -86,6 +86,7 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
+    predictor = Predictor.load(folder)
     compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
 
