@@ -62,6 +62,10 @@ class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message."""
 
 
+class NotExplained(LockstepError):
+    """Nothing can be said of why a model answers as it does, without making it up."""
+
+
 class MissingExtra(LockstepError):
     """An optional package is not installed; the hint names the extra that brings it."""
 

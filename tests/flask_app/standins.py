@@ -98,6 +98,7 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
     files.write_json(card.of(learned, card.Facts(EVALUATION, SEARCH, DATA, SOURCE)), folder / paths.CARD.name)
+    predictor = Predictor.load(folder)
     compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder
 
