@@ -5,9 +5,10 @@ import logging
 import pandas as pd
 
 from lockstep import artifact, files, gates, paths
-from lockstep.data import cleaning, frames, tables
+from lockstep.data import cleaning, frames, tables, trained_on
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
+from lockstep.gates import Candidate, Rules
 from lockstep.modeling import evaluation, leaks, plots
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile
@@ -28,8 +29,8 @@ def main(params: ModelEvaluation) -> None:
     scored = predictor.score(test)
     measured = evaluation.report(scored, schema, params)
     metric = files.read_json(paths.SEARCH)["metric"]
-    decision = evaluation.gate(predictor, test, scored, metric, measured, params)
-    decision = decision.also(gates.no_leak(leaks.telling_alone(pd.concat([train, test]), schema), params.trusted))
+    examined = evaluation.examine(predictor, test, scored, leaks.telling_alone(pd.concat([train, test]), schema))
+    decision = gates.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = evaluation.evaluated(test, scored, schema, metric, measured)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
@@ -40,6 +41,7 @@ def main(params: ModelEvaluation) -> None:
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
+    trained_on.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

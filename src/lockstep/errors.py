@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lockstep.decisions import Decision
 
 
 class LockstepError(Exception):
@@ -42,7 +46,11 @@ class DispatchError(LockstepError):
 
 
 class GateRefused(LockstepError):
-    """A candidate did not pass the gate; the reasons are in the message."""
+    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
+
+    def __init__(self, problem: str, hint: str = "", decision: "Decision | None" = None) -> None:
+        super().__init__(problem, hint)
+        self.decision = decision
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:

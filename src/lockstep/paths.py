@@ -25,6 +25,7 @@ FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
+TRAINED_ON = MODELS / "trained_on.npy"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
@@ -36,6 +37,7 @@ PREDICTIONS = Path("reports/predictions.csv")
 CURVES = Path("reports/curves.csv")
 PLOTS = Path("reports/plots")
 GATE = Path("reports/gate.json")
+DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
