@@ -5,9 +5,10 @@ import logging
 import pandas as pd
 
 from lockstep import artifact, card, files, gates, paths
-from lockstep.data import cleaning, frames, tables
+from lockstep.data import cleaning, frames, tables, trained_on
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
+from lockstep.gates import Candidate, Rules
 from lockstep.modeling import evaluation, facts, leaks, plots, points
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile
@@ -29,9 +30,9 @@ def main(params: ModelEvaluation) -> None:
     measured = evaluation.report(scored, schema, params)
     searched = files.read_json(paths.SEARCH)
     metric = searched["metric"]
-    decision = evaluation.gate(predictor, test, scored, metric, measured, params)
     alone = leaks.telling_alone(pd.concat([train, test]), schema)
-    decision = decision.also(gates.no_leak(alone, params.trusted))
+    examined = evaluation.examine(predictor, test, scored, alone)
+    decision = gates.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = evaluation.evaluated(test, scored, schema, metric, measured)
     taught = facts.Taught(*artifact.load_matrix(paths.TRAIN_MATRIX), artifact.load_marks(paths.TRAIN_MATRIX))
     found = facts.of(facts.Subject(predictor, pipeline, test, scored, metric), taught, measured, params)
@@ -50,6 +51,7 @@ def main(params: ModelEvaluation) -> None:
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
     files.write_json(card.of(schema, told), paths.CARD)
+    trained_on.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

@@ -72,7 +72,7 @@ def limits(card: Mapping[str, Any], schema: Schema) -> list[str]:
     found += [
         f"It is surely worse where {one['column']} is {one['name']}, {one['rows']} of the test rows."
         for one in card["weakest"]
-        if one["surely_worse"]
+        if one["surely_worse"] > 0
     ]
     found.append("It tells what went together in its data, not what causes what.")
     return found

@@ -2,7 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lockstep.decisions import Decision
 
 
 class LockstepError(Exception):
@@ -59,7 +62,15 @@ class ComputeError(LockstepError):
 
 
 class GateRefused(LockstepError):
-    """A candidate did not pass the gate; the reasons are in the message."""
+    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
+
+    def __init__(self, problem: str, hint: str = "", decision: "Decision | None" = None) -> None:
+        super().__init__(problem, hint)
+        self.decision = decision
+
+
+class NotExplained(LockstepError):
+    """Nothing can be said of why a model answers as it does, without making it up."""
 
 
 class MissingExtra(LockstepError):

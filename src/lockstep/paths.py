@@ -26,6 +26,7 @@ MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
 CARD = MODELS / "card.json"
+TRAINED_ON = MODELS / "trained_on.npy"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
@@ -40,6 +41,7 @@ POINTS = Path("reports/points")
 EVALUATION = Path("reports/evaluation.json")
 REPORT = Path("reports/report.html")
 GATE = Path("reports/gate.json")
+DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")

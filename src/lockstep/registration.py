@@ -7,15 +7,15 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, files, paths, provenance, runs, tracking
+from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
 from lockstep.config import Settings
+from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.errors import TrackingError
 from lockstep.evaluation_report import drawing
-from lockstep.gates import Decision
 from lockstep.modeling import predictor
 from lockstep.monitoring.profile import Profile
 from lockstep.package import contents, package_model
-from lockstep.registry import FILES_TAG, Registry, Version
+from lockstep.registry import FILES_TAG, TRAINED_ON_TAG, Registry, Version
 from lockstep.sections import RegisterModel
 
 log = logging.getLogger("register_model")
@@ -142,6 +142,7 @@ def _tags(digest: str) -> dict[str, str]:
         "sha256": digest,
         FILES_TAG: " ".join(contents(paths.MODELS)),
         "model_sha256": files.sha256(paths.MODEL),
+        TRAINED_ON_TAG: files.sha256(paths.TRAINED_ON),
         **_verdict(),
         **provenance.describe(),
     }
@@ -153,6 +154,7 @@ def _verdict() -> dict[str, str]:
     return {
         "gate": "passed" if decision.passed else "refused",
         "gate_reasons": "; ".join(decision.refusals)[:4000],
+        EVALUATED_TAG: decisions.tag(decision),
     }
 
 

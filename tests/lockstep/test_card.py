@@ -14,7 +14,7 @@ SCHEMA = Schema(
         Column("plan", "categorical", False, "basic", categories=("basic", "pro"), unknown="refuse"),
     ),
 )
-SLICE = {"column": "plan", "name": "pro", "rows": 31, "loss": 0.3, "rest": 0.1, "surely_worse": True}
+SLICE = {"column": "plan", "name": "pro", "rows": 31, "loss": 0.3, "rest": 0.1, "surely_worse": 0.05}
 COLUMN = {"column": "age", "drop": 0.1, "spread": 0.01}
 
 
@@ -67,6 +67,7 @@ def test_sources_are_shown_by_their_last_part(named, shown):
     [
         (199, [], "rest on 199 test rows", "surely worse"),
         (200, [], "never showed is refused: plan.", "test rows"),
+        (5000, [SLICE | {"surely_worse": -0.01}], "what went together", "surely worse"),
         (5000, [SLICE], "surely worse where plan is pro, 31 of", "rest on"),
     ],
 )
