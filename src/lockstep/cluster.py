@@ -190,10 +190,12 @@ class _Work:
 
         if error and not isinstance(error, KilledWorker):
             return error
-        return ComputeError(
+        told = ComputeError(
             f"each time that {str(self.tasks[place][0])[:100]} ran, its worker died",
             "it may need more memory than a worker has: give workers more, or leave it out",
         )
+        told.place = place
+        return told
 
     def _wait(self) -> list[Any]:
         from distributed import wait
