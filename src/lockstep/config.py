@@ -247,6 +247,13 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "s3://BUCKET/KEY.csv or .parquet to which labelled predictions go before the workflow is started",
     ),
+    Setting(
+        "dask_address",
+        ("DASK_SCHEDULER_ADDRESS",),
+        "",
+        "Dask scheduler, tcp:// or tls://, that the search and `lockstep predict` of folders run on, whatever "
+        "`params.yaml` says",
+    ),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
     Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -303,6 +310,7 @@ class Settings:
     dispatch_token: str = field(repr=False)
     dispatch_url: str
     dispatch_rows: str
+    dask_address: str
     metrics_dir: str
     secret_key: str = field(repr=False)
     log_level: str

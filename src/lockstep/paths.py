@@ -25,6 +25,8 @@ FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
+CARD = MODELS / "card.json"
+TRAINED_ON = MODELS / "trained_on.npy"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
@@ -35,7 +37,11 @@ PER_CLASS = Path("reports/per_class.csv")
 PREDICTIONS = Path("reports/predictions.csv")
 CURVES = Path("reports/curves.csv")
 PLOTS = Path("reports/plots")
+POINTS = Path("reports/points")
+EVALUATION = Path("reports/evaluation.json")
+REPORT = Path("reports/report.html")
 GATE = Path("reports/gate.json")
+DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
