@@ -17,6 +17,7 @@ PROBLEMS = {
     "415": "The body is of another media type.",
     "422": "The request is well written, but does not fit: each wrong column is named.",
     "429": "Too many requests; Retry-After says when to come back.",
+    "501": "What is asked for needs a package that is not installed here.",
     "503": "No model is loaded, or there is no room; Retry-After says when to come back.",
 }
 TRUE: Json = {"const": True}
@@ -91,7 +92,9 @@ def _invoke(model: Model) -> Json:
 
 
 def _predict(model: Model) -> Json:
-    return asking(model, "PredictRequest", "PredictAnswer")
+    described = asking(model, "PredictRequest", "PredictAnswer")
+    described["responses"] |= refusals("501")
+    return described
 
 
 def _infer(model: Model) -> Json:
@@ -202,6 +205,12 @@ def _state(key: str, value: Json, *statuses: str) -> Callable[[Model], Json]:
     return lambda model: reading(schema, *statuses)
 
 
+def _card(model: Model) -> Json:
+    described = reading({"type": "object", "required": ["model", "card", "limits"]}, "404", "503")
+    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
+    return described
+
+
 def _page(*statuses: str) -> Callable[[Model], Json]:
     return lambda model: reading(TEXT, *statuses, media="text/html")
 
@@ -228,6 +237,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "health.health": _health,
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
+    "card.show": _card,
     "dashboard.show": _page("404"),
     "feedback.show": _page(),
     "docs.page": _page("503"),

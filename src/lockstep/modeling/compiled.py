@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from lockstep import files, paths
+from lockstep import card, files, paths
 from lockstep.data.schema import Schema
 from lockstep.errors import ArtifactError
 from lockstep.modeling import predictor as bundles
-from lockstep.modeling.predictor import Predictor
+from lockstep.modeling.predictor import Bundle, Predictor
 from lockstep.modeling.scorers import LinearScorer, TreeScorer
 from lockstep.modeling.tabular import Absences, Categories, Days, Means, Numbers, Scaling
 from lockstep.modeling.terms import Terms
 
-FORMAT = 2
+FORMAT = 3
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
 FORMS = (Absences, Categories, Days, LinearScorer, Means, Numbers, Scaling, Terms, TreeScorer)
 CLASSES = {kind.__name__: kind for kind in FORMS}
@@ -58,8 +58,9 @@ def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:
     if content["note"]:
         return Predictor.load(bundle, sha256)
     schema = Schema.from_json(bundles.read_json(bundle / paths.SCHEMA.name))
-    predictor = Predictor(schema, content["scorer"])
+    predictor = Predictor(schema, content["scorer"], pipeline=Bundle(bundle, sha256).pipeline)
     predictor.check_smoke(bundles.read_json(bundle / paths.SMOKE.name))
+    predictor.card = card.read(bundle)
     return predictor
 
 

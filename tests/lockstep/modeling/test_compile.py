@@ -51,7 +51,7 @@ def params_of(task, estimator):
     return FEATURES["default"] if catalog.find(estimator, task).negative else UNSCALED
 
 
-def fitted(task, estimator, text=True, params=FEATURES["default"]):
+def fitted(task, estimator, text=True, params=FEATURES["default"], **point):
     """Return schema, fitted pipeline and rows it was not fitted on."""
     table = raw(task, 400) if text else raw(task, 400).drop(columns="review")
     if not catalog.find(estimator, task).negative:
@@ -63,7 +63,7 @@ def fitted(task, estimator, text=True, params=FEATURES["default"]):
     features, matrix = build.fit(train, learned, params, {})
     dense = matrix.toarray() if hasattr(matrix, "toarray") and not catalog.find(estimator, task).sparse else matrix
     few = {"n_estimators": 20} if estimator in ("xgboost", "lightgbm") else {}
-    made = catalog.make(Candidate(estimator=estimator, params=few), {}, cleaned.task, 0, False)
+    made = catalog.make(Candidate(estimator=estimator, params=few), point, cleaned.task, 0, False)
     model = made.fit(dense, frames.target_array(train, learned))
     return learned, Pipeline([("features", features), ("estimator", model)]), frames.rows_of(test, learned)
 
