@@ -103,7 +103,7 @@ def _drawn(explanation: Explanation, predictor: Predictor) -> Why:
         for name, value, own in bars
     ]
     texts = [_marked(one, predictor, write) for one in listed if one.words]
-    base, score = write(explanation.base), write(explanation.score)
+    base, score = (write(own).lstrip("+") for own in (explanation.base, explanation.score))
     return Why("", _unit(explanation, predictor), base, score, step * left, lines, texts)
 
 
@@ -124,7 +124,8 @@ def _writer(amounts: Sequence[float], scale: float) -> Callable[[float], str]:
     decimals = min(6, max(0, 2 - math.floor(math.log10(largest)))) if largest else 0
 
     def write(amount: float) -> str:
-        return f"{round(scale * amount, decimals) + 0.0:+,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+        rounded = round(scale * amount, decimals)
+        return f"{rounded:{'+' if rounded else ''},.{decimals}f}".replace("-", "\N{MINUS SIGN}" if rounded else "")
 
     return write
 

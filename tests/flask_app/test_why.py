@@ -69,7 +69,7 @@ def test_words_are_marked_in_the_text_itself(serve, bundles):
 
 def test_a_text_without_a_known_word(serve, bundles):
     page = sent(serve(bundles["text"]), {"review": "zyzzyva"})
-    assert lines(page)["review"][:2] == ("no word that the model knows", "+0.000")
+    assert lines(page)["review"][:2] == ("no word that the model knows", "0.000")
     assert 'class="marked"' not in page
 
 
