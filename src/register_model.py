@@ -13,7 +13,7 @@ def main(params: RegisterModel) -> None:
     """Read model and reports; register them, and write which model of which name that was."""
     digest = predictor.digest(paths.MODELS)
 
-    registration.register(params, Settings.read(os.environ))
+    registration.record(params, Settings.read(os.environ))
 
     files.write_json({"model": params.model_name, "sha256": digest}, paths.REGISTERED)
 

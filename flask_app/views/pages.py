@@ -86,13 +86,24 @@ def page(serving: Serving, fields: list[form.Field] | None = None, **content: An
     """Return the page, with the examples in the form if no fields are given."""
     fields = fields or form.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
-    where = {"own": _own(serving), "address": _address(serving), "names": names, "logged": store.of(current_app).on}
+    where = {
+        "own": _own(serving),
+        "address": _address(serving),
+        "card": _card(serving),
+        "names": names,
+        "logged": store.of(current_app).on,
+    }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 
 
 def _own(serving: Serving) -> dict[str, str]:
     """Return what the addresses of a model name, nothing for the default one."""
     return {} if serving.name == model_service.of(current_app).name else {"name": serving.name}
+
+
+def _card(serving: Serving) -> str:
+    own: dict[str, Any] = _own(serving)
+    return url_for("card.show", **own)
 
 
 def _address(serving: Serving, external: bool = False) -> str:

@@ -15,7 +15,7 @@ from lockstep.stage import guarded
 
 COMMANDS = (
     *("init", "use", "probe", "doctor", "promote", "rollback", "history", "export", "predict"),
-    *("drift", "quality", "retrain", "verify", "contract", "serve", "log"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments"),
 )
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lockstep.decisions import Decision
@@ -15,6 +15,14 @@ class LockstepError(Exception):
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: the hint, and what a subclass adds, too."""
+        return _unpacked, (type(self), self.args), self.__dict__
+
+
+def _unpacked(kind: type[LockstepError], arguments: tuple[Any, ...]) -> LockstepError:
+    return kind.__new__(kind, *arguments)
 
 
 class ConfigError(LockstepError):
@@ -45,12 +53,31 @@ class DispatchError(LockstepError):
     """GitHub was not reached, or did not take the order to retrain."""
 
 
+class ExperimentError(LockstepError):
+    """DVC does not tell what experiments there are."""
+
+
+class ComputeError(LockstepError):
+    """Work could not be done where it was sent: a cluster is out of reach, or a worker was lost again and again."""
+
+
 class GateRefused(LockstepError):
     """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
 
     def __init__(self, problem: str, hint: str = "", decision: "Decision | None" = None) -> None:
         super().__init__(problem, hint)
         self.decision = decision
+
+
+class MissingExtra(LockstepError):
+    """An optional package is not installed; the hint names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{package} is needed {purpose}, and is not installed here",
+            f"pip install 'lockstep[{extra}]', or run `make setup-extras`",
+        )
+        self.extra = extra
 
 
 def nearest(word: str, accepted: Iterable[str]) -> str:

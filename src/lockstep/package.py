@@ -13,8 +13,8 @@ from lockstep import paths
 BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
 """What a version consists of: the model, what it accepts, and a prediction to check it by."""
 
-OPTIONAL = (paths.PROFILE.name,)
-"""What a version may carry besides: the profile that live traffic is held against; versions made before have none."""
+OPTIONAL = (paths.PROFILE.name, paths.CARD.name)
+"""What a version may carry besides: the profile that live traffic is held against, and a card; older ones may not."""
 
 BESIDE = (paths.TRAINED_ON.name,)
 """What lies beside a version's files in the registry, and neither serves nor counts for its digest."""

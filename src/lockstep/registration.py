@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, decisions, files, paths, provenance, tracking
+from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.modeling import predictor
@@ -21,8 +21,31 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS),
 )
+
+
+def record(params: RegisterModel, settings: Settings) -> None:
+    """Register the model; in an experiment of DVC log its run alone, since a version is made of what is kept.
+
+    Raises
+    ------
+    ArtifactError
+        The pipeline has not been run, so there is no model.
+    TrackingError
+        The tracking server is out of reach; run it again later, and one run is made.
+    """
+    if not settings.exp_name:
+        register(params, settings)
+        return
+    digest = _checked()
+    client = tracking.connect(settings)
+    origin = provenance.experiment(settings)
+    run = runs.find(client, params.experiment, _identity(digest) | origin)
+    run_id = run.run_id if run else _log(client, params, digest, origin)[0]
+    version = Registry(client, params.model_name).find(digest)
+    log.info("experiment %s is the run %s; `lockstep promote` registers its model", settings.exp_name, run_id)
+    _tell(params.model_name, run_id, version.version if version else "")
 
 
 def register(params: RegisterModel, settings: Settings) -> Version:
@@ -35,11 +58,7 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     TrackingError
         The tracking server is out of reach; run it again later, and one version is made.
     """
-    digest = predictor.digest(paths.MODELS)
-    artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL))
-    for name in (paths.SCHEMA, paths.SMOKE):
-        predictor.read_json(name)
-    Profile.load(paths.MODELS)
+    digest = _checked()
     client = tracking.connect(settings)
     registry = Registry(client, params.model_name)
     version = registry.find(digest)
@@ -47,32 +66,51 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
-        run_id, uri = _log(client, params, digest)
-        version = registry.create(run_id, uri, _tags(digest))
+        run = runs.find(client, params.experiment, _identity(digest))
+        run_id, uri = (run.run_id, run.artifact_uri) if run else _log(client, params, digest, {})
+        version = registry.create(run_id, uri, _tags(digest) | (_origin(run.tags) if run else {}))
         log.info("registered %s version %s", params.model_name, version.version)
-    info = {
-        "model_name": version.name,
-        "model_path": tracking.MODEL_FOLDER,
-        "run_id": version.run_id,
-        "version": version.version,
-    }
-    files.write_json(info, paths.EXPERIMENT_INFO)
+    _tell(version.name, version.run_id, version.version)
     return version
 
 
-def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
+def _checked() -> str:
+    """Return the digest of the model in models/, all of whose files can be read."""
+    digest = predictor.digest(paths.MODELS)
+    artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL))
+    for name in (paths.SCHEMA, paths.SMOKE):
+        predictor.read_json(name)
+    Profile.load(paths.MODELS)
+    return digest
+
+
+def _identity(digest: str) -> dict[str, str]:
+    """Return the tags of a run of this very model, made of the same inputs."""
+    return {"sha256": digest, "dvc_lock": provenance.lock_digest()}
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in provenance.EXPERIMENT if name in tags}
+
+
+def _tell(model_name: str, run_id: str, version: str) -> None:
+    info = {"model_name": model_name, "model_path": tracking.MODEL_FOLDER, "run_id": run_id, "version": version}
+    files.write_json(info, paths.EXPERIMENT_INFO)
+
+
+def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, str]) -> tuple[str, str]:
     search = files.read_json(paths.SEARCH)
     best = search["trials"][search["best"]]
     trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
     with tempfile.TemporaryDirectory() as folder:
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
-            name=f"{params.model_name}-{best['estimator']}-{digest[:8]}",
+            name=f"{params.model_name}-{origin.get('dvc_exp_name') or best['estimator']}-{digest[:8]}",
             params=dict(flatten(config.load().model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)),
-            tags=_tags(digest),
+            tags=_tags(digest) | dict(origin),
             artifacts=REPORTS,
             model=model,
         )

@@ -234,7 +234,8 @@ class Candidate(Section):
 class Compute(Section):
     """Where the trials of the search run."""
 
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "dask"] = "local"
+    address: str = ""
 
 
 class ModelBuilding(Section):
@@ -280,6 +281,17 @@ class Gate(Section):
     size_mb: float | None = Field(None, gt=0)
 
 
+class Report(Section):
+    """What the evaluation report looks into beside the metrics, and how far."""
+
+    learning_curve: bool = True
+    learning_rows: int = Field(5_000, ge=100)
+    references: bool = True
+    reference_rows: int = Field(100_000, ge=100)
+    importance_rows: int = Field(1_000, ge=0)
+    worst_rows: int = Field(20, ge=0)
+
+
 class ModelEvaluation(Section):
     """How sure the figures are, what they must reach, and what is watched once the model serves."""
 
@@ -288,6 +300,7 @@ class ModelEvaluation(Section):
     floors: dict[str, float] = {}
     trusted: Many[str] = ()
     gate: Gate = Gate()
+    report: Report = Report()
     monitoring: Monitoring = Monitoring()
 
 

@@ -41,6 +41,11 @@ class Text:
     place: int
     tfidf: Any
 
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each term comes from."""
+        return (self.place,) * len(self.tfidf.idf_)
+
 
 def best(schema: Schema, pipeline: Any, reference: Sequence[Row]) -> tuple[Scorer, str]:
     """Return the compiled scorer if it answers the reference rows as the pipeline does, else the pipeline and why."""
@@ -67,7 +72,7 @@ def compiled(schema: Schema, pipeline: Any) -> Scorer:
     make = ESTIMATORS.get(type(estimator).__name__)
     if make is None:
         raise NotCompiled(f"{type(estimator).__name__} has no compiled form")
-    return make(_parts(schema, pipeline.named_steps["features"]), estimator)
+    return make(parts(schema, pipeline.named_steps["features"]), estimator)
 
 
 def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
@@ -113,7 +118,7 @@ def _edges(column: Column) -> Iterator[float | str | None]:
         yield from ("2024-02-29", "1999-12-31T23:30:00-05:00", "2026-01-31T12:00:00Z")
 
 
-def _parts(schema: Schema, features: Any) -> list[Part]:
+def parts(schema: Schema, features: Any) -> list[Part]:
     """Return the compiled form of each transformer, in the order of the matrix's columns."""
     places = {column.name: place for place, column in enumerate(schema.columns)}
     parts = []

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep import artifact, files, paths
+from lockstep import artifact, card, files, paths
 from lockstep.data.decoding import Decoder
 from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError
-from lockstep.modeling import compile
+from lockstep.modeling import compile, explain
+from lockstep.modeling.explain import Explainer, Explanation, NotExplained
 from lockstep.modeling.metrics import Scored
-from lockstep.modeling.scorers import Scorer
+from lockstep.modeling.scorers import LinearScorer, Scorer
 from lockstep.package import contents
 
 if TYPE_CHECKING:
@@ -46,12 +47,16 @@ class Predictions:
 
 
 class Predictor:
-    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one."""
+    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one, `card` what it is."""
 
-    def __init__(self, schema: Schema, scorer: Scorer, note: str = "") -> None:
+    def __init__(
+        self, schema: Schema, scorer: Scorer, note: str = "", pipeline: Callable[[], Any] | None = None
+    ) -> None:
+        self.card: dict[str, Any] | None = None
         self.schema = schema
         self.scorer = scorer
         self.note = note
+        self._pipeline = pipeline
 
     @classmethod
     def of(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
@@ -67,7 +72,7 @@ class Predictor:
             raise ArtifactError(
                 f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
             )
-        return cls(schema, *compile.best(schema, pipeline, reference))
+        return cls(schema, *compile.best(schema, pipeline, reference), lambda: pipeline)
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -88,6 +93,8 @@ class Predictor:
         smoke = read_json(folder / paths.SMOKE.name)
         predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name), reference_rows(schema, smoke))
         predictor.check_smoke(smoke)
+        predictor.card = card.read(folder)
+        predictor.scorer = _aware(predictor.scorer, schema, folder)
         return predictor
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
@@ -116,6 +123,30 @@ class Predictor:
             raise RowsRefused([Fault(row, "", EXTREME) for row in wrong])
         rounded: list[list[float]] = (np.rint(scores * ONE) / ONE if self.schema.labels else scores).tolist()
         return rounded
+
+    def explain(self, rows: Sequence[Row]) -> list[Explanation]:
+        """Say of checked rows what each column adds to the score of the answer.
+
+        Raises
+        ------
+        NotExplained
+            The model is one that nothing explains.
+        MissingExtra
+            A package that explains trees is not installed.
+        RowsRefused
+            The model's arithmetic overflows on a row.
+        """
+        return explain.explanations(self.schema, rows, self.predict(rows).values, self.explainer.effects(rows))
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Return what takes the scores apart; of trees it is made from the fitted pipeline, which takes seconds."""
+        return explain.of(self.schema, self.scorer, self._fitted)
+
+    def _fitted(self) -> Any:
+        if self._pipeline is None:
+            raise NotExplained("the fitted pipeline is not at hand", "load the model from its bundle")
+        return self._pipeline()
 
     def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
         """Answer the rows of a canonical frame."""
@@ -184,6 +215,20 @@ class Predictor:
             raise ArtifactError(
                 "the model answers its smoke rows otherwise than when it was built", "check the library versions"
             )
+
+
+def _aware(scorer: Scorer, schema: Schema, folder: Path) -> Scorer:
+    """Return a linear scorer with what each column usually adds, where the bundle has a profile that says so."""
+    if not isinstance(scorer, LinearScorer):
+        return scorer
+    from lockstep.modeling import usual
+    from lockstep.monitoring.profile import Profile
+
+    try:
+        profile = Profile.load(folder)
+    except ArtifactError:  # one that cannot be read is for the monitoring to report; rows are answered without it
+        return scorer
+    return usual.known(scorer, schema, profile) if profile else scorer
 
 
 def reference_rows(schema: Schema, smoke: Any) -> list[Row]:

@@ -53,7 +53,10 @@ class PipelineScorer:
 
 @dataclass(frozen=True)
 class LinearScorer:
-    """A linear model over columns of any kind: weights are (features, outputs), intercept is (outputs,)."""
+    """A linear model over columns of any kind: weights are (features, outputs), intercept is (outputs,).
+
+    `usual` (columns, outputs) is what each column adds to the total on average over the train rows, if that is known.
+    """
 
     link: str
     intercept: Scores
@@ -62,6 +65,7 @@ class LinearScorer:
     categories: tuple[Categories, Scores] | None = None
     terms: tuple[Terms, ...] = ()
     more: tuple[tuple[Absences | Means, Scores], ...] = ()
+    usual: Scores | None = None
 
     kind = "linear"
 
@@ -76,7 +80,7 @@ class LinearScorer:
             if part:
                 total += part[0].dense(rows) @ part[1]
         if self.categories:
-            codes, weights = self.categories[0].codes(rows), self._category_weights
+            codes, weights = self.categories[0].codes(rows), self.category_weights
             total += weights[codes].sum(axis=1)
         for terms in self.terms:
             terms.add_to(total, rows)
@@ -107,7 +111,7 @@ class LinearScorer:
         return float(self.intercept[0]), list(zip(*(part.tolist() for part in parts), strict=True))
 
     @cached_property
-    def _category_weights(self) -> Scores:
+    def category_weights(self) -> Scores:
         """Return the weights with a last row of zeros, for values that switch no feature on."""
         assert self.categories is not None  # noqa: S101 - asked for with categories only
         weights = self.categories[1]

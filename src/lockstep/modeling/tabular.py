@@ -61,6 +61,11 @@ class Numbers:
     places: tuple[int, ...]
     scaling: Scaling
 
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each feature comes from."""
+        return self.places
+
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x columns."""
         if self.places == tuple(range(len(rows[0]))):
@@ -73,6 +78,11 @@ class Absences:
     """Columns of which a feature says with 1 where a value is missing: their places in a row."""
 
     places: tuple[int, ...]
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each feature comes from."""
+        return self.places
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x columns."""
@@ -92,6 +102,11 @@ class Means:
     means: tuple[Floats, ...]
     scaling: Scaling
 
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each feature comes from."""
+        return tuple(place for place, own in zip(self.places, self.means, strict=True) for _ in range(own.shape[1]))
+
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x (columns * answers)."""
         parts = []
@@ -108,6 +123,11 @@ class Days:
     places: tuple[int, ...]
     parts: tuple[str, ...]
     scaling: Scaling
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each feature comes from."""
+        return tuple(place for place in self.places for _ in self.parts)
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x (columns * parts)."""
@@ -132,6 +152,13 @@ class Categories:
     tables: tuple[dict[str | None, int], ...]
     others: tuple[int, ...]
     width: int
+
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Return the place in a row that each feature comes from."""
+        owned = {code: place for place, table in zip(self.places, self.tables, strict=True) for code in table.values()}
+        owned |= dict(zip(self.others, self.places, strict=True))
+        return tuple(owned[code] for code in range(self.width))
 
     def codes(self, rows: Sequence[Row]) -> Codes:
         """Return the feature that each column of each row switches on, rows x columns."""

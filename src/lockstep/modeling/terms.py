@@ -43,6 +43,37 @@ class Terms:
             part = slice(start, start + CHUNK)
             scores[part] += self._weigh([row[self.place] for row in rows[part]])
 
+    def spread(self, text: str | None) -> tuple[list[str], Floats]:
+        """Return the tokens of a text and what each adds to the scores (tokens, outputs).
+
+        What a term adds is shared evenly among its occurrences, and in each among its tokens.
+        """
+        tokens = self._tokens(text)
+        added = np.zeros((len(tokens), self.weights.shape[1]))
+        starts, terms, lengths = self._found(tokens)
+        if not len(terms):
+            return tokens, added
+        known, own, counts = np.unique(terms, return_inverse=True, return_counts=True)
+        factors = 1 + np.log(counts) if self.sublinear else counts.astype(np.float64)
+        weighed = factors * self.idf[known]
+        each = (weighed / np.sqrt(weighed @ weighed) / counts)[:, None] * self.weights[known]
+        for step in range(max(self.ngrams)):
+            inside = step < lengths
+            np.add.at(added, starts[inside] + step, (each[own] / lengths[:, None])[inside])
+        return tokens, added
+
+    def _found(self, tokens: Sequence[str]) -> tuple[Ids, Ids, Ids]:
+        """Return first token, term and length in tokens of each occurrence of a term."""
+        ids = np.array([*(self._numbers.get(token, len(self.words)) for token in tokens), len(self.words)], np.int64)
+        starts, terms, lengths, offset = [], [], [], 0
+        for table, keys, length in zip(self._tables, self.keys, self.ngrams, strict=True):
+            places, found = table.find(self._grams(ids, length))
+            starts.append(places)
+            terms.append(found + offset)
+            lengths.append(np.full(len(found), length))
+            offset += len(keys)
+        return np.concatenate(starts), np.concatenate(terms), np.concatenate(lengths)
+
     @cached_property
     def _tokens(self) -> Callable[[str | None], list[str]]:
         return tokenizer(self.clean, self.unit)
