@@ -18,6 +18,7 @@ from flask_app.cache import Cached
 from flask_app.model_service import ModelService, Serving
 from lockstep.config import Settings
 from lockstep.data.schema import Row, RowsRefused
+from lockstep.modeling.explain import Explanation
 from lockstep.modeling.predictor import Predictions
 from lockstep.store.records import Variant
 
@@ -32,7 +33,7 @@ SECRET_BYTES = 32
 class Answered:
     """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
 
-    `key` is what a client sticks to its version by.
+    `key` is what a client sticks to its version by; `explanations` say why, if that was asked.
     """
 
     serving: Serving
@@ -41,6 +42,7 @@ class Answered:
     predictions: Predictions
     key: str = ""
     started: float = field(default_factory=time.perf_counter)
+    explanations: Sequence[Explanation] | None = None
 
     @property
     def variant(self) -> Variant:
@@ -50,7 +52,10 @@ class Answered:
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
         answers = self.serving.predictor.as_answers(self.predictions)
-        return [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+        records = [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+        for record, explanation in zip(records, self.explanations or (), strict=False):
+            record["explanation"] = explanation.to_json()
+        return records
 
     def to_json(self) -> bytes:
         """Return the answer of /predict."""

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from lockstep import files
 from lockstep.errors import ArtifactError
 from lockstep.modeling import compiled
-from lockstep.modeling.predictor import Predictor
+from lockstep.modeling.predictor import Bundle, Predictor
 
 KEPT = 5
 """Bundles that stay, the last used first: enough for a few rollbacks without a download."""
@@ -73,6 +73,8 @@ class ModelCache:
                 raise
             os.utime(bundle)
             self._publish(bundle, sha256)
+            if not predictor.note:
+                predictor.pipeline = Bundle(self.folder / sha256, sha256).pipeline
         self._prune()
         return predictor
 

@@ -50,8 +50,8 @@ def main(params: ModelEvaluation) -> None:
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
-    trained_on.write(train, schema)
     files.write_json(card.of(schema, told), paths.CARD)
+    trained_on.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

@@ -17,6 +17,7 @@ PROBLEMS = {
     "415": "The body is of another media type.",
     "422": "The request is well written, but does not fit: each wrong column is named.",
     "429": "Too many requests; Retry-After says when to come back.",
+    "501": "What is asked for needs a package that is not installed here.",
     "503": "No model is loaded, or there is no room; Retry-After says when to come back.",
 }
 TRUE: Json = {"const": True}
@@ -91,7 +92,9 @@ def _invoke(model: Model) -> Json:
 
 
 def _predict(model: Model) -> Json:
-    return asking(model, "PredictRequest", "PredictAnswer")
+    described = asking(model, "PredictRequest", "PredictAnswer")
+    described["responses"] |= refusals("501")
+    return described
 
 
 def _infer(model: Model) -> Json:

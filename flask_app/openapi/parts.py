@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from flask_app import explaining
 from flask_app.openapi import columns
 from flask_app.openapi.columns import Json, closed
 from flask_app.protocols import invocations, open_inference
@@ -11,6 +12,8 @@ from flask_app.protocols.tensors import BYTES
 from lockstep.data.schema import Schema
 
 TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "number"}
+EXPLAIN: Json = {"type": "boolean", "description": f"Say why, of at most {explaining.MOST_ROWS} rows; not by default."}
 ID: Json = {"type": "string", "description": "The name of one prediction, to give feedback by."}
 PROBLEM: Json = {
     "type": "object",
@@ -73,14 +76,43 @@ class Model:
 
 def _request(model: Model) -> Json:
     rows = columns.rows(model.ref("Row"), model.most)
-    return closed({"rows": rows}, {"version": model.perhaps}) | {"examples": [{"rows": [model.row]}]}
+    asked = {"version": model.perhaps, "explain": EXPLAIN}
+    return closed({"rows": rows}, asked) | {"examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]}
 
 
 def _answer(model: Model) -> Json:
     given = {"id": ID, "prediction": columns.prediction(model.schema)}
     if model.schema.labels:
         given |= {"probabilities": columns.probabilities(model.schema)}
-    return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(closed(given))})
+    answered = closed(given, {"explanation": model.ref("Explanation")})
+    return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(answered)})
+
+
+def _explanation(model: Model) -> Json:
+    """Describe why a row is answered as it is."""
+    words = _list(closed({"word": TEXT, "contribution": NUMBER}))
+    about = "The words of a text that add most, and what the others add together."
+    parts = closed(
+        {"column": {"enum": list(model.schema.kinds)}, "contribution": NUMBER},
+        {
+            "value": {"type": ["number", "string", "null"], "description": "The value in the row; texts are left out."},
+            "words": words | {"description": about},
+            "other_words": NUMBER,
+        },
+    )
+    given = {
+        "unit": {"enum": ["log-odds", "probability", "value"], "description": "What base and contributions count."},
+        "base": NUMBER | {"description": "The score of a usual row."},
+        "score": NUMBER | {"description": "The score of this row: the base and all contributions."},
+        "contributions": _list(parts) | {"description": "What each column adds, the largest first."},
+    }
+    if model.schema.labels:
+        given["label"] = columns.prediction(model.schema) | {"description": "The label that the score speaks for."}
+    other = closed({"columns": {"type": "integer"}, "contribution": NUMBER})
+    about = "Why: what each column adds to the score. Only where it was asked for."
+    return closed(given, {"other": other | {"description": "The columns that are not listed."}}) | {
+        "description": about
+    }
 
 
 def _invocation(model: Model) -> Json:
@@ -190,6 +222,7 @@ PARTS: dict[str, Callable[[Model], Json]] = {
     **{name: _plain(name) for name in PLAIN},
     "PredictRequest": _request,
     "PredictAnswer": _answer,
+    "Explanation": _explanation,
     "InvocationsRequest": _invocation,
     "InvocationsAnswer": _invoked,
     "InferRequest": _inference,

@@ -62,8 +62,8 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     if not isinstance(inputs, list) or not inputs:
         raise UnprocessableEntity('"inputs" must be a list of tensors, one for each column.')
     found = tensors.read(inputs, body[length:])
-    names = {key: _text(content, key) for key in ("id", "model_name")}
-    return Inference(_rows(found), wanted=_wanted(content.get("outputs"), binary), binary=binary, **names)
+    wanted, own, named = _wanted(content.get("outputs"), binary), _text(content, "id"), _text(content, "model_name")
+    return Inference(_rows(found), wanted=wanted, binary=binary, id=own, model_name=named)
 
 
 def addressed(call: Inference, name: str, version: str | None) -> Inference:

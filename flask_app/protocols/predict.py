@@ -1,9 +1,26 @@
 """Our own protocol: rows that are objects of column names and values."""
 
+from werkzeug.exceptions import UnprocessableEntity
+
 from flask_app.protocols import strict
 from flask_app.protocols.strict import Call
 
+KEYS = ("rows", "version", "explain")
+
 
 def decode(body: bytes) -> Call:
-    """Return what a JSON body asks; refusals are those of `strict.enveloped`."""
-    return strict.enveloped(body, "rows", "version", strict.by_name)
+    """Return what a JSON body asks.
+
+    Raises
+    ------
+    BadRequest
+        It is not strict JSON.
+    UnprocessableEntity
+        It is no object of these keys, or one of them holds what it should not.
+    """
+    content = strict.fields(strict.document(body), KEYS, "The body")
+    explain = content.get("explain", False)
+    if not isinstance(explain, bool):
+        raise UnprocessableEntity('"explain" must be true or false.')
+    rows = content.get("rows")
+    return Call(lambda terms: strict.by_name(rows, terms, '"rows"'), strict.version(content, "version"), explain)

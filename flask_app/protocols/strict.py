@@ -26,10 +26,11 @@ class Terms:
 
 @dataclass(frozen=True)
 class Call:
-    """What a request asks: rows to be checked on terms, and of which version if it says so."""
+    """What a request asks: rows to be checked on terms, of which version if it says so, and whether to say why."""
 
     rows: Callable[[Terms], list[Row]]
     version: str | None = None
+    explain: bool = False
 
 
 def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, Terms, str], list[Row]]) -> Call:

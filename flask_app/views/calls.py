@@ -3,7 +3,7 @@
 from flask import current_app, request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from flask_app import answering
+from flask_app import answering, explaining
 from flask_app.answering import Answered
 from flask_app.model_service import ModelService, Serving
 from flask_app.protocols.strict import Call, Terms
@@ -29,9 +29,14 @@ def answer(service: ModelService, call: Call) -> Answered:
     key, most = request.headers.get("Idempotency-Key", ""), current_app.config["MAX_ROWS"]
 
     def rows(serving: Serving) -> list[Row]:
-        return call.rows(Terms(serving.predictor.schema, most))
+        found = call.rows(Terms(serving.predictor.schema, most))
+        if call.explain:
+            explaining.check(serving.predictor, found)
+        return found
 
     if call.version is None:
-        return answering.answer_by_chosen(service, rows, key)
-    pinned = service.pinned(call.version)
-    return answering.answer(pinned, rows(pinned), key)
+        answered = answering.answer_by_chosen(service, rows, key)
+    else:
+        pinned = service.pinned(call.version)
+        answered = answering.answer(pinned, rows(pinned), key)
+    return explaining.explained(answered) if call.explain else answered

@@ -14,7 +14,7 @@ from lockstep.config import Settings
 from lockstep.stage import guarded
 
 COMMANDS = (
-    *("init", "use", "probe", "doctor", "promote", "rollback", "history", "export", "predict"),
+    *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
     *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments"),
 )
 

@@ -69,6 +69,10 @@ class GateRefused(LockstepError):
         self.decision = decision
 
 
+class NotExplained(LockstepError):
+    """Nothing can be said of why a model answers as it does, without making it up."""
+
+
 class MissingExtra(LockstepError):
     """An optional package is not installed; the hint names the extra that brings it."""
 

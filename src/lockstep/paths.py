@@ -25,8 +25,8 @@ FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
-TRAINED_ON = MODELS / "trained_on.npy"
 CARD = MODELS / "card.json"
+TRAINED_ON = MODELS / "trained_on.npy"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")

@@ -10,6 +10,8 @@ from typing import Any
 from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
+from lockstep.errors import TrackingError
+from lockstep.evaluation_report import drawing
 from lockstep.modeling import predictor
 from lockstep.monitoring.profile import Profile
 from lockstep.package import contents, package_model
@@ -21,12 +23,14 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
 )
 
 
 def record(params: RegisterModel, settings: Settings) -> None:
-    """Register the model; in an experiment of DVC log its run alone, since a version is made of what is kept.
+    """Draw the evaluation report and register the model.
+
+    In an experiment of DVC the run is logged alone, since a version is made of what is kept.
 
     Raises
     ------
@@ -36,20 +40,24 @@ def record(params: RegisterModel, settings: Settings) -> None:
         The tracking server is out of reach; run it again later, and one run is made.
     """
     if not settings.exp_name:
-        register(params, settings)
+        register(params, settings, draw=True)
         return
     digest = _checked()
-    client = tracking.connect(settings)
+    registry = _registry(params, settings, draw=True)
+    drawing.draw(registry)
+    client = registry.client
     origin = provenance.experiment(settings)
     run = runs.find(client, params.experiment, _identity(digest) | origin)
     run_id = run.run_id if run else _log(client, params, digest, origin)[0]
-    version = Registry(client, params.model_name).find(digest)
+    version = registry.find(digest)
     log.info("experiment %s is the run %s; `lockstep promote` registers its model", settings.exp_name, run_id)
     _tell(params.model_name, run_id, version.version if version else "")
 
 
-def register(params: RegisterModel, settings: Settings) -> Version:
+def register(params: RegisterModel, settings: Settings, draw: bool = False) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
+
+    The evaluation report is drawn for a version that is made now; with `draw`, in any case.
 
     Raises
     ------
@@ -59,9 +67,11 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         The tracking server is out of reach; run it again later, and one version is made.
     """
     digest = _checked()
-    client = tracking.connect(settings)
-    registry = Registry(client, params.model_name)
+    registry = _registry(params, settings, draw)
+    client = registry.client
     version = registry.find(digest)
+    if draw or not version:
+        drawing.draw(registry)
     if version:
         version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
@@ -72,6 +82,16 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         log.info("registered %s version %s", params.model_name, version.version)
     _tell(version.name, version.run_id, version.version)
     return version
+
+
+def _registry(params: RegisterModel, settings: Settings, draw: bool) -> Registry:
+    """Return the registry; if it is out of reach, the report is drawn without the champion and not lost."""
+    try:
+        return Registry(tracking.connect(settings), params.model_name)
+    except TrackingError as error:
+        if draw:
+            drawing.draw(None, f"Production could not be asked: {error.problem}")
+        raise
 
 
 def _checked() -> str:

@@ -270,17 +270,6 @@ class Monitoring(Section):
     difference_p: float = Field(0.05, gt=0, lt=1)
 
 
-class Gate(Section):
-    """What a version must be, beside the floors, before it goes live; null: not asked."""
-
-    require: Literal["not_worse", "better"] = "not_worse"
-    slice_margin: float = Field(0.02, ge=0, le=1)
-    slice_p: float = Field(0.05, gt=0, lt=1)
-    calibration: float | None = Field(0.15, ge=0, le=1)
-    latency_ms: float | None = Field(None, gt=0)
-    size_mb: float | None = Field(None, gt=0)
-
-
 class Report(Section):
     """What the evaluation report looks into beside the metrics, and how far."""
 
@@ -292,6 +281,17 @@ class Report(Section):
     worst_rows: int = Field(20, ge=0)
 
 
+class Gate(Section):
+    """What a version must be, beside the floors, before it goes live; null: not asked."""
+
+    require: Literal["not_worse", "better"] = "not_worse"
+    slice_margin: float = Field(0.02, ge=0, le=1)
+    slice_p: float = Field(0.05, gt=0, lt=1)
+    calibration: float | None = Field(0.15, ge=0, le=1)
+    latency_ms: float | None = Field(None, gt=0)
+    size_mb: float | None = Field(None, gt=0)
+
+
 class ModelEvaluation(Section):
     """How sure the figures are, what they must reach, and what is watched once the model serves."""
 
@@ -299,8 +299,8 @@ class ModelEvaluation(Section):
     seed: int = Field(42, ge=0)
     floors: dict[str, float] = {}
     trusted: Many[str] = ()
-    gate: Gate = Gate()
     report: Report = Report()
+    gate: Gate = Gate()
     monitoring: Monitoring = Monitoring()
 
 

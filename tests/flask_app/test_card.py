@@ -3,43 +3,17 @@ import shutil
 import pytest
 
 from flask_app import model_service
-from lockstep import card, files, paths
-from lockstep.data.schema import Schema
+from lockstep import paths
 from lockstep.modeling import compiled
 from lockstep.modeling.predictor import Predictor, digest
+from tests.flask_app.standins import EVALUATION
 
 BROWSER = {"Accept": "text/html"}
-SLICE = {"column": "place", "name": "<b>INLAND", "rows": 31, "loss": 0.3, "low": 0.2, "high": 0.4, "rest": 0.1}
-EVALUATION = {
-    "metrics": [{"name": "accuracy", "value": 0.91, "low": 0.88, "high": 0.93, "higher_is_better": True}],
-    "references": [{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
-    "weakest": {"slices": [SLICE | {"surely_worse": 0.05}]},
-    "importance": {"columns": [{"column": "size", "drop": 0.25, "spread": 0.01}]},
-}
-SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
-DATA = {"train_rows": 48, "test_rows": 12, "dropped": {"rows_read": 60}}
-SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
-
-
-@pytest.fixture
-def carded(bundles, tmp_path):
-    """Return a function that puts a card into a bundle."""
-
-    def make(task):
-        bundle = shutil.copytree(bundles[task], tmp_path / task)
-        schema = Schema.from_json(files.read_json(bundle / paths.SCHEMA.name))
-        made = card.of(schema, card.Facts(EVALUATION, SEARCH, DATA, SOURCE))
-        files.write_json(made, bundle / paths.CARD.name)
-        predictor = Predictor.load(bundle)
-        compiled.save(predictor.scorer, predictor.note, digest(bundle), bundle / compiled.file_name(digest(bundle)))
-        return bundle
-
-    return make
 
 
 @pytest.mark.parametrize("task", ["binary", "regression", "text"])
-def test_the_card_of_a_version_is_a_page_and_json(serve, carded, task):
-    client = serve(carded(task)).test_client()
+def test_the_card_of_a_version_is_a_page_and_json(serve, bundles, task):
+    client = serve(bundles[task]).test_client()
 
     told = client.get("/model").get_json()
     page = client.get("/model", headers=BROWSER)
@@ -55,7 +29,13 @@ def test_the_card_of_a_version_is_a_page_and_json(serve, carded, task):
         assert secret not in str(told) or secret == "<b>INLAND"
 
 
-def test_a_version_without_a_card_tells_what_it_takes(client):
+def test_a_version_without_a_card_tells_what_it_takes(serve, bundles, tmp_path):
+    old = shutil.copytree(bundles["binary"], tmp_path / "old")
+    (old / paths.CARD.name).unlink()
+    predictor = Predictor.load(old)
+    compiled.save(predictor.scorer, predictor.note, digest(old), old / compiled.file_name(digest(old)))
+    client = serve(old).test_client()
+
     told, page = client.get("/model").get_json(), client.get("/model", headers=BROWSER).text
 
     assert (told["card"], told["limits"]) == (None, [])

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from lockstep import artifact, card, files, paths
+from lockstep import card, files, paths
 from lockstep.data.schema import Schema
 from lockstep.errors import ArtifactError
 from lockstep.modeling import predictor as bundles
-from lockstep.modeling.predictor import Predictor
+from lockstep.modeling.predictor import Bundle, Predictor
 from lockstep.modeling.scorers import LinearScorer, TreeScorer
 from lockstep.modeling.tabular import Absences, Categories, Days, Means, Numbers, Scaling
 from lockstep.modeling.terms import Terms
@@ -58,17 +58,10 @@ def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:
     if content["note"]:
         return Predictor.load(bundle, sha256)
     schema = Schema.from_json(bundles.read_json(bundle / paths.SCHEMA.name))
-    predictor = Predictor(schema, content["scorer"], pipeline=lambda: _pipeline(bundle, sha256))
+    predictor = Predictor(schema, content["scorer"], pipeline=Bundle(bundle, sha256).pipeline)
     predictor.check_smoke(bundles.read_json(bundle / paths.SMOKE.name))
     predictor.card = card.read(bundle)
     return predictor
-
-
-def _pipeline(bundle: Path, sha256: str) -> Any:
-    """Load the fitted pipeline of a bundle that was checked when it was loaded, and is again."""
-    if bundles.digest(bundle) != sha256:
-        raise ArtifactError(f"the model in {bundle} is no longer what was loaded", "load the version again")
-    return artifact.load(bundle / paths.MODEL.name)
 
 
 def save(scorer: Any, note: str, sha256: str, path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema
-from lockstep.errors import LockstepError
+from lockstep.errors import NotExplained
 from lockstep.modeling import treeshap
 from lockstep.modeling.scorers import LinearScorer, Scorer, TreeScorer
 from lockstep.modeling.terms import Terms
@@ -29,10 +29,6 @@ DIGITS = 7
 MOST_COLUMNS = 100
 MOST_WORDS = 20
 EDGES = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum())
-
-
-class NotExplained(LockstepError):
-    """Nothing can be said of why this model answers as it does, without making it up."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +77,14 @@ class Explanation:
         return printed if self.label is None else {"label": self.label, **printed}
 
 
+def _writable(value: float | str | None) -> float | str | None:
+    """Return a value without what UTF-8 cannot carry."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
 def _printed(one: Contribution, rounded: Callable[[float], float]) -> dict[str, Any]:
     if one.words is None:
-        return {"column": one.column, "value": one.value, "contribution": rounded(one.amount)}
+        return {"column": one.column, "value": _writable(one.value), "contribution": rounded(one.amount)}
     words = [{"word": word.word, "contribution": rounded(word.amount)} for word in one.words[:MOST_WORDS]]
     others = rounded(one.amount - math.fsum(word.amount for word in one.words[:MOST_WORDS]))
     return {"column": one.column, "contribution": rounded(one.amount), "words": words, "other_words": others}
@@ -184,7 +185,7 @@ def of(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer
     """
     own = way(scorer)
     if own == "trees":
-        return treeshap.TreeExplainer(schema, scorer, pipeline())
+        return treeshap.TreeExplainer(schema, scorer, pipeline)
     if not isinstance(scorer, LinearScorer):
         raise NotExplained(
             "this model cannot be explained: there is a method for linear models and for trees",

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from lockstep import artifact, card, files, paths
 from lockstep.data.decoding import Decoder
 from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
-from lockstep.errors import ArtifactError, LockstepError
+from lockstep.errors import ArtifactError, LockstepError, NotExplained
 from lockstep.modeling import compile, explain
-from lockstep.modeling.explain import Explainer, Explanation, NotExplained
+from lockstep.modeling.explain import Explainer, Explanation
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.scorers import LinearScorer, Scorer
 from lockstep.package import contents
@@ -46,8 +46,32 @@ class Predictions:
         return None if self.shares is None else np.asarray(self.shares)
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """A folder with the files of a version, and their digest."""
+
+    folder: Path
+    sha256: str
+
+    def pipeline(self) -> Any:
+        """Load the fitted pipeline, if the files are still those of the digest.
+
+        Raises
+        ------
+        ArtifactError
+            They are gone or changed.
+        """
+        if digest(self.folder) != self.sha256:
+            raise ArtifactError(f"the model in {self.folder} was changed since it was loaded", "fetch it again")
+        return artifact.load(self.folder / paths.MODEL.name)
+
+
 class Predictor:
-    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one, `card` what it is."""
+    """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one.
+
+    `pipeline` fetches the fitted pipeline, which a compiled scorer can do without, and an explanation of trees cannot.
+    `card` tells what the version is, if it came with one.
+    """
 
     def __init__(
         self, schema: Schema, scorer: Scorer, note: str = "", pipeline: Callable[[], Any] | None = None
@@ -56,7 +80,7 @@ class Predictor:
         self.schema = schema
         self.scorer = scorer
         self.note = note
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
     @classmethod
     def of(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
@@ -144,9 +168,9 @@ class Predictor:
         return explain.of(self.schema, self.scorer, self._fitted)
 
     def _fitted(self) -> Any:
-        if self._pipeline is None:
+        if self.pipeline is None:
             raise NotExplained("the fitted pipeline is not at hand", "load the model from its bundle")
-        return self._pipeline()
+        return self.pipeline()
 
     def predict_frame(self, frame: "pd.DataFrame") -> Predictions:
         """Answer the rows of a canonical frame."""

@@ -4,16 +4,15 @@ The value of a set of features is the expected output where the others are avera
 branch (path-dependent TreeSHAP, Lundberg et al. 2018, algorithm 2).
 """
 
-import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.errors import LockstepError, MissingExtra
+from lockstep.errors import MissingExtra, NotExplained
 from lockstep.modeling.scorers import LINKS, Scorer
 
 if TYPE_CHECKING:
@@ -30,10 +29,9 @@ VALUES = (
     *("HistGradientBoostingRegressor", "XGBRegressor", "LGBMRegressor"),
 )
 LOG_ODDS = ("HistGradientBoostingClassifier", "XGBClassifier", "LGBMClassifier")
-_TURN = threading.Lock()
 
 
-class NotAdditive(LockstepError):
+class NotAdditive(NotExplained):
     """The parts of an explanation do not add up to the answer, so it is not shown."""
 
 
@@ -46,14 +44,15 @@ def family(pipeline: Any) -> str:
 
 
 class TreeExplainer:
-    """Takes the answers of trees apart, one row and one thread at a time."""
+    """Takes the answers of trees apart, row by row."""
 
-    def __init__(self, schema: Schema, scorer: Scorer, pipeline: Any) -> None:
+    def __init__(self, schema: Schema, scorer: Scorer, fitted: Callable[[], Any]) -> None:
+        """Take the fitted pipeline's trees over into shap, if that is here."""
+        shap = _shap()
+        pipeline = fitted()
         self.schema, self.scorer = schema, scorer
         self._features = pipeline.named_steps["features"]
-        self._trees = _shap().TreeExplainer(
-            pipeline.named_steps["estimator"], feature_perturbation="tree_path_dependent"
-        )
+        self._trees = _taken_over(shap, pipeline.named_steps["estimator"])
         self._owners = np.asarray(_owners(schema, self._features))
         outputs = np.size(self._trees.expected_value)
         self._base = np.asarray(self._trees.expected_value, dtype=np.float64).reshape(outputs)
@@ -70,8 +69,7 @@ class TreeExplainer:
         """
         from lockstep.modeling.explain import Effects
 
-        with _TURN:
-            each = [self._added(row) for row in self._matrix(rows)]
+        each = [self._added(row) for row in self._matrix(rows)]
         added = np.zeros((len(rows), len(self.schema.columns), len(self._base)))
         for number, place in enumerate(self._owners):
             added[:, place] += np.asarray(each)[:, number]
@@ -95,9 +93,16 @@ class TreeExplainer:
         off = np.abs(found - expected) / np.maximum(1, np.abs(expected))
         if not (off <= TOLERANCE).all():
             raise NotAdditive(
-                f"the contributions miss the model's answer by {float(off.max()):.1e}, so they are not shown",
+                f"the contributions miss the model's answer by {float(off.max()):.1e}, and are not shown",
                 "ask without explain",
             )
+
+
+def _taken_over(shap: Any, estimator: Any) -> Any:
+    try:
+        return shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
+    except Exception as error:
+        raise NotExplained(f"shap does not explain this {type(estimator).__name__}", "ask without explain") from error
 
 
 def _owners(schema: Schema, features: Any) -> list[int]:

@@ -47,7 +47,7 @@ FEATURES = {
 NAIVE_BAYES = FeatureEngineering(text=Text(weighting="naive_bayes", characters=[3]))
 
 
-def fitted(task, estimator, text=True, params=FEATURES["default"]):
+def fitted(task, estimator, text=True, params=FEATURES["default"], **point):
     """Return schema, fitted pipeline and rows it was not fitted on."""
     table = raw(task, 400) if text else raw(task, 400).drop(columns="review")
     columns = {"text": ("review",)} if text else {}
@@ -56,7 +56,7 @@ def fitted(task, estimator, text=True, params=FEATURES["default"]):
     learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, params)
     features, matrix = build.fit(train, learned, params, {})
     dense = matrix.toarray() if hasattr(matrix, "toarray") and not catalog.find(estimator, task).sparse else matrix
-    made = catalog.make(Candidate(estimator=estimator), {}, cleaned.task, 0, False)
+    made = catalog.make(Candidate(estimator=estimator), point, cleaned.task, 0, False)
     model = made.fit(dense, frames.target_array(train, learned))
     return learned, Pipeline([("features", features), ("estimator", model)]), frames.rows_of(test, learned)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -10,14 +11,18 @@ from sklearn.pipeline import Pipeline
 
 from lockstep.data import frames
 from lockstep.data.schema import RowsRefused
-from lockstep.modeling.explain import MOST_WORDS, Contribution, Explanation, NotExplained, Word
+from lockstep.errors import NotExplained
+from lockstep.modeling.explain import MOST_WORDS, Contribution, Explanation, Word
 from lockstep.modeling.predictor import Predictor
 from lockstep.modeling.usual import known, remembered
 from lockstep.monitoring import profile as profiles
 from lockstep.sections import Monitoring
 from tests.lockstep.modeling.test_compile import FEATURES, NAIVE_BAYES, fitted
 
-TASKS = ["binary", "multiclass", "regression"]
+SOME = {"default", "means and indicator"}
+KINDS = [("multiclass", name) for name in FEATURES] + [
+    (task, name) for task in ("binary", "regression") for name in sorted(SOME)
+]
 
 
 def linear(task, **named):
@@ -55,14 +60,12 @@ def by_column(explanation):
     return {one.column: one for one in explanation.contributions}
 
 
-@pytest.mark.parametrize("params", [*FEATURES.values(), NAIVE_BAYES], ids=[*FEATURES, "naive bayes"])
-@pytest.mark.parametrize("task", TASKS)
-def test_a_linear_model_is_taken_apart_exactly(task, params):
-    if params is NAIVE_BAYES and task == "regression":
-        return
+@pytest.mark.parametrize(("task", "name"), [*KINDS, ("binary", "naive bayes")])
+def test_a_linear_model_is_taken_apart_exactly(task, name):
+    params = NAIVE_BAYES if name == "naive bayes" else FEATURES[name]
     schema, pipeline, rows = linear(task, params=params)
     predictor = Predictor.of(schema, pipeline, rows)
-    rows = [*rows[:10], (None, "Atlantis", "a good good film, GREAT film", None)]
+    rows = [*rows[:4], (None, "Atlantis", "a good good film, GREAT film", None)]
     for row, explanation in zip(rows, predictor.explain(rows), strict=True):
         close(explanation.base + math.fsum(one.amount for one in explanation.contributions), explanation.score)
         close(explanation.score, margin(predictor, pipeline, row))
@@ -71,7 +74,7 @@ def test_a_linear_model_is_taken_apart_exactly(task, params):
         sizes = [abs(one.amount) for one in explanation.contributions]
         assert sizes == sorted(sizes, reverse=True)
         review = by_column(explanation)["review"]
-        close(math.fsum(word.amount for word in review.words), review.amount, 1e-6 if "[3]" in repr(params) else 1e-9)
+        close(math.fsum(word.amount for word in review.words), review.amount)
         assert predictor.explain([row]) == [explanation]
 
 
@@ -83,23 +86,31 @@ def shapley(value, count):
         total = 0.0
         for size in range(count):
             weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-            total += weight * sum(value({*some, player}) - value(set(some)) for some in combinations(others, size))
+            total += weight * sum(
+                value(frozenset({*some, player})) - value(frozenset(some)) for some in combinations(others, size)
+            )
         found.append(total)
     return found
 
 
-@pytest.mark.parametrize("name", ["default", "means and indicator", "many levels", "ranks and circles", "few levels"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        *(("multiclass", "default"), ("multiclass", "many levels"), ("multiclass", "ranks and circles")),
+        *(("binary", "means and indicator"), ("regression", "few levels"), ("regression", "means and indicator")),
+    ],
+)
 def test_the_parts_of_a_linear_model_are_shapley_values_against_the_train_rows(task, name):
     schema, pipeline, rows = linear(task, text=False, params=FEATURES[name])
     predictor = Predictor.of(schema, pipeline, rows)
-    predictor.scorer = known(predictor.scorer, schema, profile_of(schema, rows))
-    columns = list(range(len(schema.columns)))
-    for row in [*rows[:2], (None, "Atlantis", "2026-05-01")]:
+    predictor.scorer = known(predictor.scorer, schema, profile_of(schema, rows[:40]))
+    columns, train = list(range(len(schema.columns))), rows[:40]
+    for row in [rows[50], (None, "Atlantis", "2026-05-01")]:
         chosen = predictor.predict([row]).values[0]
 
+        @cache
         def value(held, row=row, chosen=chosen):
-            mixed = [tuple(row[c] if c in held else other[c] for c in columns) for other in rows]
+            mixed = [tuple(row[c] if c in held else other[c] for c in columns) for other in train]
             frame = frames.from_rows(mixed, schema)
             raw = pipeline.decision_function(frame) if schema.labels else pipeline.predict(frame)
             if task == "regression":
@@ -109,7 +120,7 @@ def test_the_parts_of_a_linear_model_are_shapley_values_against_the_train_rows(t
             return (outputs[:, place] - np.delete(outputs, place, axis=1).mean(axis=1)).mean()
 
         (explanation,) = predictor.explain([row])
-        close(explanation.base, value(set()))
+        close(explanation.base, value(frozenset()))
         expected = shapley(value, len(columns))
         found = by_column(explanation)
         for column, amount in zip(schema.columns, expected, strict=True):
