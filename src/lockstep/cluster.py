@@ -3,6 +3,7 @@
 import functools
 import logging
 import math
+import pickle
 import threading
 import time
 from collections import Counter, deque
@@ -35,10 +36,10 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Inline:
-    """An argument that travels with its task, closed to Dask, which would look inside lists and tuples."""
+class Packed:
+    """An argument that travels with its task, closed to the scheduler, which would unpack it to look inside."""
 
-    value: Any
+    content: bytes
 
 
 @contextmanager
@@ -150,11 +151,13 @@ class _Work:
 
     def submit(self) -> None:
         """Hand over as many tasks as keep every worker busy."""
+        import cloudpickle
+
         room = AHEAD * max(1, self.pool.threads())
         while self.waiting and len(self.under_way) < room:
             task = self.tasks[self.waiting[0]]
             large = iter(self.pool.send([each for each in task if id(each) in self.often]))
-            own = [next(large) if id(each) in self.often else Inline(each) for each in task]
+            own = [next(large) if id(each) in self.often else Packed(cloudpickle.dumps(each)) for each in task]
             future = self.pool.client.submit(_run, fingerprint(), *self.pool.send(self.common), *own, pure=False)
             self.under_way[future] = self.waiting.popleft()
 
@@ -187,10 +190,12 @@ class _Work:
 
         if error and not isinstance(error, KilledWorker):
             return error
-        return ComputeError(
+        told = ComputeError(
             f"each time that {str(self.tasks[place][0])[:100]} ran, its worker died",
             "it may need more memory than a worker has: give workers more, or leave it out",
         )
+        told.place = place
+        return told
 
     def _wait(self) -> list[Any]:
         from distributed import wait
@@ -204,11 +209,18 @@ class _Work:
 
 def _repeated(tasks: Sequence[Sequence[Any]]) -> set[int]:
     """Return the ids of large arguments that stand in several tasks."""
-    from dask.sizeof import sizeof
-
-    counted = Counter(id(each) for task in tasks for each in task)
+    times = Counter(id(each) for task in tasks for each in task)
     by_id = {id(each): each for task in tasks for each in task}
-    return {key for key, times in counted.items() if times > 1 and sizeof(by_id[key]) >= LARGE}
+    return {key for key, count in times.items() if count > 1 and _size(by_id[key]) >= LARGE}
+
+
+def _size(value: Any) -> int:
+    """Return how many bytes would be sent, without copying arrays."""
+    import cloudpickle
+
+    apart: list[pickle.PickleBuffer] = []
+    rest = cloudpickle.dumps(value, protocol=5, buffer_callback=apart.append)
+    return len(rest) + sum(buffer.raw().nbytes for buffer in apart)
 
 
 def _run(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -218,7 +230,9 @@ def _run(wanted: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """
     if fingerprint() != wanted:
         raise ComputeError("a worker that joined has other code or packages", HINT)
-    own = [each.value if isinstance(each, Inline) else each for each in arguments]
+    import cloudpickle
+
+    own = [cloudpickle.loads(each.content) if isinstance(each, Packed) else each for each in arguments]
     with _ONE_AT_A_TIME, threadpool_limits(limits=1):
         return function(*own)
 
@@ -228,18 +242,31 @@ def _check_workers(client: Any, address: str) -> None:
         client.wait_for_workers(1, timeout=CONNECT_S)
     except TimeoutError:
         raise ComputeError(f"the Dask scheduler at {address} has no workers", f"start some; {HINT}") from None
-    here = versions()
+    _compare("the scheduler", _asked(lambda: client.run_on_scheduler(versions)))
     for worker, there in client.run(versions, on_error="return").items():
-        if isinstance(there, Exception):
-            raise ComputeError(f"worker {worker} cannot run Lockstep: {there}", f"install it there; {HINT}")
-        odd = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
-        if odd:
-            said = ", ".join(f"{name} {there.get(name, 'missing')} for {here.get(name, 'none')}" for name in odd[:5])
-            raise ComputeError(f"worker {worker} differs: {said}", f"give workers what runs here; {HINT}")
+        _compare(f"worker {worker}", there)
     threads = client.nthreads()
     if max(threads.values()) > 1:
         logging.getLogger("cluster").warning("one task runs in a worker at a time: start workers with --nthreads 1")
     logging.getLogger("cluster").info("%d workers at %s", len(threads), address)
+
+
+def _asked(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - whatever importing this module there ended with
+        return error
+
+
+def _compare(name: str, there: Any) -> None:
+    """Refuse a process that has other code or packages than this one, which could find other results."""
+    if isinstance(there, Exception):
+        raise ComputeError(f"{name} cannot run Lockstep: {there}", f"install it there; {HINT}") from there
+    here = versions()
+    odd = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+    if odd:
+        said = ", ".join(f"{each} {there.get(each, 'missing')} for {here.get(each, 'none')}" for each in odd[:5])
+        raise ComputeError(f"{name} differs from this machine: {said}", f"install the same everywhere; {HINT}")
 
 
 @functools.cache

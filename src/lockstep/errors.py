@@ -58,7 +58,9 @@ class ExperimentError(LockstepError):
 
 
 class ComputeError(LockstepError):
-    """Work could not be done where it was sent: a cluster is out of reach, or a worker was lost again and again."""
+    """Work could not be done where it was sent; `place` is that of the task to blame, if it is one."""
+
+    place: int | None = None
 
 
 class GateRefused(LockstepError):
