@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
+from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking, trial_runs
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.errors import TrackingError
@@ -20,7 +20,7 @@ from lockstep.sections import RegisterModel
 
 log = logging.getLogger("register_model")
 
-NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
+NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "treelite")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
     *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
@@ -122,6 +122,7 @@ def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, s
     search = files.read_json(paths.SEARCH)
     best = search["trials"][search["best"]]
     trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
+    children, counted, reached = trial_runs.read()
     with tempfile.TemporaryDirectory() as folder:
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
@@ -129,10 +130,11 @@ def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, s
             params=dict(flatten(config.load().model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
-            metrics=_metrics(files.read_json(paths.METRICS)),
-            tags=_tags(digest) | dict(origin),
+            metrics=_metrics(files.read_json(paths.METRICS)) | reached,
+            tags=_tags(digest) | dict(origin) | counted,
             artifacts=REPORTS,
             model=model,
+            children=children,
         )
         return tracking.log_run(client, params.experiment, run)
 
