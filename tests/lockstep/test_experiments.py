@@ -116,6 +116,6 @@ def test_an_experiment_leads_to_its_own_run(commits):
 def test_without_a_repository_the_cause_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(ExperimentError, match="dvc exp show failed: .+") as caught:
+    with pytest.raises(ExperimentError, match="dvc exp show failed: ") as caught:
         experiments.shown()
     assert "git repository" in caught.value.hint
