@@ -21,7 +21,7 @@ from lockstep import files
 from lockstep.errors import ComputeError
 
 LOST = (CancelledError, OSError, RuntimeError)
-CONNECT_S, LOOK_S, ALONE_S = 8.0, 2.0, 60.0
+CONNECT_S, LOOK_S, ALONE_S = 5.0, 2.0, 60.0
 AHEAD = 2
 """Tasks under way for each thread of the cluster: one that runs, and one that follows without a pause."""
 MOST_LOSSES = 3
