@@ -11,6 +11,7 @@ from flask_app.upload import InMemoryRequest
 from flask_app.views import (
     admin,
     capstone,
+    card,
     docs,
     feedback,
     files,
@@ -58,7 +59,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     store.install(app, settings)
     dashboard.install(app, settings)
     retrain.install(app, settings)
-    people = (pages, files, feedback, health, dashboards, docs)
+    people = (pages, files, feedback, health, card, dashboards, docs)
     for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app

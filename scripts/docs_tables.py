@@ -1,4 +1,4 @@
-"""Write the tables of docs/params.md, settings.md, pipeline.md and monitoring.md from the code, between their markers.
+"""Write the tables of docs/params.md, search.md, settings.md and others from the code, between their markers.
 
     python scripts/docs_tables.py [--check]
 
@@ -11,6 +11,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -28,7 +29,7 @@ from lockstep.features.text import CLEANERS
 from lockstep.features.transformers import DATE_PARTS
 from lockstep.modeling.catalog import ESTIMATORS
 from lockstep.modeling.metrics import METRICS
-from lockstep.sections import Params, Section
+from lockstep.sections import Between, Params, Section
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -115,6 +116,8 @@ def kind(annotation: Any) -> str:
         return f"list of {kind(item)}"
     if origin is dict:
         return f"mapping of names to {kind(inner[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return f"`{{{', '.join(annotation.model_fields)}}}`"
     return WORDS[annotation]
 
 
@@ -135,6 +138,20 @@ def names() -> Iterator[tuple[str, str]]:
             yield f"{title} of {task} targets", listed(name for name, entry in catalog.items() if task in entry.tasks)
     yield "`feature_engineering.text.clean`", listed(CLEANERS)
     yield "`feature_engineering.date.parts`", listed(DATE_PARTS)
+
+
+def search_tables(_: str) -> dict[str, str]:
+    """Return the table of what each estimator's parameters are drawn from."""
+    rows = [(f"`{name}`", "<br>".join(starmap(_drawn, entry.space.items()))) for name, entry in ESTIMATORS.items()]
+    return {"spaces": table(("estimator", "drawn from"), rows)}
+
+
+def _drawn(name: str, values: Any) -> str:
+    if not isinstance(values, Between):
+        return f"`{name}`: {', '.join(map(str, values))}"
+    whole = ", whole numbers" if values.kind == "int" else ""
+    by = ", by the logarithm" if values.scale == "log" else ""
+    return f"`{name}`: {values.low:g} to {values.high:g}{whole}{by}"
 
 
 def listed(words: Any) -> str:
@@ -198,6 +215,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {
     "params.md": params_tables,
+    "search.md": search_tables,
     "settings.md": settings_tables,
     "pipeline.md": pipeline_tables,
     "monitoring.md": monitoring_tables,

@@ -52,6 +52,7 @@ SAY = "document.querySelector('.feedback form').requestSubmit()"
 PICTURES: dict[str, tuple[str, int, str, int, tuple[tuple[str, str], ...]]] = {
     "dashboard.png": ("/dashboard?span=3600", 1280, "light", 2_250, (("0", MEASURED),)),
     "dashboard-phone.png": ("/dashboard?span=3600", 390, "dark", 1_500, (("0", MEASURED),)),
+    "model-card.png": ("/model", 1280, "light", 1_500, ()),
     "form.png": (
         *("/", 1280, "light", 900),
         ((ASK, "!!document.querySelector('.feedback')"), (SAY, "!!document.querySelector('.thanks').textContent")),

@@ -5,7 +5,8 @@ import logging
 from sklearn.pipeline import Pipeline
 
 from lockstep import artifact, files, paths
-from lockstep.modeling import search
+from lockstep.modeling import journal, search
+from lockstep.modeling.journal import Journal
 from lockstep.sections import ModelBuilding
 from lockstep.stage import run_stage
 
@@ -14,13 +15,16 @@ def main(params: ModelBuilding) -> None:
     """Read the train matrix and the features; write the model and the record of the search."""
     matrix, target = artifact.load_matrix(paths.TRAIN_MATRIX)
     features = artifact.load(paths.FEATURES)
+    task = files.read_json(paths.SCHEMA)["task"]
 
     marks = artifact.load_marks(paths.TRAIN_MATRIX)
-    found = search.choose(matrix, target, files.read_json(paths.SCHEMA)["task"], params, marks)
-    model = Pipeline([("features", features), ("estimator", found.estimator)])
+    with Journal(paths.SEARCHES, journal.key(files.sha256(paths.TRAIN_MATRIX), task, params)) as kept:
+        found = search.choose(matrix, target, task, params, marks, kept)
+        model = Pipeline([("features", features), ("estimator", found.estimator)])
 
-    artifact.save(model, paths.MODEL)
-    files.write_json(found.to_json(), paths.SEARCH)
+        artifact.save(model, paths.MODEL)
+        files.write_json(found.to_json(), paths.SEARCH)
+        kept.finish(paths.SEARCH, found.timings)
     logging.getLogger("model_building").info("%s %s wins by %s", found.best.estimator, found.best.params, found.metric)
 
 

@@ -4,11 +4,12 @@ import logging
 
 import pandas as pd
 
-from lockstep import artifact, files, gates, paths
-from lockstep.data import cleaning, frames, tables
+from lockstep import artifact, card, files, gates, paths
+from lockstep.data import cleaning, frames, tables, trained_on
 from lockstep.data.schema import Schema
 from lockstep.features.build import text_steps
-from lockstep.modeling import evaluation, leaks, plots
+from lockstep.gates import Candidate, Rules
+from lockstep.modeling import evaluation, facts, leaks, plots, points
 from lockstep.modeling.predictor import Predictor
 from lockstep.monitoring import profile
 from lockstep.sections import ModelEvaluation
@@ -27,19 +28,30 @@ def main(params: ModelEvaluation) -> None:
 
     scored = predictor.score(test)
     measured = evaluation.report(scored, schema, params)
-    metric = files.read_json(paths.SEARCH)["metric"]
-    decision = evaluation.gate(predictor, test, scored, metric, measured, params)
-    decision = decision.also(gates.no_leak(leaks.telling_alone(pd.concat([train, test]), schema), params.trusted))
+    searched = files.read_json(paths.SEARCH)
+    metric = searched["metric"]
+    alone = leaks.telling_alone(pd.concat([train, test]), schema)
+    examined = evaluation.examine(predictor, test, scored, alone)
+    decision = gates.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = evaluation.evaluated(test, scored, schema, metric, measured)
+    taught = facts.Taught(*artifact.load_matrix(paths.TRAIN_MATRIX), artifact.load_marks(paths.TRAIN_MATRIX))
+    found = facts.of(facts.Subject(predictor, pipeline, test, scored, metric), taught, measured, params)
+    found |= {"leaks": alone, "model_bytes": paths.MODEL.stat().st_size}
+    told = card.Facts(found, searched, files.read_json(paths.DATA_REPORT), files.read_json(paths.SOURCE))
+    predictions = evaluation.predictions(test, scored, schema)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
     files.write_json(measured, paths.METRICS)
     files.write_csv(evaluation.per_class(scored, schema), paths.PER_CLASS)
-    files.write_csv(evaluation.predictions(test, scored, schema), paths.PREDICTIONS)
+    files.write_csv(predictions, paths.PREDICTIONS)
+    files.write_json(found, paths.EVALUATION)
+    points.write(found, predictions, paths.POINTS)
     files.write_csv(plots.curves(scored, schema), paths.CURVES)
     plots.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
+    files.write_json(card.of(schema, told), paths.CARD)
+    trained_on.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
         "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)

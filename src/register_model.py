@@ -10,10 +10,10 @@ from lockstep.stage import run_stage
 
 
 def main(params: RegisterModel) -> None:
-    """Read model and reports; register them, and write which model of which name that was."""
+    """Read model and reports; draw, log and register them, and write which model of which name that was."""
     digest = predictor.digest(paths.MODELS)
 
-    registration.register(params, Settings.read(os.environ))
+    registration.record(params, Settings.read(os.environ))
 
     files.write_json({"model": params.model_name, "sha256": digest}, paths.REGISTERED)
 

@@ -205,6 +205,12 @@ def _state(key: str, value: Json, *statuses: str) -> Callable[[Model], Json]:
     return lambda model: reading(schema, *statuses)
 
 
+def _card(model: Model) -> Json:
+    described = reading({"type": "object", "required": ["model", "card", "limits"]}, "404", "503")
+    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
+    return described
+
+
 def _page(*statuses: str) -> Callable[[Model], Json]:
     return lambda model: reading(TEXT, *statuses, media="text/html")
 
@@ -231,6 +237,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "health.health": _health,
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
+    "card.show": _card,
     "dashboard.show": _page("404"),
     "feedback.show": _page(),
     "docs.page": _page("503"),

@@ -89,14 +89,25 @@ def page(serving: Serving, fields: list[form.Field] | None = None, **content: An
     fields = fields or form.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
     box = explaining.offered(serving.predictor) == "asked" and form.EXPLAIN not in serving.predictor.schema.kinds
-    content["explain_box"] = form.EXPLAIN if box else ""
-    where = {"own": _own(serving), "address": _address(serving), "names": names, "logged": store.of(current_app).on}
+    where = {
+        "own": _own(serving),
+        "address": _address(serving),
+        "card": _card(serving),
+        "names": names,
+        "logged": store.of(current_app).on,
+        "explain_box": form.EXPLAIN if box else "",
+    }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 
 
 def _own(serving: Serving) -> dict[str, str]:
     """Return what the addresses of a model name, nothing for the default one."""
     return {} if serving.name == model_service.of(current_app).name else {"name": serving.name}
+
+
+def _card(serving: Serving) -> str:
+    own: dict[str, Any] = _own(serving)
+    return url_for("card.show", **own)
 
 
 def _address(serving: Serving, external: bool = False) -> str:

@@ -46,6 +46,8 @@ ALLOWED_TYPES = frozenset(
         "numpy.random._generator": "Generator",
         "lockstep.features.tabular": "Absent TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
+        "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
+        "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
         "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
         "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
         "sklearn._loss.loss": "HalfBinomialLoss HalfMultinomialLoss HalfSquaredError",
@@ -60,6 +62,7 @@ ALLOWED_TYPES = frozenset(
         "sklearn.linear_model._logistic": "LogisticRegression",
         "sklearn.linear_model._ridge": "Ridge",
         "sklearn.metrics._dist_metrics": "EuclideanDistance64",
+        "sklearn.naive_bayes": "ComplementNB GaussianNB MultinomialNB",
         "sklearn.neighbors._classification": "KNeighborsClassifier",
         "sklearn.neighbors._kd_tree": "KDTree",
         "sklearn.neighbors._regression": "KNeighborsRegressor",
@@ -123,8 +126,11 @@ def load(path: Path, sha256: str | None = None) -> Any:
     types = check(content, str(path))
     import skops.io
 
+    # the loader imports these by name; here the import is seen
     import lockstep.features.tabular
-    import lockstep.features.transformers  # noqa: F401 - the loader imports them by name; here the import is seen
+    import lockstep.features.transformers
+    import lockstep.modeling.boosting
+    import lockstep.modeling.linear_svm  # noqa: F401
 
     try:
         return skops.io.loads(content, trusted=sorted(types))

@@ -14,8 +14,8 @@ from lockstep.config import Settings
 from lockstep.stage import guarded
 
 COMMANDS = (
-    *("init", "use", "probe", "doctor", "promote", "rollback", "history", "export", "predict"),
-    *("drift", "quality", "retrain", "verify", "contract", "serve", "log"),
+    *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments"),
 )
 
 

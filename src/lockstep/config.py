@@ -143,6 +143,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("drain_s", ("LOCKSTEP_DRAIN_S",), "5", "seconds of answering on after SIGTERM, not ready", whole=True),
     Setting("keeper", ("LOCKSTEP_KEEPER",), "", "socket at which workers ask about the registry; set by `serve`"),
+    Setting("exp_name", ("DVC_EXP_NAME",), "", "name of the experiment that a stage runs in; set by `dvc exp run`"),
+    Setting("exp_baseline", ("DVC_EXP_BASELINE_REV",), "", "commit that the experiment starts from; set by DVC too"),
     Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
     Setting("tracking_username", ("MLFLOW_TRACKING_USERNAME",), "", "user at the MLflow server"),
     Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
@@ -245,6 +247,13 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "s3://BUCKET/KEY.csv or .parquet to which labelled predictions go before the workflow is started",
     ),
+    Setting(
+        "dask_address",
+        ("DASK_SCHEDULER_ADDRESS",),
+        "",
+        "Dask scheduler, tcp:// or tls://, that the search and `lockstep predict` of folders run on, whatever "
+        "`params.yaml` says",
+    ),
     Setting("metrics_dir", ("PROMETHEUS_MULTIPROC_DIR",), "", "folder in which workers share their metrics"),
     Setting("secret_key", ("LOCKSTEP_SECRET_KEY",), "", "signs the forms; else one in the state folder", secret=True),
     Setting("log_level", ("LOCKSTEP_LOG_LEVEL",), "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -266,6 +275,8 @@ class Settings:
     pinned: int
     drain_s: int
     keeper: str
+    exp_name: str
+    exp_baseline: str
     tracking_uri: str
     tracking_username: str
     tracking_password: str = field(repr=False)
@@ -299,6 +310,7 @@ class Settings:
     dispatch_token: str = field(repr=False)
     dispatch_url: str
     dispatch_rows: str
+    dask_address: str
     metrics_dir: str
     secret_key: str = field(repr=False)
     log_level: str

@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lockstep.decisions import Decision
 
 
 class LockstepError(Exception):
@@ -11,6 +15,14 @@ class LockstepError(Exception):
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole: the hint, and what a subclass adds, too."""
+        return _unpacked, (type(self), self.args), self.__dict__
+
+
+def _unpacked(kind: type[LockstepError], arguments: tuple[Any, ...]) -> LockstepError:
+    return kind.__new__(kind, *arguments)
 
 
 class ConfigError(LockstepError):
@@ -41,8 +53,22 @@ class DispatchError(LockstepError):
     """GitHub was not reached, or did not take the order to retrain."""
 
 
+class ExperimentError(LockstepError):
+    """DVC does not tell what experiments there are."""
+
+
+class ComputeError(LockstepError):
+    """Work could not be done where it was sent; `place` is that of the task to blame, if it is one."""
+
+    place: int | None = None
+
+
 class GateRefused(LockstepError):
-    """A candidate did not pass the gate; the reasons are in the message."""
+    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
+
+    def __init__(self, problem: str, hint: str = "", decision: "Decision | None" = None) -> None:
+        super().__init__(problem, hint)
+        self.decision = decision
 
 
 class NotExplained(LockstepError):

@@ -4,18 +4,24 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+
+from lockstep.decisions import Decision
 
 PREFIX = "lockstep.event."
 LONGEST_VALUE = 4_900
-LONGEST_WORD = 200
+LONGEST_WORD, LONGEST_DECISION = 200, 2_400
 
 Action = Literal["promote", "rollback", "refused"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """One move of Production, or a refusal; the registry fills action, version, previous and at."""
+    """One move of Production, or a refusal; the registry fills action, version, previous and at.
+
+    `forced`: the move went against the gate, or brought a version back that once did. `decision` is what the gate
+    answered, as `Decision.to_json` writes it; moves from before it was kept have none.
+    """
 
     action: Action = "promote"
     version: str = ""
@@ -27,6 +33,7 @@ class Event:
     git_commit: str = ""
     dvc_lock: str = ""
     data_digest: str = ""
+    decision: Mapping[str, Any] | None = None
 
 
 def moment(ms: int) -> str:
@@ -45,12 +52,17 @@ def milliseconds(tag: str) -> int:
 
 
 def encode(event: Event) -> str:
-    """Write an event as compact JSON below the length that every server takes; the reason gives way."""
+    """Write an event as compact JSON below the length that every server takes; decision and reason give way."""
     content = {
         name: value[:LONGEST_WORD] if isinstance(value, str) and name != "reason" else value
         for name, value in asdict(event).items()
+        if name != "decision" or value
     }
+    if event.decision:
+        content["decision"] = Decision.from_json(event.decision).within(LONGEST_DECISION)
     while len(text := json.dumps(content, separators=(",", ":"))) > LONGEST_VALUE:
+        if len(content["reason"]) <= LONGEST_WORD and content.pop("decision", None):
+            continue
         surplus = len(text) - LONGEST_VALUE
         content["reason"] = content["reason"][: -max(4, surplus // 12 + 4)] + "..."
     return text
@@ -97,3 +109,13 @@ def restorable(newest_first: Iterable[Event], current: str) -> str | None:
     while versions and versions[-1] == current:
         versions.pop()
     return versions[-1] if versions else None
+
+
+def rolled_back(newest_first: Iterable[Event], version: str) -> Event | None:
+    """Return the rollback that took a version out of Production, unless it was promoted again since."""
+    for event in newest_first:
+        if event.action == "promote" and event.version == version:
+            return None
+        if event.action == "rollback" and version in (event.version, event.previous):
+            return event if event.version != version else None
+    return None

@@ -13,8 +13,11 @@ from lockstep import paths
 BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
 """What a version consists of: the model, what it accepts, and a prediction to check it by."""
 
-OPTIONAL = (paths.PROFILE.name,)
-"""What a version may carry besides: the profile that live traffic is held against; versions made before have none."""
+OPTIONAL = (paths.PROFILE.name, paths.CARD.name)
+"""What a version may carry besides: the profile that live traffic is held against, and a card; older ones may not."""
+
+BESIDE = (paths.TRAINED_ON.name,)
+"""What lies beside a version's files in the registry, and neither serves nor counts for its digest."""
 
 
 def contents(bundle: Path) -> tuple[str, ...]:
@@ -27,6 +30,9 @@ def package_model(bundle: Path, to: Path, requirements: list[str], trusted: list
     to.mkdir(parents=True, exist_ok=True)
     for name in contents(bundle):
         shutil.copyfile(bundle / name, to / name)
+    for name in BESIDE:
+        if (bundle / name).is_file():
+            shutil.copyfile(bundle / name, to / name)
     (to / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
     described = {
         "MLmodel": _flavors(trusted),

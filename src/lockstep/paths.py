@@ -25,6 +25,8 @@ FEATURES = MODELS / "features.skops"
 MODEL = MODELS / "model.skops"
 SMOKE = MODELS / "smoke.json"
 PROFILE = MODELS / "profile.json"
+CARD = MODELS / "card.json"
+TRAINED_ON = MODELS / "trained_on.npy"
 REGISTERED = MODELS / "registered.json"
 
 DATA_REPORT = Path("reports/data.json")
@@ -35,11 +37,21 @@ PER_CLASS = Path("reports/per_class.csv")
 PREDICTIONS = Path("reports/predictions.csv")
 CURVES = Path("reports/curves.csv")
 PLOTS = Path("reports/plots")
+POINTS = Path("reports/points")
+EVALUATION = Path("reports/evaluation.json")
+REPORT = Path("reports/report.html")
 GATE = Path("reports/gate.json")
+DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
 """What this machine keeps for itself: local tracking database, model cache, metrics of the workers."""
+SEARCHES = STATE / "search"
+"""Journals of searches, so that a killed one goes on where it was."""
+
+
+TRIALS = (".dvc", "tmp", "exps")
+"""Where DVC copies the project for an experiment that does not run in the workspace; it throws the copy away."""
 
 
 def find_root(start: Path) -> Path | None:
@@ -48,3 +60,13 @@ def find_root(start: Path) -> Path | None:
         if (folder / PARAMS).is_file() and (folder / PIPELINE).is_file():
             return folder
     return None
+
+
+def home(root: Path) -> Path:
+    """Return the project that what a run leaves behind belongs to: `root`, or where DVC copied it from."""
+    parts = root.parts
+    for at in range(len(parts) - len(TRIALS)):
+        if parts[at : at + len(TRIALS)] == TRIALS:
+            below = parts[at + len(TRIALS) + 1 :]
+            return find_root(Path(*parts[:at], *below)) or root
+    return root

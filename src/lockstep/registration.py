@@ -7,13 +7,15 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, files, paths, provenance, tracking
+from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
 from lockstep.config import Settings
-from lockstep.gates import Decision
+from lockstep.decisions import EVALUATED_TAG, Decision
+from lockstep.errors import TrackingError
+from lockstep.evaluation_report import drawing
 from lockstep.modeling import predictor
 from lockstep.monitoring.profile import Profile
 from lockstep.package import contents, package_model
-from lockstep.registry import FILES_TAG, Registry, Version
+from lockstep.registry import FILES_TAG, TRAINED_ON_TAG, Registry, Version
 from lockstep.sections import RegisterModel
 
 log = logging.getLogger("register_model")
@@ -21,12 +23,41 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
 )
 
 
-def register(params: RegisterModel, settings: Settings) -> Version:
+def record(params: RegisterModel, settings: Settings) -> None:
+    """Draw the evaluation report and register the model.
+
+    In an experiment of DVC the run is logged alone, since a version is made of what is kept.
+
+    Raises
+    ------
+    ArtifactError
+        The pipeline has not been run, so there is no model.
+    TrackingError
+        The tracking server is out of reach; run it again later, and one run is made.
+    """
+    if not settings.exp_name:
+        register(params, settings, draw=True)
+        return
+    digest = _checked()
+    registry = _registry(params, settings, draw=True)
+    drawing.draw(registry)
+    client = registry.client
+    origin = provenance.experiment(settings)
+    run = runs.find(client, params.experiment, _identity(digest) | origin)
+    run_id = run.run_id if run else _log(client, params, digest, origin)[0]
+    version = registry.find(digest)
+    log.info("experiment %s is the run %s; `lockstep promote` registers its model", settings.exp_name, run_id)
+    _tell(params.model_name, run_id, version.version if version else "")
+
+
+def register(params: RegisterModel, settings: Settings, draw: bool = False) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
+
+    The evaluation report is drawn for a version that is made now; with `draw`, in any case.
 
     Raises
     ------
@@ -35,44 +66,71 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     TrackingError
         The tracking server is out of reach; run it again later, and one version is made.
     """
+    digest = _checked()
+    registry = _registry(params, settings, draw)
+    client = registry.client
+    version = registry.find(digest)
+    if draw or not version:
+        drawing.draw(registry)
+    if version:
+        version = registry.tag(version, _verdict())
+        log.info("%s version %s is this model already", params.model_name, version.version)
+    else:
+        run = runs.find(client, params.experiment, _identity(digest))
+        run_id, uri = (run.run_id, run.artifact_uri) if run else _log(client, params, digest, {})
+        version = registry.create(run_id, uri, _tags(digest) | (_origin(run.tags) if run else {}))
+        log.info("registered %s version %s", params.model_name, version.version)
+    _tell(version.name, version.run_id, version.version)
+    return version
+
+
+def _registry(params: RegisterModel, settings: Settings, draw: bool) -> Registry:
+    """Return the registry; if it is out of reach, the report is drawn without the champion and not lost."""
+    try:
+        return Registry(tracking.connect(settings), params.model_name)
+    except TrackingError as error:
+        if draw:
+            drawing.draw(None, f"Production could not be asked: {error.problem}")
+        raise
+
+
+def _checked() -> str:
+    """Return the digest of the model in models/, all of whose files can be read."""
     digest = predictor.digest(paths.MODELS)
     artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL))
     for name in (paths.SCHEMA, paths.SMOKE):
         predictor.read_json(name)
     Profile.load(paths.MODELS)
-    client = tracking.connect(settings)
-    registry = Registry(client, params.model_name)
-    version = registry.find(digest)
-    if version:
-        version = registry.tag(version, _verdict())
-        log.info("%s version %s is this model already", params.model_name, version.version)
-    else:
-        run_id, uri = _log(client, params, digest)
-        version = registry.create(run_id, uri, _tags(digest))
-        log.info("registered %s version %s", params.model_name, version.version)
-    info = {
-        "model_name": version.name,
-        "model_path": tracking.MODEL_FOLDER,
-        "run_id": version.run_id,
-        "version": version.version,
-    }
+    return digest
+
+
+def _identity(digest: str) -> dict[str, str]:
+    """Return the tags of a run of this very model, made of the same inputs."""
+    return {"sha256": digest, "dvc_lock": provenance.lock_digest()}
+
+
+def _origin(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in provenance.EXPERIMENT if name in tags}
+
+
+def _tell(model_name: str, run_id: str, version: str) -> None:
+    info = {"model_name": model_name, "model_path": tracking.MODEL_FOLDER, "run_id": run_id, "version": version}
     files.write_json(info, paths.EXPERIMENT_INFO)
-    return version
 
 
-def _log(client: Any, params: RegisterModel, digest: str) -> tuple[str, str]:
+def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, str]) -> tuple[str, str]:
     search = files.read_json(paths.SEARCH)
     best = search["trials"][search["best"]]
     trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
     with tempfile.TemporaryDirectory() as folder:
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
-            name=f"{params.model_name}-{best['estimator']}-{digest[:8]}",
+            name=f"{params.model_name}-{origin.get('dvc_exp_name') or best['estimator']}-{digest[:8]}",
             params=dict(flatten(config.load().model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)),
-            tags=_tags(digest),
+            tags=_tags(digest) | dict(origin),
             artifacts=REPORTS,
             model=model,
         )
@@ -84,6 +142,7 @@ def _tags(digest: str) -> dict[str, str]:
         "sha256": digest,
         FILES_TAG: " ".join(contents(paths.MODELS)),
         "model_sha256": files.sha256(paths.MODEL),
+        TRAINED_ON_TAG: files.sha256(paths.TRAINED_ON),
         **_verdict(),
         **provenance.describe(),
     }
@@ -95,6 +154,7 @@ def _verdict() -> dict[str, str]:
     return {
         "gate": "passed" if decision.passed else "refused",
         "gate_reasons": "; ".join(decision.refusals)[:4000],
+        EVALUATED_TAG: decisions.tag(decision),
     }
 
 

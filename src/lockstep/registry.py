@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep import events, tracking
+from lockstep import decisions, events, tracking
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.events import Event
 from lockstep.package import BUNDLE, OPTIONAL, contents
@@ -26,6 +26,7 @@ STAGE = "Production"
 TAG_PREFIX = "lockstep."
 DIGEST_TAG = "sha256"
 FILES_TAG = "files"
+TRAINED_ON_TAG = "trained_on"
 NO_VERSION = "0"
 """Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -206,6 +207,7 @@ class Registry:
         self._needed()
         target = self.get(version)
         move = replace(event, action="promote", version=target.version, previous=self._current())
+        move = replace(move, forced=event.forced or self.was_forced(target))
         self._point(target.version)
         return self._record(move)
 
@@ -232,9 +234,16 @@ class Registry:
                 f"version {number} of {self.name}, which served before, was deleted",
                 "promote another one: `lockstep promote --version N`",
             ) from None
-        recorded = self._record(replace(event, action="rollback", version=target.version, previous=current))
+        move = replace(event, action="rollback", version=target.version, previous=current)
+        recorded = self._record(replace(move, forced=self.was_forced(target)))
         self._point(target.version)
         return recorded
+
+    def was_forced(self, version: Version) -> bool:
+        """Tell whether a version once went live against the gate, by its own record or by the history."""
+        return decisions.recorded(version.tags).forced is not None or any(
+            event.forced and event.action == "promote" and event.version == version.version for event in self.history()
+        )
 
     def record_refusal(self, version: str, event: Event) -> Event:
         """Record that a version was not let through, and why."""

@@ -172,6 +172,8 @@ def _decide(params: Params, settings: Settings, job: Job, promote: bool) -> Ende
             event = promotion.promote(params, settings, Wish(number, reason=reason))
         except GateRefused as refused:
             return Ended("kept", refused.problem, number)
+    if event.action == "refused":
+        return Ended("kept", event.reason, event.version)
     if event.version == event.previous:
         return Ended("kept", f"the pipeline made version {event.version}, which is Production already", event.version)
     before = f"in place of version {event.previous}" if event.previous else "the first one"

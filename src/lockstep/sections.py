@@ -1,7 +1,7 @@
 """The sections of params.yaml, one a stage: frozen, typed, and closed to keys that are not known."""
 
 import re
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -223,24 +223,93 @@ class FeatureEngineering(Section):
     date: Date = Date()
 
 
+class Between(Section):
+    """The numbers between two bounds, evenly spread or by their logarithm."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "linear"
+    kind: Literal["float", "int"] = "float"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Between":
+        """Refuse bounds that hold no number."""
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, not {self.low:g} to {self.high:g}")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"a log scale needs low above 0, not {self.low:g}")
+        return self
+
+
+SPACE = "write `default`, or for each parameter a list of values or {low: 0.01, high: 100, scale: log}"
+
+
+def _range(name: str, values: Any) -> Any:
+    place = f"model_building.candidates.space.{name}"
+    if isinstance(values, Between) or (isinstance(values, list | tuple) and values):
+        return values
+    if not isinstance(values, dict):
+        raise ConfigError(f"{place} = {values!r} is no range", SPACE)
+    try:
+        return Between.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join([place, *map(str, fault["loc"])])
+        raise ConfigError(f"{key} = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}", SPACE) from None
+
+
 class Candidate(Section):
-    """One estimator of the catalog, its fixed parameters, and a grid to try."""
+    """One estimator of the catalog, its fixed parameters, and the points to try: a grid, or a space to draw from."""
 
     estimator: str
     params: dict[str, Scalar] = {}
     grid: dict[str, Many[Scalar]] = {}
+    space: Literal["default"] | dict[str, Many[Scalar] | Between] = {}
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _drawn(cls, given: Any) -> Any:
+        """Refuse what neither names the ready space nor lists values or bounds, by the name of the parameter."""
+        if given == "default" or not isinstance(given, dict):
+            if given != "default":
+                raise ConfigError(f"model_building.candidates.space = {given!r} is no space", SPACE)
+            return given
+        return {name: _range(name, values) for name, values in given.items()}
+
+    @model_validator(mode="after")
+    def _once(self) -> "Candidate":
+        """Refuse points given in two ways."""
+        if self.grid and self.space:
+            raise ConfigError(
+                f"model_building.candidates: {self.estimator} has a grid and a space", "a grid is a space too: keep one"
+            )
+        return self
+
+
+class Search(Section):
+    """Which points are tried, on how many rows, and when to stop."""
+
+    method: Literal["grid", "random", "halving"] = "grid"
+    trials: int = Field(30, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    rows: int | None = Field(None, ge=20)
+    patience: int | None = Field(None, ge=1)
+    factor: int = Field(3, ge=2)
 
 
 class Compute(Section):
     """Where the trials of the search run."""
 
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "dask"] = "local"
+    address: str = ""
 
 
 class ModelBuilding(Section):
     """Which estimators compete, and by what measure."""
 
     candidates: Many[Candidate] = Field(min_length=1)
+    search: Search = Search()
+    references: bool = False
     metric: str = "auto"
     folds: int = Field(5, ge=2)
     seed: int = Field(42, ge=0)
@@ -269,6 +338,28 @@ class Monitoring(Section):
     difference_p: float = Field(0.05, gt=0, lt=1)
 
 
+class Report(Section):
+    """What the evaluation report looks into beside the metrics, and how far."""
+
+    learning_curve: bool = True
+    learning_rows: int = Field(5_000, ge=100)
+    references: bool = True
+    reference_rows: int = Field(100_000, ge=100)
+    importance_rows: int = Field(1_000, ge=0)
+    worst_rows: int = Field(20, ge=0)
+
+
+class Gate(Section):
+    """What a version must be, beside the floors, before it goes live; null: not asked."""
+
+    require: Literal["not_worse", "better"] = "not_worse"
+    slice_margin: float = Field(0.02, ge=0, le=1)
+    slice_p: float = Field(0.05, gt=0, lt=1)
+    calibration: float | None = Field(0.15, ge=0, le=1)
+    latency_ms: float | None = Field(None, gt=0)
+    size_mb: float | None = Field(None, gt=0)
+
+
 class ModelEvaluation(Section):
     """How sure the figures are, what they must reach, and what is watched once the model serves."""
 
@@ -276,6 +367,8 @@ class ModelEvaluation(Section):
     seed: int = Field(42, ge=0)
     floors: dict[str, float] = {}
     trusted: Many[str] = ()
+    report: Report = Report()
+    gate: Gate = Gate()
     monitoring: Monitoring = Monitoring()
 
 

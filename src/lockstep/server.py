@@ -48,7 +48,7 @@ def resolve(settings: Settings) -> Server:
             raise TrackingError(f"DAGSHUB_REPO = {settings.dagshub_repo!r} is not owner/name", "write it as owner/name")
         return _dagshub(f"https://dagshub.com/{settings.dagshub_repo}.mlflow", settings)
     here = Path.cwd()
-    database = (paths.find_root(here) or here) / settings.state / "mlflow.db"
+    database = paths.home(paths.find_root(here) or here) / settings.state / "mlflow.db"
     return Server(f"{SQLITE}{database}", kind="local")
 
 
@@ -60,7 +60,7 @@ def _named(uri: str, settings: Settings) -> Server:
             "unset it to use a local database, or write sqlite:////absolute/path/mlflow.db or http://host:5000",
         )
     if parts.scheme == "sqlite":
-        return Server(f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}", kind="local")
+        return Server(f"{SQLITE}{paths.home(Path.cwd()) / uri.removeprefix(SQLITE)}", kind="local")
     if parts.hostname == "dagshub.com":
         return _dagshub(uri.rstrip("/"), settings)
     return Server(uri.rstrip("/"), settings.tracking_username, settings.tracking_password)

@@ -103,6 +103,7 @@ STATES = {
     "file": ("/", file_answered),
     "wrong file": ("/", file_refused),
     "health": ("/health", untouched),
+    "model card": ("/model", untouched),
     "API": ("/docs", untouched),
     "API tried": ("/docs", tried),
     "feedback": ("/feedback", untouched),

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from flask_app import model_service
-from lockstep import artifact, files, paths
+from lockstep import artifact, card, files, paths
 from lockstep.data import cleaning, frames
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.features.build import build
@@ -58,6 +58,17 @@ def _table(task):
     return columns, np.array(["<low>", "middle", "top"])[np.digitize(size, bins)]
 
 
+SLICE = {"column": "place", "name": "<b>INLAND", "rows": 31, "loss": 0.3, "low": 0.2, "high": 0.4, "rest": 0.1}
+EVALUATION = {
+    "metrics": [{"name": "accuracy", "value": 0.91, "low": 0.88, "high": 0.93, "higher_is_better": True}],
+    "references": [{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
+    "weakest": {"slices": [SLICE | {"surely_worse": 0.05}]},
+    "importance": {"columns": [{"column": "size", "drop": 0.25, "spread": 0.01}]},
+}
+SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
+DATA = {"train_rows": 48, "test_rows": 12, "dropped": {"rows_read": 60}}
+SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
+
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
 
 
@@ -86,6 +97,7 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
+    files.write_json(card.of(learned, card.Facts(EVALUATION, SEARCH, DATA, SOURCE)), folder / paths.CARD.name)
     predictor = Predictor.load(folder)
     compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
     return folder

@@ -10,7 +10,7 @@ from lockstep.registry import Registry
 from tests.lockstep import dagshub_like as fake
 
 SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")
-OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
+OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST", "DASK_")
 
 
 @pytest.fixture(autouse=True)

@@ -63,11 +63,21 @@ FEATURES = {
     "mixed-with-text": (list(KINDS), {}),
 }
 SPARSE = ("categorical", "text", "telling", "mixed-with-text")
-SMALL = {"random_forest": {"n_estimators": 3}, "hist_gradient_boosting": {"max_iter": 3, "min_samples_leaf": 2}}
+SMALL = {
+    "random_forest": {"n_estimators": 3},
+    "hist_gradient_boosting": {"max_iter": 3, "min_samples_leaf": 2},
+    "xgboost": {"n_estimators": 2},
+    "lightgbm": {"n_estimators": 2},
+}
+FEW = {
+    **dict.fromkeys(["multinomial_naive_bayes", "complement_naive_bayes"], ("text", "categorical")),
+    **dict.fromkeys(["xgboost", "lightgbm", "linear_svm"], ("text", "mixed")),
+}
+"""What an estimator is saved with, where not all features suit it, or its saved form is the same for all."""
 COMBINATIONS = [
     (task, name, features)
     for task, (name, entry), features in itertools.product(TARGETS, catalog.ESTIMATORS.items(), FEATURES)
-    if task in entry.tasks and (entry.sparse or features not in SPARSE)
+    if task in entry.tasks and (entry.sparse or features not in SPARSE) and features in FEW.get(name, FEATURES)
 ]
 
 
@@ -130,7 +140,7 @@ for combination in the.COMBINATIONS[:: int(sys.argv[1])]:
 
 
 def test_another_process_writes_the_same_bytes():
-    step = 5
+    step = 4
     code = FIT_AGAIN.format(path=sys.path)
     environment = {"PYTHONHASHSEED": "123", "PATH": os.environ["PATH"]}
     done = subprocess.run(

@@ -29,3 +29,25 @@ def test_every_path_is_relative_to_the_root():
     assert len(own) > 20
     assert not [name for name, path in own.items() if path.is_absolute() or ".." in path.parts]
     assert len(set(own.values())) == len(own)
+
+
+@pytest.mark.parametrize(
+    ("project", "copy"),
+    [
+        (".", ".dvc/tmp/exps/standalone1/"),
+        ("part", ".dvc/tmp/exps/tmp1/part"),  # DVC's root lies above the project
+        ("part", "part/.dvc/tmp/exps/tmp1/part"),  # git's root lies above DVC's
+    ],
+)
+def test_a_copy_for_an_experiment_leads_home(tmp_path, project, copy):
+    for folder in (tmp_path / project, tmp_path / copy):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "params.yaml").touch()
+        (folder / "dvc.yaml").touch()
+
+    assert paths.home(tmp_path / copy) == (tmp_path / project).resolve()
+
+
+@pytest.mark.parametrize("folder", [".", "exps", ".dvc/tmp", ".dvc/tmp/exps", ".dvc/tmp/exps/left"])
+def test_any_other_folder_is_its_own_home(tmp_path, folder):
+    assert paths.home(tmp_path / folder) == tmp_path / folder

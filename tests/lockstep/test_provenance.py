@@ -4,6 +4,7 @@ import subprocess
 import pytest
 
 from lockstep import provenance
+from lockstep.config import Settings
 
 LOCK = "schema: '2.0'\nstages:\n  data_ingestion: {cmd: a}\n"
 
@@ -43,6 +44,12 @@ def test_with_git(project):
     changed = provenance.describe()
     assert (changed["git_commit"], changed["git_dirty"]) == (tags["git_commit"], "true")
     assert changed["params_sha256"] != tags["params_sha256"]
+
+
+def test_a_run_of_an_experiment_says_so():
+    assert provenance.experiment(Settings.read({})) == {}
+    inside = Settings.read({"DVC_EXP_NAME": "folds4", "DVC_EXP_BASELINE_REV": "abc"})
+    assert provenance.experiment(inside) == {"dvc_exp_name": "folds4", "dvc_exp_baseline": "abc"}
 
 
 def test_without_the_git_command(project, monkeypatch):

@@ -47,6 +47,25 @@ def test_a_relative_database_is_made_absolute(settings_for, tmp_path):
     assert (chosen.uri, chosen.kind) == (f"sqlite:///{tmp_path}/runs.db", "local")
 
 
+@pytest.mark.parametrize(
+    ("environment", "database"),
+    [
+        ({"LOCKSTEP_STATE": ".lockstep"}, ".lockstep/mlflow.db"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///runs.db"}, "runs.db"),
+    ],
+)
+def test_an_experiment_in_a_copy_uses_the_database_of_the_project(
+    settings_for, tmp_path, monkeypatch, environment, database
+):
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+        (copy / name).touch()
+    monkeypatch.chdir(copy)
+    assert server.resolve(settings_for(**environment)).uri == f"sqlite:///{tmp_path}/{database}"
+
+
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "./mlruns", "/tmp/mlruns", "file:mlruns"])
 def test_a_folder_is_refused(settings_for, uri):
     with pytest.raises(TrackingError, match="is a folder") as caught:

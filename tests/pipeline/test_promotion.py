@@ -146,6 +146,30 @@ def test_predict_scores_files_with_production(finished, tmp_path):
         assert scored["mean radius"].tolist() == table["mean radius"].tolist()
 
 
+def test_predict_scores_a_folder_and_goes_on_where_it_ended(finished, tmp_path):
+    import pandas as pd
+
+    project = copy_of(finished, tmp_path / "folder")
+    project.lockstep("promote")
+    table = pd.read_parquet(project.root / "data/interim/test.parquet")
+    (project.root / "parts").mkdir()
+    for name, rows in (("a", table[:50]), ("b", table[50:])):
+        rows.to_parquet(project.root / f"parts/{name}.parquet")
+    (project.root / "parts/c.csv").write_text("a,b\n1,2\n")
+    first = project.lockstep("predict", "parts", "scored", ok=False)
+    assert first.returncode == 1
+    assert "c.csv: column 'area error' is missing\n  hint: " in first.stderr
+    assert first.stdout.startswith(f"{len(table)} rows in 3 parts by breast-cancer version 1 -> ")
+    (project.root / "parts/c.csv").unlink()
+    table[:50].to_parquet(project.root / "parts/b.parquet")
+    told = json.loads(project.lockstep("predict", "parts", "scored", "--json").stdout)["parts"]
+    assert told == {"a.parquet": {"state": "kept", "rows": 50}, "b.parquet": {"state": "redone", "rows": 50}}
+    written = pd.read_csv(project.root / "reports/predictions.csv")
+    for name in told:
+        scored = pd.read_parquet(project.root / "scored" / name)
+        assert scored["prediction"].tolist() == written["prediction"][:50].tolist()
+
+
 def test_predict_refuses_a_file_without_a_column_and_writes_nothing(finished, tmp_path):
     project = copy_of(finished, tmp_path / "refused")
     project.lockstep("promote")

@@ -5,9 +5,10 @@ Example: lockstep history --json
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from lockstep import config, tracking
+from lockstep import config, decisions, tracking
 from lockstep.config import Settings
 from lockstep.events import Event
 from lockstep.registry import Registry
@@ -42,6 +43,19 @@ def _show(name: str, serving: str | None, found: list[Event]) -> None:
         when = event.at[:19].replace("T", " ")
         print(_visible(f"{when}  {action} version {event.version} (before: {event.previous or 'none'}), {origin}"))
         print(_visible(f"                     by {event.actor}: {event.reason or 'no reason given'}"))
+        for line in _answers(event):
+            print(_visible(f"                     {line}"))
+
+
+def _answers(event: Event) -> Iterator[str]:
+    """Yield what the gate had answered to this move, where that was kept."""
+    decision = decisions.read(event.decision)
+    if decision is None:
+        return
+    beside = f"{decision.verdict} beside version {decision.against}; " if decision.verdict else ""
+    failed = [check.name for check in decision.checks if not check.passed]
+    told = f"refused by {', '.join(failed)}" if failed else "all passed"
+    yield f"gate: {beside}{len(decision.checks)} checks, {told}"
 
 
 def _visible(text: str) -> str:

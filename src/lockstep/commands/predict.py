@@ -1,54 +1,138 @@
-"""Score a CSV or Parquet file with the Production model, piece by piece, in bounded memory.
+"""Score a CSV or Parquet file, or a folder of them, with the Production model, in bounded memory.
 
-OUT holds every column of IN, then the prediction and, for classes, each label's probability.
+OUT holds every column of IN, then the prediction and, for classes, each label's probability. Of a folder or a pattern
+such as 'parts/*.parquet' OUT is a folder with parts of the same names; a rerun goes on with the parts that are missing.
 
 Example: lockstep predict customers.csv scored.parquet
+         lockstep predict parts/ scored/ --jobs 4
 """
 
 import argparse
 import json
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from lockstep import config, files, paths
+from lockstep import compute, config, files, parts, paths, scoring
 from lockstep.config import Settings
-from lockstep.data import parquet
-from lockstep.errors import DataError, RegistryError
-from lockstep.sections import Reader
+from lockstep.errors import ConfigError, DataError, RegistryError
+from lockstep.sections import DataIngestion, Reader
 
-CHUNK_ROWS = 20_000
+MOST_NAMES = 5
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("input", metavar="IN", type=lambda text: Path(text).absolute(), help="a CSV or Parquet file")
-    parser.add_argument("output", metavar="OUT", type=lambda text: Path(text).absolute(), help=".csv or .parquet")
+    parser.add_argument(
+        "input", metavar="IN", type=_placed, help="a CSV or Parquet file, also s3://BUCKET/KEY; a folder or pattern"
+    )
+    parser.add_argument(
+        "output", metavar="OUT", type=lambda text: Path(text).absolute(), help=".csv or .parquet; a folder for a folder"
+    )
     parser.add_argument("--version", metavar="N", help="a registered version (default: Production)")
+    parser.add_argument("--jobs", metavar="N", type=int, help="processes of this machine for the parts of a folder")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", default="", help="scheduler of a Dask cluster for the parts (tcp://HOST:PORT)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Score the file and say how many rows that were."""
-    if arguments.output.suffix not in WRITERS:
-        raise DataError(f"{arguments.output.name}: unknown ending", f"end OUT in {' or '.join(WRITERS)}")
-    if not arguments.input.is_file():
-        raise DataError(f"{arguments.input} not found", "name a CSV or Parquet file")
-    version, predictor = _model(arguments.version, settings)
-    with files.atomic(arguments.output) as partial:
-        scored = _with_progress(_score(predictor, _pieces(arguments.input, predictor), 0), arguments.input)
-        rows = WRITERS[arguments.output.suffix](scored, partial)
+    """Score what is named and say how many rows that were."""
+    if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
+        raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
+    many = parts.is_many(arguments.input)
+    if not many and arguments.output.suffix not in scoring.WRITERS:
+        raise DataError(f"{arguments.output.name}: unknown ending", f"end OUT in {' or '.join(scoring.WRITERS)}")
+    return _folder(arguments, settings) if many else _file(arguments, settings)
+
+
+def _placed(text: str) -> str:
+    """Return a path from the root on, since commands run in the project's root; an address as it is."""
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
+def _file(arguments: argparse.Namespace, settings: Settings) -> int:
+    with _here(arguments.input) as path:
+        model = _model(arguments.version, settings)
+        with files.atomic(arguments.output) as partial, _rows_shown(path.name) as seen:
+            rows = scoring.score_file(model.load(), path, partial, _reader(), seen)
     if arguments.json:
-        print(json.dumps({"rows": rows, "model": {"name": version.name, "version": version.version}}))
+        print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
     else:
-        print(f"{rows} rows scored by {version.name} version {version.version} -> {arguments.output}")
+        print(f"{rows} rows scored by {model.name} version {model.version} -> {arguments.output}")
     return 0
 
 
-def _model(number: str | None, settings: Settings) -> tuple[Any, Any]:
+def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
+    found, others = parts.find(arguments.input, arguments.output)
+    model = _model(arguments.version, settings)
+    made = parts.plan(found, arguments.output, _reader(), model.load())
+    with _pool(arguments, settings) as pool, _parts_shown(len(found)) as seen:
+        outcomes = parts.score_all(pool, model, made, found, seen)
+    failed = {name: own for name, own in outcomes.items() if own.state == "failed"}
+    for name, own in failed.items():
+        print(f"{name}: {own.problem}\n  hint: {own.hint}", file=sys.stderr)
+    if arguments.json:
+        told = {name: own.to_json() for name, own in outcomes.items()}
+        print(json.dumps({"model": {"name": model.name, "version": model.version}, "parts": told}))
+    else:
+        print(_summary(outcomes, model, arguments.output))
+        print(f"left out, no part: {_some(others)}" if others else "", end="\n" if others else "")
+    return 1 if failed else 0
+
+
+def _summary(outcomes: dict[str, parts.Outcome], model: parts.Model, out: Path) -> str:
+    rows = sum(own.rows for own in outcomes.values())
+    lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
+    for state, said in (
+        ("kept", "kept, of this version and input"),
+        ("redone", "redone, of another version or input"),
+        ("failed", "failed"),
+    ):
+        names = [name for name, own in outcomes.items() if own.state == state]
+        lines += [f"{said}: {_some(names)}"] if names else []
+    return "\n".join(lines)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _pool(arguments: argparse.Namespace, settings: Settings) -> AbstractContextManager[compute.Pool]:
+    address = arguments.dask or ("" if arguments.jobs else settings.dask_address)
+    if not address:
+        return nullcontext(compute.LocalPool(arguments.jobs or 1))
+    from lockstep import cluster
+
+    return cluster.connected(compute.checked(address))
+
+
+def _reader() -> Reader:
+    return config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
+
+
+@contextmanager
+def _here(given: str) -> Iterator[Path]:
+    """Yield a file of this machine, or one that is fetched and goes afterwards."""
+    if "://" not in given:
+        if not Path(given).is_file():
+            raise DataError(f"{given} not found", "name a CSV or Parquet file, or a folder or pattern of them")
+        yield Path(given)
+        return
+    from lockstep.data import sources
+
+    known = config.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
+    with sources.fetched(given, DataIngestion(**known | {"source": given})) as (content, _):
+        yield content.path
+
+
+def _model(number: str | None, settings: Settings) -> parts.Model:
     from lockstep import tracking
-    from lockstep.modeling.predictor import Predictor
     from lockstep.registry import Registry
 
     name = config.model_name(settings)
@@ -57,96 +141,39 @@ def _model(number: str | None, settings: Settings) -> tuple[Any, Any]:
     if version is None:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
-        return version, Predictor.load(registry.download(version, Path(folder, "model")), version.sha256)
+        own = registry.download(version, Path(folder, "model"))
+        return parts.Model.of(version.name, version.version, version.sha256, own)
 
 
-def _pieces(path: Path, predictor: Any) -> Iterator[Any]:
-    """Yield the file as tables of at most `CHUNK_ROWS` rows, read as the pipeline reads its source."""
-    import pandas as pd
-
-    with path.open("rb") as stream:
-        columnar = stream.read(4) == b"PAR1"
-    if columnar:
-        for batch in parquet.require().ParquetFile(path).iter_batches(CHUNK_ROWS):
-            yield batch.to_pandas()
-        return
-    from lockstep.data import formats
-
-    reader = config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
-    words = {
-        column.name: str
-        for column in predictor.schema.columns
-        if column.kind != "numeric" and not set(column.categories) & {"true", "false"}
-    }
-    try:
-        for piece in pd.read_csv(path, dtype=words, chunksize=CHUNK_ROWS, **formats.spelling(reader)):
-            here = {name: spelled for name, spelled in reader.dates.items() if name in piece.columns}
-            yield formats.settled(piece, reader.model_copy(update={"dates": here}), path.name)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is no table: {error}", "data_ingestion.reader says how it is read") from None
-
-
-def _score(predictor: Any, pieces: Iterator[Any], done: int) -> Iterator[Any]:
-    from lockstep.data import cleaning
-    from lockstep.data.frames import check_frame
-
-    for piece in pieces:
-        missing = [name for name in predictor.schema.kinds if name not in piece.columns]
-        if missing:
-            raise DataError(
-                f"column {missing[0]!r} is missing", f"the model takes {', '.join(predictor.schema.kinds)}"[:500]
-            )
-        rows = cleaning.canonical(piece, predictor.schema.kinds)
-        check_frame(rows, predictor.schema, done)
-        predictions = predictor.predict_frame(rows)
-        answers = {"prediction": predictions.values}
-        if predictions.probabilities is not None:
-            answers |= {
-                f"probability_{name}": own
-                for name, own in zip(predictor.label_names, predictions.probabilities.T, strict=True)
-            }
-        done += len(piece)
-        yield piece.assign(**answers)
-
-
-def _with_progress(pieces: Iterator[Any], path: Path) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+@contextmanager
+def _rows_shown(name: str) -> Iterator[Callable[[int], None]]:
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows of {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(path.name, total=None)
-        for piece in pieces:
-            progress.advance(bar, len(piece))
-            yield piece
+    with _bar(*columns) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda rows: progress.advance(task, rows)
 
 
-def _write_csv(pieces: Iterator[Any], to: Path) -> int:
-    rows = 0
-    with to.open("w", encoding="utf-8", newline="") as stream:
-        for piece in pieces:
-            piece.to_csv(stream, index=False, header=rows == 0, lineterminator="\n")
-            rows += len(piece)
-    return rows
+@contextmanager
+def _parts_shown(number: int) -> Iterator[Callable[[parts.Part, parts.Outcome], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("parts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns, TextColumn("{task.fields[rows]:,} rows")) as progress:
+        task = progress.add_task("", total=number, rows=0)
+        rows = 0
+
+        def seen(part: parts.Part, outcome: parts.Outcome) -> None:
+            nonlocal rows
+            rows += outcome.rows
+            progress.update(task, advance=1, rows=rows)
+
+        yield seen
 
 
-def _write_parquet(pieces: Iterator[Any], to: Path) -> int:
-    pq = parquet.require()
-    import pyarrow as pa
+def _bar(*columns: Any) -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
 
-    writer, rows = None, 0
-    try:
-        for piece in pieces:
-            table = pa.Table.from_pandas(piece, schema=writer.schema if writer else None, preserve_index=False)
-            writer = writer or pq.ParquetWriter(to, table.schema)
-            writer.write_table(table)
-            rows += len(piece)
-    finally:
-        if writer:
-            writer.close()
-    if not rows:
-        raise DataError("the input holds no rows", "nothing was written")
-    return rows
-
-
-WRITERS: dict[str, Callable[[Iterator[Any], Path], int]] = {".csv": _write_csv, ".parquet": _write_parquet}
+    return Progress(*columns, console=Console(stderr=True))

@@ -141,6 +141,11 @@ def _content(path: Path, source: str, params: DataIngestion) -> Content:
 def _checked(source: str) -> Path:
     path = Path(source).expanduser()
     if not path.exists():
+        if (paths.home(Path.cwd()) / path).exists():
+            raise DataError(
+                f"source {source!r} is neither in git nor in DVC, so the copy for this experiment lacks it",
+                f"`dvc add {source}` and commit, or `dvc exp run --copy-paths {source}`",
+            )
         raise DataError(
             f"source {source!r} not found", f"{_neighbour(path)}set data_ingestion.source to an existing file"
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -219,6 +220,15 @@ def _linear(parts: list[Part], estimator: Any) -> Scorer:
     )
 
 
+def _naive_bayes(parts: list[Part], estimator: Any) -> Scorer:
+    """Compile naive Bayes over counts as what it is: a linear model of log-probabilities."""
+    prior = 0.0 if type(estimator).__name__ == "ComplementNB" else estimator.class_log_prior_
+    weights, intercept = estimator.feature_log_prob_, prior + np.zeros(len(estimator.classes_))
+    if len(estimator.classes_) == 2:
+        weights, intercept = weights[1:] - weights[:1], intercept[1:] - intercept[:1]
+    return _linear(parts, SimpleNamespace(coef_=weights, intercept_=intercept, classes_=estimator.classes_))
+
+
 def _first(pairs: list[tuple[Any, Scores]], kind: type[T]) -> tuple[T, Scores] | None:
     return next((pair for pair in pairs if isinstance(pair[0], kind)), None)
 
@@ -244,6 +254,16 @@ def _trees(parts: list[Part], estimator: Any) -> Scorer:
     boosted = "GradientBoosting" in type(estimator).__name__
     model = treelite.sklearn.import_model(estimator).serialize_bytes()
     return TreeScorer(model, boosted, _link(estimator), tuple(part.form for part in parts))
+
+
+def _boosted(parts: list[Part], estimator: Any) -> Scorer:
+    """Compile boosted trees that answer by treelite in the pipeline too."""
+    if any(isinstance(part.form, Text) for part in parts):
+        raise NotCompiled("trees over text have no compiled form")
+    if estimator.sparse_:
+        raise NotCompiled("trees over a sparse matrix have no compiled form")
+    forms = tuple(part.form for part in parts)
+    return TreeScorer(estimator.trees().serialize_bytes(), True, _link(estimator), forms)
 
 
 def _tree(parts: list[Part], estimator: Any) -> Scorer:
@@ -277,5 +297,13 @@ ESTIMATORS: Mapping[str, Callable[[list[Part], Any], Scorer]] = {
     "RandomForestRegressor": _trees,
     "HistGradientBoostingClassifier": _trees,
     "HistGradientBoostingRegressor": _trees,
+    "LightGBMClassifier": _boosted,
+    "LightGBMRegressor": _boosted,
+    "LinearSVMClassifier": _linear,
+    "LinearSVMRegressor": _linear,
+    "MultinomialNB": _naive_bayes,
+    "ComplementNB": _naive_bayes,
+    "XGBoostClassifier": _boosted,
+    "XGBoostRegressor": _boosted,
 }
 """Compiled forms by the estimator's class; adding one is one function and one line."""

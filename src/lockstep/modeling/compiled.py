@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lockstep import files, paths
+from lockstep import card, files, paths
 from lockstep.data.schema import Schema
 from lockstep.errors import ArtifactError
 from lockstep.modeling import predictor as bundles
@@ -60,6 +60,7 @@ def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:
     schema = Schema.from_json(bundles.read_json(bundle / paths.SCHEMA.name))
     predictor = Predictor(schema, content["scorer"], pipeline=Bundle(bundle, sha256).pipeline)
     predictor.check_smoke(bundles.read_json(bundle / paths.SMOKE.name))
+    predictor.card = card.read(bundle)
     return predictor
 
 

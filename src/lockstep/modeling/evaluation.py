@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockstep import gates
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
+from lockstep.gates import Examined
 from lockstep.modeling import metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
@@ -78,28 +78,12 @@ def constant(scored: Scored) -> Scored:
     return Scored(scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)))
 
 
-def gate(
-    predictor: Predictor,
-    frame: pd.DataFrame,
-    scored: Scored,
-    metric: str,
-    measured: Mapping[str, Any],
-    params: ModelEvaluation,
-) -> gates.Decision:
-    """Answer every question that needs no champion."""
-    for name in params.floors:
-        metrics.check_name(name, predictor.schema.task, "model_evaluation.floors")
+def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, alone: Mapping[str, float]) -> Examined:
+    """Return what the gate needs to know of the test rows and can know without a champion."""
     rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
     refused = [bool(predictor.schema.faults(row)) for row in rows]
     differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
-    return gates.Decision(
-        (
-            *gates.floors(measured, params.floors),
-            gates.better_than_constant(scored, constant(scored), metric),
-            gates.no_skew(differing, asked),
-            gates.rows_accepted(sum(refused), len(rows)),
-        )
-    )
+    return Examined(scored, constant(scored), differing, asked, sum(refused), alone)
 
 
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:

@@ -41,6 +41,11 @@ class Scored:
         """Return predicted less true values (n,), for regression."""
         return self.predicted.astype(np.float64) - self.truth.astype(np.float64)
 
+    def take(self, rows: NDArray[np.bool_]) -> "Scored":
+        """Return some of the rows, by a mask (n,)."""
+        shares = None if self.probabilities is None else self.probabilities[rows]
+        return Scored(self.truth[rows], self.predicted[rows], shares)
+
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrix, truth x predicted."""
         cells = self.truth.astype(np.int64) * self.classes + self.predicted.astype(np.int64)

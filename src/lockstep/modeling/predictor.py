@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep import artifact, files, paths
+from lockstep import artifact, card, files, paths
 from lockstep.data.decoding import Decoder
 from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError, NotExplained
@@ -70,11 +70,13 @@ class Predictor:
     """A scorer with the schema of the rows it takes; `note` says why it is not a compiled one.
 
     `pipeline` fetches the fitted pipeline, which a compiled scorer can do without, and an explanation of trees cannot.
+    `card` tells what the version is, if it came with one.
     """
 
     def __init__(
         self, schema: Schema, scorer: Scorer, note: str = "", pipeline: Callable[[], Any] | None = None
     ) -> None:
+        self.card: dict[str, Any] | None = None
         self.schema = schema
         self.scorer = scorer
         self.note = note
@@ -115,6 +117,7 @@ class Predictor:
         smoke = read_json(folder / paths.SMOKE.name)
         predictor = cls.of(schema, artifact.load(folder / paths.MODEL.name), reference_rows(schema, smoke))
         predictor.check_smoke(smoke)
+        predictor.card = card.read(folder)
         predictor.scorer = _aware(predictor.scorer, schema, folder)
         return predictor
 

@@ -141,9 +141,11 @@ class TreeScorer:
         features = parts[0] if len(parts) == 1 else np.hstack(parts)
         if not self.boosted:
             features = features.astype(np.float32).astype(np.float64)
-        scores = treelite.gtil.predict(
-            self._trees, np.ascontiguousarray(features), nthread=1, pred_margin=self.boosted
-        ).reshape(len(rows), -1)
+        scores = (
+            treelite.gtil.predict(self._trees, np.ascontiguousarray(features), nthread=1, pred_margin=self.boosted)
+            .reshape(len(rows), -1)
+            .astype(np.float64, copy=False)
+        )
         return LINKS[self.link](scores) if self.boosted else scores
 
     def one(self, row: Row) -> list[float]:

@@ -35,7 +35,7 @@ def colour(version: str) -> str:
 def svg(marks: str, width: float, label: str, kind: str = "") -> Markup:
     """Wrap marks into an image of this width and of `HEIGHT`."""
     return Markup(  # noqa: S704 - made here of numbers and escaped words
-        f'<svg class="plot {kind}" role="img" aria-label="{escape(label)}" viewBox="0 0 {_short(width)} {HEIGHT:g}"'
+        f'<svg class="plot {kind}" role="img" aria-label="{escape(label)}" viewBox="0 0 {short(width)} {HEIGHT:g}"'
         f' preserveAspectRatio="none">{marks}</svg>'
     )
 
@@ -53,11 +53,11 @@ def traffic(of: Traffic) -> Markup:
         for slot, (place, own) in enumerate(zip(places, counts, strict=True)):
             tall = own * HEIGHT / most
             below[slot] += tall
-            bars.append(_bar(place + 0.08, HEIGHT - below[slot], 0.84, tall) if own else "")
+            bars.append(bar(place + 0.08, HEIGHT - below[slot], 0.84, tall) if own else "")
         marks.append(f'<path class="{colour(version)}" d="{"".join(bars)}"/>')
     if len(places) <= HOVERED:
         marks += [
-            _hover(place, 1, f"{clock(start, of.bucket_s)}: {count(own)}")
+            hover(place, 1, f"{clock(start, of.bucket_s)}: {count(own)}")
             for place, start, own in zip(places, of.starts, total, strict=True)
         ]
     label = f"{count(sum(total))} predictions since {moment(first)}, at most {count(most)} in one bar"
@@ -79,17 +79,17 @@ def overlaid(baseline: Distribution | None, window: Distribution | None, name: s
     most = max([*bars, *outline], default=0.0) or 1.0
     marks = [f'<path class="now" d="{_bars(bars, places, most)}"/>', _outline(outline, places, most)]
     for (low, high), left, right, place in zip(pairwise(edges), places, places[1:], range(len(edges)), strict=False):
-        marks.append(_hover(left, right - left, f"{number(low)} to {number(high)}: {_both(baseline, window, place)}"))
+        marks.append(hover(left, right - left, f"{number(low)} to {number(high)}: {_both(baseline, window, place)}"))
     label = f"{name} from {number(edges[0])} to {number(edges[-1])}: the window as bars, the baseline as an outline"
     return svg("".join(marks), places[-1], label)
 
 
 def share(of: float | None, before: float | None, label: str) -> Markup:
     """Draw one share as a bar, with a mark where the baseline has it."""
-    marks = f'<path class="now" d="{_bar(0, 20, 100 * of, 60)}"/>' if of else ""
+    marks = f'<path class="now" d="{bar(0, 20, 100 * of, 60)}"/>' if of else ""
     if before is not None:
         at = min(99.6, max(0.4, 100 * before))
-        marks += f'<path class="then" d="M{_short(at)} 0V{HEIGHT:g}"/>'
+        marks += f'<path class="then" d="M{short(at)} 0V{HEIGHT:g}"/>'
     return svg(marks, 100, label, "share")
 
 
@@ -103,17 +103,17 @@ def quality(windows: Sequence[QualityWindow], evaluation: Interval | None) -> tu
     width, marks = float(len(known)), []
 
     def y(value: float) -> str:
-        return _short(HEIGHT * (high - value) / (high - low))
+        return short(HEIGHT * (high - value) / (high - low))
 
     if evaluation:
         tall = HEIGHT * (evaluation.high - evaluation.low) / (high - low)
-        marks.append(f'<path class="band" d="{_bar(0, float(y(evaluation.high)), width, tall)}"/>')
-        marks.append(f'<path class="then" d="M0 {y(evaluation.value)}H{_short(width)}"/>')
+        marks.append(f'<path class="band" d="{bar(0, float(y(evaluation.high)), width, tall)}"/>')
+        marks.append(f'<path class="then" d="M0 {y(evaluation.value)}H{short(width)}"/>')
     for place, (one, figure) in enumerate(known):
         middle = f"{place + 0.5}"
         marks.append(f'<path class="whisker {colour(one.version)}" d="M{middle} {y(figure.low)}V{y(figure.high)}"/>')
         marks.append(f'<path class="point {colour(one.version)}" d="M{middle} {y(figure.value)}h0"/>')
-        marks.append(_hover(place, 1, f"version {one.version}, {one.labels} labels: {spelled(figure)}"))
+        marks.append(hover(place, 1, f"version {one.version}, {one.labels} labels: {spelled(figure)}"))
     label = f"{len(known)} windows, the last at {spelled(known[-1][1])}"
     return svg("".join(marks), width, label), low, high
 
@@ -123,8 +123,8 @@ def windows(of: Sequence[DriftWindow]) -> Markup:
     kinds = {"quiet": "quiet", "alarm": "alarm"}
     width = max(FEWEST, len(of))
     marks = [
-        f'<path class="{kinds.get(one.verdict, "unknown")}" d="{_bar(place + 0.1, 0, 0.8, HEIGHT)}"/>'
-        + _hover(place, 1, f"version {one.version}, until {moment(one.end)}: {one.verdict}")
+        f'<path class="{kinds.get(one.verdict, "unknown")}" d="{bar(place + 0.1, 0, 0.8, HEIGHT)}"/>'
+        + hover(place, 1, f"version {one.version}, until {moment(one.end)}: {one.verdict}")
         for place, one in enumerate(reversed(of), width - len(of))
     ]
     alarms = sum(one.verdict == "alarm" for one in of)
@@ -140,7 +140,7 @@ def difference(of: Challenge) -> Markup:
     reach = 1.15 * max(abs(of.difference.low), abs(of.difference.high)) or 1.0
 
     def x(value: float) -> str:
-        return _short(100 * (value + reach) / (2 * reach))
+        return short(100 * (value + reach) / (2 * reach))
 
     marks = '<path class="then" d="M50 0V100"/>'
     marks += f'<path class="whisker now" d="M{x(of.difference.low)} 50H{x(of.difference.high)}"/>'
@@ -178,7 +178,7 @@ def _heights(of: Distribution | None, places: Sequence[float]) -> list[float]:
 def _bars(heights: Sequence[float], places: Sequence[float], most: float) -> str:
     drawn = zip(heights, pairwise(places), strict=False)
     return "".join(
-        _bar(left, HEIGHT * (1 - own / most), right - left, HEIGHT * own / most) for own, (left, right) in drawn
+        bar(left, HEIGHT * (1 - own / most), right - left, HEIGHT * own / most) for own, (left, right) in drawn
     )
 
 
@@ -186,7 +186,7 @@ def _outline(heights: Sequence[float], places: Sequence[float], most: float) -> 
     if not heights:
         return ""
     steps = [
-        f"V{_short(HEIGHT * (1 - own / most))}H{_short(right)}" for own, right in zip(heights, places[1:], strict=True)
+        f"V{short(HEIGHT * (1 - own / most))}H{short(right)}" for own, right in zip(heights, places[1:], strict=True)
     ]
     return f'<path class="then" d="M0 {HEIGHT:g}{"".join(steps)}V{HEIGHT:g}"/>'
 
@@ -196,15 +196,18 @@ def _both(baseline: Distribution | None, window: Distribution | None, place: int
     return ", ".join(f"{name} {percent(of.shares[place])}" for name, of in told if of)
 
 
-def _bar(x: float, y: float, width: float, height: float) -> str:
-    return f"M{_short(x)} {_short(y)}h{_short(width)}v{_short(height)}h-{_short(width)}z"
+def bar(x: float, y: float, width: float, height: float) -> str:
+    """Return the path of a rectangle."""
+    return f"M{short(x)} {short(y)}h{short(width)}v{short(height)}h-{short(width)}z"
 
 
-def _hover(x: float, width: float, text: str) -> str:
+def hover(x: float, width: float, text: str) -> str:
+    """Return a full-height mark that says a text when pointed at."""
     return (
-        f'<rect class="hover" x="{_short(x)}" width="{_short(width)}" height="100"><title>{escape(text)}</title></rect>'
+        f'<rect class="hover" x="{short(x)}" width="{short(width)}" height="100"><title>{escape(text)}</title></rect>'
     )
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Write a coordinate, to a hundredth."""
     return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -78,11 +78,11 @@ def interval(metric: str, scored: Scored) -> Interval | None:
     return Interval(value, low, high)
 
 
-def wilson(right: int, rows: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a proportion (Wilson 1927)."""
-    share, weight = right / rows, Z * Z / rows
+def wilson(right: int, rows: int, z: float = Z) -> tuple[float, float]:
+    """Return the score interval of a proportion (Wilson 1927), by default of 95 %."""
+    share, weight = right / rows, z * z / rows
     middle = (share + weight / 2) / (1 + weight)
-    half = Z / (1 + weight) * float(np.sqrt(share * (1 - share) / rows + weight / (4 * rows)))
+    half = z / (1 + weight) * float(np.sqrt(share * (1 - share) / rows + weight / (4 * rows)))
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

@@ -163,9 +163,9 @@ def _environment() -> Environment:
 
 
 def templates(folder: Path, **named: Any) -> Environment:
-    """Return the templates of a folder, which know the words and charts of every report, and what is named beside."""
+    """Return the templates of a folder, then those of every report, which know words, charts and what is named."""
     made = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

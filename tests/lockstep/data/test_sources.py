@@ -393,3 +393,15 @@ def test_dates_and_decimals_of_parquet_become_text_and_numbers(tmp_path):
     frame = read(written(tmp_path, "rows.parquet", table.to_parquet(index=False))).frame
     assert frame["day"].tolist()[0] == "2026-01-02"
     assert (frame["price"].dtype, frame["price"].tolist()[0]) == ("float64", 1.5)
+
+
+def test_a_file_that_dvc_does_not_copy_for_an_experiment_is_told_as_that(tmp_path, monkeypatch):
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    monkeypatch.chdir(copy)
+    with pytest.raises(DataError, match="neither in git nor in DVC") as caught:
+        sources.read(DataIngestion(source="rows.csv"))
+    assert "--copy-paths rows.csv" in caught.value.hint

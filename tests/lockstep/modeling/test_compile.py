@@ -47,16 +47,23 @@ FEATURES = {
 NAIVE_BAYES = FeatureEngineering(text=Text(weighting="naive_bayes", characters=[3]))
 
 
+def params_of(task, estimator):
+    return FEATURES["default"] if catalog.find(estimator, task).negative else UNSCALED
+
+
 def fitted(task, estimator, text=True, params=FEATURES["default"], **point):
     """Return schema, fitted pipeline and rows it was not fitted on."""
     table = raw(task, 400) if text else raw(task, 400).drop(columns="review")
+    if not catalog.find(estimator, task).negative:
+        table["size"] = table["size"] ** 2
     columns = {"text": ("review",)} if text else {}
     cleaned = cleaning.clean(table, DataPreprocessing(target="y", columns=columns))
     train, test = cleaned.frame[:300], cleaned.frame[300:]
     learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, params)
     features, matrix = build.fit(train, learned, params, {})
     dense = matrix.toarray() if hasattr(matrix, "toarray") and not catalog.find(estimator, task).sparse else matrix
-    made = catalog.make(Candidate(estimator=estimator), point, cleaned.task, 0, False)
+    few = {"n_estimators": 20} if estimator in ("xgboost", "lightgbm") else {}
+    made = catalog.make(Candidate(estimator=estimator, params=few), point, cleaned.task, 0, False)
     model = made.fit(dense, frames.target_array(train, learned))
     return learned, Pipeline([("features", features), ("estimator", model)]), frames.rows_of(test, learned)
 
@@ -65,21 +72,33 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
+LINEAR = ("ridge", "logistic_regression", "linear_svm", "multinomial_naive_bayes", "complement_naive_bayes")
+PIPELINES = ("k_nearest_neighbors", "gaussian_naive_bayes")
+UNSCALED = FeatureEngineering(numeric=Numeric(scale="none", impute="zero"))
 TABULAR = [(task, name) for name, entry in catalog.ESTIMATORS.items() for task in entry.tasks]
 
 
 @pytest.mark.parametrize(("task", "estimator"), TABULAR)
 def test_each_estimator_on_columns(task, estimator):
-    schema, pipeline, rows = fitted(task, estimator, text=False)
+    schema, pipeline, rows = fitted(task, estimator, text=False, params=params_of(task, estimator))
     scorer, note = compile.best(schema, pipeline, rows)
-    if "neighbors" in estimator:
+    if estimator in PIPELINES:
         assert (scorer.kind, note) == ("pipeline", f"{type(pipeline['estimator']).__name__} has no compiled form")
         return
-    assert (scorer.kind, note) == ("linear" if estimator in ("ridge", "logistic_regression") else "trees", "")
+    assert (scorer.kind, note) == ("linear" if estimator in LINEAR else "trees", "")
     probes = [*rows, *compile.probes(schema, rows)]
     expected = PipelineScorer(schema, pipeline).score(probes)
     close(scorer.score(probes), expected)
     close([scorer.one(row) for row in probes], expected)
+
+
+@pytest.mark.parametrize(("task", "estimator"), [pair for pair in TABULAR if pair[1] in LINEAR])
+def test_each_linear_estimator_on_terms(task, estimator):
+    schema, pipeline, rows = fitted(task, estimator, params=params_of(task, estimator))
+    scorer, note = compile.best(schema, pipeline, rows)
+    assert (scorer.kind, note) == ("linear", "")
+    probes = [*rows, *compile.probes(schema, rows)]
+    close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
 
 
 @pytest.mark.parametrize("params", FEATURES.values(), ids=FEATURES)
@@ -113,8 +132,9 @@ def test_trees_on_features_of_every_kind(task, name):
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
 
 
-def test_trees_over_text_stay_a_pipeline():
-    schema, pipeline, rows = fitted("binary", "random_forest")
+@pytest.mark.parametrize("estimator", ["random_forest", "lightgbm", "xgboost"])
+def test_trees_over_text_stay_a_pipeline(estimator):
+    schema, pipeline, rows = fitted("binary", estimator)
     scorer, note = compile.best(schema, pipeline, rows)
     assert (scorer.kind, note) == ("pipeline", "trees over text have no compiled form")
 

@@ -1,26 +1,27 @@
 import dataclasses
 
 import numpy as np
-import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from lockstep import gates
 from lockstep.data import frames
-from lockstep.errors import ConfigError
+from lockstep.gates import Candidate, Rules
 from lockstep.modeling import evaluation, metrics
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.predictor import Predictor
-from lockstep.sections import ModelEvaluation
+from lockstep.sections import Gate, ModelEvaluation
+from tests.lockstep.modeling.conftest import make
 
 PARAMS = ModelEvaluation(resamples=100)
 
 
-def gate(made, predictor=None, params=PARAMS):
+def gate(made, predictor=None, params=PARAMS, calibration=None):
     predictor = predictor or made.predictor
-    scored = predictor.score(made.test)
-    measured = evaluation.report(scored, predictor.schema, params)
-    return evaluation.gate(
-        predictor, made.test, scored, metrics.primary("auto", predictor.schema.task), measured, params
-    )
+    task = predictor.schema.task
+    examined = evaluation.examine(predictor, made.test, predictor.score(made.test), {})
+    params = params.model_copy(update={"gate": Gate(calibration=calibration)})
+    rules = Rules.of(metrics.primary("auto", task), task, params)
+    return gates.decide(Candidate(predictor.schema, examined), None, rules)
 
 
 def failed(decision):
@@ -58,7 +59,14 @@ def test_the_report_holds_each_metric_and_its_interval(made):
 def test_a_good_model_passes(made):
     decision = gate(made)
     assert (decision.passed, failed(decision)) == (True, [])
-    assert {check.name for check in decision.checks} == {"better than a constant", "no skew", "rows accepted"}
+    names = {"better than a constant", "no skew", "rows accepted", "no leak"}
+    assert {check.name for check in decision.checks} == names
+
+
+def test_a_model_that_is_always_sure_and_often_wrong_is_refused():
+    decision = gate(make("multiclass"), calibration=0.15)
+    assert failed(decision) == ["calibration"]
+    assert "probabilities are off by 0.40" in decision.refusals[0]
 
 
 def test_a_constant_model_is_refused(made):
@@ -106,18 +114,6 @@ def test_test_rows_that_the_schema_refuses_are_told(binary):
     refused = int((binary.test["town"] != "Bonn").sum())
     assert failed(decision) == ["rows accepted"]
     assert decision.refusals == [f"{refused} of {len(binary.test)} test rows do not fit the schema"]
-
-
-def test_a_floor_for_another_task_is_refused(made):
-    with pytest.raises(ConfigError, match=r"model_evaluation\.floors: 'acuracy' is no metric"):
-        evaluation.gate(
-            made.predictor,
-            made.test,
-            made.predictor.score(made.test),
-            "accuracy",
-            {},
-            ModelEvaluation(floors={"acuracy": 1}),
-        )
 
 
 def test_the_best_constant():

@@ -21,13 +21,6 @@ def choose(*candidates, target=BINARY, task="binary", matrix=MATRIX, **params):
     return search.choose(matrix, target, task, ModelBuilding(**{"candidates": candidates, "folds": 3} | params))
 
 
-def test_candidates_are_expanded_in_the_order_of_params():
-    both = Candidate(estimator="ridge", params={"tol": 1}, grid={"b": (3, 4), "a": (1, 2)})
-    points = [(one.estimator, point) for one, point in search.expand([TREE, both])]
-    assert points[0] == ("decision_tree", {})
-    assert points[1:] == [("ridge", {"a": a, "b": b}) for a in (1, 2) for b in (3, 4)]
-
-
 def test_scores_are_those_of_scikit_learn_and_the_best_wins():
     found = choose(LOGISTIC, TREE, seed=5)
     folds = StratifiedKFold(3, shuffle=True, random_state=5)

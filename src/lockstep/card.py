@@ -1,0 +1,87 @@
+"""The model card: what a version is, how good, and where not to trust it, as facts that travel with its bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lockstep import files, paths
+from lockstep.data.schema import Schema, label_name
+
+FORMAT = 1
+MOST_SLICES = 5
+MOST_COLUMNS = 10
+MADE_WITH = ("lockstep", "scikit-learn", "numpy", "pandas")
+FEW_ROWS = 200
+"""With fewer test rows, no interval is narrow enough to tell models apart that differ by a few points."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the stages found out: reports/evaluation.json, search.json, data.json and data/raw/source.json."""
+
+    evaluation: Mapping[str, Any]
+    search: Mapping[str, Any]
+    data: Mapping[str, Any]
+    source: Mapping[str, Any]
+
+
+def of(schema: Schema, facts: Facts) -> dict[str, Any]:
+    """Return the card of a model, for `models/card.json`: nothing in it is a clock's, a machine's or the registry's."""
+    measured, best = facts.evaluation, facts.search["trials"][facts.search["best"]]
+    return {
+        "format": FORMAT,
+        "target": schema.target,
+        "task": schema.task,
+        "labels": [label_name(label) for label in schema.labels],
+        "estimator": {"name": best["estimator"], "params": best["params"], "trials": len(facts.search["trials"])},
+        "metric": facts.search["metric"],
+        "metrics": measured["metrics"],
+        "references": measured["references"],
+        "weakest": [_slice(one) for one in measured["weakest"]["slices"][:MOST_SLICES]],
+        "importance": measured["importance"]["columns"][:MOST_COLUMNS],
+        "rows": {"train": facts.data["train_rows"], "test": facts.data["test_rows"]},
+        "left_out": {name: rows for name, rows in facts.data["dropped"].items() if rows and name != "rows_read"},
+        "source": {"name": shown_source(facts.source["source"]), "sha256": facts.source["sha256"]},
+        "made_with": {name: version(name) for name in MADE_WITH},
+    }
+
+
+def _slice(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one[name] for name in ("column", "name", "rows", "loss", "rest", "surely_worse")}
+
+
+def shown_source(named: str) -> str:
+    """Return the last part of each source: a page that anyone may read need not tell where a machine keeps its data."""
+    return ", ".join(one.split("?")[0].rstrip("/").rsplit("/", 1)[-1] for one in named.split(", "))
+
+
+def limits(card: Mapping[str, Any], schema: Schema) -> list[str]:
+    """Return in sentences what the model should not be asked, or not be trusted with."""
+    test = card["rows"]["test"]
+    found = []
+    if test < FEW_ROWS:
+        found.append(f"All figures rest on {test} test rows: the intervals beside them are wide, and are to be read.")
+    closed = [column.name for column in schema.columns if column.categories and column.unknown == "refuse"]
+    if closed:
+        found.append(f"A category that training never showed is refused: {', '.join(closed[:MOST_COLUMNS])}.")
+    ranged = [column.name for column in schema.columns if column.minimum is not None]
+    if ranged:
+        found.append("Values beyond the ranges below are answered, but nothing is known of how well.")
+    found += [
+        f"It is surely worse where {one['column']} is {one['name']}, {one['rows']} of the test rows."
+        for one in card["weakest"]
+        if one["surely_worse"] > 0
+    ]
+    found.append("It tells what went together in its data, not what causes what.")
+    return found
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """Return the card in a bundle; versions made before there were cards have none, or one of another format."""
+    try:
+        found = files.read_json(folder / paths.CARD.name)
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("format") == FORMAT else None

@@ -1,0 +1,72 @@
+"""List the experiments of DVC: what each changed, what it reached, and its run in MLflow.
+
+Example: lockstep experiments --json
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lockstep import config, experiments, files, paths, runs, server, tracking
+from lockstep.config import Settings
+from lockstep.experiments import Experiment
+from lockstep.runs import LoggedRun
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--all", action="store_true", help="of every commit, not only of the present one")
+    parser.add_argument("--json", action="store_true", help="print JSON for a program, with every metric")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Join what DVC and the tracking server know, and print one row an experiment."""
+    found = experiments.shown(*(["--all-commits"] if arguments.all else []))
+    client = tracking.connect(settings)
+    logged = [run for name in sorted(_where_logged(found)) for run in runs.pipelines(client, name)]
+    rows = [(one, experiments.run_of(one, logged)) for one in found]
+    where = server.resolve(settings)
+    if arguments.json:
+        print(json.dumps([_row(one, logged_run, where) for one, logged_run in rows]))
+    else:
+        _show(rows)
+        if where.kind == "local":
+            print("`make mlflow` shows the runs:")
+        for one, logged_run in rows:
+            if logged_run:
+                print(f"{one.name:<20}  {logged_run.page(where)}")
+    return 0
+
+
+def _where_logged(found: Sequence[Experiment]) -> set[str]:
+    """Return the experiments of MLflow in which the runs stand."""
+    own = {str(one.params["register_model.experiment"]) for one in found if "register_model.experiment" in one.params}
+    return {config.load().register_model.experiment, *own}
+
+
+def _row(one: Experiment, logged: LoggedRun | None, where: server.Server) -> dict[str, Any]:
+    found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
+    return asdict(one) | found
+
+
+def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = _columns(rows)
+    table = Table("experiment", "state", "changed", *names, "run")
+    for one, logged in rows:
+        changed = "\n".join(f"{key}: {'left out' if value is None else value}" for key, value in one.params.items())
+        figures = (f"{one.metrics[name]:.4f}" if name in one.metrics else "" for name in names)
+        table.add_row(one.name[:40], one.state, changed, *figures, logged.run_id[:8] if logged else "")
+    Console(markup=False, highlight=False).print(table)
+
+
+def _columns(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> list[str]:
+    """Choose the metrics to show: the one that is searched for, then those that have a floor."""
+    measured = [name for one, _ in rows for name in one.metrics]
+    searched: Mapping[str, Any] = files.read_json(paths.SEARCH) if paths.SEARCH.exists() else {}
+    wanted = dict.fromkeys([searched.get("metric"), *config.load().model_evaluation.floors])
+    return [name for name in wanted if name in measured]

@@ -1,0 +1,1 @@
+"""The evaluation as one page for people: facts in, HTML out."""

@@ -1,0 +1,55 @@
+import shutil
+
+import pytest
+
+from flask_app import model_service
+from lockstep import paths
+from lockstep.modeling import compiled
+from lockstep.modeling.predictor import Predictor, digest
+from tests.flask_app.standins import EVALUATION
+
+BROWSER = {"Accept": "text/html"}
+
+
+@pytest.mark.parametrize("task", ["binary", "regression", "text"])
+def test_the_card_of_a_version_is_a_page_and_json(serve, bundles, task):
+    client = serve(bundles[task]).test_client()
+
+    told = client.get("/model").get_json()
+    page = client.get("/model", headers=BROWSER)
+
+    assert told["model"]["version"] == "1"
+    assert told["card"]["metrics"] == EVALUATION["metrics"]
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    words = ("0.91", "0.88 and 0.93", "as good", "houses.csv", "surely worse", "&lt;b&gt;INLAND")
+    for said in (*words, *told["limits"][:1]):
+        assert said in page.text
+    for secret in ("hunter2", "<b>INLAND"):
+        assert secret not in page.text
+        assert secret not in str(told) or secret == "<b>INLAND"
+
+
+def test_a_version_without_a_card_tells_what_it_takes(serve, bundles, tmp_path):
+    old = shutil.copytree(bundles["binary"], tmp_path / "old")
+    (old / paths.CARD.name).unlink()
+    predictor = Predictor.load(old)
+    compiled.save(predictor.scorer, predictor.note, digest(old), old / compiled.file_name(digest(old)))
+    client = serve(old).test_client()
+
+    told, page = client.get("/model").get_json(), client.get("/model", headers=BROWSER).text
+
+    assert (told["card"], told["limits"]) == (None, [])
+    assert "without a card" in page
+    assert "May be missing" in page
+
+
+def test_each_model_has_its_card_and_the_form_leads_there(client, app):
+    name = model_service.of(app).name
+
+    assert client.get(f"/models/{name}/card").get_json() == client.get("/model").get_json()
+    assert client.get("/models/nobody/card").status_code == 404
+    assert 'href="/model"' in client.get("/", headers=BROWSER).text
+
+
+def test_without_a_model_there_is_no_card(empty):
+    assert empty.test_client().get("/model").status_code == 503

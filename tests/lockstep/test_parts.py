@@ -1,0 +1,194 @@
+import os
+import signal
+import threading
+
+import pandas as pd
+import pytest
+
+from lockstep import compute, parts, scoring
+from lockstep.errors import DataError
+from lockstep.modeling import predictor
+from lockstep.sections import Compute, Reader
+from tests import dask_cluster
+from tests.flask_app import standins
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = standins.make_bundle("binary", tmp_path_factory.mktemp("bundle"))
+    return parts.Model.of("demo", "3", predictor.digest(folder), folder)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    frame, _ = standins.make_frame("binary")
+    return frame.drop(columns="outcome")
+
+
+@pytest.fixture
+def time_at_hand(request):
+    """Go on only with --long."""
+    if not request.config.getoption("long"):
+        pytest.skip("starts processes that import all anew; pytest --long")
+
+
+@pytest.fixture
+def folder(rows, tmp_path):
+    """Three parts of some rows each, and what is none."""
+    made = tmp_path / "in"
+    made.mkdir()
+    rows[:10].to_parquet(made / "a.parquet")
+    rows[10:30].to_csv(made / "b.csv", index=False)
+    rows[30:].to_parquet(made / "c.parquet")
+    for name in ("_SUCCESS", ".c.parquet.crc", "notes.txt"):
+        (made / name).write_text("no part")
+    return made
+
+
+def score(model, given, out, pool=None, seen=lambda part, outcome: None):
+    found, _ = parts.find(str(given), out)
+    plan = parts.plan(found, out, Reader(), model.load())
+    return parts.score_all(pool or compute.LocalPool(1), model, plan, found, seen)
+
+
+def states(outcomes):
+    return {name: own.state for name, own in outcomes.items()}
+
+
+def read(path):
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+def check_whole(out, model, rows, tmp_path):
+    """Compare all parts with the rows scored as one file."""
+    rows.to_csv(tmp_path / "one.csv", index=False)
+    scoring.score_file(model.load(), tmp_path / "one.csv", tmp_path / "one-out.csv", Reader())
+    whole = pd.concat([read(path) for path in sorted(out.glob("*.*")) if path.is_file()], ignore_index=True)
+    pd.testing.assert_frame_equal(whole, pd.read_csv(tmp_path / "one-out.csv"), check_dtype=False)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_folder_gives_what_one_file_gives_row_for_row(request, model, rows, folder, tmp_path, jobs):
+    if jobs > 1:
+        request.getfixturevalue("time_at_hand")
+    seen = []
+    outcomes = score(
+        model, folder, tmp_path / "out", compute.LocalPool(jobs), lambda part, outcome: seen.append(part.name)
+    )
+    assert states(outcomes) == {"a.parquet": "scored", "b.csv": "scored", "c.parquet": "scored"}
+    assert [own.rows for own in outcomes.values()] == [10, 20, len(rows) - 30]
+    assert sorted(seen) == list(outcomes)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lockstep", *outcomes]
+    check_whole(tmp_path / "out", model, rows, tmp_path)
+
+
+def rewrite(path):
+    frame = read(path)
+    frame[:5].to_csv(path, index=False) if path.suffix == ".csv" else frame[:5].to_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda folder, out: None, {}, id="nothing"),
+        pytest.param(lambda folder, out: (out / "b.csv").unlink(), {"b.csv": "scored"}, id="missing"),
+        pytest.param(lambda folder, out: rewrite(folder / "a.parquet"), {"a.parquet": "redone"}, id="another-input"),
+        pytest.param(lambda folder, out: rewrite(out / "c.parquet"), {"c.parquet": "redone"}, id="touched"),
+        pytest.param(lambda folder, out: os.utime(folder / "b.csv", (1, 1)), {}, id="same-bytes-another-time"),
+    ],
+)
+def test_a_rerun_does_what_is_missing_and_no_more(model, folder, tmp_path, change, expected):
+    out = tmp_path / "out"
+    before = score(model, folder, out)
+    change(folder, out)
+    after = score(model, folder, out)
+    assert states(after) == dict.fromkeys(before, "kept") | expected
+    assert {name: own.rows for name, own in after.items()} == {name: len(read(out / name)) for name in after}
+
+
+@pytest.mark.parametrize("other", [{"version": "4"}, {"name": "other"}])
+def test_parts_of_another_version_are_redone(model, folder, tmp_path, other):
+    score(model, folder, tmp_path / "out")
+    another = parts.Model(**{"name": "demo", "version": "3"} | other, sha256=model.sha256, content=model.content)
+    assert set(states(score(another, folder, tmp_path / "out")).values()) == {"redone"}
+
+
+def test_one_bad_part_is_named_and_the_others_are_done(model, rows, folder, tmp_path):
+    rows[:10].drop(columns="place").to_parquet(folder / "a.parquet")
+    rows[:10].assign(more=1).to_csv(folder / "d.csv", index=False)
+    (folder / "e.parquet").write_bytes(b"PAR1")
+    rows[:3].assign(place="nowhere").to_csv(folder / "f.csv", index=False)
+    outcomes = score(model, folder, tmp_path / "out")
+    assert {name: own.problem.partition(":")[0] for name, own in outcomes.items() if own.state == "failed"} == {
+        "a.parquet": "column 'place' is missing",
+        "d.csv": "column 'more' is too many",
+        "e.parquet": "e.parquet is damaged",
+        "f.csv": "row 0, column 'place'",
+    }
+    assert "b.csv has" in outcomes["a.parquet"].hint
+    assert [path.name for path in sorted((tmp_path / "out").glob("*.*")) if path.is_file()] == ["b.csv", "c.parquet"]
+    assert not list((tmp_path / "out" / ".lockstep").glob("*partial*"))
+
+
+def test_a_pattern_keeps_the_folders_that_it_spans(model, folder, tmp_path):
+    folder.rename(tmp_path / "day=1")
+    outcomes = score(model, tmp_path / "day=*" / "*.parquet", tmp_path / "out")
+    assert list(outcomes) == ["day=1/a.parquet", "day=1/c.parquet"]
+    assert (tmp_path / "out" / "day=1" / "a.parquet").is_file()
+    assert set(states(score(model, tmp_path / "day=*" / "*.parquet", tmp_path / "out")).values()) == {"kept"}
+
+
+@pytest.mark.parametrize(
+    ("given", "out", "problem"),
+    [
+        pytest.param("in", "in", "cannot take the parts", id="onto-itself"),
+        pytest.param("in/*.parquet", "in", "cannot take the parts", id="pattern-onto-itself"),
+        pytest.param("in", "in/notes.txt", "cannot take the parts", id="onto-a-file"),
+        pytest.param("in/*.orc", "out", "holds no part", id="nothing-fits"),
+        pytest.param("empty", "out", "holds no part", id="empty"),
+    ],
+)
+def test_folders_that_cannot_be_scored(folder, tmp_path, given, out, problem):
+    (tmp_path / "empty").mkdir()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(DataError, match=problem):
+        parts.find(str(tmp_path / given), tmp_path / out)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_is_no_part_is_left_out(folder, tmp_path):
+    found, others = parts.find(str(folder), tmp_path / "out")
+    assert [part.name for part in found] == ["a.parquet", "b.csv", "c.parquet"]
+    assert others == ["notes.txt"]
+
+
+def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path):
+    found, _ = parts.find(str(folder), tmp_path / "out")
+    unseen = parts.Plan(tmp_path / "elsewhere", Reader(), frozenset(), "a.parquet")
+    outcome = parts.score(model, unseen, found[0])
+    assert outcome.state == "failed"
+    assert "does not see" in outcome.problem
+    assert str(tmp_path / "elsewhere") in outcome.problem
+
+
+@pytest.mark.usefixtures("time_at_hand")
+def test_a_cluster_that_loses_a_worker_scores_every_part(model, rows, folder, tmp_path):
+    for number in range(60):
+        rows.to_parquet(folder / f"x{number}.parquet")
+    with dask_cluster.started(tmp_path) as two, compute.pool(Compute(engine="dask", address=two.address), 1) as pool:
+        pid, killed = next(iter(two.pids().values())), threading.Event()
+
+        def kill(part, outcome):
+            if not killed.is_set():
+                killed.set()
+                os.kill(pid, signal.SIGKILL)
+
+        outcomes = score(model, folder, tmp_path / "out", pool, kill)
+        assert len(two.threads()) == 1
+    assert killed.is_set()
+    assert set(states(outcomes).values()) <= {"scored", "kept"}
+    assert len(outcomes) == 63
+    for path in folder.glob("x*"):
+        path.unlink()
+        (tmp_path / "out" / path.name).unlink()
+    check_whole(tmp_path / "out", model, rows, tmp_path)
