@@ -185,7 +185,7 @@ def of(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer
     """
     own = way(scorer)
     if own == "trees":
-        return treeshap.TreeExplainer(schema, scorer, pipeline)
+        return treeshap.TreeExplainer(schema, scorer, pipeline())
     if not isinstance(scorer, LinearScorer):
         raise NotExplained(
             "this model cannot be explained: there is a method for linear models and for trees",

@@ -17,7 +17,7 @@ from lockstep.modeling.predictor import Predictor
 from lockstep.modeling.usual import known, remembered
 from lockstep.monitoring import profile as profiles
 from lockstep.sections import Monitoring
-from tests.lockstep.modeling.test_compile import FEATURES, NAIVE_BAYES, fitted
+from tests.lockstep.modeling.test_compile import FEATURES, NAIVE_BAYES, fitted, params_of
 
 SOME = {"default", "means and indicator"}
 KINDS = [("multiclass", name) for name in FEATURES] + [
@@ -166,6 +166,26 @@ def test_what_overflows_is_refused():
     with pytest.raises(RowsRefused) as refused:
         predictor.explain([fine, far])
     assert [fault.row for fault in refused.value.faults] == [1]
+
+
+@pytest.mark.parametrize(
+    ("task", "estimator"),
+    [
+        *(("binary", "linear_svm"), ("multiclass", "linear_svm"), ("regression", "linear_svm")),
+        *(("binary", "multinomial_naive_bayes"), ("multiclass", "complement_naive_bayes")),
+    ],
+)
+def test_other_linear_models_are_taken_apart_too(task, estimator):
+    schema, pipeline, rows = fitted(task, estimator, params=params_of(task, estimator))
+    predictor = Predictor.of(schema, pipeline, rows)
+    for row, explanation in zip(rows[:3], predictor.explain(rows[:3]), strict=True):
+        close(explanation.base + math.fsum(one.amount for one in explanation.contributions), explanation.score)
+        found = pipeline.predict_proba if schema.labels else pipeline.predict
+        shares = np.atleast_1d(found(frames.from_rows([row], schema))[0])
+        if schema.labels:
+            chosen = schema.labels.index(explanation.label)
+            shares = [np.log(shares[chosen]) - np.delete(np.log(shares), chosen).mean()]
+        close(explanation.score, shares[0], 1e-7)
 
 
 def test_neighbors_are_not_explained():
