@@ -292,3 +292,19 @@ def test_slices_of_values_are_measured_in_the_unit_of_the_target():
 def test_a_floor_for_another_task_is_refused():
     with pytest.raises(ConfigError, match=r"model_evaluation\.floors: 'acuracy' is no metric"):
         Rules.of("accuracy", "binary", ModelEvaluation(floors={"acuracy": 1}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound", "passed"),
+    [
+        ("accuracy", 0.9, 0.9, True),
+        ("accuracy", 0.89, 0.9, False),
+        ("rmse", 3.0, 3.0, True),
+        ("rmse", 3.1, 3.0, False),
+        ("r2", math.nan, 0.1, False),
+        ("log_loss", math.nan, 0.1, False),
+    ],
+)
+def test_a_floor_holds_at_its_very_value(name, value, bound, passed):
+    (check,) = gates.floors({name: value, "f1": 0.0}, {name: bound})
+    assert (check.name, check.passed) == (f"floor of {name}", passed)
