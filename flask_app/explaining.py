@@ -12,7 +12,7 @@ from flask_app import guard
 from flask_app.answering import Answered
 from lockstep.data.schema import Row
 from lockstep.errors import ArtifactError, MissingExtra, NotExplained
-from lockstep.modeling import explain
+from lockstep.modeling import explain, treeshap
 from lockstep.modeling.predictor import Predictor
 
 MOST_ROWS = 100
@@ -47,6 +47,14 @@ def explained(answered: Answered) -> Answered:
             return replace(answered, explanations=predictor.explain(answered.rows))
         with guard.of(current_app).room.heavy():
             return replace(answered, explanations=predictor.explain(answered.rows))
+
+
+def offered(predictor: Predictor) -> str:
+    """Return when people are told why: `always`, if `asked`, `never`, or not here, where a package is `missing`."""
+    own = explain.way(predictor.scorer)
+    if own == "trees":
+        return "asked" if treeshap.installed() else "missing"
+    return "always" if own else "never"
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from flask_app.csrf import FIELD
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
 from lockstep.sections import Kind
 
+EXPLAIN = "explain_answer"
+"""The tick box that asks why, unless a column has its name."""
+
 LEGACY_TEXT = "text"
 """The field that copies of the capstone project send, whatever their text column is called."""
 
@@ -67,7 +70,7 @@ def leftover(schema: Schema, faults: Sequence[Fault]) -> list[Fault]:
 
 
 def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem: str) -> Field:
-    example = _spelled(column.example)
+    example = spelled(column.example)
     value = example if typed is None else typed.get(column.name, "")
     return Field(
         id=f"field-{number}",
@@ -135,7 +138,7 @@ def _hint(column: Column) -> str:
     if column.minimum is not None and column.maximum is not None and not control.switch:
         parts.append(f"{_short(column.minimum)} to {_short(column.maximum)} {unit(column.name)}".rstrip())
     if control.kind == "text" and column.example:
-        parts.append(f"as in {_spelled(column.example)}")
+        parts.append(f"as in {spelled(column.example)}")
     if control.kind == "textarea":
         parts.append("any length")
     if column.nullable:
@@ -159,10 +162,10 @@ def unit(name: str) -> str:
 
 def _short(number: float) -> str:
     """Write a bound with at most four digits after the point that matter."""
-    return _spelled(round(number, 4) if abs(number) >= 1 else float(f"{number:.4g}"))
+    return spelled(round(number, 4) if abs(number) >= 1 else float(f"{number:.4g}"))
 
 
-def _spelled(value: float | str | None) -> str:
+def spelled(value: float | str | None) -> str:
     """Write a number without a needless `.0`, and nothing for None."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
@@ -172,7 +175,8 @@ def _spelled(value: float | str | None) -> str:
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
     named = ((name or "", values) for name, values in form.lists())  # a part of a multipart form may lack a name
-    sent = {lines(name): values[-1] for name, values in named if name != FIELD}
+    own = (FIELD,) if EXPLAIN in schema.kinds else (FIELD, EXPLAIN)
+    sent = {lines(name): values[-1] for name, values in named if name not in own}
     texts = [column.name for column in schema.columns if column.kind == "text"]
     if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in sent and lines(texts[0]) not in sent:
         sent[lines(texts[0])] = sent.pop(LEGACY_TEXT)

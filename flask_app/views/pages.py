@@ -8,7 +8,7 @@ from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
-from flask_app import answering, csrf, errors, form, model_service, store
+from flask_app import answering, csrf, errors, explaining, form, model_service, store, why
 from flask_app.answering import Answered
 from flask_app.errors import listing
 from flask_app.model_service import ModelService, Serving
@@ -79,19 +79,23 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
     except RowsRefused as refused:
         others = listing(form.leftover(schema, refused.faults))
         return page(serving, form.fields(schema, typed, refused.faults), others=others), 422
-    return page(serving, form.fields(schema, typed), result=_result(answered))
+    asked = form.EXPLAIN in request.form and form.EXPLAIN not in schema.kinds
+    told = why.of(answered, asked)
+    return page(serving, form.fields(schema, typed), result=_result(answered), why=told, explain=asked)
 
 
 def page(serving: Serving, fields: list[form.Field] | None = None, **content: Any) -> str:
     """Return the page, with the examples in the form if no fields are given."""
     fields = fields or form.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
+    box = explaining.offered(serving.predictor) == "asked" and form.EXPLAIN not in serving.predictor.schema.kinds
     where = {
         "own": _own(serving),
         "address": _address(serving),
         "card": _card(serving),
         "names": names,
         "logged": store.of(current_app).on,
+        "explain_box": form.EXPLAIN if box else "",
     }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 

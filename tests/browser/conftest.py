@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -59,12 +60,11 @@ def figures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory, figures):
-    """Where an app listens that serves a model of numbers, a category and a date."""
-    folder = tmp_path_factory.mktemp("app")
+@contextmanager
+def listening(bundle, figures):
+    """Let an app serve a model; gives its address."""
     registry = FolderRegistry()
-    registry.add("1", make_bundle("multiclass", folder / "model"))
+    registry.add("1", bundle)
     settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(figures), "LOCKSTEP_MONITOR_S": "1"})
     app = create_app(settings, registry.connect)
     model_service.of(app).look()
@@ -75,3 +75,26 @@ def address(tmp_path_factory, figures):
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, figures):
+    """Where an app listens that serves a model of numbers, a category and a date."""
+    with listening(make_bundle("multiclass", tmp_path_factory.mktemp("app") / "model"), figures) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def readers(tmp_path_factory):
+    """Where an app listens that serves a model of texts."""
+    folder = tmp_path_factory.mktemp("readers")
+    with listening(make_bundle("text", folder / "model"), folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory):
+    """Where an app listens that serves trees."""
+    folder = tmp_path_factory.mktemp("trees")
+    with listening(make_bundle("regression", folder / "model", "decision_tree"), folder) as address:
+        yield address

@@ -132,6 +132,39 @@ def test_pages_are_fit_for_all(browser, axe, address, tmp_path, state, width, sc
     assert browser.complaints() == []
 
 
+WORDY = "document.querySelector('textarea').value = 'a bad <b>film</b>, a wonderful cast'"
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS[::3])
+def test_marked_words_are_fit_for_all(browser, axe, readers, width, scheme):
+    browser.look_like(width, scheme)
+    browser.complaints()
+    browser.open(f"{readers}/")
+    browser.run(f"{WORDY}; {SEND}")
+    browser.wait(ANSWERED)
+    marks = (
+        "[...document.querySelectorAll('.marked mark')].map((one) => one.textContent + ' ' + one.classList[0]).sort()"
+    )
+    found = browser.run(marks)
+    assert {"bad for", "wonderful against"} <= set(found) or {"bad against", "wonderful for"} <= set(found)
+    assert judged(browser, axe) == []
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.complaints() == []
+
+
+def test_trees_say_why_when_the_box_is_ticked(browser, axe, trees):
+    browser.look_like(390, "light")
+    browser.open(f"{trees}/")
+    browser.run(SEND)
+    browser.wait(ANSWERED)
+    assert browser.run("document.querySelectorAll('.why').length") == 0
+    browser.run(f"document.querySelector('.explain input').click(); {SEND}")
+    browser.wait("document.querySelectorAll('.why rect[width]').length >= 10")
+    assert browser.run("document.querySelector('.explain input').checked")
+    assert judged(browser, axe) == []
+    assert browser.run("document.documentElement.scrollWidth") == 390
+
+
 def test_the_judge_bites(browser, axe, address):
     browser.open(f"{address}/")
     browser.run("document.querySelector('#one label').remove()")

@@ -49,7 +49,7 @@ def shape(content):
 
 
 def test_there_are_examples():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 @pytest.mark.parametrize(

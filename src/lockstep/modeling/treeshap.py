@@ -4,8 +4,10 @@ The value of a set of features is the expected output where the others are avera
 branch (path-dependent TreeSHAP, Lundberg et al. 2018, algorithm 2).
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +43,11 @@ def family(pipeline: Any) -> str:
     name = type(steps.get("estimator")).__name__
     kinds = {"shares": SHARES, "values": VALUES, "log-odds": LOG_ODDS}
     return next((kind for kind, names in kinds.items() if name in names), "")
+
+
+def installed() -> bool:
+    """Tell whether shap is here, without importing it."""
+    return "shap" in sys.modules or find_spec("shap") is not None
 
 
 class TreeExplainer:
