@@ -22,6 +22,7 @@ from scipy import sparse, stats
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_limits
 
 from lockstep import artifact, config, files, paths
 from lockstep.commands.verify import clean_copy
@@ -72,7 +73,9 @@ def compared(name: str, source: str) -> Iterator[Sequence[str]]:
             subprocess.run([sys.executable, f"src/{stage}.py"], cwd=copy, env=environment, check=True)
         os.chdir(copy)
         try:
-            yield from rows(name, f"{perf_counter() - started:.0f} s")
+            took = f"{perf_counter() - started:.0f} s"
+            with threadpool_limits(limits=1):
+                yield from rows(name, took)
         finally:
             os.chdir(ROOT)
 

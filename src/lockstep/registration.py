@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, decisions, files, mirror, paths, provenance, runs, server, tracking
+from lockstep import artifact, config, decisions, files, mirror, paths, provenance, runs, server, tracking, trial_runs
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.errors import TrackingError
@@ -20,7 +20,7 @@ from lockstep.sections import RegisterModel
 
 log = logging.getLogger("register_model")
 
-NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy")
+NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "treelite")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
     *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
@@ -123,6 +123,7 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
     search, digest = files.read_json(paths.SEARCH), predictor.digest(paths.MODELS)
     best = search["trials"][search["best"]]
     trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
+    children, counted, reached = trial_runs.read()
     with tempfile.TemporaryDirectory() as folder:
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
@@ -130,10 +131,11 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
             params=dict(flatten(config.load().model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
-            metrics=_metrics(files.read_json(paths.METRICS)),
-            tags=_tags(digest) | dict(origin),
+            metrics=_metrics(files.read_json(paths.METRICS)) | reached,
+            tags=_tags(digest) | dict(origin) | counted,
             artifacts=REPORTS,
             model=model,
+            children=children,
         )
         run_id, uri = tracking.log_run(client, params.experiment, run)
     _mirror(client, run_id, run, settings)

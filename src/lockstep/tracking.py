@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -42,6 +43,9 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
     model: Path | None = None
+    steps: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    children: Sequence["Run"] = ()
+    failed: bool = False
 
 
 def connect(settings: Settings) -> "MlflowClient":
@@ -247,12 +251,22 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
         created = client.create_run(_experiment_id(client, experiment), run_name=run.name, tags=dict(run.tags))
         try:
             _fill(client, created.info.run_id, run)
+            for child in run.children:
+                _log_below(client, created.info, child)
         except BaseException:
             with suppress(MlflowException, OSError):  # the first fault is the one to tell
                 client.set_terminated(created.info.run_id, "FAILED")
             raise
         client.set_terminated(created.info.run_id)
     return created.info.run_id, created.info.artifact_uri
+
+
+def _log_below(client: "MlflowClient", parent: Any, run: Run) -> None:
+    """Log a run below another, in as few calls as there can be."""
+    tags = {**run.tags, "mlflow.parentRunId": parent.run_id}
+    run_id = client.create_run(parent.experiment_id, run_name=run.name, tags=tags).info.run_id
+    _fill(client, run_id, run)
+    client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED")
 
 
 def _experiment_id(client: "MlflowClient", name: str) -> str:
@@ -282,10 +296,14 @@ def _fill(client: "MlflowClient", run_id: str, run: Run) -> None:
     now_ms = int(time.time() * 1000)
     params = [Param(key, str(value)[:PARAM_CHARACTERS]) for key, value in sorted(run.params.items())]
     metrics = [Metric(key, float(value), now_ms, 0) for key, value in sorted(run.metrics.items())]
-    for some_params in _chunks(params, 100):
-        client.log_batch(run_id, params=some_params)
-    for some_metrics in _chunks(metrics, 500):
-        client.log_batch(run_id, metrics=some_metrics)
+    metrics += [
+        Metric(key, float(value), now_ms, step)
+        for key, values in sorted(run.steps.items())
+        for step, value in enumerate(values)
+    ]
+    batches = zip_longest(_chunks(params, 100), _chunks(metrics, 500), fillvalue=())
+    for some_params, some_metrics in batches:
+        client.log_batch(run_id, params=some_params, metrics=some_metrics)
     for path in run.artifacts:
         if path.is_dir():
             client.log_artifacts(run_id, str(path), f"{REPORTS_FOLDER}/{path.name}")
