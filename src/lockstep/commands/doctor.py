@@ -1,4 +1,4 @@
-"""Check Python, the project, the DVC remote, the tracking server, tokens and the state folder.
+"""Check Python, the project, the DVC remote, the tracking server, tokens, the state folder and the extras.
 
 Example: lockstep doctor --json
 """
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +20,18 @@ from lockstep import bucket, config, paths, server, tracking
 from lockstep.bucket import Bucket
 from lockstep.config import Settings
 from lockstep.errors import ConfigError, LockstepError, TrackingError
+from lockstep.mirror import MODES
 from lockstep.registry import Capabilities, Registry
 
 ONLINE_TIMEOUT_S = 60
 OLDEST_PYTHON = (3, 11)
+EXTRAS = {
+    "boosting": ("lightgbm", "xgboost"),
+    "explain": ("shap",),
+    "dask": ("distributed",),
+    "wandb": ("wandb",),
+}
+"""The packages that each extra of setup.py brings."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,36 @@ def _state(name: str, settings: Settings) -> Check:
         return Check(name, "fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
 
 
+def _extras(name: str, _: Settings) -> Check:
+    """Say which extras are there; none is needed unless params.yaml or a setting asks for it."""
+    there = [extra for extra, packages in EXTRAS.items() if all(map(_installed, packages))]
+    lacking = [extra for extra in EXTRAS if extra not in there]
+    what = "; ".join(
+        [f"installed: {', '.join(there) or 'none'}"] + ([f"not installed: {', '.join(lacking)}"] if lacking else [])
+    )
+    return Check(name, "ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
+
+
+def _installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+def _mirror(name: str, settings: Settings) -> Check:
+    """Say whether runs are mirrored, and what is in the way of it."""
+    if not settings.wandb_project or settings.wandb_mode == "disabled":
+        return Check(name, "ok", "off: WANDB_PROJECT names no project")
+    where = f"project {settings.wandb_project}, {settings.wandb_mode}"
+    if not _installed("wandb"):
+        return Check(name, "warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
+    if settings.wandb_mode not in MODES:
+        return Check(name, "warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
+    if settings.wandb_mode == "online" and not settings.wandb_key:
+        return Check(
+            name, "warn", f"{where}: no key is set", "set WANDB_API_KEY, unless `wandb login` has kept one here"
+        )
+    return Check(name, "ok", where)
+
+
 CHECKS: dict[str, Callable[[str, Settings], Check]] = {
     "python": _python,
     "project": _project,
@@ -198,6 +237,8 @@ CHECKS: dict[str, Callable[[str, Settings], Check]] = {
     "tracking server": _tracking,
     "tokens": _tokens,
     "state folder": _state,
+    "extras": _extras,
+    "Weights & Biases": _mirror,
 }
 
 

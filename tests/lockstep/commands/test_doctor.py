@@ -1,6 +1,7 @@
 import argparse
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,48 @@ def test_the_remote_is_asked_only_online(project, settings_for, examine, monkeyp
     _, rows, printed = examine(settings_for(), "--online")
     assert rows["dvc remote online"]["status"] == status
     assert "hunter2" not in printed
+
+
+@pytest.fixture
+def told(settings_for):
+    """Ask one check alone."""
+    return lambda name, **given: doctor.CHECKS[name](name, settings_for(**given))
+
+
+def test_extras_are_optional_and_those_lacking_are_named(told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shap", None)
+    row = told("extras")
+    assert row.status == "ok"
+    assert "not installed: explain" in row.what
+    assert "setup-extras" in row.todo
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "what"),
+    [
+        ({}, "ok", "off"),
+        ({"WANDB_PROJECT": "p", "WANDB_MODE": "disabled"}, "ok", "off"),
+        ({"WANDB_PROJECT": "p", "WANDB_MODE": "offline"}, "ok", "project p, offline"),
+        ({"WANDB_PROJECT": "p", "WANDB_API_KEY": "a secret"}, "ok", "project p, online"),
+        ({"WANDB_PROJECT": "p"}, "warn", "no key is set"),
+        ({"WANDB_PROJECT": "p", "WANDB_MODE": "of"}, "warn", "WANDB_MODE = 'of'"),
+    ],
+)
+def test_the_mirror_is_told_with_what_is_in_its_way(told, given, status, what):
+    pytest.importorskip("wandb")
+    row = told("Weights & Biases", **given)
+    assert (row.status, what in row.what, "a secret" in row.what) == (status, True, False)
+
+
+def test_a_mirror_without_its_package_is_told(told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    row = told("Weights & Biases", WANDB_PROJECT="p", WANDB_MODE="offline")
+    assert (row.status, "not installed" in row.what) == ("warn", True)
+
+
+def test_the_extras_are_those_of_setup_py():
+    """Each names an extra, and a package of it."""
+    setup = (Path(__file__).parents[3] / "setup.py").read_text()
+    for extra, packages in doctor.EXTRAS.items():
+        assert f'"{extra}": {extra.upper()},' in setup
+        assert all(f'"{package}' in setup for package in packages)
