@@ -1,4 +1,5 @@
-"""Take the pictures of dashboard and form for the docs, from a real server over two days of replayed traffic.
+"""Take the pictures of evaluation report, dashboard and form for the docs, the latter from a real server over two days
+of replayed traffic.
 
     dvc repro && python scripts/screenshots.py [--to docs/images]
 
@@ -61,11 +62,20 @@ PICTURES: dict[str, tuple[str, int, str, int, tuple[tuple[str, str], ...]]] = {
 """Each file: address, width and colours of the browser, pixels from the top, scripts and what they bring about."""
 
 
+REPORT_PICTURES = {"evaluation.png": (1280, "light", 2_150), "evaluation-phone.png": (390, "dark", 1_600)}
+"""Each file of the evaluation report: width and colours of the browser, pixels from the top."""
+
+
 def main(words: Sequence[str]) -> None:
     """Replay, serve, look."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, default=ROOT / "docs" / "images", metavar="DIR", help="folder for them")
+    parser.add_argument("--report", action="store_true", help="only those of the evaluation report")
     arguments = parser.parse_args(words)
+    with tempfile.TemporaryDirectory(prefix="lockstep-pictures-") as folder:
+        take_report(Path(folder), arguments.to)
+    if arguments.report:
+        return
     with tempfile.TemporaryDirectory(prefix="lockstep-pictures-") as folder:
         server = real.Server(Path(folder), name=NAME, workers=1, LOCKSTEP_MONITOR_S="1", LOCKSTEP_CHALLENGER_SHARE="20")
         prepare(server)
@@ -171,6 +181,19 @@ def wait_until_measured(file: Path, within_s: float = 60) -> None:
         before = measured
         time.sleep(4)
     raise SystemExit(f"nothing was measured within {within_s:.0f} s")
+
+
+def take_report(profile: Path, folder: Path) -> None:
+    """Save the pictures of reports/report.html."""
+    browser = Chromium(profile)
+    try:
+        for name, (width, scheme, height) in REPORT_PICTURES.items():
+            browser.look_like(width, scheme)
+            browser.open((ROOT / paths.REPORT).as_uri())
+            browser.picture(folder / name, height)
+            print(folder / name)
+    finally:
+        browser.close()
 
 
 def take(address: str, profile: Path, folder: Path) -> None:

@@ -21,6 +21,12 @@ CANDIDATES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Wait longer than a person would, since a machine that tests may be slow."""
+    monkeypatch.setattr(cluster, "CONNECT_S", 60)
+
+
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory):
     with dask_cluster.started(tmp_path_factory.mktemp("dask")) as made:

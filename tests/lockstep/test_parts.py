@@ -5,7 +5,7 @@ import threading
 import pandas as pd
 import pytest
 
-from lockstep import batch, compute, parts
+from lockstep import batch, cluster, compute, parts
 from lockstep.errors import DataError
 from lockstep.modeling import predictor
 from lockstep.sections import Compute, Reader
@@ -172,7 +172,8 @@ def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path)
 
 
 @pytest.mark.usefixtures("time_at_hand")
-def test_a_cluster_that_loses_a_worker_scores_every_part(model, rows, folder, tmp_path):
+def test_a_cluster_that_loses_a_worker_scores_every_part(monkeypatch, model, rows, folder, tmp_path):
+    monkeypatch.setattr(cluster, "CONNECT_S", 60)
     for number in range(60):
         rows.to_parquet(folder / f"x{number}.parquet")
     with dask_cluster.started(tmp_path) as two, compute.pool(Compute(engine="dask", address=two.address), 1) as pool:

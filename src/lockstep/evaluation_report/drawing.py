@@ -8,7 +8,7 @@ from lockstep.data import cleaning, frames, tables
 from lockstep.errors import ArtifactError
 from lockstep.evaluation_report import champion, page, timing
 from lockstep.evaluation_report.champion import Candidate
-from lockstep.modeling import predictor
+from lockstep.modeling import journal, predictor
 from lockstep.modeling.predictor import Predictor
 from lockstep.registry import Registry
 
@@ -39,6 +39,7 @@ def draw(registry: Registry | None, note: str = "") -> None:
         search=predictor.read_json(paths.SEARCH),
         champion=beside,
         timing=timing.measure(model, frames.rows_of(test, model.schema)),
+        fitting=journal.timings(paths.SEARCHES, paths.SEARCH),
     )
     files.write_bytes(page.html(content).encode(), paths.REPORT)
 

@@ -10,6 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.evaluation_report import figures, sentences
+from lockstep.modeling.metrics import METRICS
 from lockstep.monitoring.report import PLAIN, style_sheet, templates
 
 FOLDER = Path(__file__).with_name("pages")
@@ -26,6 +27,7 @@ class Content:
     search: Mapping[str, Any]
     champion: Mapping[str, Any]
     timing: Mapping[str, Any]
+    fitting: Sequence[Mapping[str, float]] = ()
 
 
 def html(of: Content) -> str:
@@ -34,7 +36,7 @@ def html(of: Content) -> str:
     content = {
         **vars(of),
         "headline": headline(of.facts),
-        "trials": trials(of.search),
+        "trials": trials(of.search, of.fitting),
         "trials_in_all": len(of.search["trials"]),
         "style": Markup(style),  # noqa: S704 - our own files
     }
@@ -46,8 +48,11 @@ def headline(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(facts["metrics"], key=lambda one: one["name"] != facts["metric"])
 
 
-def trials(search: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the trials of the search, the chosen one first, then in the order of params.yaml, few enough to read."""
+def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return the trials of the search, the chosen one first, then by their mean score, few enough to read.
+
+    `timings` are those of the trials in the same order, or none where no journal of this machine knows.
+    """
     found = [
         {
             "estimator": one["estimator"],
@@ -55,11 +60,18 @@ def trials(search: Mapping[str, Any]) -> list[dict[str, Any]]:
             "mean": sum(one["scores"]) / len(one["scores"]) if one["scores"] else None,
             "low": min(one["scores"], default=None),
             "high": max(one["scores"], default=None),
-            "chosen": place == search["best"],
+            "rows": one.get("rows"),
+            "status": "chosen" if place == search["best"] else one.get("status", "compared").replace("_", " "),
+            "fit_s": timings[place].get("fit_s") if place < len(timings) else None,
         }
         for place, one in enumerate(search["trials"])
     ]
-    return sorted(found, key=lambda one: not one["chosen"])[:MOST_TRIALS]
+    sign = -1 if METRICS[search["metric"]].higher_is_better else 1
+
+    def rank(one: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        return one["status"] != "chosen", one["mean"] is None, sign * (one["mean"] or 0.0)
+
+    return sorted(found, key=rank)[:MOST_TRIALS]
 
 
 def shade(count: int, counts: Sequence[int]) -> int:

@@ -144,7 +144,7 @@ def of_references(references: Sequence[Mapping[str, Any]]) -> str:
     worse = [one["name"] for one in references if one["verdict"] == "worse"]
     if worse:
         return f"The model is worse than {' and '.join(worse)} beyond noise: the search has missed something."
-    return "The model is at least as good as scikit-learn's defaults on the same test rows, beyond noise."
+    return "None of scikit-learn's defaults is better than the model beyond noise, on the same test rows."
 
 
 def of_champion(champion: Mapping[str, Any]) -> str:

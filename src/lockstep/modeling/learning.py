@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from threadpoolctl import threadpool_limits
 
-from lockstep.modeling import metrics, search
+from lockstep.modeling import metrics, scoring
 from lockstep.modeling.metrics import Scored
 from lockstep.modeling.residuals import short
 from lockstep.modeling.reweighting import Terms
@@ -139,7 +139,7 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     found = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        own = search.scored(fitted, of.test, of.test_target, np.unique(of.target))
+        own = scoring.scored(fitted, of.test, of.test_target, np.unique(of.target))
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
             {
@@ -180,5 +180,5 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
     classes = getattr(fitted, "classes_", None)
     with threadpool_limits(limits=1):
-        value = metrics.measure(metric, search.scored(fitted, matrix, target, classes))
+        value = metrics.measure(metric, scoring.scored(fitted, matrix, target, classes))
     return short(value) if np.isfinite(value) else None

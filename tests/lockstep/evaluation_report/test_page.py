@@ -92,10 +92,13 @@ def test_what_was_left_out_has_no_section():
 
 def test_trials_show_the_chosen_first():
     search = {
+        "metric": "rmse",
         "best": 20,
         "trials": [{"estimator": f"e{place}", "params": {}, "scores": [place / 30]} for place in range(30)],
     }
-    found = page.trials(search)
+    found = page.trials(search, [{"fit_s": float(place)} for place in range(30)])
     assert len(found) == page.MOST_TRIALS
-    assert (found[0]["estimator"], found[0]["chosen"], found[1]["estimator"]) == ("e20", True, "e0")
-    assert page.trials({"best": 0, "trials": [{"estimator": "a", "params": {"C": 1}, "scores": []}]})[0]["mean"] is None
+    assert [one["estimator"] for one in found[:3]] == ["e20", "e0", "e1"]
+    assert (found[0]["status"], found[0]["fit_s"]) == ("chosen", 20)
+    alone = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "a", "params": {"C": 1}, "scores": []}]}
+    assert [(one["mean"], one["params"], one["fit_s"]) for one in page.trials(alone, [])] == [(None, "C 1", None)]
