@@ -17,8 +17,9 @@ from flask_app.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
 from flask_app.model_cache import Identity, ModelCache
-from lockstep import config, server, tracking
+from lockstep import config, decisions, server, tracking
 from lockstep.config import Settings
+from lockstep.decisions import Recorded
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.kept import KeptRegistry
 from lockstep.registry import Registry
@@ -60,6 +61,7 @@ class ModelService:
         self._reachable: bool | None = None
         self._answered = time.monotonic()
         self._serving: Serving | None = None
+        self._recorded: tuple[Identity, Recorded] | None = None
         self._fell_back = False
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
@@ -73,6 +75,11 @@ class ModelService:
     def serving(self) -> Serving | None:
         """Return the model that answers now, if there is one."""
         return self._serving
+
+    def recorded(self) -> Recorded:
+        """Return what the registry says of how the version that answers came to do so, as far as that is known."""
+        serving, known = self._serving, self._recorded
+        return known[1] if serving and known and known[0] == serving.identity else Recorded()
 
     def require(self) -> Serving:
         """Return the model that answers now.
@@ -159,6 +166,7 @@ class ModelService:
         if production is None:
             raise RegistryError(f"no version of {self.name} is Production", "run `lockstep promote`")
         wanted = Identity(production.name, production.version, production.sha256)
+        self._recorded = (wanted, decisions.recorded(production.tags))
         if self._serving is None or self._serving.identity != wanted:
             self._swap(self._loader.load(production, registry))
             self._cache.remember(wanted)

@@ -1,5 +1,6 @@
 """Is the process alive, can it answer predictions, and what is going on."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_app import errors, model_service
 from flask_app.challenger import Challenger
 from flask_app.model_service import Serving
+from lockstep.decisions import Recorded
 
 blueprint = Blueprint("health", __name__)
 
@@ -40,7 +42,7 @@ def describe() -> dict[str, Any]:
     healthy = serving and service.fault is None and registry != "silent"
     return {
         "status": "ok" if healthy else "degraded" if serving else "unavailable",
-        "model": _model(serving) if serving else None,
+        "model": _model(serving, service.recorded()) if serving else None,
         "registry": registry,
         "fault": service.fault,
         "challenger": _challenger(service.challenger),
@@ -56,7 +58,7 @@ def _challenger(challenger: Challenger) -> dict[str, Any] | None:
     return {"version": challenger.version, "share": challenger.share, "fault": challenger.fault, **loaded}
 
 
-def _model(serving: Serving) -> dict[str, Any]:
+def _model(serving: Serving, recorded: Recorded) -> dict[str, Any]:
     schema = serving.predictor.schema
     scorer = {"scorer": serving.predictor.scorer.kind}
     if serving.predictor.note:
@@ -69,6 +71,17 @@ def _model(serving: Serving) -> dict[str, Any]:
         "target": schema.target,
         "columns": len(schema.columns),
         **scorer,
+        **gated(recorded),
         "loaded_at": serving.loaded_at.isoformat(timespec="seconds"),
         "serving_for_s": max(0, round((datetime.now(UTC) - serving.loaded_at).total_seconds())),
     }
+
+
+def gated(recorded: Recorded) -> dict[str, Any]:
+    """Return how a version came to answer, as far as its record says: what the gate decided, and how it was forced."""
+    told: dict[str, Any] = {}
+    if recorded.decision:
+        told["gate"] = {"passed": recorded.decision.passed, "verdict": recorded.decision.verdict}
+    if recorded.forced:
+        told["forced"] = asdict(recorded.forced)
+    return told

@@ -36,5 +36,11 @@ def ping() -> ResponseReturnValue:
 
 @blueprint.get("/version")
 def mlflow_version() -> ResponseReturnValue:
-    """Return the version of MLflow, as text."""
-    return Response(version(MLFLOW), mimetype="text/plain")
+    """Return the version of MLflow, as text; headers tell the model's, and whether it went live against its gate."""
+    service = model_service.of(current_app)
+    response = Response(version(MLFLOW), mimetype="text/plain")
+    if serving := service.serving():
+        response.headers["Lockstep-Model-Version"] = serving.version
+    if service.recorded().forced:
+        response.headers["Lockstep-Model-Forced"] = "true"
+    return response

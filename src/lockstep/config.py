@@ -150,6 +150,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tracking_password", ("MLFLOW_TRACKING_PASSWORD",), "", "password at the MLflow server", secret=True),
     Setting("dagshub_repo", ("DAGSHUB_REPO",), "", "owner/name of a DagsHub repository that hosts the tracking server"),
     Setting("dagshub_token", ("DAGSHUB_USER_TOKEN", "CAPSTONE_TEST"), "", "token for DagsHub", secret=True),
+    Setting(
+        "wandb_project", ("WANDB_PROJECT",), "", "project on Weights & Biases that gets a copy of each run; else none"
+    ),
+    Setting("wandb_entity", ("WANDB_ENTITY",), "", "team or user that the project belongs to; else the key's own"),
+    Setting("wandb_mode", ("WANDB_MODE",), "online", "online, offline (a copy in the state folder alone) or disabled"),
+    Setting("wandb_key", ("WANDB_API_KEY",), "", "key for Weights & Biases", secret=True),
     Setting("actor", ("LOCKSTEP_ACTOR", "GITHUB_ACTOR", "USER"), "unknown", "who promotes, for the history"),
     Setting("api_keys", ("LOCKSTEP_API_KEYS",), "", "keys, one of which every request needs; else none", secret=True),
     Setting("admin_token", ("LOCKSTEP_ADMIN_TOKEN",), "", "token for /admin; without one it is off", secret=True),
@@ -282,6 +288,10 @@ class Settings:
     tracking_password: str = field(repr=False)
     dagshub_repo: str
     dagshub_token: str = field(repr=False)
+    wandb_project: str
+    wandb_entity: str
+    wandb_mode: str
+    wandb_key: str = field(repr=False)
     actor: str
     api_keys: str = field(repr=False)
     admin_token: str = field(repr=False)

@@ -75,6 +75,10 @@ class NotExplained(LockstepError):
     """Nothing can be said of why a model answers as it does, without making it up."""
 
 
+class MirrorError(LockstepError):
+    """A copy of a run did not reach Weights & Biases; the run itself is logged."""
+
+
 class MissingExtra(LockstepError):
     """An optional package is not installed; the hint names the extra that brings it."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep import files, scoring
+from lockstep import batch, files
 from lockstep.errors import ComputeError, DataError, LockstepError
 from lockstep.sections import Reader
 
@@ -114,15 +114,15 @@ def find(given: str, out: Path) -> tuple[list[Part], list[str]]:
     base, pattern = (Path(*steps[:fixed]), str(Path(*steps[fixed:]))) if steps else (path, "*")
     found = sorted(each for each in base.glob(pattern) if each.is_file())
     seen = [each for each in found if not each.name.startswith((".", "_")) and out not in each.parents]
-    parts = [each for each in seen if each.suffix in scoring.WRITERS]
+    parts = [each for each in seen if each.suffix in batch.WRITERS]
     if out.resolve() == base.resolve() or out.is_file():
         raise DataError(f"{out} cannot take the parts", "name a folder of its own for OUT")
     if not parts:
-        raise DataError(f"{given} holds no part", f"its parts end in {' or '.join(scoring.WRITERS)}")
+        raise DataError(f"{given} holds no part", f"its parts end in {' or '.join(batch.WRITERS)}")
     named = [(each.relative_to(base), each) for each in parts]
     return (
         [Part(own.as_posix(), each, out / own) for own, each in named],
-        [each.name for each in seen if each.suffix not in scoring.WRITERS],
+        [each.name for each in seen if each.suffix not in batch.WRITERS],
     )
 
 
@@ -196,7 +196,7 @@ def _score(model: Model, made: Plan, part: Part) -> Outcome:
 
 def _write(predictor: "Predictor", made: Plan, part: Part) -> int:
     """Write a part whole or not at all; its name until then is its own, should two workers take the same part."""
-    own = scoring.columns(part.source, made.reader)
+    own = batch.columns(part.source, made.reader)
     for names, what in ((made.columns - own, "missing"), (own - made.columns, "too many")):
         if names:
             raise DataError(
@@ -206,7 +206,7 @@ def _write(predictor: "Predictor", made: Plan, part: Part) -> int:
     part.output.parent.mkdir(parents=True, exist_ok=True)
     partial = made.records / f"{uuid.uuid4().hex}.partial{part.output.suffix}"
     try:
-        rows = scoring.score_file(predictor, part.source, partial, made.reader)
+        rows = batch.score_file(predictor, part.source, partial, made.reader)
         partial.replace(part.output)
     finally:
         partial.unlink(missing_ok=True)
@@ -216,6 +216,6 @@ def _write(predictor: "Predictor", made: Plan, part: Part) -> int:
 def _readable_header(part: Part, reader: Reader) -> frozenset[str]:
     """Return the columns of a part, none of one that cannot be read, which is told when it is scored."""
     try:
-        return scoring.columns(part.source, reader)
+        return batch.columns(part.source, reader)
     except (DataError, OSError):
         return frozenset()

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, decisions, files, paths, provenance, runs, tracking
+from lockstep import artifact, config, decisions, files, mirror, paths, provenance, runs, server, tracking
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.errors import TrackingError
@@ -25,6 +25,7 @@ REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
     *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
 )
+MIRRORED = (paths.REPORT, paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
 
 
 def record(params: RegisterModel, settings: Settings) -> None:
@@ -48,7 +49,7 @@ def record(params: RegisterModel, settings: Settings) -> None:
     client = registry.client
     origin = provenance.experiment(settings)
     run = runs.find(client, params.experiment, _identity(digest) | origin)
-    run_id = run.run_id if run else _log(client, params, digest, origin)[0]
+    run_id = run.run_id if run else _log(client, params, settings, origin)[0]
     version = registry.find(digest)
     log.info("experiment %s is the run %s; `lockstep promote` registers its model", settings.exp_name, run_id)
     _tell(params.model_name, run_id, version.version if version else "")
@@ -77,7 +78,7 @@ def register(params: RegisterModel, settings: Settings, draw: bool = False) -> V
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
         run = runs.find(client, params.experiment, _identity(digest))
-        run_id, uri = (run.run_id, run.artifact_uri) if run else _log(client, params, digest, {})
+        run_id, uri = (run.run_id, run.artifact_uri) if run else _log(client, params, settings, {})
         version = registry.create(run_id, uri, _tags(digest) | (_origin(run.tags) if run else {}))
         log.info("registered %s version %s", params.model_name, version.version)
     _tell(version.name, version.run_id, version.version)
@@ -118,8 +119,8 @@ def _tell(model_name: str, run_id: str, version: str) -> None:
     files.write_json(info, paths.EXPERIMENT_INFO)
 
 
-def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, str]) -> tuple[str, str]:
-    search = files.read_json(paths.SEARCH)
+def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping[str, str]) -> tuple[str, str]:
+    search, digest = files.read_json(paths.SEARCH), predictor.digest(paths.MODELS)
     best = search["trials"][search["best"]]
     trusted = sorted(artifact.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +135,28 @@ def _log(client: Any, params: RegisterModel, digest: str, origin: Mapping[str, s
             artifacts=REPORTS,
             model=model,
         )
-        return tracking.log_run(client, params.experiment, run)
+        run_id, uri = tracking.log_run(client, params.experiment, run)
+    _mirror(client, run_id, run, settings)
+    return run_id, uri
+
+
+def _mirror(client: Any, run_id: str, run: tracking.Run, settings: Settings) -> None:
+    """Copy the run to where else the settings say."""
+    if not settings.wandb_project:
+        return
+    logged = runs.get(client, run_id)
+    copy = mirror.Copy(
+        run_id=run_id,
+        page=logged.page(server.resolve(settings)),
+        name=run.name,
+        group=run.tags.get("dvc_exp_baseline", ""),
+        params=run.params,
+        metrics=run.metrics,
+        tags=run.tags,
+        trials=files.read_json(paths.SEARCH)["trials"],
+        reports=[path for path in run.artifacts if path in MIRRORED],
+    )
+    mirror.send(copy, settings)
 
 
 def _tags(digest: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from lockstep.server import Server
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 LOCAL_PAGES = "http://127.0.0.1:5001"
 """Where `make mlflow` shows the local store."""
@@ -27,6 +28,12 @@ class LoggedRun:
         """Return the address of the run's page; for the local store, once `make mlflow` shows it."""
         pages = LOCAL_PAGES if server.kind == "local" else server.shown
         return f"{pages}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+
+def get(client: "MlflowClient", run_id: str) -> LoggedRun:
+    """Return a run that is there."""
+    with tracking.speaking(f"read the run {run_id}"):
+        return _logged(client.get_run(run_id))
 
 
 def find(client: "MlflowClient", experiment: str, tags: Mapping[str, str]) -> LoggedRun | None:
@@ -49,8 +56,12 @@ def _search(client: "MlflowClient", experiment: str, wanted: str) -> Iterator[Lo
         while True:
             page = client.search_runs([found.experiment_id], query, max_results=500, page_token=token)
             for run in page:
-                about = run.info
-                yield LoggedRun(about.run_id, about.experiment_id, about.artifact_uri, dict(run.data.tags))
+                yield _logged(run)
             token = page.token
             if not token:
                 return
+
+
+def _logged(run: "Run") -> LoggedRun:
+    about = run.info
+    return LoggedRun(about.run_id, about.experiment_id, about.artifact_uri, dict(run.data.tags))

@@ -1,4 +1,8 @@
+from dataclasses import replace
+
 from flask_app import model_service
+from lockstep import decisions
+from lockstep.decisions import Check, Decision, Forced
 
 BROWSER = {"Accept": "text/html"}
 
@@ -51,3 +55,44 @@ def test_model_names_are_escaped(client, app, registry, bundles):
     model_service.of(app).look()
     for address in ("/", "/health"):
         assert "<img" not in client.get(address, headers=BROWSER).text
+
+
+FORCED = Forced("2026-01-02T03:04:05+00:00", "ann", "the <b>old one</b> harms", "f1 is low")
+
+
+def tag(registry, **tags):
+    registry.versions["1"] = replace(registry.versions["1"], tags=tags)
+
+
+def test_what_went_live_against_the_gate_is_told_for_ever(client, app, registry):
+    assert "Lockstep-Model-Forced" not in client.get("/version").headers
+    decision = Decision((Check("a", False, "f1 is low"),), "worse", "7")
+    tag(registry, forced=FORCED.to_tag(), decision=decisions.tag(decision))
+    model_service.of(app).look()
+    model = client.get("/health").get_json()["model"]
+    assert (model["gate"], model["forced"]["reason"]) == ({"passed": False, "verdict": "worse"}, FORCED.reason)
+    page = client.get("/health", headers=BROWSER).text
+    assert "went live against the gate" in page
+    assert "the &lt;b&gt;old one&lt;/b&gt; harms (ann, 2026-01-02)" in page
+    headers = client.get("/version").headers
+    assert (headers["Lockstep-Model-Version"], headers["Lockstep-Model-Forced"]) == ("1", "true")
+
+
+def test_the_record_of_another_version_is_not_told(client, app, registry, bundles):
+    tag(registry, forced=FORCED.to_tag())
+    model_service.of(app).look()
+    registry.add("2", bundles["tree"], sha256="0" * 64)
+    registry.versions["2"] = replace(registry.versions["2"], tags={"decision": "not JSON"})
+    model_service.of(app).look()
+    model = client.get("/health").get_json()["model"]
+    assert model["version"] == "1"
+    assert "forced" not in model
+
+
+def test_a_version_without_a_record_is_as_before(client):
+    assert not {"gate", "forced"} & client.get("/health").get_json()["model"].keys()
+
+
+def test_the_version_of_the_protocol_is_told_without_a_model(empty):
+    response = empty.test_client().get("/version")
+    assert (response.status_code, response.headers.get("Lockstep-Model-Version")) == (200, None)

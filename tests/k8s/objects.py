@@ -21,7 +21,7 @@ def template(each):
 
 def workloads(objects):
     """Return name, labels, pod specification and container of all that runs."""
-    found = [(name(each), template(each)) for each in of_kind(objects, "Deployment", "CronJob")]
+    found = [(name(each), template(each)) for each in of_kind(objects, "Deployment", "CronJob", "Job")]
     return [(own, made["metadata"]["labels"], made["spec"], made["spec"]["containers"][0]) for own, made in found]
 
 

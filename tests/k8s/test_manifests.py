@@ -13,7 +13,7 @@ from tests.k8s.conftest import OVERLAYS, RENDERED
 from tests.k8s.objects import ROOT, workloads
 
 VERSIONS = ("1.33", "1.34", "1.35")
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "Application"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "Application", "DaskCluster"}
 """Kinds that are no part of Kubernetes, so that its schemas do not know them."""
 
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from lockstep import events
+from lockstep import decisions, events
+from lockstep.decisions import Check, Decision
 from lockstep.events import Event
 
 
@@ -60,3 +61,44 @@ def test_events_sort_by_time_and_foreign_tags_are_passed_over():
 
 def test_an_event_without_a_time_takes_it_from_its_tag():
     assert events.read({events.key(0, "1"): '{"version": "1", "later": 1}'})[0].at == "1970-01-01T00:00:00.000+00:00"
+
+
+def told(*texts):
+    """Make events from words such as 'rollback 1 from 2', oldest first, and return them newest first."""
+    words = [text.split() for text in reversed(texts)]
+    return [Event(action=own[0], version=own[1], previous=own[3] if len(own) > 2 else "") for own in words]
+
+
+@pytest.mark.parametrize(
+    ("history", "out"),
+    [
+        (["promote 1", "promote 2 from 1"], []),
+        (["promote 1", "promote 2 from 1", "rollback 1 from 2"], ["2"]),
+        (["promote 1", "promote 2 from 1", "rollback 1 from 2", "refused 2 from 1"], ["2"]),
+        (["promote 1", "promote 2 from 1", "rollback 1 from 2", "promote 3 from 1"], ["2"]),
+        (["promote 1", "promote 2 from 1", "rollback 1 from 2", "promote 2 from 1"], []),
+        (["promote 1", "promote 2", "promote 3", "rollback 2 from 3", "rollback 1 from 2"], ["2", "3"]),
+        (["promote 1", "promote 2", "promote 1", "rollback 2 from 1"], ["1"]),
+    ],
+)
+def test_what_was_rolled_back_stays_so_until_it_is_promoted_again(history, out):
+    assert [version for version in "123" if events.rolled_back(told(*history), version)] == out
+
+
+@pytest.mark.parametrize("reason", ["", "why", "\U0001f600" * 9_000])
+@pytest.mark.parametrize("answer", ["fine", "\U0001f600" * 9_000])
+def test_a_decision_goes_along_and_gives_way(reason, answer):
+    decision = Decision(tuple(Check(f"check {place}", place > 0, answer) for place in range(12)), "worse", "7")
+    text = events.encode(Event(reason=reason, decision=decision.to_json()))
+    assert len(text) < 5_000
+    read = decisions.read(events.decode(text).decision)
+    assert [(check.name, check.passed) for check in read.checks] == [(c.name, c.passed) for c in decision.checks]
+    assert read.verdict == "worse"
+    assert len(answer) > 9 or read == decision
+
+
+def test_an_absurdly_long_event_drops_its_decision_and_ends():
+    odd = "\U0001f600" * 200
+    decision = Decision(tuple(Check(f"check {place}", True, odd) for place in range(12))).to_json()
+    text = events.encode(Event(actor=odd, git_commit=odd[:80], reason=odd, decision=decision))
+    assert len(text) < 5_000

@@ -5,7 +5,7 @@ import threading
 import pandas as pd
 import pytest
 
-from lockstep import compute, parts, scoring
+from lockstep import batch, compute, parts
 from lockstep.errors import DataError
 from lockstep.modeling import predictor
 from lockstep.sections import Compute, Reader
@@ -62,7 +62,7 @@ def read(path):
 def check_whole(out, model, rows, tmp_path):
     """Compare all parts with the rows scored as one file."""
     rows.to_csv(tmp_path / "one.csv", index=False)
-    scoring.score_file(model.load(), tmp_path / "one.csv", tmp_path / "one-out.csv", Reader())
+    batch.score_file(model.load(), tmp_path / "one.csv", tmp_path / "one-out.csv", Reader())
     whole = pd.concat([read(path) for path in sorted(out.glob("*.*")) if path.is_file()], ignore_index=True)
     pd.testing.assert_frame_equal(whole, pd.read_csv(tmp_path / "one-out.csv"), check_dtype=False)
 

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from lockstep import compute, config, files, parts, paths, scoring
+from lockstep import batch, compute, config, files, parts, paths
 from lockstep.config import Settings
 from lockstep.errors import ConfigError, DataError, RegistryError
 from lockstep.sections import DataIngestion, Reader
@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
         raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
     many = parts.is_many(arguments.input)
-    if not many and arguments.output.suffix not in scoring.WRITERS:
-        raise DataError(f"{arguments.output.name}: unknown ending", f"end OUT in {' or '.join(scoring.WRITERS)}")
+    if not many and arguments.output.suffix not in batch.WRITERS:
+        raise DataError(f"{arguments.output.name}: unknown ending", f"end OUT in {' or '.join(batch.WRITERS)}")
     return _folder(arguments, settings) if many else _file(arguments, settings)
 
 
@@ -59,7 +59,7 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
         with files.atomic(arguments.output) as partial, _rows_shown(path.name) as seen:
-            rows = scoring.score_file(model.load(), path, partial, _reader(), seen)
+            rows = batch.score_file(model.load(), path, partial, _reader(), seen)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
     else:

@@ -25,7 +25,7 @@ BUDGET = 30_000_000
 
 MOST_COLUMNS, FEWEST_COLUMNS = 60, 10
 FEWEST_ROWS = 200
-SCREENED = 2_000
+SCREENED = 500
 BINS = 10
 WORDS = 20
 LINEAR = ("LogisticRegression", "Ridge")
@@ -91,9 +91,10 @@ def follows(values: pd.Series, kind: str, scored: Scored) -> float:
     places = np.unique(np.linspace(0, len(values) - 1, min(SCREENED, len(values))).astype(int))
     own = values.iloc[places]
     if kind == "numeric":
-        levels = np.linspace(0, 1, BINS + 1)[1:-1]
-        edges = np.unique(np.nanquantile(own, levels)) if own.notna().any() else np.zeros(0)
-        codes = np.where(own.isna(), BINS + 1, np.searchsorted(edges, own.to_numpy(np.float64)))
+        numbers = own.to_numpy(np.float64)
+        known = np.isfinite(numbers)
+        edges = np.quantile(numbers[known], np.linspace(0, 1, BINS + 1)[1:-1]) if known.any() else np.zeros(0)
+        codes = np.where(known, np.searchsorted(edges, numbers), BINS + 1)
     else:
         codes = pd.factorize(own.str.len() if kind == "text" else own)[0] + 1
     said = scored.predicted if scored.probabilities is None else scored.probabilities[:, -1]

@@ -82,9 +82,9 @@ class Journal:
             if record is None:
                 damaged += 1
                 continue
-            run = record.pop("run")
+            piece, run = record.pop("piece"), record.pop("run")
             spent[run] = max(spent.get(run, 0.0), record.pop("spent_s"))
-            self.known[record.pop("piece")] = Outcome(**record)
+            self.known[piece] = Outcome(**record)
         self.spent_s = sum(spent.values())
         if damaged:
             log.warning("%d damaged lines in %s are passed over; their fits run again", damaged, self.folder / LINES)

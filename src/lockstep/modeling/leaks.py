@@ -1,5 +1,6 @@
 """Columns that tell the target all alone: most often they were written down after it, or are a copy of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,16 @@ FEWEST_ROWS = 50
 
 PERFECT = 0.999
 
+NOISY: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.95}
+APART = 0.4
+"""A column that tells so much beyond chance (0 is chance, 1 is all), and by so much more than any other column, looks
+like a copy of the target with noise. One that others come near to is a good column among good ones."""
+
 
 def telling_alone(rows: pd.DataFrame, schema: Schema) -> dict[str, float]:
     """Return the columns that tell the target of rows they were not learned from, and how well: 1 is perfectly.
+
+    A column is returned if it tells all but a thousandth, or if it looks like a copy of the target with noise.
 
     How well is the mean recall of the classes, or R2, of two halves of at most `MOST_ROWS` rows, each told by what the
     other has shown: by a tree of few leaves (numbers and dates), or by the level (categories and texts). Of numbers
@@ -29,13 +37,29 @@ def telling_alone(rows: pd.DataFrame, schema: Schema) -> dict[str, float]:
         return {}
     sample = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
     target = target_array(sample, schema)
-    found = {}
-    for column in schema.columns:
-        coded = _coded(sample[column.name], column.kind)
-        score = _score(coded, target, schema.task, levels=column.kind in ("categorical", "text"))
-        if score >= PERFECT:
-            found[column.name] = round(score, 4)
-    return found
+    scores = {
+        column.name: _score(
+            _coded(sample[column.name], column.kind),
+            target,
+            schema.task,
+            levels=column.kind in ("categorical", "text"),
+        )
+        for column in schema.columns
+    }
+    found = {name: score for name, score in scores.items() if score >= PERFECT}
+    found |= _standing_out({name: score for name, score in scores.items() if name not in found}, schema)
+    return {name: round(score, 4) for name, score in found.items()}
+
+
+def _standing_out(scores: Mapping[str, float], schema: Schema) -> dict[str, float]:
+    """Return the best of several columns if it tells nearly all, and every other one far less."""
+    chance = 0.0 if schema.task == "regression" else 1 / len(schema.labels)
+    best, *others = sorted(scores, key=lambda name: -scores[name])[:2] or [""]
+    if not others:
+        return {}
+    first, second = ((scores[name] - chance) / (1 - chance) for name in (best, others[0]))
+    looks_copied = first >= NOISY[schema.task] and first - max(second, 0.0) >= APART
+    return {best: scores[best]} if looks_copied else {}
 
 
 def _coded(values: pd.Series, kind: str) -> Floats:

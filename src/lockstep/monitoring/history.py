@@ -11,12 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from lockstep import files, paths
+from lockstep import decisions, files, paths
 from lockstep.data.schema import Schema, label_name
+from lockstep.decisions import Decision
 from lockstep.errors import ArtifactError, RegistryError, TrackingError
 from lockstep.events import Event
 from lockstep.monitoring.profile import Profile
-from lockstep.monitoring.snapshot import ModelState, Move, Snapshot, VersionInfo
+from lockstep.monitoring.snapshot import Checked, Gated, ModelState, Move, Snapshot, VersionInfo
 from lockstep.registry import Version
 
 log = logging.getLogger("monitor")
@@ -171,7 +172,18 @@ def _info(version: Version | None, moves: Sequence[Event]) -> VersionInfo | None
             info.since, info.actor, info.reason = _seconds(move.at), move.actor, move.reason
             info.forced, info.git_commit = move.forced, move.git_commit or info.git_commit
             break
+    record = decisions.recorded(version.tags)
+    if record.forced:
+        info.forced, info.forced_reason = True, f"{record.forced.reason} ({record.forced.actor})"
+    info.gate = _gated(record.decision)
     return info
+
+
+def _gated(decision: Decision | None) -> Gated | None:
+    if decision is None:
+        return None
+    checks = [Checked(check.name, check.passed, check.reason) for check in decision.checks]
+    return Gated(checks, decision.verdict, decision.against)
 
 
 def _seconds(at: str) -> float | None:

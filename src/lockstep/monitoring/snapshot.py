@@ -29,8 +29,24 @@ class Interval(msgspec.Struct):
     high: float
 
 
+class Checked(msgspec.Struct):
+    """One question of the gate, and the answer in words."""
+
+    name: str
+    passed: bool
+    reason: str = ""
+
+
+class Gated(msgspec.Struct):
+    """What the gate answered last to a version; `verdict` is how it was beside the version `against`."""
+
+    checks: list[Checked]
+    verdict: str = ""
+    against: str = ""
+
+
 class VersionInfo(msgspec.Struct):
-    """A version in a role, and who brought it there."""
+    """A version in a role, and who brought it there; `forced` if it was ever brought there against the gate."""
 
     version: str
     since: float | None = None
@@ -39,6 +55,8 @@ class VersionInfo(msgspec.Struct):
     forced: bool = False
     git_commit: str = ""
     sha256: str = ""
+    forced_reason: str = ""
+    gate: Gated | None = None
 
 
 class Traffic(msgspec.Struct):

@@ -5,6 +5,7 @@ import pytest
 
 from lockstep import tracking
 from lockstep.commands import history
+from lockstep.decisions import Check, Decision
 from lockstep.errors import ConfigError
 from lockstep.events import Event
 from lockstep.registry import Registry
@@ -44,6 +45,20 @@ def test_moves_are_told_newest_first(named, register, registry, capsys):
     assert "0123456" not in page
     assert "\x1b" not in page
     assert "[red]" in page
+
+
+def test_what_the_gate_answered_is_told(local_settings, capsys):
+    settings = local_settings.__class__(**local_settings.__dict__ | {"model_name": "gated"})
+    registry = Registry(tracking.connect(settings), "gated")
+    decision = Decision((Check("no skew", True, "none"), Check("size", False, "20 \x1b MB")), "worse", "7")
+    registry.record_refusal("2", Event(reason="too large", decision=decision.to_json()))
+    registry.record_refusal("3", Event(reason="from before"))
+    assert history.run(arguments(), settings) == 0
+    page = capsys.readouterr().out
+    assert "gate: worse beside version 7; 2 checks, refused by size" in page
+    assert page.count("gate:") == 1
+    assert history.run(arguments("--json"), settings) == 0
+    assert json.loads(capsys.readouterr().out)["events"][1]["decision"] == decision.to_json()
 
 
 def test_a_model_that_nobody_registered_has_no_history(local_settings, capsys):

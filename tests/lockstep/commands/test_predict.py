@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from lockstep import paths, scoring
+from lockstep import batch, paths
 from lockstep.commands import predict
 from lockstep.data import sources
 from lockstep.data.schema import Column
@@ -30,7 +30,7 @@ def test_a_file_to_score_is_read_as_the_source_is(project, tmp_path):
     )
     kinds = {"job": "categorical", "pay": "numeric", "day": "date"}
     schema = SimpleNamespace(columns=[Column(name, kind, True, None) for name, kind in kinds.items()])
-    (piece,) = scoring.pieces(path, schema, predict._reader())
+    (piece,) = batch.pieces(path, schema, predict._reader())
     trained = sources.read(DataIngestion(source=str(path), reader=Reader(**READER))).frame
     assert piece.astype(object).where(piece.notna(), None).to_dict("list") == {
         "job": ["Sales", None, '"A" or B'],

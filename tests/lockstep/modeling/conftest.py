@@ -24,6 +24,7 @@ class Made:
     predictor: Predictor
     test: pd.DataFrame
     pipeline: Pipeline
+    train: pd.DataFrame
 
 
 def raw(task, count=160):
@@ -54,7 +55,7 @@ def make(task):
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))
     found = search.choose(matrix, frames.target_array(train, learned), task, building)
     pipeline = Pipeline([("features", features), ("estimator", found.estimator)])
-    return Made(Predictor.of(learned, pipeline, frames.rows_of(test, learned)), test, pipeline)
+    return Made(Predictor.of(learned, pipeline, frames.rows_of(test, learned)), test, pipeline, train)
 
 
 @pytest.fixture(scope="session", params=list(ESTIMATOR))

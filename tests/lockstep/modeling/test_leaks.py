@@ -80,3 +80,43 @@ def test_b36_the_gate_refuses_unless_the_column_is_trusted():
     assert "'age'" not in refused.reason
     assert "columns.ignore" in refused.reason
     assert gates.no_leak({"votes": 1.0}, ["votes"]).passed
+
+
+def copied(task, noise):
+    """Return innocent columns and a copy of the target with noise: shares of flipped labels, or deviations."""
+    random = np.random.default_rng(4)
+    y = random.normal(size=600) if task == "regression" else (random.random(600) < 0.4).astype(int)
+    columns = {f"innocent {place}": y + random.normal(size=600) * 2 for place in range(3)}
+    if noise.startswith("flip"):
+        copy = np.where(random.random(600) < float(noise[5:]), 1 - y, y).astype(str)
+        kinds = dict.fromkeys(columns, "numeric") | {"copy": "categorical"}
+    else:
+        copy = y + random.normal(size=600) * float(noise[6:])
+        kinds = dict.fromkeys([*columns, "copy"], "numeric")
+    frame = cleaning.with_kinds(pd.DataFrame({**columns, "copy": copy, "y": y}), kinds)
+    return frame, frames.learn(frame, "y", task, kinds, FeatureEngineering())
+
+
+@pytest.mark.parametrize(
+    ("task", "noise"),
+    [
+        *(("binary", noise) for noise in ("flip 0", "flip 0.01", "flip 0.05", "noise 0.1", "noise 0.2", "noise 0.3")),
+        *(("regression", noise) for noise in ("noise 0.01", "noise 0.05", "noise 0.1", "noise 0.2")),
+    ],
+)
+def test_b36_a_copy_with_noise_is_found_and_refused(task, noise):
+    alone = leaks.telling_alone(*copied(task, noise))
+    assert list(alone) == ["copy"]
+
+
+@pytest.mark.parametrize(
+    ("task", "noise"), [("binary", "flip 0.2"), ("binary", "noise 1"), ("regression", "noise 0.5")]
+)
+def test_b36_what_tells_much_but_not_nearly_all_is_no_copy(task, noise):
+    assert leaks.telling_alone(*copied(task, noise)) == {}
+
+
+def test_b36_of_two_columns_that_tell_alike_neither_is_taken_for_a_copy():
+    frame, schema = copied("binary", "noise 0.3")
+    twin = frame.assign(**{"innocent 0": frame["y"] + np.random.default_rng(1).normal(size=600) * 0.35})
+    assert leaks.telling_alone(twin, schema) == {}

@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from lockstep.monitoring import report
-from lockstep.monitoring.snapshot import Alert, Distribution, DriftWindow, LogState, ModelState, Snapshot, Traffic
+from lockstep.monitoring.snapshot import (
+    Alert,
+    Checked,
+    Distribution,
+    DriftWindow,
+    Gated,
+    LogState,
+    ModelState,
+    Snapshot,
+    Traffic,
+    VersionInfo,
+)
 from tests.lockstep.monitoring import example
 
 VOID = ("meta", "link", "img", "input", "br", "path", "rect")
@@ -194,3 +205,26 @@ def test_a_day_by_the_minute_is_drawn_fast():
     started = time.perf_counter()
     report.fragment(many, "tumours")
     assert time.perf_counter() - started < 1
+
+
+def gated(forced, passed):
+    gate = Gated([Checked("calibration", passed, "off by <i>0.2</i>")], "worse", "7")
+    info = VersionInfo("8", forced=forced, forced_reason="the old one <b>harms</b> (ann)" if forced else "", gate=gate)
+    return str(report.fragment(Snapshot(0.0, models={"m": ModelState("m", "binary", production=info)}), "m"))
+
+
+def test_a_version_that_was_forced_cannot_be_missed():
+    page = gated(forced=True, passed=False)
+    checked(page)
+    assert page.index("went live against the gate") < page.index('class="tiles"')
+    assert "the old one &lt;b&gt;harms&lt;/b&gt; (ann)" in page
+    assert "went live against the gate" not in gated(forced=False, passed=True)
+
+
+@pytest.mark.parametrize(("passed", "words"), [(True, "all passed"), (False, "1 refused")])
+def test_the_answers_of_the_gate_are_shown(passed, words):
+    page = gated(forced=False, passed=passed)
+    shown = text_of(page)
+    assert f"Gate of version 8: 1 check, {words}; worse beside version 7" in shown
+    assert "calibration" in shown and "off by &lt;i&gt;0.2&lt;/i&gt;" in shown
+    assert ("open" in page[page.index('id="gate-1"') : page.index("Gate of version 8")]) != passed

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lockstep import scoring
+from lockstep import batch
 from lockstep.errors import DataError
 from lockstep.modeling.predictor import Predictor
 from lockstep.sections import Reader
@@ -28,10 +28,10 @@ def rows(task):
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_rows_come_out_as_they_went_in_beside_what_the_model_says(predictor, rows, tmp_path, monkeypatch, ending):
-    monkeypatch.setattr(scoring, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 7)
     rows.to_parquet(tmp_path / "in.parquet")
     seen = []
-    found = scoring.score_file(predictor, tmp_path / "in.parquet", tmp_path / f"out{ending}", Reader(), seen.append)
+    found = batch.score_file(predictor, tmp_path / "in.parquet", tmp_path / f"out{ending}", Reader(), seen.append)
     read = {".csv": pd.read_csv, ".parquet": pd.read_parquet}[ending](tmp_path / f"out{ending}")
     assert found == len(rows) == sum(seen) == len(read)
     assert max(seen) == 7
@@ -45,13 +45,13 @@ def test_rows_come_out_as_they_went_in_beside_what_the_model_says(predictor, row
 def test_types_of_parquet_are_kept_where_the_first_piece_holds_none_of_the_values(
     predictor, rows, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(scoring, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 7)
     noted = pa.array([None] * 10 + ["late"] * (len(rows) - 10), pa.string())
     numbered = pa.array([None] * 10 + [2**40] * (len(rows) - 10), pa.int64())
     table = pa.Table.from_pandas(rows.drop(columns="note"), preserve_index=False)
     table = table.append_column("note", noted).append_column("number", numbered)
     pq.write_table(table, tmp_path / "in.parquet")
-    scoring.score_file(predictor, tmp_path / "in.parquet", tmp_path / "out.parquet", Reader())
+    batch.score_file(predictor, tmp_path / "in.parquet", tmp_path / "out.parquet", Reader())
     written = pq.read_table(tmp_path / "out.parquet")
     assert written.select(table.column_names).equals(table.replace_schema_metadata())
 
@@ -62,7 +62,7 @@ def test_a_part_without_rows_has_the_columns_of_the_others(predictor, rows, tmp_
     table = pa.Table.from_pandas(rows.drop(columns="note"), preserve_index=False)
     for name, own in (("some", table), ("none", table.slice(0, 0))):
         pq.write_table(own, tmp_path / f"{name}.parquet")
-        found = scoring.score_file(predictor, tmp_path / f"{name}.parquet", tmp_path / f"{name}-out{ending}", Reader())
+        found = batch.score_file(predictor, tmp_path / f"{name}.parquet", tmp_path / f"{name}-out{ending}", Reader())
         assert found == len(own)
     if ending == ".parquet":
         some, none = (pq.read_schema(tmp_path / f"{name}-out.parquet") for name in ("some", "none"))
@@ -84,4 +84,4 @@ def test_a_part_without_rows_has_the_columns_of_the_others(predictor, rows, tmp_
 def test_what_cannot_be_scored_is_named(predictor, tmp_path, content, problem):
     (tmp_path / "in.parquet").write_bytes(content)
     with pytest.raises(DataError, match=problem):
-        scoring.score_file(predictor, tmp_path / "in.parquet", tmp_path / "out.csv", Reader())
+        batch.score_file(predictor, tmp_path / "in.parquet", tmp_path / "out.csv", Reader())

@@ -1,0 +1,135 @@
+"""Run the search of every example whose data are at hand, and hold what it finds against scikit-learn's defaults.
+
+    python scripts/search_figures.py [--data DIR] [NAME ...]
+
+Each example runs in a clean copy of the project. Logistic regression or ridge, and histogram boosting where the matrix
+is dense, are fitted with no parameter at all on the same features, and scored on the same folds and the same test rows.
+The output is the table of docs/search.md: differences are the found model less the default, better is positive.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from scipy import sparse, stats
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from lockstep import artifact, config, files, paths
+from lockstep.commands.verify import clean_copy
+from lockstep.data import cleaning, frames, tables
+from lockstep.data.schema import Schema
+from lockstep.modeling import metrics, scoring
+from lockstep.modeling.bench import Ground
+
+ROOT = Path(__file__).resolve().parent.parent
+COLUMNS = ("example", "found", "beside", "metric", "found, folds", "default, folds", "difference, 95 %")
+COLUMNS += ("found, test", "default, test", "difference, 95 %", "search")
+RESAMPLES = 500
+
+
+def main(words: Sequence[str]) -> None:
+    """Print a Markdown table, one row an example and default."""
+    os.chdir(ROOT)
+    known = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="DIR", help="their files")
+    parser.add_argument("names", nargs="*", metavar="NAME", default=known, help=f"of {', '.join(known)} (default: all)")
+    arguments = parser.parse_args(words)
+    print(f"| {' | '.join(COLUMNS)} |", f"| {' | '.join(['---'] * len(COLUMNS))} |", sep="\n", flush=True)
+    for name in arguments.names:
+        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
+        place = arguments.data.resolve() / Path(source).name
+        if source.startswith("sklearn:") or place.is_file():
+            for row in compared(name, source if source.startswith("sklearn:") else str(place)):
+                print(f"| {' | '.join(row)} |", flush=True)
+        else:
+            print(f"SKIPPED {name}: {place.name} is not in {arguments.data}", file=sys.stderr)
+
+
+def compared(name: str, source: str) -> Iterator[Sequence[str]]:
+    """Run the stages up to the search in a clean copy and yield a row for each default."""
+    environment = os.environ | {"PYTHONPATH": "src"}
+    stages = ("data_ingestion", "data_preprocessing", "feature_engineering", "model_building")
+    with clean_copy() as copy:
+        subprocess.run(
+            [sys.executable, "-m", "lockstep", "use", name, "--force", "--source", source],
+            cwd=copy,
+            env=environment,
+            stdout=sys.stderr,
+            check=True,
+        )
+        for stage in stages:
+            started = perf_counter()
+            subprocess.run([sys.executable, f"src/{stage}.py"], cwd=copy, env=environment, check=True)
+        os.chdir(copy)
+        try:
+            yield from rows(name, f"{perf_counter() - started:.0f} s")
+        finally:
+            os.chdir(ROOT)
+
+
+def rows(name: str, took: str) -> Iterator[Sequence[str]]:
+    """Yield a row for each default, from the outputs of the stages in the current folder."""
+    schema = Schema.from_json(files.read_json(paths.SCHEMA))
+    record, params = files.read_json(paths.SEARCH), config.load().model_building
+    matrix, target = artifact.load_matrix(paths.TRAIN_MATRIX)
+    ground = Ground.of(matrix, target, schema.task, params, artifact.load_marks(paths.TRAIN_MATRIX))
+    test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
+    model, best, metric = artifact.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
+    asked = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
+    found = scoring.scored(model["estimator"], *asked)
+    sign = 1 if metrics.METRICS[metric].higher_is_better else -1
+    for default in defaults(schema.task, sparse.issparse(matrix)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # so do its defaults stand
+            scores = [on_fold(default, ground, number, metric) for number in range(len(ground.folds))]
+            own = scoring.scored(default.fit(matrix, target), *asked)
+        folds = sign * (np.asarray(best["scores"]) - scores)
+        yield (
+            *(name, best["estimator"], type(default).__name__, metric),
+            *(f"{np.mean(best['scores']):.4f}", f"{np.mean(scores):.4f}", interval(*on_average(folds))),
+            *(f"{metrics.measure(metric, found):.4f}", f"{metrics.measure(metric, own):.4f}"),
+            interval(*metrics.difference(found, own, metric, RESAMPLES, 0)),
+            took,
+        )
+
+
+def defaults(task: str, is_sparse: bool) -> list[Any]:
+    """Return scikit-learn's estimators as it gives them, but for a seed."""
+    if task == "regression":
+        return [Ridge(), *([] if is_sparse else [HistGradientBoostingRegressor(random_state=0)])]
+    return [LogisticRegression(), *([] if is_sparse else [HistGradientBoostingClassifier(random_state=0)])]
+
+
+def on_fold(estimator: Any, ground: Ground, number: int, metric: str) -> float:
+    """Return the score of an unfitted estimator on one fold."""
+    train, held_out = ground.folds[number]
+    matrix = ground.terms.by(ground.matrix, ground.target, train)
+    fitted = estimator.fit(matrix[train], ground.target[train])
+    classes = np.unique(ground.target)
+    return metrics.measure(metric, scoring.scored(fitted, matrix[held_out], ground.target[held_out], classes))
+
+
+def on_average(differences: Any) -> tuple[float, float, float]:
+    """Return the mean of paired differences on folds and Student's 95 % interval."""
+    mean, error = float(np.mean(differences)), float(stats.sem(differences))
+    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    return mean, mean - half, mean + half
+
+
+def interval(middle: float, low: float, high: float) -> str:
+    """Spell a difference with its interval."""
+    return f"{middle:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
