@@ -1,5 +1,6 @@
 """The model card: what answers here, how good it is, and where not to trust it."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Blueprint, current_app, render_template
@@ -7,9 +8,10 @@ from flask.typing import ResponseReturnValue
 
 from flask_app import dashboard, errors
 from flask_app.model_service import Serving
-from flask_app.views.pages import asked
+from flask_app.views.pages import service_of
 from lockstep import card
 from lockstep.data.schema import Column
+from lockstep.decisions import Recorded
 
 blueprint = Blueprint("card", __name__)
 
@@ -20,8 +22,9 @@ MOST_CATEGORIES = 12
 @blueprint.get("/models/<name>/card")
 def show(name: str) -> ResponseReturnValue:
     """Tell people and programs what the model in Production is, as a page or as JSON."""
-    serving = asked(name)
-    told = describe(serving)
+    service = service_of(name)
+    serving = service.require()
+    told = describe(serving, service.recorded())
     if not errors.wants_page():
         return told
     takes = [(column, _range(column)) for column in serving.predictor.schema.columns]
@@ -29,12 +32,15 @@ def show(name: str) -> ResponseReturnValue:
     return render_template("card.html", serving=serving, **told, takes=takes, error=error)
 
 
-def describe(serving: Serving) -> dict[str, Any]:
+def describe(serving: Serving, recorded: Recorded) -> dict[str, Any]:
     """Return the card of a version with what the registry adds: how it came into Production."""
     found = serving.predictor.card
+    forced = asdict(recorded.forced) if recorded.forced else None
     return {
         "model": {"name": serving.name, "version": serving.version, "sha256": serving.identity.sha256},
         "promotion": _promotion(serving),
+        "gate": recorded.decision.to_json() if recorded.decision else None,
+        "forced": forced,
         "card": found,
         "limits": card.limits(found, serving.predictor.schema) if found else [],
     }
@@ -47,7 +53,7 @@ def _promotion(serving: Serving) -> dict[str, Any] | None:
     info = state.production if state else None
     if info is None or info.version != serving.version:
         return None
-    return {"since": info.since, "actor": info.actor, "reason": info.reason, "forced": info.forced}
+    return {"since": info.since, "actor": info.actor, "reason": info.reason}
 
 
 def _range(column: Column) -> str:

@@ -1,9 +1,11 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from flask_app import model_service
-from lockstep import paths
+from lockstep import decisions, paths
+from lockstep.decisions import DECISION_TAG, FORCED_TAG, Check, Decision, Forced
 from lockstep.modeling import compiled
 from lockstep.modeling.predictor import Predictor, digest
 from tests.flask_app.standins import EVALUATION
@@ -53,3 +55,19 @@ def test_each_model_has_its_card_and_the_form_leads_there(client, app):
 
 def test_without_a_model_there_is_no_card(empty):
     assert empty.test_client().get("/model").status_code == 503
+
+
+def test_forced_is_shown_for_ever_and_so_is_what_the_gate_said(app, registry):
+    refused = Decision((Check("floor of f1", False, "f1 is 0.1, <must> be 0.5"), Check("no skew", True, "0 of 9")))
+    forced = Forced("2026-11-21T10:00:00", "ann", "the old one harms", "f1 is 0.1")
+    tags = {DECISION_TAG: decisions.tag(refused), FORCED_TAG: forced.to_tag()}
+    registry.versions["1"] = replace(registry.versions["1"], tags=tags)
+    model_service.of(app).look()
+    client = app.test_client()
+
+    told, page = client.get("/model").get_json(), client.get("/model", headers=BROWSER).text
+
+    assert told["gate"] == refused.to_json()
+    assert told["forced"]["reason"] == "the old one harms"
+    for said in ("Forced into Production", "the old one harms", "ann", "2026-11-21", "&lt;must&gt;", "refused"):
+        assert said in page
