@@ -48,7 +48,7 @@ def record(params: RegisterModel, settings: Settings) -> None:
     drawing.draw(registry)
     client = registry.client
     origin = provenance.experiment(settings)
-    run = runs.find(client, params.experiment, _identity(digest) | origin)
+    run = runs.find(client, params.experiment, _identity(digest, params) | origin)
     run_id = run.run_id if run else _log(client, params, settings, origin)[0]
     version = registry.find(digest)
     log.info("experiment %s is the run %s; `lockstep promote` registers its model", settings.exp_name, run_id)
@@ -77,7 +77,7 @@ def register(params: RegisterModel, settings: Settings, draw: bool = False) -> V
         version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
-        run = runs.find(client, params.experiment, _identity(digest))
+        run = runs.find(client, params.experiment, _identity(digest, params))
         run_id, uri = (run.run_id, run.artifact_uri) if run else _log(client, params, settings, {})
         version = registry.create(run_id, uri, _tags(digest) | (_origin(run.tags) if run else {}))
         log.info("registered %s version %s", params.model_name, version.version)
@@ -105,9 +105,9 @@ def _checked() -> str:
     return digest
 
 
-def _identity(digest: str) -> dict[str, str]:
-    """Return the tags of a run of this very model, made of the same inputs."""
-    return {"sha256": digest, "dvc_lock": provenance.lock_digest()}
+def _identity(digest: str, params: RegisterModel) -> dict[str, str]:
+    """Return the tags of a run of this very model, made of the same inputs and under the same name."""
+    return {"sha256": digest, "dvc_lock": provenance.lock_digest(), "model_name": params.model_name}
 
 
 def _origin(tags: Mapping[str, str]) -> dict[str, str]:
@@ -132,7 +132,7 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)) | reached,
-            tags=_tags(digest) | dict(origin) | counted,
+            tags=_tags(digest) | _identity(digest, params) | dict(origin) | counted,
             artifacts=REPORTS,
             model=model,
             children=children,
