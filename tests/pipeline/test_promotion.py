@@ -19,7 +19,7 @@ from tests.pipeline.project import copy_of
 pytestmark = [pytest.mark.server, pytest.mark.pipeline]
 
 OPENS_S, FOLLOWS_S = 60, 15
-"""A version never seen here is opened first, which takes as long as the machine takes; one that was here is followed."""
+"""A version never seen here is opened first, which takes as long as it takes; one that was here is followed."""
 GOOD = "C: [0.03, 0.1, 0.3, 1.0, 3.0]"
 OTHER = "C: [1.0]"
 WORSE = "C: [0.0001]"
