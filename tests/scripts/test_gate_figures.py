@@ -20,7 +20,7 @@ def test_drawn_models_are_as_good_and_disagree_as_much_as_asked(candidate, disag
 
 @pytest.mark.parametrize("disagree", [0.15])
 def test_of_two_equal_models_one_is_called_better_in_at_most_a_twentieth(disagree):
-    found = gate_figures.verdicts(Pair(EQUAL, EQUAL, disagree), "accuracy", 2000, 200, 100)
+    found = gate_figures.verdicts(Pair(EQUAL, EQUAL, disagree), "accuracy", 2000, 200, 400)
     assert found["better"] <= 10
     assert found["worse"] <= 10
     assert found.total() == 200
