@@ -185,7 +185,7 @@ def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
     prices = [100 + i * 7919 % 997 + i / 7 for i in range(300)]
     lines = [
         "size,town,log,price",
-        *[f"{p / 9 + i % 13:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
+        *[f"{p / 9 + i * 37 % 101:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
     ]
     path = write(tmp_path / "rows.csv", lines)
     found = config.parse(look_at(path, "price").text)
