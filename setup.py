@@ -72,6 +72,7 @@ setup(
     packages=[
         "lockstep",
         "lockstep.data",
+        "lockstep.evaluation_report",
         "lockstep.features",
         "lockstep.inspection",
         "lockstep.modeling",
@@ -86,7 +87,7 @@ setup(
         "flask_app.views",
     ],
     package_data={
-        "lockstep": ["py.typed", "data/pages/*", "monitoring/pages/*"],
+        "lockstep": ["py.typed", "data/pages/*", "evaluation_report/pages/*", "monitoring/pages/*"],
         "flask_app": ["templates/*.html", "static/*"],
     },
     install_requires=CORE,
