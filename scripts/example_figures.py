@@ -1,11 +1,10 @@
 """Run every example whose data are at hand, each in a clean copy of the project, and print what it reaches.
 
-    python scripts/example_figures.py [--data DIR] [NAME ...]
+    python -m scripts.example_figures [--data DIR] [NAME ...]
 
 The output is the table of docs/examples.md. What is tracked by git is run as it stands, committed or not.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -13,29 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from lockstep import config, files, paths
+from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
+from scripts.ready_examples import asked
 
-ROOT = Path(__file__).resolve().parent.parent
 HEAD = "| example | rows to train / test | winner | figure on the test rows | 95 % interval | gate | time |"
 
 
 def main(words: Sequence[str]) -> None:
     """Print a Markdown table, one row an example."""
-    os.chdir(ROOT)
-    known = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="DIR", help="their files")
-    parser.add_argument("names", nargs="*", metavar="NAME", default=known, help=f"of {', '.join(known)} (default: all)")
-    arguments = parser.parse_args(words)
     print(HEAD, "| --- | ---: | --- | --- | --- | --- | ---: |", sep="\n", flush=True)
-    for name in arguments.names:
-        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
-        place = arguments.data.resolve() / Path(source).name
-        if source.startswith("sklearn:") or place.is_file():
-            print(figures(name, source if source.startswith("sklearn:") else str(place)), flush=True)
-        else:
-            print(f"SKIPPED {name}: {place.name} is not in {arguments.data}", file=sys.stderr)
+    for name, source in asked(words, __doc__):
+        print(figures(name, source), flush=True)
 
 
 def figures(name: str, source: str) -> str:

@@ -1,19 +1,17 @@
 """Run the search of every example whose data are at hand, and hold what it finds against scikit-learn's defaults.
 
-    python scripts/search_figures.py [--data DIR] [NAME ...]
+    python -m scripts.search_figures [--data DIR] [NAME ...]
 
 Each example runs in a clean copy of the project. Logistic regression or ridge, and histogram boosting where the matrix
 is dense, are fitted with no parameter at all on the same features, and scored on the same folds and the same test rows.
 The output is the table of docs/search.md: differences are the found model less the default, better is positive.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -30,8 +28,8 @@ from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
 from lockstep.modeling import metrics, scoring
 from lockstep.modeling.bench import Ground
+from scripts.ready_examples import ROOT, asked
 
-ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("example", "found", "beside", "metric", "found, folds", "default, folds", "difference, 95 %")
 COLUMNS += ("found, test", "default, test", "difference, 95 %", "search")
 RESAMPLES = 500
@@ -39,21 +37,10 @@ RESAMPLES = 500
 
 def main(words: Sequence[str]) -> None:
     """Print a Markdown table, one row an example and default."""
-    os.chdir(ROOT)
-    known = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", metavar="DIR", help="their files")
-    parser.add_argument("names", nargs="*", metavar="NAME", default=known, help=f"of {', '.join(known)} (default: all)")
-    arguments = parser.parse_args(words)
     print(f"| {' | '.join(COLUMNS)} |", f"| {' | '.join(['---'] * len(COLUMNS))} |", sep="\n", flush=True)
-    for name in arguments.names:
-        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
-        place = arguments.data.resolve() / Path(source).name
-        if source.startswith("sklearn:") or place.is_file():
-            for row in compared(name, source if source.startswith("sklearn:") else str(place)):
-                print(f"| {' | '.join(row)} |", flush=True)
-        else:
-            print(f"SKIPPED {name}: {place.name} is not in {arguments.data}", file=sys.stderr)
+    for name, source in asked(words, __doc__):
+        for row in compared(name, source):
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 def compared(name: str, source: str) -> Iterator[Sequence[str]]:

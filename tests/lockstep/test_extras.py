@@ -24,7 +24,7 @@ def connect():
     [
         ("xgboost", lambda: make("xgboost")),
         ("lightgbm", lambda: make("lightgbm")),
-        ("shap", treeshap._shap),
+        ("shap", lambda: treeshap._by_shap(None)),
         ("distributed", connect),
     ],
 )

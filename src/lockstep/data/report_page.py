@@ -9,7 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.monitoring import charts, wording
-from lockstep.monitoring.report import PLAIN, style_sheet, templates
+from lockstep.monitoring.report import style_of, templates
 from lockstep.monitoring.snapshot import Distribution
 
 FOLDER = Path(__file__).with_name("pages")
@@ -31,7 +31,6 @@ def html(facts: Mapping[str, Any]) -> str:
     warned: dict[str, list[dict[str, str]]] = {}
     for warning in facts["warnings"]:
         warned.setdefault(warning["column"], []).append(warning)
-    style = PLAIN.read_text(encoding="utf-8") + style_sheet() + (FOLDER / "report.css").read_text(encoding="utf-8")
     content = {
         "facts": facts,
         "columns": columns,
@@ -40,7 +39,7 @@ def html(facts: Mapping[str, Any]) -> str:
         "counts": counts(facts["dropped"]),
         "left_out": left_out(facts["dropped"]),
         "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
-        "style": Markup(style),  # noqa: S704 - our own files
+        "style": style_of(FOLDER / "report.css"),
     }
     return _environment().get_template("report.html").render(content)
 

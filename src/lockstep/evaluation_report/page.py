@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from lockstep.evaluation_report import figures, sentences
 from lockstep.modeling.metrics import METRICS
-from lockstep.monitoring.report import PLAIN, style_sheet, templates
+from lockstep.monitoring.report import style_of, templates
 
 FOLDER = Path(__file__).with_name("pages")
 MOST_TRIALS = 15
@@ -32,13 +31,12 @@ class Content:
 
 def html(of: Content) -> str:
     """Return the page."""
-    style = PLAIN.read_text(encoding="utf-8") + style_sheet() + (FOLDER / "evaluation.css").read_text(encoding="utf-8")
     content = {
         **vars(of),
         "headline": headline(of.facts),
         "trials": trials(of.search, of.fitting),
         "trials_in_all": len(of.search["trials"]),
-        "style": Markup(style),  # noqa: S704 - our own files
+        "style": style_of(FOLDER / "evaluation.css"),
     }
     return _environment().get_template("evaluation.html").render(content)
 

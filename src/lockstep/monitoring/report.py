@@ -35,8 +35,13 @@ HOUR_S = 3600
 def html(snapshot: Snapshot) -> str:
     """Return the report on all models as one file that needs nothing else."""
     sections = [(name, fragment(snapshot, name, place=place)) for place, name in enumerate(sorted(snapshot.models))]
-    style = Markup(PLAIN.read_text(encoding="utf-8") + style_sheet())  # noqa: S704 - our own files
-    return _environment().get_template("report.html").render(snapshot=snapshot, sections=sections, style=style)
+    return _environment().get_template("report.html").render(snapshot=snapshot, sections=sections, style=style_of())
+
+
+def style_of(*own: Path) -> Markup:
+    """Return the style of a report in one file: that of all of them, then what a report's own sheets add."""
+    shared = PLAIN.read_text(encoding="utf-8") + style_sheet()
+    return Markup(shared + "".join(path.read_text(encoding="utf-8") for path in own))  # noqa: S704 - our own files
 
 
 def style_sheet() -> str:

@@ -1,0 +1,55 @@
+"""The reports in one file, in a real browser, wide and narrow, light and dark."""
+
+import pytest
+
+from lockstep.data import report_page
+from lockstep.evaluation_report import page
+from tests.lockstep.data.test_report import NAMED, facts_of, raw_rows
+from tests.lockstep.evaluation_report.conftest import content_of
+from tests.lockstep.modeling.conftest import make
+
+pytestmark = pytest.mark.server
+
+UNNAMED = "[...document.querySelectorAll('svg[role=img]')].filter((one) => !one.getAttribute('aria-label')).length"
+CUT_OFF = "[...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1"
+CUT_OFF += " && !one.closest('.wide-table')).length"
+
+
+def of_data():
+    """Return the data report on rows with something of each kind."""
+    return report_page.html(facts_of(raw_rows(), NAMED))
+
+
+def of_evaluation(task):
+    """Return the evaluation report on a small model with a column of each kind and a leak."""
+    content = content_of(make(task))
+    leaking = {**vars(content), "facts": {**content.facts, "leaks": {"size": 0.99}}}
+    return page.html(page.Content(**leaking))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[of_data, lambda: of_evaluation("binary"), lambda: of_evaluation("regression")],
+    ids=["data", "binary", "regression"],
+)
+def report(request, tmp_path_factory):
+    """The address of a report as a file."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(request.param(), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_and_is_judged_accessible(browser, axe, report, width, scheme):
+    browser.look_like(width, scheme)
+    browser.open(report)
+    browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run(CUT_OFF) == 0
+    assert browser.run(UNNAMED) == 0
+    assert browser.complaints() == []
+    browser.run(axe)
+    found = browser.run("axe.run().then((told) => told.violations.map((one) => one.id + ': ' + one.nodes[0].html))")
+    assert found == [], found
+    browser.open("about:blank")
