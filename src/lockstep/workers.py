@@ -1,6 +1,7 @@
 """The master of the worker processes: replaces each that dies, keeps the keeper and the recorder, and drains."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -27,6 +28,10 @@ LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
 TELL_AGAIN_S = 0.2
+LOOK_S = 1.0
+"""Between two signals to a worker, and the longest sleep of the master: Python may sleep over a signal that comes just
+as its main thread goes to wait, and a worker that is only just starting does not listen yet."""
+
 STARTING = threading.Lock()
 """Held while a process is started. A worker that is forked between the fork and the exec of another child keeps open
 the pipe at which `Popen` waits for that exec, and `Popen` then waits for as long as the worker lives."""
@@ -95,8 +100,18 @@ class Workers(MPServer):
             self._drain()
         self.interrupt_children.clear()
 
-    def _pause_s(self) -> float | None:
-        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
+    def _stop_workers(self) -> None:
+        """Tell the workers to finish what is under way and end, until they have or their time is up."""
+        end = time.monotonic() + (self.workers_kill_timeout or math.inf)
+        while time.monotonic() < end and (left := [worker for worker in self.wrks if worker.is_alive()]):
+            for worker in left:
+                worker.terminate()
+            left[0].join(TELL_AGAIN_S)
+        super()._stop_workers()
+
+    def _pause_s(self) -> float:
+        next_due = min(self._due.values(), default=math.inf)
+        return max(0.0, min(LOOK_S, next_due - time.monotonic()))
 
     def _note_deaths(self) -> None:
         """Plan the replacement of each worker that died since the last look."""
@@ -121,10 +136,7 @@ class Workers(MPServer):
                 self.wrks[place].start()
 
     def _drain(self) -> None:
-        """Tell the workers to say that they are not ready, and let them answer what still comes.
-
-        They are told again and again: Python may sleep over a signal that comes just as its main thread goes to wait.
-        """
+        """Tell the workers to say that they are not ready, and let them answer what still comes."""
         log.info("SIGTERM: answering for another %g s, then stopping", self.drain_s)
         end = time.monotonic() + self.drain_s
         while self._haste == 1 and (left := end - time.monotonic()) > 0:

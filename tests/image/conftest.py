@@ -19,7 +19,13 @@ CANARY = "canary-5f1d0c9ab3e2"
 
 def pytest_ignore_collect(collection_path, config):
     """Leave out what needs an engine unless it is asked for; test_files.py says that it was left out."""
-    needs_engine = collection_path.name in ("test_image.py", "test_layers.py", "test_push.py", "test_stack.py")
+    needs_engine = collection_path.name in (
+        "test_dask.py",
+        "test_image.py",
+        "test_layers.py",
+        "test_push.py",
+        "test_stack.py",
+    )
     return True if needs_engine and not config.getoption("image") else None
 
 

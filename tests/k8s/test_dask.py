@@ -63,7 +63,8 @@ def test_all_find_the_scheduler_where_it_listens(objects):
     assert address in pods["dask-worker"][2]["command"]
     given = {each["name"]: each.get("value") for each in pods["lockstep-search"][2]["env"]}
     assert given["DASK_SCHEDULER_ADDRESS"] == address
-    assert given.keys() <= {name for setting in SETTINGS for name in setting.variables}
+    known = {name for setting in SETTINGS for name in setting.variables} | {"DVC_REMOTE_URL"}  # read by scripts/remote
+    assert given.keys() <= known
 
 
 def test_workers_run_one_task_at_a_time_at_the_port_that_is_open(objects):
@@ -119,6 +120,6 @@ def test_the_image_has_the_user_and_the_project_that_the_pods_take_it_for(object
     text = (ROOT / "k8s/dask/Dockerfile").read_text()
     assert f"USER {checks.USER}:{checks.USER}\n" in text
     assert "WORKDIR /project\n" in text
-    assert "/project/." in " ".join(by_app(objects)["lockstep-search"][2]["command"])
+    assert "/project/." in " ".join(by_app(objects)["lockstep-search"][2]["args"])
     for name in re.findall(r"requirements[-a-z]*\.lock", text):
         assert (ROOT / name).is_file()

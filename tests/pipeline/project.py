@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import runpy
@@ -93,6 +94,12 @@ class Project:
     def read(self, name: str) -> str:
         """Read a file of the project."""
         return (self.root / name).read_text(encoding="utf-8")
+
+    def logged(self, name: str) -> str:
+        """Read a report as it was logged with the run of the model."""
+        run = json.loads(self.read("reports/experiment_info.json"))["run_id"]
+        (found,) = (self.root / ".lockstep").rglob(f"{run}/**/reports/{name}")
+        return found.read_text(encoding="utf-8")
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace a text that stands in a file once."""

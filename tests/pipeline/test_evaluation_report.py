@@ -20,16 +20,10 @@ register_model: {{model_name: mine}}
 """
 
 
-def logged(project, name):
-    """Return the file of a name that was logged with the run."""
-    (found,) = (project.root / ".lockstep").rglob(f"reports/{name}")
-    return found.read_text(encoding="utf-8")
-
-
 def test_the_report_and_its_facts_are_logged_with_the_run(finished):
-    assert logged(finished, "report.html") == finished.read("reports/report.html")
-    assert logged(finished, "evaluation.json") == finished.read("reports/evaluation.json")
-    assert logged(finished, "points/calibration.csv") == finished.read("reports/points/calibration.csv")
+    assert finished.logged("report.html") == finished.read("reports/report.html")
+    assert finished.logged("evaluation.json") == finished.read("reports/evaluation.json")
+    assert finished.logged("points/calibration.csv") == finished.read("reports/points/calibration.csv")
     assert "No version is Production yet" in finished.read("reports/report.html")
 
 

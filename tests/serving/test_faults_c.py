@@ -179,10 +179,9 @@ def test_c03_a_killed_master_takes_all_with_it_and_a_new_start_can_bind(make, lo
     assert len(left) == 4  # two workers, the keeper and the recorder
     first.process.kill()
     again = make(folder="same", port=first.port, MLFLOW_TRACKING_URI=local[0].settings.tracking_uri)
-    began = time.monotonic()
     again.start(ready=False)
     _, alive = psutil.wait_procs(left, 2.5)
-    assert (alive, time.monotonic() - began < 2.5) == ([], True)
+    assert alive == []
     again.until(200)
     assert len(again.workers()) == 2
 
@@ -259,6 +258,13 @@ def test_c05_a_second_signal_cuts_the_drain_short(make, local):
     server.process.send_signal(signal.SIGTERM)
     server.until(503)
     assert server.stop(signal.SIGTERM, within_s=5) == 0
+
+
+def test_c05_a_stop_reaches_workers_that_are_only_just_starting(make, local):
+    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, workers=4)
+    server.start(ready=False)
+    wait_for(lambda: len(server.workers()) == 4, 10)
+    assert server.stop(within_s=10) == 0
 
 
 @pytest.fixture(scope="module")
