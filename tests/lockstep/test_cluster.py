@@ -60,6 +60,17 @@ def test_what_tasks_share_is_sent_once_to_each_worker_however_often_it_is_used(t
         assert sorted(each.notes.read_text().split()) == sorted(pids)
 
 
+def arrived(shared, own, number):
+    return [(array.flags.aligned, array.flags.writeable, array.sum()) for array in (*shared.values(), own)]
+
+
+def test_arrays_arrive_where_a_processor_reads_them_well(two_workers):
+    shared = {name: np.arange(20_000.0) for name in ("a", "bcd")}
+    with cluster.connected(two_workers.address) as pool:
+        found = dict(pool.run(arrived, (shared,), [(shared["a"], number) for number in range(4)]))
+    assert found == dict.fromkeys(range(4), [(True, False, 199_990_000.0)] * 3)
+
+
 def fail(shared, error):
     raise error
 
@@ -209,9 +220,10 @@ def test_a_process_without_lockstep_is_refused():
 
 
 def test_a_worker_that_joins_later_with_other_code_does_nothing():
-    assert cluster._run(cluster.fingerprint(), abs, -1) == 1
+    task = (cluster.Shared(abs), cluster.Shared(-1))
+    assert cluster._run(cluster.fingerprint(), *task) == 1
     with pytest.raises(ComputeError, match="other code or packages"):
-        cluster._run("another", abs, -1)
+        cluster._run("another", *task)
 
 
 @pytest.fixture
