@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -168,8 +169,8 @@ def test_an_overflow_is_refused_and_names_the_row():
         predictor.predict([rows[0], huge])
 
 
-@pytest.fixture(params=["linear", "trees", "pipeline"])
-def stored(request, tmp_path):
+@pytest.fixture(scope="module", params=["linear", "trees", "pipeline"])
+def written(request, tmp_path_factory):
     """A bundle, one for each kind of scorer."""
     estimator = {"linear": "logistic_regression", "trees": "random_forest", "pipeline": "k_nearest_neighbors"}
     params = FeatureEngineering(
@@ -178,11 +179,37 @@ def stored(request, tmp_path):
     text = request.param == "linear"
     schema, pipeline, rows = fitted("binary", estimator[request.param], text, NAIVE_BAYES if text else params)
     predictor = Predictor.of(schema, pipeline, rows)
-    folder = tmp_path / "a bundle"
+    folder = tmp_path_factory.mktemp("bundle") / "a bundle"
     artifact.save(pipeline, folder / "model.skops")
     files.write_json(schema.to_json(), folder / "schema.json")
     files.write_json(predictor.smoke(frames.from_rows(rows[:20], schema)), folder / "smoke.json")
     return folder, predictor, rows
+
+
+@pytest.fixture(scope="module")
+def compiled_once(written, tmp_path_factory):
+    """The same with its compiled form."""
+    folder = tmp_path_factory.mktemp("compiled") / "a bundle"
+    shutil.copytree(written[0], folder)
+    compiled.load(folder, digest(folder))
+    return folder, *written[1:]
+
+
+def own_copy(bundle, to):
+    shutil.copytree(bundle[0], to)
+    return to, *bundle[1:]
+
+
+@pytest.fixture
+def stored(written, tmp_path):
+    """A bundle of the test's own."""
+    return own_copy(written, tmp_path / "a bundle")
+
+
+@pytest.fixture
+def opened(compiled_once, tmp_path):
+    """A bundle of the test's own with its compiled form."""
+    return own_copy(compiled_once, tmp_path / "a bundle")
 
 
 def test_a_stored_form_answers_the_same(stored):
@@ -195,10 +222,9 @@ def test_a_stored_form_answers_the_same(stored):
 
 
 @pytest.mark.parametrize("damage", ["cut", "other"])
-def test_a_damaged_form_is_made_anew(stored, damage):
-    folder, predictor, rows = stored
+def test_a_damaged_form_is_made_anew(opened, damage):
+    folder, predictor, rows = opened
     path = folder / compiled.file_name(digest(folder))
-    compiled.load(folder, digest(folder))
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"other")
     assert compiled.load(folder, digest(folder)).predict(rows) == predictor.predict(rows)
@@ -236,11 +262,10 @@ def test_a_read_only_bundle_is_compiled_elsewhere(stored, tmp_path, monkeypatch)
     assert [path.suffix for path in folder.glob("compiled*")] == []
 
 
-def test_a_server_process_needs_no_scikit_learn(stored):
-    folder, predictor, _ = stored
+def test_a_server_process_needs_no_scikit_learn(opened):
+    folder, predictor, _ = opened
     if predictor.note:
         pytest.skip("this one is the pipeline itself")
-    compiled.load(folder, digest(folder))
     code = (
         "import json, sys; from pathlib import Path; import flask_app.wsgi; from lockstep.modeling import compiled;"
         f"compiled.load(Path({str(folder)!r}), {digest(folder)!r});"
@@ -268,8 +293,8 @@ def test_a_date_of_a_table_is_read_as_in_training(spelled):
     assert tabular.Days((0,), parts, plain).dense([(spelled,)]).tolist() == expected.tolist()
 
 
-def test_a_bundle_damaged_after_it_was_compiled_is_refused(stored):
-    folder, _, _ = stored
+def test_a_bundle_damaged_after_it_was_compiled_is_refused(opened):
+    folder, _, _ = opened
     sha256 = digest(folder)
     compiled.load(folder, sha256)
     path = folder / "schema.json"
