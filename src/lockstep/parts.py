@@ -1,40 +1,24 @@
 """A folder of files scored part by part, on many processes; a rerun goes on with the parts that are missing."""
 
-import socket
 import tempfile
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep import batch, files
+from lockstep import batch, files, places
 from lockstep.errors import ComputeError, DataError, LockstepError
+from lockstep.places import Folder, Place
 from lockstep.sections import Reader
 
 if TYPE_CHECKING:
     from lockstep.compute import Pool
     from lockstep.modeling.predictor import Predictor
 
-RECORDS = ".lockstep"
-"""The folder in OUT that says what each part was made from; readers of tables pass over names with a dot."""
-PATTERN = frozenset("*?[")
 _LOADED: dict[str, "Predictor"] = {}
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file, and where its rows go with their predictions."""
-
-    name: str
-    source: Path
-    output: Path
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -67,17 +51,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Plan:
-    """What holds for all parts: where they go, how they are read, which columns they have, and whose those are."""
+    """What holds for all parts: where they lie and go, how they are read, and the columns, which `first` has."""
 
-    out: Path
+    source: Place
+    out: Place
     reader: Reader
     columns: frozenset[str]
     first: str
-
-    @property
-    def records(self) -> Path:
-        """Return the folder of the records."""
-        return self.out / RECORDS
 
 
 @dataclass(frozen=True)
@@ -94,53 +74,41 @@ class Outcome:
         return {name: value for name, value in asdict(self).items() if value != ""}
 
 
-def is_many(given: str) -> bool:
-    """Tell whether a path means several files: a folder, or a pattern that is no file's name."""
-    path = Path(given)
-    return path.is_dir() or (bool(PATTERN & set(given)) and "://" not in given and not path.exists())
-
-
-def find(given: str, out: Path) -> tuple[list[Part], list[str]]:
-    """Return the parts that a folder or a pattern names, and the files that are none.
+def find(given: str, source: Place, pattern: str, out: Place) -> tuple[list[str], list[str]]:
+    """Return the names of the parts, and of the files that are none.
 
     Raises
     ------
     DataError
         There is no part, or they would be written over.
     """
-    path = Path(given).expanduser().absolute()
-    steps = [] if path.is_dir() else list(path.parts)
-    fixed = next((place for place, step in enumerate(steps) if PATTERN & set(step)), 0)
-    base, pattern = (Path(*steps[:fixed]), str(Path(*steps[fixed:]))) if steps else (path, "*")
-    found = sorted(each for each in base.glob(pattern) if each.is_file())
-    seen = [each for each in found if not each.name.startswith((".", "_")) and out not in each.parents]
-    parts = [each for each in seen if each.suffix in batch.WRITERS]
-    if out.resolve() == base.resolve() or out.is_file():
-        raise DataError(f"{out} cannot take the parts", "name a folder of its own for OUT")
+    if _root(out) == _root(source) or (isinstance(out, Folder) and out.path.is_file()):
+        raise DataError(f"{out / ''} cannot take the parts", "name a folder of its own for OUT")
+    hidden = (".", "_")
+    listed = [name for name in source.names(pattern) if not PurePosixPath(name).name.startswith(hidden)]
+    seen = [name for name in listed if not (source / name).startswith(f"{_root(out)}/")]
+    parts = [name for name in seen if PurePosixPath(name).suffix in batch.WRITERS]
     if not parts:
         raise DataError(f"{given} holds no part", f"its parts end in {' or '.join(batch.WRITERS)}")
-    named = [(each.relative_to(base), each) for each in parts]
-    return (
-        [Part(own.as_posix(), each, out / own) for own, each in named],
-        [each.name for each in seen if each.suffix not in batch.WRITERS],
-    )
+    return parts, [PurePosixPath(name).name for name in seen if name not in set(parts)]
 
 
-def plan(parts: Sequence[Part], out: Path, reader: Reader, predictor: "Predictor") -> Plan:
+def _root(place: Place) -> str:
+    return str(place.path.resolve()) if isinstance(place, Folder) else (place / "").rstrip("/")
+
+
+def plan(parts: Sequence[str], source: Place, out: Place, reader: Reader, predictor: "Predictor") -> Plan:
     """Make OUT ready; the columns of all parts are those of the first that has what the model takes."""
     schema = predictor.schema
-    headers = ((part.name, _readable_header(part, reader)) for part in parts)
+    headers = ((name, _readable_header(source, name, reader)) for name in parts)
     fitting = ((name, own) for name, own in headers if own >= schema.kinds.keys())
     first, columns = next(fitting, ("the model", frozenset(schema.kinds)))
-    made = Plan(out, reader, columns, first)
-    made.records.mkdir(parents=True, exist_ok=True)
-    for leftover in made.records.glob("*.partial.*"):
-        leftover.unlink()
-    return made
+    out.prepare()
+    return Plan(source, out, reader, columns, first)
 
 
 def score_all(
-    pool: "Pool", model: Model, made: Plan, parts: Sequence[Part], seen: Callable[[Part, Outcome], None]
+    pool: "Pool", model: Model, made: Plan, parts: Sequence[str], seen: Callable[[str, Outcome], None]
 ) -> dict[str, Outcome]:
     """Score all parts and return what became of each; the failure of one leaves the others alone.
 
@@ -154,68 +122,63 @@ def score_all(
     while left:
         try:
             for place, outcome in pool.run(score, (model, made), [(part,) for part in left]):
-                outcomes[left[place].name] = outcome
+                outcomes[left[place]] = outcome
                 seen(left[place], outcome)
         except ComputeError as error:
             if error.place is None:
                 raise
-            outcomes[left[error.place].name] = Outcome("failed", 0, error.problem, error.hint)
-        left = [part for part in left if part.name not in outcomes]
-    return {part.name: outcomes[part.name] for part in parts}
+            outcomes[left[error.place]] = Outcome("failed", 0, error.problem, error.hint)
+        left = [name for name in left if name not in outcomes]
+    return {name: outcomes[name] for name in parts}
 
 
-def score(model: Model, made: Plan, part: Part) -> Outcome:
+def score(model: Model, made: Plan, name: str) -> Outcome:
     """Score one part, unless that was done already, and say what became of it."""
     try:
-        return _score(model, made, part)
+        return _score(model, made, name)
     except LockstepError as error:
         return Outcome("failed", 0, error.problem, error.hint)
     except OSError as error:
         return Outcome("failed", 0, f"{error.strerror or error}: {error.filename}", "check the disk and your rights")
 
 
-def _score(model: Model, made: Plan, part: Part) -> Outcome:
-    for path in (made.records, part.source):
-        if not path.exists():
-            raise DataError(
-                f"{socket.gethostname()} does not see {path}", "IN and OUT must lie where every worker sees them"
-            )
+def _score(model: Model, made: Plan, name: str) -> Outcome:
+    for place in (made.source, made.out):
+        place.check()
     origin = {
-        "input": files.sha256(part.source),
+        "input": made.source.identity(name),
         "model": {"name": model.name, "version": model.version, "sha256": model.sha256},
         "reader": files.sha256_bytes(made.reader.model_dump_json().encode())[:16],
     }
-    record = made.records / f"{part.name}.json"
-    before = files.read_json(record) if record.exists() and part.output.exists() else {}
-    if before and before["origin"] == origin and before["output"] == files.sha256(part.output):
+    if origin["input"] is None:
+        raise DataError(f"{made.source / name} is gone", "put it back, or run it again without it")
+    there = made.out.identity(name)
+    before = places.record(made.out, name) if there else {}
+    if before and before["origin"] == origin and before["output"] == there:
         return Outcome("kept", before["rows"])
-    rows = _write(model.load(), made, part)
-    files.write_json({"origin": origin, "rows": rows, "output": files.sha256(part.output)}, record)
+    with made.source.fetched(name) as path:
+        rows = _write(model.load(), made, name, path)
+    places.keep(made.out, name, {"origin": origin, "rows": rows, "output": made.out.identity(name)})
     return Outcome("redone" if before else "scored", rows)
 
 
-def _write(predictor: "Predictor", made: Plan, part: Part) -> int:
-    """Write a part whole or not at all; its name until then is its own, should two workers take the same part."""
-    own = batch.columns(part.source, made.reader)
+def _write(predictor: "Predictor", made: Plan, name: str, source: Path) -> int:
+    """Write a part whole or not at all."""
+    own = batch.columns(source, made.reader)
     for names, what in ((made.columns - own, "missing"), (own - made.columns, "too many")):
         if names:
             raise DataError(
                 f"column {min(names)!r} is {what}",
                 f"parts need the same columns: {made.first} has {', '.join(sorted(made.columns))}"[:500],
             )
-    part.output.parent.mkdir(parents=True, exist_ok=True)
-    partial = made.records / f"{uuid.uuid4().hex}.partial{part.output.suffix}"
-    try:
-        rows = batch.score_file(predictor, part.source, partial, made.reader)
-        partial.replace(part.output)
-    finally:
-        partial.unlink(missing_ok=True)
-    return rows
+    with made.out.receiving(name) as partial:
+        return batch.score_file(predictor, source, partial, made.reader)
 
 
-def _readable_header(part: Part, reader: Reader) -> frozenset[str]:
+def _readable_header(source: Place, name: str, reader: Reader) -> frozenset[str]:
     """Return the columns of a part, none of one that cannot be read, which is told when it is scored."""
     try:
-        return batch.columns(part.source, reader)
+        with source.fetched(name) as path:
+            return batch.columns(path, reader)
     except (DataError, OSError):
         return frozenset()

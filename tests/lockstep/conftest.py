@@ -1,22 +1,30 @@
 import os
 import re
 import shutil
+import socket
+import subprocess
+import time
+import urllib.request
 from pathlib import Path
 
+import boto3
 import pytest
 
 from lockstep import config, tracking
+from lockstep.data import buckets
 from lockstep.registry import Registry
 from tests.lockstep import dagshub_like as fake
 
 SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")
+MOTO = Path(__file__).parents[2] / ".venv-ops" / "bin" / "moto_server"
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST", "DASK_")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    """Start and end every test without what MLflow reads from the environment."""
+    """Start and end every test without what MLflow reads from the environment, and with no client of S3 from before."""
     kept = dict(os.environ)
+    buckets._client.cache_clear()
     for name in [name for name in os.environ if name.startswith(OWN)]:
         monkeypatch.delenv(name)
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
@@ -91,3 +99,52 @@ def register(registry, bundle):
         return registry.create(run_id, artifact_uri, {"sha256": sha256})
 
     return act
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory):
+    """The address of moto's server."""
+    if not MOTO.exists():
+        pytest.skip(f"{MOTO} is not here: `make setup-ops` installs it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        process = subprocess.Popen([MOTO, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
+    at, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while True:
+        try:
+            opener.open(f"{at}/moto-api/", timeout=5).close()
+            break
+        except OSError:
+            assert process.poll() is None and time.monotonic() < end, "moto does not answer"
+            time.sleep(0.1)
+    yield at
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def account(tmp_path, monkeypatch):
+    """A folder and an environment without anybody's credentials, where clouds are not asked either."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    given = {
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def s3(moto, account, monkeypatch, request):
+    """A bucket of the test's own."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    client, bucket = boto3.client("s3"), f"bucket-{abs(hash(request.node.name))}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    client.bucket = bucket
+    return client

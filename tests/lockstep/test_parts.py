@@ -5,10 +5,10 @@ import threading
 import pandas as pd
 import pytest
 
-from lockstep import batch, cluster, compute, parts
+from lockstep import batch, cluster, compute, parts, places
 from lockstep.errors import DataError
 from lockstep.modeling import predictor
-from lockstep.sections import Compute, Reader
+from lockstep.sections import Compute, DataIngestion, Reader
 from tests import dask_cluster
 from tests.flask_app import standins
 
@@ -45,9 +45,16 @@ def folder(rows, tmp_path):
     return made
 
 
-def score(model, given, out, pool=None, seen=lambda part, outcome: None):
-    found, _ = parts.find(str(given), out)
-    plan = parts.plan(found, out, Reader(), model.load())
+def find(given, out):
+    """Return what `lockstep predict` makes of its arguments."""
+    (base, pattern), params = places.split(str(given)), DataIngestion(source=str(given))
+    source, to = places.place(base, params), places.place(str(out), params)
+    return source, to, *parts.find(str(given), source, pattern, to)
+
+
+def score(model, given, out, pool=None, seen=lambda name, outcome: None):
+    source, to, found, _ = find(given, out)
+    plan = parts.plan(found, source, to, Reader(), model.load())
     return parts.score_all(pool or compute.LocalPool(1), model, plan, found, seen)
 
 
@@ -72,9 +79,7 @@ def test_a_folder_gives_what_one_file_gives_row_for_row(request, model, rows, fo
     if jobs > 1:
         request.getfixturevalue("time_at_hand")
     seen = []
-    outcomes = score(
-        model, folder, tmp_path / "out", compute.LocalPool(jobs), lambda part, outcome: seen.append(part.name)
-    )
+    outcomes = score(model, folder, tmp_path / "out", compute.LocalPool(jobs), lambda name, outcome: seen.append(name))
     assert states(outcomes) == {"a.parquet": "scored", "b.csv": "scored", "c.parquet": "scored"}
     assert [own.rows for own in outcomes.values()] == [10, 20, len(rows) - 30]
     assert sorted(seen) == list(outcomes)
@@ -152,23 +157,89 @@ def test_folders_that_cannot_be_scored(folder, tmp_path, given, out, problem):
     (tmp_path / "empty").mkdir()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(DataError, match=problem):
-        parts.find(str(tmp_path / given), tmp_path / out)
+        find(tmp_path / given, tmp_path / out)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_what_is_no_part_is_left_out(folder, tmp_path):
-    found, others = parts.find(str(folder), tmp_path / "out")
-    assert [part.name for part in found] == ["a.parquet", "b.csv", "c.parquet"]
-    assert others == ["notes.txt"]
+    assert find(folder, tmp_path / "out")[2:] == (["a.parquet", "b.csv", "c.parquet"], ["notes.txt"])
 
 
 def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path):
-    found, _ = parts.find(str(folder), tmp_path / "out")
-    unseen = parts.Plan(tmp_path / "elsewhere", Reader(), frozenset(), "a.parquet")
-    outcome = parts.score(model, unseen, found[0])
+    source, _, (first, *_), _ = find(folder, tmp_path / "out")
+    unseen = parts.Plan(source, places.Folder(tmp_path / "elsewhere"), Reader(), frozenset(), first)
+    outcome = parts.score(model, unseen, first)
     assert outcome.state == "failed"
     assert "does not see" in outcome.problem
     assert str(tmp_path / "elsewhere") in outcome.problem
+
+
+@pytest.fixture
+def prefixes(folder, s3):
+    """The parts of the folder below a prefix of a bucket, and a prefix for what is made of them."""
+    for path in folder.iterdir():
+        s3.upload_file(str(path), s3.bucket, f"a month/parts/{path.name}")
+    return f"s3://{s3.bucket}/a month/parts/", f"s3://{s3.bucket}/a month/scored/"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_prefix_gives_what_a_folder_gives(request, model, folder, tmp_path, s3, prefixes, jobs):
+    if jobs > 1:
+        request.getfixturevalue("time_at_hand")
+    given, out = prefixes
+    assert score(model, given, out, compute.LocalPool(jobs)) == score(model, folder, tmp_path / "out")
+    for name in ("a.parquet", "b.csv", "c.parquet"):
+        content = s3.get_object(Bucket=s3.bucket, Key=f"a month/scored/{name}")["Body"].read()
+        assert content == (tmp_path / "out" / name).read_bytes()
+    again = score(model, given.replace("parts/", "par*/*.parquet"), f"s3://{s3.bucket}/b")
+    assert states(again) == {"parts/a.parquet": "scored", "parts/c.parquet": "scored"}
+    assert find(given, out)[3] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda s3, key: None, {}, id="nothing"),
+        pytest.param(lambda s3, key: s3.delete_object(**key("scored/b.csv")), {"b.csv": "scored"}, id="missing"),
+        pytest.param(
+            lambda s3, key: s3.put_object(**key("scored/c.parquet"), Body=b"x"),
+            {"c.parquet": "redone"},
+            id="touched",
+        ),
+        pytest.param(
+            lambda s3, key: s3.put_object(
+                **key("parts/b.csv"), Body=s3.get_object(**key("parts/b.csv"))["Body"].read()
+            ),
+            {},
+            id="same-bytes-another-time",
+        ),
+    ],
+)
+def test_a_rerun_on_a_prefix_does_what_is_missing_and_no_more(model, s3, prefixes, change, expected):
+    before = score(model, *prefixes)
+    change(s3, lambda name: {"Bucket": s3.bucket, "Key": f"a month/{name}"})
+    assert states(score(model, *prefixes)) == dict.fromkeys(before, "kept") | expected
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("given", "out", "problem"),
+    [
+        ("s3://none-here/parts/", "s3://none-here/scored/", "NoSuchBucket"),
+        ("s3:///parts/", "s3://own/scored/", "names no bucket"),
+        ("s3://{bucket}/empty/", "s3://{bucket}/scored/", "holds no part"),
+        ("s3://{bucket}/a month/parts/", "s3://{bucket}/a month/parts", "cannot take the parts"),
+    ],
+)
+def test_prefixes_that_cannot_be_scored(s3, prefixes, given, out, problem):
+    with pytest.raises(DataError, match=problem):
+        find(given.format(bucket=s3.bucket), out.format(bucket=s3.bucket))
+
+
+def test_a_bucket_that_takes_nothing_fails_each_part(model, s3, prefixes):
+    outcomes = score(model, prefixes[0], "s3://none-here/scored/")
+    assert {own.state for own in outcomes.values()} == {"failed"}
+    assert "NoSuchBucket" in outcomes["a.parquet"].problem
 
 
 @pytest.mark.usefixtures("time_at_hand")
@@ -179,7 +250,7 @@ def test_a_cluster_that_loses_a_worker_scores_every_part(monkeypatch, model, row
     with dask_cluster.started(tmp_path) as two, compute.pool(Compute(engine="dask", address=two.address), 1) as pool:
         pid, killed = next(iter(two.pids().values())), threading.Event()
 
-        def kill(part, outcome):
+        def kill(name, outcome):
             if not killed.is_set():
                 killed.set()
                 os.kill(pid, signal.SIGKILL)

@@ -1,10 +1,12 @@
 """Score a CSV or Parquet file, or a folder of them, with the Production model, in bounded memory.
 
-OUT holds every column of IN, then the prediction and, for classes, each label's probability. Of a folder or a pattern
-such as 'parts/*.parquet' OUT is a folder with parts of the same names; a rerun goes on with the parts that are missing.
+OUT holds every column of IN, then the prediction and, for classes, each label's probability. Of a folder, a prefix such
+as s3://BUCKET/parts/, or a pattern such as 'parts/*.parquet', OUT is a folder or prefix with parts of the same names; a
+rerun goes on with the parts that are missing.
 
 Example: lockstep predict customers.csv scored.parquet
          lockstep predict parts/ scored/ --jobs 4
+         lockstep predict s3://bucket/parts/ s3://bucket/scored/ --dask tcp://SCHEDULER:8786
 """
 
 import argparse
@@ -13,10 +15,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstep import batch, compute, config, files, parts, paths
+from lockstep import batch, compute, config, parts, paths, places
 from lockstep.config import Settings
 from lockstep.errors import ConfigError, DataError, RegistryError
 from lockstep.sections import DataIngestion, Reader
@@ -27,10 +29,10 @@ MOST_NAMES = 5
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "input", metavar="IN", type=_placed, help="a CSV or Parquet file, also s3://BUCKET/KEY; a folder or pattern"
+        "input", metavar="IN", type=_placed, help="a CSV or Parquet file; a folder, prefix or pattern; also s3://"
     )
     parser.add_argument(
-        "output", metavar="OUT", type=lambda text: Path(text).absolute(), help=".csv or .parquet; a folder for a folder"
+        "output", metavar="OUT", type=_placed, help=".csv or .parquet; a folder or prefix for several; also s3://"
     )
     parser.add_argument("--version", metavar="N", help="a registered version (default: Production)")
     parser.add_argument("--jobs", metavar="N", type=int, help="processes of this machine for the parts of a folder")
@@ -44,10 +46,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Score what is named and say how many rows that were."""
     if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
         raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
-    many = parts.is_many(arguments.input)
-    if not many and arguments.output.suffix not in batch.WRITERS:
-        raise DataError(f"{arguments.output.name}: unknown ending", f"end OUT in {' or '.join(batch.WRITERS)}")
-    return _folder(arguments, settings) if many else _file(arguments, settings)
+    if places.is_many(arguments.input):
+        return _folder(arguments, settings)
+    if PurePosixPath(arguments.output).suffix not in batch.WRITERS:
+        name = PurePosixPath(arguments.output).name
+        raise DataError(f"{name}: unknown ending", f"end OUT in {' or '.join(batch.WRITERS)}")
+    return _file(arguments, settings)
 
 
 def _placed(text: str) -> str:
@@ -58,7 +62,7 @@ def _placed(text: str) -> str:
 def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
-        with files.atomic(arguments.output) as partial, _rows_shown(path.name) as seen:
+        with places.written(arguments.output) as partial, _rows_shown(path.name) as seen:
             rows = batch.score_file(model.load(), path, partial, _reader(), seen)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
@@ -68,9 +72,11 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
-    found, others = parts.find(arguments.input, arguments.output)
+    base, pattern = places.split(arguments.input)
+    source, out = (places.place(given, _ingestion(given)) for given in (base, arguments.output))
+    found, others = parts.find(arguments.input, source, pattern, out)
     model = _model(arguments.version, settings)
-    made = parts.plan(found, arguments.output, _reader(), model.load())
+    made = parts.plan(found, source, out, _reader(), model.load())
     with _pool(arguments, settings) as pool, _parts_shown(len(found)) as seen:
         outcomes = parts.score_all(pool, model, made, found, seen)
     failed = {name: own for name, own in outcomes.items() if own.state == "failed"}
@@ -85,7 +91,7 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def _summary(outcomes: dict[str, parts.Outcome], model: parts.Model, out: Path) -> str:
+def _summary(outcomes: dict[str, parts.Outcome], model: parts.Model, out: str) -> str:
     rows = sum(own.rows for own in outcomes.values())
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
@@ -126,9 +132,14 @@ def _here(given: str) -> Iterator[Path]:
         return
     from lockstep.data import sources
 
-    known = config.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
-    with sources.fetched(given, DataIngestion(**known | {"source": given})) as (content, _):
+    with sources.fetched(given, _ingestion(given)) as (content, _):
         yield content.path
+
+
+def _ingestion(given: str) -> DataIngestion:
+    """Return how the project reads its source, said of another one."""
+    known = config.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
+    return DataIngestion(**known | {"source": given})
 
 
 def _model(number: str | None, settings: Settings) -> parts.Model:
@@ -156,7 +167,7 @@ def _rows_shown(name: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _parts_shown(number: int) -> Iterator[Callable[[parts.Part, parts.Outcome], None]]:
+def _parts_shown(number: int) -> Iterator[Callable[[str, parts.Outcome], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("parts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -164,7 +175,7 @@ def _parts_shown(number: int) -> Iterator[Callable[[parts.Part, parts.Outcome], 
         task = progress.add_task("", total=number, rows=0)
         rows = 0
 
-        def seen(part: parts.Part, outcome: parts.Outcome) -> None:
+        def seen(part: str, outcome: parts.Outcome) -> None:
             nonlocal rows
             rows += outcome.rows
             progress.update(task, advance=1, rows=rows)

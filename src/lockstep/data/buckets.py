@@ -1,5 +1,6 @@
 """Objects of S3 and of stores that speak like it: `s3://bucket/key`, or the newest below `s3://bucket/prefix/`."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,15 +60,63 @@ def find(source: str, params: DataIngestion) -> Object:
     if not bucket:
         raise DataError(f"{source} names no bucket", "write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")
     with _asking(source) as client_of:
-        client = client_of(params)
-        key = key if key and not key.endswith("/") else _newest(client, bucket, key, source)
-        head = client.head_object(Bucket=bucket, Key=key)
-    version = head.get("VersionId") or ""
-    return Object(bucket, key, head["ETag"].strip('"'), head["ContentLength"], "" if version == "null" else version)
+        client = client_of(params.timeout_s)
+        return _headed(client, bucket, key if key and not key.endswith("/") else _newest(client, bucket, key, source))
 
 
-def download(found: Object, params: DataIngestion, to: Path) -> None:
-    """Bring one version of an object here; what breaks off goes on where it ended.
+def find_if_there(source: str, params: DataIngestion) -> Object | None:
+    """Return the object of a key, None if there is none.
+
+    Raises
+    ------
+    DataError
+        The store refuses.
+    """
+    from botocore.exceptions import ClientError
+
+    bucket, _, key = source.removeprefix("s3://").partition("/")
+    with _asking(source) as client_of:
+        try:
+            return _headed(client_of(params.timeout_s), bucket, key)
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("404", "NoSuchKey"):
+                return None
+            raise
+
+
+def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
+    """Return the keys of a bucket that begin with a prefix.
+
+    Raises
+    ------
+    DataError
+        The store refuses.
+    """
+    with _asking(f"s3://{bucket}/{prefix}") as client_of:
+        return [key for _, key in _listed(client_of(params.timeout_s), bucket, prefix)]
+
+
+def upload(path: Path, to: str, params: DataIngestion) -> None:
+    """Send a file; the object is there whole, or not at all.
+
+    Raises
+    ------
+    DataError
+        The store refuses.
+    """
+    from boto3.exceptions import S3UploadFailedError
+
+    bucket, _, key = to.removeprefix("s3://").partition("/")
+    with _asking(to) as client_of:
+        try:
+            client_of(params.timeout_s).upload_file(str(path), bucket, key)
+        except S3UploadFailedError as error:
+            said = str(error).removeprefix(f"Failed to upload {path} to ")
+            raise DataError(f"{to} cannot be written: {said}", "the credentials need s3:PutObject there") from None
+
+
+def download(found: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
+    """Bring one version of an object here, with a bar unless `hidden`; what breaks off goes on where it ended.
 
     Raises
     ------
@@ -78,8 +127,8 @@ def download(found: Object, params: DataIngestion, to: Path) -> None:
     if found.size > params.max_mb * MIB:
         raise DataError(f"{name} is larger than {params.max_mb} MiB", "raise data_ingestion.max_mb if it is meant")
     to.parent.mkdir(parents=True, exist_ok=True)
-    with _asking(name) as client_of, to.open("wb") as stream, Progress(name, 0, found.size) as shown:
-        client = client_of(params)
+    with _asking(name) as client_of, to.open("wb") as stream, Progress(name, 0, found.size, hidden) as shown:
+        client = client_of(params.timeout_s)
         for _ in range(ATTEMPTS):
             _receive(client, found, stream, shown)
             if stream.tell() >= found.size:
@@ -103,12 +152,24 @@ def _receive(client: Any, found: Object, stream: Any, shown: Progress) -> None:
 
 def _newest(client: Any, bucket: str, prefix: str, source: str) -> str:
     """Return the key below a prefix that was written last; of several at one moment, the last by name."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [(each["LastModified"], each["Key"]) for page in pages for each in page.get("Contents", [])]
-    found = [(when, key) for when, key in found if not key.endswith("/")]
+    found = list(_listed(client, bucket, prefix))
     if not found:
         raise DataError(f"{source} holds no object", "check the prefix in data_ingestion.source")
     return str(max(found)[1])
+
+
+def _listed(client: Any, bucket: str, prefix: str) -> Iterator[tuple[Any, str]]:
+    """Yield when each key below a prefix was written, and the key."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for each in page.get("Contents", []):
+            if not each["Key"].endswith("/"):
+                yield each["LastModified"], each["Key"]
+
+
+def _headed(client: Any, bucket: str, key: str) -> Object:
+    head = client.head_object(Bucket=bucket, Key=key)
+    version = head.get("VersionId") or ""
+    return Object(bucket, key, head["ETag"].strip('"'), head["ContentLength"], "" if version == "null" else version)
 
 
 @contextmanager
@@ -136,11 +197,13 @@ def _asking(name: str) -> Iterator[Any]:
         ) from None
 
 
-def _client(params: DataIngestion) -> Any:
+@functools.lru_cache(4)
+def _client(timeout_s: float) -> Any:
+    """Return a client, the same one each time: to make one takes longer than to ask it."""
     import boto3
     from botocore.config import Config
 
     retries: Any = {"mode": "standard", "total_max_attempts": ATTEMPTS}
     return boto3.session.Session().client(
-        "s3", config=Config(connect_timeout=params.timeout_s, read_timeout=params.timeout_s, retries=retries)
+        "s3", config=Config(connect_timeout=timeout_s, read_timeout=timeout_s, retries=retries)
     )

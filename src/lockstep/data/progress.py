@@ -8,13 +8,14 @@ from typing import Any, Self
 class Progress:
     """Shows how much of a transfer is here; shows nothing where nobody looks."""
 
-    def __init__(self, name: str, start: int, whole: int | None) -> None:
+    def __init__(self, name: str, start: int, whole: int | None, hidden: bool = False) -> None:
+        self.hidden = hidden
         self.name, self.start, self.whole = name, start, whole
         self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self.hidden:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
             from rich.progress import Progress as Bar

@@ -1,23 +1,20 @@
 """Write the prediction log out as CSV or Parquet, to a file or to S3."""
 
 import csv
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lockstep import files
+from lockstep import places
 from lockstep.data import parquet
-from lockstep.errors import ConfigError, StoreError
+from lockstep.errors import ConfigError
 from lockstep.store.records import Scalar
 from lockstep.store.store import Asked, Store, Stored
 
 PAGE = 2000
-S3 = "s3://"
 COLUMNS = {
     "id": "string",
     "at": "string",
@@ -45,7 +42,7 @@ def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = la
     ------
     ConfigError
         The ending is none that is known.
-    StoreError
+    StoreError, DataError
         The database or the bucket is out of reach; no file is left behind.
     """
     write = FORMATS.get(Path(to).suffix.lower())
@@ -61,34 +58,9 @@ def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = la
             yield [_line(one) for one in found]
             told(count)
 
-    with _target(to) as path:
+    with places.written(to) as path:
         write(pages(), path)
     return count
-
-
-@contextmanager
-def _target(to: str) -> Iterator[Path]:
-    """Yield a file to write to, which takes its name, or goes to its bucket, only when it is whole."""
-    if not to.startswith(S3):
-        with files.atomic(Path(to)) as partial:
-            yield partial
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(to).name
-        yield path
-        _upload(path, to)
-
-
-def _upload(path: Path, to: str) -> None:
-    import boto3
-    from boto3.exceptions import S3UploadFailedError
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, key = to.removeprefix(S3).partition("/")
-    try:
-        boto3.client("s3").upload_file(str(path), bucket, key)
-    except (BotoCoreError, ClientError, S3UploadFailedError) as error:
-        raise StoreError(f"{to} cannot be written: {error}", "check the bucket and the AWS credentials") from None
 
 
 def _line(one: Stored) -> tuple[Any, ...]:

@@ -1,7 +1,6 @@
 """Bring what another log exported into this one: labelled rows reach a machine that may not ask its database."""
 
 import csv
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,9 +10,11 @@ from typing import Any
 
 import msgspec
 
+from lockstep import places
 from lockstep.data import parquet
-from lockstep.errors import ConfigError, StoreError
-from lockstep.store.export import COLUMNS, PAGE, S3
+from lockstep.errors import ConfigError
+from lockstep.sections import DataIngestion
+from lockstep.store.export import COLUMNS, PAGE
 from lockstep.store.records import Answer, Label, Record, Scalar
 from lockstep.store.store import Added, Store
 
@@ -31,7 +32,7 @@ def bring(store: Store, source: str, told: Callable[[int], None] = lambda count:
     ------
     ConfigError
         The file is missing, or is none that `lockstep log export` wrote.
-    StoreError
+    StoreError, DataError
         The database or the bucket is out of reach.
     """
     read = FORMATS.get(Path(source).suffix.lower())
@@ -54,26 +55,15 @@ def bring(store: Store, source: str, told: Callable[[int], None] = lambda count:
 @contextmanager
 def _local(source: str) -> Iterator[Path]:
     """Yield the file, fetched from its bucket if it stands in one."""
-    if not source.startswith(S3):
+    if not source.startswith(places.S3):
         yield Path(source)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(source).name
-        _download(source, path)
+    folder, _, name = source.rpartition("/")
+    at = places.place(folder, DataIngestion(source=source))
+    if at.identity(name) is None:
+        raise NotThere(f"{source} is not there", "export it: `lockstep log export`")
+    with at.fetched(name) as path:
         yield path
-
-
-def _download(source: str, path: Path) -> None:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, key = source.removeprefix(S3).partition("/")
-    try:
-        boto3.client("s3").download_file(bucket, key, str(path))
-    except (BotoCoreError, ClientError) as error:
-        if isinstance(error, ClientError) and error.response["Error"]["Code"] == "404":
-            raise NotThere(f"{source} is not there", "export it: `lockstep log export`") from None
-        raise StoreError(f"{source} cannot be read: {error}", "check the bucket and the AWS credentials") from None
 
 
 def _pages(lines: Iterable[Line], source: str) -> Iterator[list[Record]]:

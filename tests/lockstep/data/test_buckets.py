@@ -1,108 +1,59 @@
 """Objects from moto's S3 server, and from servers that answer as a store does on a bad day."""
 
 import http.server
-import socket
-import subprocess
 import threading
 import time
-import urllib.request
-from pathlib import Path
 
-import boto3
 import pytest
 
 from lockstep.data import buckets, probe, sources
 from lockstep.errors import DataError
 from lockstep.sections import DataIngestion
 
-MOTO = Path(__file__).parents[3] / ".venv-ops" / "bin" / "moto_server"
 TABLE = b"age,bought\n1,0\n2,1\n"
 
 
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory):
-    if not MOTO.exists():
-        pytest.skip(f"{MOTO} is not here: `make setup-ops` installs it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
-        process = subprocess.Popen([MOTO, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log)
-    at, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            opener.open(f"{at}/moto-api/", timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None and time.monotonic() < end, "moto does not answer"
-            time.sleep(0.1)
-    yield at
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture(autouse=True)
-def account(tmp_path, monkeypatch):
-    """A folder and an environment without anybody's credentials, where clouds are not asked either."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    given = {
-        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(tmp_path / "none"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-    }  # fmt: skip
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def store(moto, monkeypatch, request):
-    """A bucket of the test's own."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    client, bucket = boto3.client("s3"), f"bucket-{abs(hash(request.node.name))}"
-    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    client.bucket = bucket
-    return client
+def nobody(account):
+    """No test asks with anybody's credentials."""
 
 
 def read(source, **more):
     return sources.read(DataIngestion(source=source, timeout_s=10.0, **more))
 
 
-def test_an_object_is_read_and_identified(store, tmp_path):
-    store.put_object(Bucket=store.bucket, Key="in/rows.csv", Body=TABLE)
-    rows = read(f"s3://{store.bucket}/in/rows.csv")
+def test_an_object_is_read_and_identified(s3, tmp_path):
+    s3.put_object(Bucket=s3.bucket, Key="in/rows.csv", Body=TABLE)
+    rows = read(f"s3://{s3.bucket}/in/rows.csv")
     assert rows.frame["age"].tolist() == [1, 2]
     assert rows.origin == {"key": "in/rows.csv", "size": len(TABLE), "etag": rows.origin["etag"]}
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_prefix_means_its_newest_object_and_a_probe_sees_the_next(store):
+def test_a_prefix_means_its_newest_object_and_a_probe_sees_the_next(s3):
     for name, body in (("b.csv", b"x,y\n1,1\n"), ("a.csv", TABLE)):
-        store.put_object(Bucket=store.bucket, Key=f"in/{name}", Body=body)
+        s3.put_object(Bucket=s3.bucket, Key=f"in/{name}", Body=body)
         time.sleep(1.1)  # S3 tells whole seconds
-    source = f"s3://{store.bucket}/in/"
+    source = f"s3://{s3.bucket}/in/"
     assert read(source).origin["key"] == "in/a.csv"
     params = DataIngestion(source=source)
     before = probe.look(params)
     assert probe.look(params) == before
-    store.put_object(Bucket=store.bucket, Key="in/b.csv", Body=TABLE + b"3,1\n")
+    s3.put_object(Bucket=s3.bucket, Key="in/b.csv", Body=TABLE + b"3,1\n")
     assert probe.look(params) != before
     assert len(read(source).frame) == 3
 
 
-def test_a_version_is_recorded_where_there_are_versions(store):
-    store.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
-    version = store.put_object(Bucket=store.bucket, Key="rows.csv", Body=TABLE)["VersionId"]
-    assert read(f"s3://{store.bucket}/rows.csv").origin["version"] == version
+def test_a_version_is_recorded_where_there_are_versions(s3):
+    s3.put_bucket_versioning(Bucket=s3.bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=s3.bucket, Key="rows.csv", Body=TABLE)["VersionId"]
+    assert read(f"s3://{s3.bucket}/rows.csv").origin["version"] == version
 
 
-def test_b47_what_is_not_there(store):
+def test_b47_what_is_not_there(s3):
     for source, problem, hint in (
-        (f"s3://{store.bucket}/rows.csv", "answers 404", "check bucket and key"),
-        (f"s3://{store.bucket}/in/", "holds no object", "prefix"),
+        (f"s3://{s3.bucket}/rows.csv", "answers 404", "check bucket and key"),
+        (f"s3://{s3.bucket}/in/", "holds no object", "prefix"),
         ("s3://no-such-bucket-of-ours/in/", "answers NoSuchBucket", "check the bucket"),
         ("s3://", "names no bucket", "s3://BUCKET/KEY"),
     ):
@@ -113,11 +64,11 @@ def test_b47_what_is_not_there(store):
         assert hint in refused.value.hint
 
 
-def test_b20_an_object_that_is_too_large_is_not_fetched(store, monkeypatch):
+def test_b20_an_object_that_is_too_large_is_not_fetched(s3, monkeypatch):
     monkeypatch.setattr(buckets, "MIB", 10)
-    store.put_object(Bucket=store.bucket, Key="rows.csv", Body=TABLE)
+    s3.put_object(Bucket=s3.bucket, Key="rows.csv", Body=TABLE)
     with pytest.raises(DataError, match="larger than 1 MiB"):
-        read(f"s3://{store.bucket}/rows.csv", max_mb=1)
+        read(f"s3://{s3.bucket}/rows.csv", max_mb=1)
 
 
 def test_b47_no_credentials(monkeypatch):

@@ -6,7 +6,7 @@ import threading
 import pytest
 from pyarrow import parquet
 
-from lockstep.errors import ConfigError, StoreError
+from lockstep.errors import ConfigError, DataError
 from lockstep.store import export as exporting
 from lockstep.store.export import COLUMNS, export
 from lockstep.store.store import Asked
@@ -104,5 +104,5 @@ def test_an_export_goes_to_s3(filled, bucket):
     ((path, body),) = bucket.got.items()
     assert path.startswith("/own/a%20folder/log.csv")
     assert body.count(b"\n") == 12
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(DataError, match="cannot be written"):
         export(filled, Asked(), "s3://closed/log.csv")

@@ -1,7 +1,8 @@
 import msgspec
 import pytest
 
-from lockstep.errors import ConfigError, StoreError
+from lockstep.data import buckets
+from lockstep.errors import ConfigError, DataError
 from lockstep.store.export import export
 from lockstep.store.importing import bring
 from lockstep.store.store import Added, Asked, Store
@@ -67,6 +68,6 @@ def test_a_bucket_out_of_reach_is_told(logs, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(StoreError, match="cannot be read"):
+    monkeypatch.setattr(buckets, "ATTEMPTS", 1)
+    with pytest.raises(DataError, match="Could not connect"):
         bring(logs[1], "s3://own/log.csv")
