@@ -22,9 +22,7 @@ def build() -> WSGIApplication:
     """Return the app with its logger started, its models watching the registry, and if it can be each with a model."""
     settings = Settings.read(os.environ)
     if settings.keeper:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_DFL
-        )  # the master's own came with the fork
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the master's own came with the fork
     logger.start(settings.log_level)
     processes.keep_memory_flat()
     try:

@@ -5,6 +5,10 @@ import sys
 from typing import Any
 
 
+TALKATIVE = ("botocore", "boto3", "s3transfer")
+"""Libraries whose notes on their own settings say nothing about a run."""
+
+
 def start(level: str = "INFO") -> None:
     """Send log lines to standard error, one line each, control characters shown and not obeyed."""
     handler = logging.StreamHandler(sys.stderr)
@@ -12,6 +16,8 @@ def start(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING if root.level == logging.INFO else logging.NOTSET)
 
 
 class _OneLine(logging.Formatter):

@@ -31,6 +31,14 @@ def test_starting_twice_prints_once(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 1), ("DEBUG", 2), ("WARNING", 1)])
+def test_libraries_that_talk_of_their_settings_do_so_for_debugging_alone(capsys, level, lines):
+    logger.start(level)
+    logging.getLogger("botocore.credentials").info("found in the environment")
+    logging.getLogger("botocore.endpoint").warning("the store is slow")
+    assert capsys.readouterr().err.count("\n") == lines
+
+
 def test_a_value_cannot_forge_a_line(capsys):
     logger.start()
     logging.getLogger("x").info("value %s", "a\r\n00:00:00 ERROR y: forged \x1b[31mred\u202e é")
