@@ -4,7 +4,6 @@ import logging
 import sys
 from typing import Any
 
-
 TALKATIVE = ("botocore", "boto3", "s3transfer")
 """Libraries whose notes on their own settings say nothing about a run."""
 
