@@ -1,10 +1,10 @@
 """What stands between a server and the rest of the world: a gate that fails in many ways, and a load balancer."""
 
 import contextlib
-import select
 import socket
 import threading
 import time
+from multiprocessing.connection import wait  # where `select` takes no descriptor from 1,024 on
 
 from tests.serving.load import ask
 
@@ -88,7 +88,7 @@ class Gate:
 def pump(one, other):
     """Carry bytes both ways until a side has closed."""
     while True:
-        for source in select.select([one, other], [], [], 30)[0]:
+        for source in wait([one, other], 30):
             data = source.recv(65536)
             if not data:
                 return
@@ -103,7 +103,7 @@ class SlowGate(Gate):
     def _pass_on(self, link):
         with socket.create_connection(("127.0.0.1", self._target()), timeout=5) as other:
             while True:
-                for source in select.select([link, other], [], [], 30)[0]:
+                for source in wait([link, other], 30):
                     data = source.recv(65536)
                     if not data:
                         return
