@@ -39,8 +39,8 @@ class Place(Protocol):
     def prepare(self) -> None:
         """Make ready to receive, and clear what killed runs left."""
 
-    def check(self) -> None:
-        """See that this machine reaches it."""
+    def check(self, name: str = "") -> None:
+        """See that this machine reaches it, or a folder below it."""
 
     def __truediv__(self, name: str) -> str:
         """Return the whole name of a file, for people."""
@@ -85,11 +85,12 @@ class Folder:
         for leftover in records.glob("*.partial.*"):
             leftover.unlink()
 
-    def check(self) -> None:
+    def check(self, name: str = "") -> None:
         """Refuse a machine that does not see the folder."""
-        if not self.path.is_dir():
+        path = self.path / name
+        if not path.is_dir():
             raise DataError(
-                f"{socket.gethostname()} does not see {self.path}", "IN and OUT must lie where every worker sees them"
+                f"{socket.gethostname()} does not see {path}", "IN and OUT must lie where every worker sees them"
             )
 
     def __truediv__(self, name: str) -> str:
@@ -141,7 +142,7 @@ class Bucket:
     def prepare(self) -> None:
         """Do nothing: objects need no folder."""
 
-    def check(self) -> None:
+    def check(self, name: str = "") -> None:
         """Do nothing: each call says what refuses it."""
 
     def __truediv__(self, name: str) -> str:

@@ -165,8 +165,11 @@ def test_what_is_no_part_is_left_out(folder, tmp_path):
     assert find(folder, tmp_path / "out")[2:] == (["a.parquet", "b.csv", "c.parquet"], ["notes.txt"])
 
 
-def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path):
+@pytest.mark.parametrize("there", [False, True])
+def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path, there):
     source, _, (first, *_), _ = find(folder, tmp_path / "out")
+    if there:  # of the same name, on a disk of its own
+        (tmp_path / "elsewhere").mkdir()
     unseen = parts.Plan(source, places.Folder(tmp_path / "elsewhere"), Reader(), frozenset(), first)
     outcome = parts.score(model, unseen, first)
     assert outcome.state == "failed"

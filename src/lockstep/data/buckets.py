@@ -14,9 +14,9 @@ from lockstep.sections import DataIngestion
 
 ATTEMPTS, PIECE = 5, 1 << 18
 HINTS = {
-    "NoSuchBucket": "check the bucket in data_ingestion.source, and the endpoint in AWS_ENDPOINT_URL",
-    "NoSuchKey": "check the key in data_ingestion.source; a prefix ends with /",
-    "404": "check bucket and key in data_ingestion.source; a prefix ends with /",
+    "NoSuchBucket": "check the bucket, and the endpoint in AWS_ENDPOINT_URL",
+    "NoSuchKey": "check the key; a prefix ends with /",
+    "404": "check bucket and key; a prefix ends with /",
     "AccessDenied": "the credentials may not read it: they need s3:GetObject, and s3:ListBucket for a prefix",
     "403": "the credentials may not read it: they need s3:GetObject, and s3:ListBucket for a prefix",
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID, and the endpoint in AWS_ENDPOINT_URL",
@@ -56,7 +56,7 @@ def find(source: str, params: DataIngestion) -> Object:
     DataError
         There is none, or the store refuses.
     """
-    bucket, _, key = source.removeprefix("s3://").partition("/")
+    bucket, key = _named(source)
     if not bucket:
         raise DataError(f"{source} names no bucket", "write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")
     with _asking(source) as client_of:
@@ -74,7 +74,7 @@ def find_if_there(source: str, params: DataIngestion) -> Object | None:
     """
     from botocore.exceptions import ClientError
 
-    bucket, _, key = source.removeprefix("s3://").partition("/")
+    bucket, key = _named(source)
     with _asking(source) as client_of:
         try:
             return _headed(client_of(params.timeout_s), bucket, key)
@@ -106,7 +106,7 @@ def upload(path: Path, to: str, params: DataIngestion) -> None:
     """
     from boto3.exceptions import S3UploadFailedError
 
-    bucket, _, key = to.removeprefix("s3://").partition("/")
+    bucket, key = _named(to)
     with _asking(to) as client_of:
         try:
             client_of(params.timeout_s).upload_file(str(path), bucket, key)
@@ -154,7 +154,7 @@ def _newest(client: Any, bucket: str, prefix: str, source: str) -> str:
     """Return the key below a prefix that was written last; of several at one moment, the last by name."""
     found = list(_listed(client, bucket, prefix))
     if not found:
-        raise DataError(f"{source} holds no object", "check the prefix in data_ingestion.source")
+        raise DataError(f"{source} holds no object", "check the prefix")
     return str(max(found)[1])
 
 
@@ -164,6 +164,12 @@ def _listed(client: Any, bucket: str, prefix: str) -> Iterator[tuple[Any, str]]:
         for each in page.get("Contents", []):
             if not each["Key"].endswith("/"):
                 yield each["LastModified"], each["Key"]
+
+
+def _named(address: str) -> tuple[str, str]:
+    """Return bucket and key of an address."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 def _headed(client: Any, bucket: str, key: str) -> Object:
@@ -183,7 +189,7 @@ def _asking(name: str) -> Iterator[Any]:
         code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
         if code in ("PreconditionFailed", "412"):
             raise DataError(f"{name} changed while it was read", "run it again") from None
-        hint = HINTS.get(code, "check data_ingestion.source and the credentials")
+        hint = HINTS.get(code, "check the address and the credentials")
         raise DataError(f"{name}: the store answers {code}: {said}", hint) from None
     except NoCredentialsError:
         raise DataError(
