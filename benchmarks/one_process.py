@@ -11,10 +11,10 @@ def main() -> None:
     """Call the main function of every stage with its section of params.yaml, threads pinned as the stages pin them."""
     from threadpoolctl import threadpool_limits
 
-    from lockstep import config, logger
+    from lockstep import logger, params_file
 
     logger.start()
-    params = config.load()
+    params = params_file.load()
     for name in type(params).model_fields:  # the sections are the stages, in their order
         stage = importlib.import_module(name)
         with threadpool_limits(limits=1):

@@ -17,8 +17,8 @@ from flask_app.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
 from flask_app.model_cache import Identity, ModelCache
-from lockstep import config, decisions, server, tracking
-from lockstep.config import Settings
+from lockstep import decisions, server, tracking
+from lockstep.config import Settings, model_name, model_names
 from lockstep.decisions import Recorded
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.kept import KeptRegistry
@@ -70,7 +70,7 @@ class ModelService:
     @classmethod
     def of(cls, settings: Settings, connect: Connect) -> "ModelService":
         """Return the service of the default model."""
-        return cls(settings, config.model_name(settings), connect)
+        return cls(settings, model_name(settings), connect)
 
     def serving(self) -> Serving | None:
         """Return the model that answers now, if there is one."""
@@ -239,8 +239,7 @@ def registry_of(settings: Settings, name: str) -> Connect:
 def install(app: Flask, settings: Settings, connect: Connect | None) -> list[ModelService]:
     """Give the app a service for each model of the settings; the first is the default."""
     services = {
-        name: ModelService(settings, name, connect or registry_of(settings, name))
-        for name in config.model_names(settings)
+        name: ModelService(settings, name, connect or registry_of(settings, name)) for name in model_names(settings)
     }
     app.extensions["model_services"] = services
     return list(services.values())

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lockstep import config, paths
+from lockstep import params_file, paths
 from lockstep.monitoring import compare, drift, twosample
 from lockstep.monitoring.baselines import Floats, Numbers, finite
 from lockstep.monitoring.drift import Window
@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> None:
 
 def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
     """Yield a row a rule for one example; none if its rows are not here."""
-    params = config.load(ROOT / paths.EXAMPLES / f"{name}.yaml")
+    params = params_file.load(ROOT / paths.EXAMPLES / f"{name}.yaml")
     source = params.data_ingestion.named
     if not source.startswith("sklearn:"):
         place = data.resolve() / Path(source).name

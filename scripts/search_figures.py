@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
-from lockstep import artifact, config, files, paths
+from lockstep import artifact, files, params_file, paths
 from lockstep.commands.verify import clean_copy
 from lockstep.data import cleaning, frames, tables
 from lockstep.data.schema import Schema
@@ -70,7 +70,7 @@ def compared(name: str, source: str) -> Iterator[Sequence[str]]:
 def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     """Yield a row for each default, from the outputs of the stages in the current folder."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
-    record, params = files.read_json(paths.SEARCH), config.load().model_building
+    record, params = files.read_json(paths.SEARCH), params_file.load().model_building
     matrix, target = artifact.load_matrix(paths.TRAIN_MATRIX)
     ground = Ground.of(matrix, target, schema.task, params, artifact.load_marks(paths.TRAIN_MATRIX))
     test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)

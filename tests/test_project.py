@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockstep import config
+from lockstep.sections import Params
 from tests.imports import imported_files
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def at_import(tree):
 
 
 def test_stages_are_the_sections_of_params_in_order():
-    assert list(STAGES) == list(config.Params.model_fields)
+    assert list(STAGES) == list(Params.model_fields)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -73,7 +73,7 @@ def test_one_word_for_stage_script_and_section(name):
     assert stage["params"] == [name]
     script = (ROOT / "src" / f"{name}.py").read_text(encoding="utf-8")
     assert f'run_stage("{name}", main)' in script
-    section = config.Params.model_fields[name].annotation.__name__
+    section = Params.model_fields[name].annotation.__name__
     assert section == name.title().replace("_", "")
     assert f"def main(params: {section}) -> None:" in script
 

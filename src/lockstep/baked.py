@@ -6,7 +6,7 @@ Example: python -m lockstep.baked build/model
 import sys
 from pathlib import Path
 
-from lockstep import config, files, paths
+from lockstep import files, params_file, paths
 from lockstep.errors import ArtifactError
 from lockstep.modeling import compiled
 from lockstep.registry import Registry, Version
@@ -45,7 +45,7 @@ def check(folder: Path) -> None:
         note = files.read_json(folder / paths.REGISTERED.name)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no exported model", f"run `lockstep export {folder}`") from None
-    wanted = config.load().register_model.model_name
+    wanted = params_file.load().register_model.model_name
     if note["model"] != wanted:
         raise ArtifactError(
             f"{folder} holds the model {note['model']!r}, and params.yaml names {wanted!r}",

@@ -7,7 +7,19 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from lockstep import artifact, config, decisions, files, mirror, paths, provenance, runs, server, tracking, trial_runs
+from lockstep import (
+    artifact,
+    decisions,
+    files,
+    mirror,
+    params_file,
+    paths,
+    provenance,
+    runs,
+    server,
+    tracking,
+    trial_runs,
+)
 from lockstep.config import Settings
 from lockstep.decisions import EVALUATED_TAG, Decision
 from lockstep.errors import TrackingError
@@ -128,7 +140,7 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
         model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
         run = tracking.Run(
             name=f"{params.model_name}-{origin.get('dvc_exp_name') or best['estimator']}-{digest[:8]}",
-            params=dict(flatten(config.load().model_dump()))
+            params=dict(flatten(params_file.load().model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)) | reached,

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import config, logger
+from lockstep import logger, params_file
+from lockstep.config import Settings
 from lockstep.errors import LockstepError
 
 
@@ -37,9 +38,9 @@ def guarded(work: Callable[[], int | None], name: str) -> int:
 
 
 def _run(name: str, main: Callable[[Any], None]) -> None:
-    settings = config.Settings.read(os.environ)
+    settings = Settings.read(os.environ)
     logger.start(settings.log_level)
-    params = config.load()
+    params = params_file.load()
     from threadpoolctl import threadpool_limits
 
     started = time.perf_counter()

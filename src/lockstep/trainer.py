@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from lockstep import config, loop, paths
-from lockstep.config import Settings
+from lockstep import loop, params_file, paths
+from lockstep.config import Settings, model_name
 from lockstep.dispatch import Target
 from lockstep.errors import ConfigError
 from lockstep.loop import Rules
@@ -60,12 +60,12 @@ class Trainer:
             There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
         """
         if self.target and self.settings.model_name:
-            return config.model_name(self.settings)
+            return model_name(self.settings)
         if not (self.project / paths.PARAMS).is_file() or not (self.project / paths.PIPELINE).is_file():
             raise ConfigError(
                 "no training here: the folder has no params.yaml and dvc.yaml", "set LOCKSTEP_PROJECT to a project"
             )
-        return config.load(self.project / paths.PARAMS).register_model.model_name
+        return params_file.load(self.project / paths.PARAMS).register_model.model_name
 
     def ask(self, reason: str) -> dict[str, Any]:
         """Put a job in line for a person, or return the one that is under way."""

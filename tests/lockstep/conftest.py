@@ -10,7 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lockstep import config, tracking
+from lockstep import tracking
+from lockstep.config import Settings
 from lockstep.data import buckets
 from lockstep.registry import Registry
 from tests.lockstep import dagshub_like as fake
@@ -38,7 +39,7 @@ def clean_environment(monkeypatch):
 def settings_for(tmp_path, monkeypatch):
     """Make settings from nothing but the variables given, with a state folder of their own."""
     monkeypatch.chdir(tmp_path)
-    return lambda **environment: config.Settings.read({"LOCKSTEP_STATE": str(tmp_path / "a state")} | environment)
+    return lambda **environment: Settings.read({"LOCKSTEP_STATE": str(tmp_path / "a state")} | environment)
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockstep import config
+from lockstep import params_file
 from lockstep.config import SETTINGS, Settings
 from lockstep.errors import ConfigError
-from lockstep.sections import Columns
+from lockstep.sections import Columns, Params
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -34,7 +34,7 @@ def with_change(old, new):
 
 
 def test_good_params_have_defaults_and_are_frozen():
-    params = config.parse(GOOD)
+    params = params_file.parse(GOOD)
     assert params.data_ingestion.source == "data/external/rows.csv"
     assert params.data_ingestion.reader.missing == ("", "NA", "N/A", "NaN", "nan", "null")
     assert params.data_preprocessing.split.test_size == 0.2
@@ -172,7 +172,7 @@ FAULTS = {
 @pytest.mark.parametrize(("text", "problem", "hint"), FAULTS.values(), ids=FAULTS.keys())
 def test_params_faults(text, problem, hint):
     with pytest.raises(ConfigError) as refused:
-        config.parse(text)
+        params_file.parse(text)
     assert problem in refused.value.problem
     assert refused.value.problem.startswith("params.yaml")
     assert hint in refused.value.hint
@@ -193,22 +193,22 @@ def test_params_file_faults(tmp_path, content, problem, hint):
     elif content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=problem) as refused:
-        config.load(path)
+        params_file.load(path)
     assert hint in refused.value.hint
 
 
 def test_a_file_is_named_by_its_path(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(GOOD, encoding="utf-8")
-    assert config.load(path) == config.parse(GOOD)
+    assert params_file.load(path) == params_file.parse(GOOD)
     path.write_text(f"{GOOD}typo: 1\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=str(path)):
-        config.load(path)
+        params_file.load(path)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_parse(path):
-    assert config.load(path).register_model.model_name == path.stem
+    assert params_file.load(path).register_model.model_name == path.stem
 
 
 def test_the_project_starts_as_the_breast_cancer_example():
@@ -218,7 +218,7 @@ def test_the_project_starts_as_the_breast_cancer_example():
 
 def test_examples_use_every_section_in_the_order_of_the_pipeline():
     stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
-    assert list(config.Params.model_fields) == stages
+    assert list(Params.model_fields) == stages
     for path in EXAMPLES:
         assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == stages
 

@@ -192,7 +192,7 @@ def arguments(*words):
 
 @pytest.fixture
 def run(params, local_settings, monkeypatch):
-    monkeypatch.setattr("lockstep.config.load", lambda: params)
+    monkeypatch.setattr("lockstep.params_file.load", lambda: params)
     return lambda *words: command.run(arguments(*words), local_settings)
 
 

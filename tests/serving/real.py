@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from lockstep import config, tracking
+from lockstep import tracking
+from lockstep.config import Settings
 from lockstep.events import Event
 from lockstep.modeling.predictor import Predictor, digest
 from lockstep.package import contents
@@ -45,7 +46,7 @@ def wait_for(condition, within_s=10.0, pause_s=0.02):
 class Store:
     """Versions of one model on a tracking server, made from bundles."""
 
-    settings: config.Settings
+    settings: Settings
     name: str
     bundles: dict = field(default_factory=dict)
 

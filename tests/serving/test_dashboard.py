@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lockstep import config
+from lockstep.config import Settings
 from lockstep.store.store import Store as PredictionStore
 from tests.flask_app.standins import make_bundle
 from tests.lockstep.monitoring import log as monitored
@@ -25,7 +25,7 @@ def folder(request, tmp_path_factory, template_store):
     """A state with a model and many logged predictions: a million with --long."""
     many = 1_000_000 if request.config.getoption("long") else 6_000
     folder = tmp_path_factory.mktemp("dashboard")
-    settings = config.Settings.read(
+    settings = Settings.read(
         {"MLFLOW_TRACKING_URI": copy_store(template_store, folder), "LOCKSTEP_STATE": str(folder / "state")}
     )
     bundle = make_bundle("binary", folder / "bundle")

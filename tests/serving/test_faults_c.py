@@ -15,7 +15,8 @@ import zipfile
 import psutil
 import pytest
 
-from lockstep import config, keeper
+from lockstep import keeper
+from lockstep.config import Settings
 from lockstep.modeling import compiled
 from lockstep.modeling.predictor import digest
 from tests.flask_app.standins import make_bundle
@@ -46,7 +47,7 @@ def rows(bundles):
 
 def stocked(uri, state, bundles, name="demo"):
     """Return a store with two versions, the first of them Production."""
-    store = Store(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(state)}), name)
+    store = Store(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(state)}), name)
     for bundle in ("logistic_regression", "decision_tree"):
         store.register(bundles[bundle])
     store.promote("1")

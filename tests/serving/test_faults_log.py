@@ -15,7 +15,7 @@ import psutil
 import pytest
 from sqlalchemy import func, select
 
-from lockstep import config
+from lockstep.config import Settings
 from lockstep.errors import StoreError
 from lockstep.store import address
 from lockstep.store.store import Store
@@ -51,7 +51,7 @@ def local(tmp_path_factory, template_store):
     folder = tmp_path_factory.mktemp("local registry")
     bundle = make_bundle("binary", folder / "bundle")
     uri = copy_store(template_store, folder)
-    versions = Versions(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder)}), "demo")
+    versions = Versions(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder)}), "demo")
     versions.promote(versions.register(bundle))
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:2]
     return uri, rows, versions.answers(rows)
@@ -121,7 +121,7 @@ def load(local):
 @contextlib.contextmanager
 def log_of(server):
     """Open a server's database beside it."""
-    store = Store.of(config.Settings.read(server.environment))
+    store = Store.of(Settings.read(server.environment))
     yield store
     store.close()
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lockstep import bucket, config, paths, server, tracking
+from lockstep import bucket, params_file, paths, server, tracking
 from lockstep.bucket import Bucket
 from lockstep.config import Settings
 from lockstep.errors import ConfigError, LockstepError, TrackingError
@@ -91,7 +91,7 @@ def _project(name: str, _: Settings) -> Check:
 
 
 def _params(name: str, _: Settings) -> Check:
-    params = config.load(_root() / paths.PARAMS)
+    params = params_file.load(_root() / paths.PARAMS)
     return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 

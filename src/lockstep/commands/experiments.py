@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lockstep import config, experiments, files, paths, runs, server, tracking
+from lockstep import experiments, files, params_file, paths, runs, server, tracking
 from lockstep.config import Settings
 from lockstep.experiments import Experiment
 from lockstep.runs import LoggedRun
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _where_logged(found: Sequence[Experiment]) -> set[str]:
     """Return the experiments of MLflow in which the runs stand."""
     own = {str(one.params["register_model.experiment"]) for one in found if "register_model.experiment" in one.params}
-    return {config.load().register_model.experiment, *own}
+    return {params_file.load().register_model.experiment, *own}
 
 
 def _row(one: Experiment, logged: LoggedRun | None, where: server.Server) -> dict[str, Any]:
@@ -68,5 +68,5 @@ def _columns(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> list[str]:
     """Choose the metrics to show: the one that is searched for, then those that have a floor."""
     measured = [name for one, _ in rows for name in one.metrics]
     searched: Mapping[str, Any] = files.read_json(paths.SEARCH) if paths.SEARCH.exists() else {}
-    wanted = dict.fromkeys([searched.get("metric"), *config.load().model_evaluation.floors])
+    wanted = dict.fromkeys([searched.get("metric"), *params_file.load().model_evaluation.floors])
     return [name for name in wanted if name in measured]

@@ -7,8 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-from lockstep import config, tracking
-from lockstep.config import Settings
+from lockstep import tracking
+from lockstep.config import Settings, model_name
 from lockstep.errors import RegistryError
 from lockstep.registry import Registry
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Export, and say which version that is."""
     from lockstep import baked
 
-    name = config.model_name(settings)
+    name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(arguments.version) if arguments.version else registry.production()
     if version is None:

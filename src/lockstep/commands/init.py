@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from lockstep import config, files, paths
+from lockstep import files, params_file, paths
 from lockstep.commands import use
 from lockstep.config import Settings
 from lockstep.data import sources
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
             use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
-    config.parse(text)
+    params_file.parse(text)
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)

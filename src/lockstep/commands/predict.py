@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstep import batch, compute, config, parts, paths, places
-from lockstep.config import Settings
+from lockstep import batch, compute, params_file, parts, paths, places
+from lockstep.config import Settings, model_name
 from lockstep.errors import ConfigError, DataError, RegistryError
 from lockstep.sections import DataIngestion, Reader
 
@@ -119,7 +119,7 @@ def _pool(arguments: argparse.Namespace, settings: Settings) -> AbstractContextM
 
 
 def _reader() -> Reader:
-    return config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
+    return params_file.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _here(given: str) -> Iterator[Path]:
 
 def _ingestion(given: str) -> DataIngestion:
     """Return how the project reads its source, said of another one."""
-    known = config.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
+    known = params_file.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
     return DataIngestion(**known | {"source": given})
 
 
@@ -146,7 +146,7 @@ def _model(number: str | None, settings: Settings) -> parts.Model:
     from lockstep import tracking
     from lockstep.registry import Registry
 
-    name = config.model_name(settings)
+    name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(number) if number else registry.production()
     if version is None:

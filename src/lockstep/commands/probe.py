@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from lockstep import config, paths
+from lockstep import params_file, paths
 from lockstep.config import Settings
 from lockstep.data import probe
 from lockstep.errors import DataError
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write down what the source says; keep what it said last while it is out of reach."""
-    params = config.load().data_ingestion
+    params = params_file.load().data_ingestion
     try:
         found = probe.look(params, settings.source_password)
     except DataError as error:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lockstep import config
+from lockstep import params_file
 from lockstep.config import Settings
 from lockstep.decisions import Decision
 from lockstep.errors import ConfigError, GateRefused
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         )
     from lockstep import promotion
 
-    params = config.load()
+    params = params_file.load()
     wish = promotion.Wish(
         arguments.version, arguments.to, arguments.force, arguments.reason, again=bool(arguments.version)
     )

@@ -7,7 +7,7 @@ import argparse
 import json
 import webbrowser
 
-from lockstep import config, paths, tracking
+from lockstep import params_file, paths, tracking
 from lockstep.config import Settings
 from lockstep.errors import TrackingError
 from lockstep.evaluation_report import drawing
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _registry(settings: Settings) -> tuple[Registry | None, str]:
-    name = config.load().register_model.model_name
+    name = params_file.load().register_model.model_name
     try:
         return Registry(tracking.connect(settings), name), ""
     except TrackingError as error:

@@ -12,8 +12,8 @@ import time
 
 import msgspec
 
-from lockstep import config
-from lockstep.config import Settings
+from lockstep import params_file
+from lockstep.config import Settings, model_name
 from lockstep.errors import ConfigError, StoreError
 from lockstep.monitoring.snapshot import Job
 from lockstep.store import jobs
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         return _dispatch(arguments, settings)
     from lockstep import retraining
 
-    params = config.load()
+    params = params_file.load()
     store = Store.of(settings)
     try:
         with retraining.alone(settings):
@@ -68,7 +68,7 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.no_promote:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
     target = handing.target(settings)
-    model = config.model_name(settings)
+    model = model_name(settings)
     store = Store.of(settings)
     try:
         job = _job(arguments, model, store)

@@ -7,7 +7,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from lockstep import config
+from lockstep import params_file
 from lockstep.config import Settings
 
 
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Go one step back, and say what serves now."""
     from lockstep import promotion
 
-    params = config.load()
+    params = params_file.load()
     event = promotion.rollback(params, settings, arguments.reason)
     name = params.register_model.model_name
     if arguments.json:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lockstep import config, logger, slow_clients
-from lockstep.config import Settings
+from lockstep import logger, slow_clients
+from lockstep.config import Settings, model_names
 from lockstep.errors import ConfigError
 
 APP = "flask_app.wsgi"
@@ -115,7 +115,7 @@ def wait_for_port(host: str, port: int) -> None:
 def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
     """Put into the environment what the workers read from it, and pin numeric libraries to one thread each."""
     os.environ.update(
-        LOCKSTEP_MODEL_NAME=",".join(config.model_names(settings)),
+        LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
         LOCKSTEP_KEEPER=str(sockets["keeper"]),
         LOCKSTEP_RECORDER=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),

@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
-from lockstep import config, files, paths
+from lockstep import files, params_file, paths
 from lockstep.config import Settings
 from lockstep.data import sources
 from lockstep.errors import ConfigError, DataError, nearest
@@ -27,11 +27,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
     text = _example(arguments.example)
-    source = arguments.source or config.parse(text).data_ingestion.named
+    source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     place = _in_place(source, given=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
-    config.parse(text, arguments.example)
+    params_file.parse(text, arguments.example)
     files.write_bytes(text.encode(), paths.PARAMS)
     print(f"params.yaml is that of {arguments.example}, reading {place}\nnext: make run (or dvc repro)")
     return 0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lockstep import config, files, paths
+from lockstep import files, params_file, paths
 from lockstep.data import cleaning, frames, tables
 from lockstep.errors import ArtifactError
 from lockstep.evaluation_report import champion, page, timing
@@ -24,7 +24,7 @@ def draw(registry: Registry | None, note: str = "") -> None:
     ArtifactError
         The pipeline has not been run, or a file is damaged.
     """
-    params = config.load()
+    params = params_file.load()
     facts = _facts()
     model = Predictor.load(paths.MODELS)
     test = cleaning.with_kinds(tables.read(paths.TEST), model.schema.kinds)

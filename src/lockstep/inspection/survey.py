@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from lockstep import config, sections
+from lockstep import params_file, sections
 from lockstep.data import sources
 from lockstep.data.content import Content
 from lockstep.errors import DataError, LockstepError, nearest
@@ -67,7 +67,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
         made = replace(made, trusted=tuple(one for one in floor.telling if one in wish.keep))
         floor, judged = _floor(frame, ingestion, target, made, name)
     text = page.render(ingestion, target, made, floor, name)
-    config.parse(text)
+    params_file.parse(text)
     decisions = (
         *told,
         Decision("target", target, _seen(frame, target)),
@@ -250,7 +250,7 @@ def _floor(
     frame: pd.DataFrame, ingestion: DataIngestion, target: str, made: plan.Plan, name: str
 ) -> tuple[baseline.Baseline | None, Decision]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
-    params = config.parse(page.render(ingestion, target, made, None, name))
+    params = params_file.parse(page.render(ingestion, target, made, None, name))
     try:
         found = baseline.measure(frame, params)
     except LockstepError as error:

@@ -3,8 +3,7 @@
 import time
 from pathlib import Path
 
-from lockstep import config
-from lockstep.config import Settings
+from lockstep.config import Settings, model_name, model_names
 from lockstep.errors import ConfigError, StoreError, nearest
 from lockstep.monitoring import snapshot
 from lockstep.monitoring.snapshot import LogState, ModelState, Snapshot
@@ -29,7 +28,7 @@ def look(settings: Settings) -> Snapshot:
         return seen
     own = Path(settings.state).absolute() / address.FILE
     if not settings.database_url and not own.exists():
-        return Snapshot(time.time(), models={name: ModelState(name, "") for name in config.model_names(settings)})
+        return Snapshot(time.time(), models={name: ModelState(name, "") for name in model_names(settings)})
     from lockstep.monitoring import watch
     from lockstep.store.store import Store
 
@@ -51,7 +50,7 @@ def model(seen: Snapshot, name: str, settings: Settings) -> ModelState:
     ConfigError
         There is no such model.
     """
-    wanted = name or config.model_name(settings)
+    wanted = name or model_name(settings)
     if wanted not in seen.models:
         raise ConfigError(f"no model {wanted!r} is watched{nearest(wanted, seen.models)}", "see LOCKSTEP_MODEL_NAME")
     return seen.models[wanted]

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import msgspec
 
-from lockstep import config, tracking
-from lockstep.config import Settings
+from lockstep import tracking
+from lockstep.config import Settings, model_names
 from lockstep.data.schema import Row, RowsRefused, Schema
 from lockstep.errors import ArtifactError, LockstepError, RegistryError
 from lockstep.kept import KeptRegistry
@@ -215,4 +215,4 @@ def of(settings: Settings, state: Path) -> Shadow | None:
     def connect(name: str) -> Asked:
         return KeptRegistry(keeper, name) if settings.keeper else Registry(tracking.connect(settings), name)
 
-    return Shadow(state, config.model_names(settings), connect, settings.log_rows == "hashed")
+    return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

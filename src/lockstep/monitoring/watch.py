@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lockstep import config, tracking
-from lockstep.config import Settings
+from lockstep import tracking
+from lockstep.config import Settings, model_names
 from lockstep.errors import StoreError
 from lockstep.events import Event
 from lockstep.kept import KeptRegistry
@@ -289,7 +289,7 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     state = Path(settings.state).absolute()
     before = snapshot.read(state / snapshot.FILE)
     registered = Registered(_registry_of(settings), state, before)
-    options = Options(config.model_names(settings), settings.log_rows, settings.challenger_share)
+    options = Options(model_names(settings), settings.log_rows, settings.challenger_share)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
 
 

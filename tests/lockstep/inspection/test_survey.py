@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import config, paths, sections
+from lockstep import params_file, paths, sections
 from lockstep.data import sources
 from lockstep.errors import DataError
 from lockstep.inspection.survey import Wish, survey
@@ -44,7 +44,7 @@ def test_unknown_sets_are_read_as_they_are_meant(tmp_path, name):
     found = look_at(path, target)
     told = decided(found)
     assert {about: told.get(about) for about in EXPECTED[name]} == EXPECTED[name]
-    params = config.parse(found.text)
+    params = params_file.parse(found.text)
     frame = sources.read(params.data_ingestion).frame
     assert len(frame) == found.rows == len(path.read_bytes().splitlines()) - (told["header"] == "yes")
     assert params.model_evaluation.floors
@@ -53,7 +53,7 @@ def test_unknown_sets_are_read_as_they_are_meant(tmp_path, name):
 
 def run_stages(names):
     for name in names:
-        importlib.import_module(name).main(getattr(config.load(), name))
+        importlib.import_module(name).main(getattr(params_file.load(), name))
 
 
 STAGES = ("data_ingestion", "data_preprocessing", "feature_engineering", "model_building", "model_evaluation")
@@ -132,16 +132,16 @@ def test_where_nothing_tells_there_is_a_question(tmp_path, lines, target, proble
 def test_a_leak_is_left_out_unless_a_person_keeps_it(tmp_path):
     lines = ["size,paid,left", *[f"{i * 37 % 101},{i % 2},{'ny'[i % 2]}" for i in range(80)]]
     path = write(tmp_path / "rows.csv", lines)
-    params = config.parse(look_at(path, "left").text)
+    params = params_file.parse(look_at(path, "left").text)
     assert params.data_preprocessing.columns.ignore == ("paid",)
-    kept = config.parse(look_at(path, "left", keep=("paid",)).text)
+    kept = params_file.parse(look_at(path, "left", keep=("paid",)).text)
     assert set(kept.data_preprocessing.columns.numeric) == {"size", "paid"}
 
 
 def test_without_a_signal_no_floor_is_made_up(tmp_path):
     lines = ["x,y", *[f"{i * 7919 % 997},{'ab'[i * 104729 % 991 % 2]}" for i in range(300)]]
     found = look_at(write(tmp_path / "rows.csv", lines), "y")
-    assert config.parse(found.text).model_evaluation.floors == {}
+    assert params_file.parse(found.text).model_evaluation.floors == {}
     assert any("next to nothing" in one.look for one in found.decisions)
 
 
@@ -153,21 +153,21 @@ def test_without_a_signal_no_floor_is_made_up(tmp_path):
 def test_names_that_a_header_lacks_are_made_up_and_told(tmp_path, header, names):
     path = write(tmp_path / "rows.csv", [header, *[f"{row},{i % 5}" for i, row in enumerate(ROWS)]])
     found = look_at(path, "y")
-    assert config.parse(found.text).data_ingestion.reader.names == names
+    assert params_file.parse(found.text).data_ingestion.reader.names == names
     assert any("made up" in one.look for one in found.decisions)
 
 
 def test_a_source_in_the_web_keeps_what_it_needs(server, here):  # noqa: F811
     source = f"{server.at}/whole.csv"
     found = survey(DataIngestion(source=source, allow_private=True), Wish(target="bought"))
-    params = config.parse(found.text)
+    params = params_file.parse(found.text)
     assert (params.data_ingestion.source, params.data_ingestion.allow_private) == (source, True)
     assert params.register_model.model_name == "whole"
 
 
 def test_a_database_keeps_its_query(database):  # noqa: F811
     asked = DataIngestion(source="sqlite:///shop.db", query=QUERY, newest="age")
-    params = config.parse(survey(asked, Wish(target="bought", keep=("age",))).text)
+    params = params_file.parse(survey(asked, Wish(target="bought", keep=("age",))).text)
     assert (params.data_ingestion.query, params.data_ingestion.newest) == (QUERY, "age")
     assert params.data_preprocessing.columns.date == ("day",)
 
@@ -175,7 +175,7 @@ def test_a_database_keeps_its_query(database):  # noqa: F811
 def test_files_that_say_themselves_what_they_hold_need_no_reader(tmp_path):
     path = tmp_path / "rows.jsonl"
     lines = [json.dumps({"x": i * 37 % 101, "town": "abc"[i % 3], "y": i % 2}) for i in range(80)]
-    params = config.parse(look_at(write(path, lines), "y").text)
+    params = params_file.parse(look_at(write(path, lines), "y").text)
     assert params.data_ingestion.reader == sections.Reader()
     assert params.data_preprocessing.columns.categorical == ("town",)
 
@@ -188,9 +188,9 @@ def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
         *[f"{p / 9 + i * 37 % 101:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
     ]
     path = write(tmp_path / "rows.csv", lines)
-    found = config.parse(look_at(path, "price").text)
+    found = params_file.parse(look_at(path, "price").text)
     assert found.data_preprocessing.columns.ignore == ("log",)
     assert found.model_evaluation.trusted == ()
-    kept = config.parse(look_at(path, "price", keep=("log",)).text)
+    kept = params_file.parse(look_at(path, "price", keep=("log",)).text)
     assert "log" in kept.data_preprocessing.columns.numeric
     assert kept.model_evaluation.trusted == ("log",)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.impute import SimpleImputer
 
-from lockstep import artifact, config, files, paths
+from lockstep import artifact, files, params_file, paths
 
 SOURCE = Path(__file__).parents[3]
 RANDOM = np.random.default_rng(6)
@@ -31,7 +31,7 @@ SECTION = {
 
 def project(folder):
     """A folder with what the stage reads, and params.yaml of the example with another search."""
-    whole = config.load(SOURCE / "params.yaml").model_dump(mode="json", exclude_unset=True)
+    whole = params_file.load(SOURCE / "params.yaml").model_dump(mode="json", exclude_unset=True)
     files.write_bytes(json.dumps(whole | {"model_building": SECTION}).encode(), folder / paths.PARAMS)
     artifact.save_matrix(MATRIX, TARGET, folder / paths.TRAIN_MATRIX)
     artifact.save(SimpleImputer().fit(MATRIX), folder / paths.FEATURES)

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lockstep import config
+from lockstep import params_file
 from lockstep.monitoring import drift
 from lockstep.monitoring.drift import Window
 from scripts import drift_figures, drift_windows
@@ -144,7 +144,7 @@ def test_nothing_but_missing_values_is_measured(source, profile):
 @pytest.fixture(scope="module", params=["breast-cancer", "housing"])
 def pool(request):
     """Real rows: of an embedded set, and with --long of one with missing values and categories."""
-    params = config.load(drift_figures.ROOT / "examples" / f"{request.param}.yaml")
+    params = params_file.load(drift_figures.ROOT / "examples" / f"{request.param}.yaml")
     if request.param == "housing":
         place = drift_figures.ROOT.parent / "shared" / "data" / "housing.csv"
         if not request.config.getoption("long") or not place.is_file():

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from lockstep import config, files, paths
+from lockstep import files, params_file, paths
 from lockstep.data import feedback
 from lockstep.data.schema import Column, Schema
 from lockstep.store import labelled
@@ -12,7 +12,7 @@ from tests.lockstep.store.conftest import answer, label
 SIZE, PLACE = Column("size", "numeric", True, 1.0), Column("place", "text", True, "a")
 CODE = Column("code", "categorical", True, None, categories=("x",), unknown="refuse")
 SCHEMA = Schema("binary", "sold", ("no", "yes"), (SIZE, PLACE, CODE))
-PARAMS = config.parse(
+PARAMS = params_file.parse(
     (paths.PARAMS).read_text().replace("breast-cancer ", "demo ").replace("sklearn:breast_cancer", "houses.csv")
 )
 
