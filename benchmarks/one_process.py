@@ -11,7 +11,8 @@ def main() -> None:
     """Call the main function of every stage with its section of params.yaml, threads pinned as the stages pin them."""
     from threadpoolctl import threadpool_limits
 
-    from lockstep import logger, params_file
+    from lockstep import logger
+    from lockstep.config import params_file
 
     logger.start()
     params = params_file.load()

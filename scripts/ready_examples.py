@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstep import params_file, paths
+from lockstep import paths
+from lockstep.config import params_file
 
 ROOT = Path(__file__).resolve().parent.parent
 

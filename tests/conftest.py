@@ -9,8 +9,8 @@ import urllib.request
 
 import pytest
 
-from lockstep import tracking
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
+from lockstep.registry import tracking
 from tests import ops
 from tests.lockstep import dagshub_like as fake
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockstep.sections import Params
+from lockstep.config.params import Params
 from tests.imports import imported_files
 
 ROOT = Path(__file__).parents[1]
@@ -15,9 +15,9 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 MODULES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "flask_app").rglob("*.py")])
 RIMS = {
     "src/lockstep/stage.py", "src/lockstep/cli.py", "src/data_ingestion.py", "src/register_model.py",
-    "src/lockstep/commands/verify.py", "src/lockstep/commands/serve.py", "src/lockstep/keeper.py", "flask_app/wsgi.py",
-    "src/lockstep/tracking.py", "src/lockstep/recorder.py", "src/lockstep/retraining.py", "src/lockstep/trainer.py",
-    "src/lockstep/compute.py", "src/lockstep/mirror.py",
+    "src/lockstep/commands/verify.py", "src/lockstep/commands/serve.py", "src/lockstep/registry/sidecar.py", "flask_app/wsgi.py",
+    "src/lockstep/registry/tracking.py", "src/lockstep/server/recorder.py", "src/lockstep/lifecycle/retraining/run.py", "src/lockstep/lifecycle/retraining/scheduler.py",
+    "src/lockstep/compute/pool.py", "src/lockstep/lifecycle/wandb.py",
 }  # fmt: skip
 """Where a process begins or another is started: they alone read the environment."""
 MLFLOW = {f"src/lockstep/{name}.py" for name in ("tracking", "registry", "package", "runs")}
@@ -153,12 +153,14 @@ def test_importing_any_module_of_the_library_loads_no_mlflow():
         for path in (folder / "lockstep").rglob("*.py")
         if path.stem != "__main__" and "migrations" not in path.parts  # Alembic runs those
     ]
-    assert {"lockstep.tracking", "lockstep.registry", "lockstep.cli"} <= set(modules)
+    assert {"lockstep.registry.tracking", "lockstep.registry.model_registry", "lockstep.cli"} <= set(modules)
     loaded = loaded_by(*modules)
     assert set(modules) - loaded - {name for name in modules if name.endswith("__init__")} == set()
     assert "mlflow" not in loaded
 
 
-@pytest.mark.parametrize("module", ["lockstep", "lockstep.cli", "lockstep.config", "lockstep.tracking"])
+@pytest.mark.parametrize(
+    "module", ["lockstep", "lockstep.cli", "lockstep.config.settings", "lockstep.registry.tracking"]
+)
 def test_the_light_modules_load_no_heavy_ones(module):
     assert not loaded_by(module) & {"mlflow", "sklearn", "pandas", "skops", "matplotlib", "flask"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lockstep.decisions import Decision
+    from lockstep.decision import Decision
 
 
 class LockstepError(Exception):

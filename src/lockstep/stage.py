@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import logger, params_file
-from lockstep.config import Settings
+from lockstep import logger
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import LockstepError
 
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from benchmarks.serving import models
-from lockstep import params_file
+from lockstep.config import params_file
 
 
 def test_rows_between_others_are_distinct_and_within_them():

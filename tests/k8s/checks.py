@@ -3,7 +3,7 @@
 import re
 
 from lockstep.commands import serve
-from lockstep.config import SETTINGS, Settings
+from lockstep.config.settings import SETTINGS, Settings
 from lockstep.errors import ConfigError
 from tests.k8s import traffic
 from tests.k8s.objects import matches, name, of_kind, port_names, template, workloads

@@ -6,7 +6,7 @@ from functools import cache
 import yaml
 
 from flask_app import create_app
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry
 from tests.k8s.objects import ROOT, matches, name, of_kind, port_names, workloads
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lockstep import tracking
-from lockstep.config import Settings
-from lockstep.data import buckets
-from lockstep.registry import Registry
+from lockstep.config.settings import Settings
+from lockstep.data.sources import s3 as buckets
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry
 from tests.lockstep import dagshub_like as fake
 
 SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from lockstep.config import Settings
-from lockstep.store.store import Store as PredictionStore
+from lockstep.config.settings import Settings
+from lockstep.prediction_log.database import Store as PredictionStore
 from tests.flask_app.standins import make_bundle
 from tests.lockstep.monitoring import log as monitored
 from tests.lockstep.monitoring.test_many import fill
@@ -56,7 +56,7 @@ def row(folder):
 
 
 def recorder(server):
-    return next(process for process in server.tree() if "lockstep.recorder" in words(process))
+    return next(process for process in server.tree() if "lockstep.server.recorder" in words(process))
 
 
 def answered(server, row):

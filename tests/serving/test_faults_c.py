@@ -15,10 +15,10 @@ import zipfile
 import psutil
 import pytest
 
-from lockstep import keeper
-from lockstep.config import Settings
-from lockstep.modeling import compiled
-from lockstep.modeling.predictor import digest
+from lockstep.config.settings import Settings
+from lockstep.inference import compiled_cache
+from lockstep.inference.predictor import digest
+from lockstep.registry import sidecar
 from tests.flask_app.standins import make_bundle
 from tests.serving.gate import ANSWERS, Balancer, Gate
 from tests.serving.load import Load, ask
@@ -325,7 +325,7 @@ def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate)
 
 
 AWAY = ["shut", "hangs", *ANSWERS]
-KEEPER_THREADS = 1 + keeper.THREADS + 2 * 3 + 2
+KEEPER_THREADS = 1 + sidecar.THREADS + 2 * 3 + 2
 """Its own, its pool, a thread for each question that two workers have under way, and a little of MLflow's."""
 
 IDS = {"shut": "c09", "hangs": "c10"} | dict.fromkeys(ANSWERS, "c11")
@@ -444,7 +444,7 @@ def test_c14_a_promotion_of_a_version_never_seen_here(server, local, load, bundl
     (folder / "smoke.json").write_text(json.dumps(smoke))  # other bytes, the same model
     with load(clients=8):  # the same load that it will be opened under
         began = time.monotonic()
-        compiled.load(shutil.copytree(folder, tmp_path / "again"), digest(folder))
+        compiled_cache.load(shutil.copytree(folder, tmp_path / "again"), digest(folder))
         opened_s = time.monotonic() - began
     number = local[0].register(folder)
     local[1][number] = local[1]["2"]

@@ -11,7 +11,7 @@ import threading
 import psutil
 import pytest
 
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import make_bundle
 from tests.serving.load import Load
 from tests.serving.real import Server, Store, copy_store, wait_for

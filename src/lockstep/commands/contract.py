@@ -10,8 +10,9 @@ import argparse
 import json
 from typing import Any
 
-from lockstep import files, params_file, paths
-from lockstep.config import Settings
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
 
 

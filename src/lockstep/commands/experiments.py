@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lockstep import experiments, files, params_file, paths, runs, server, tracking
-from lockstep.config import Settings
-from lockstep.experiments import Experiment
-from lockstep.runs import LoggedRun
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
+from lockstep.lifecycle import experiments
+from lockstep.lifecycle.experiments import Experiment
+from lockstep.registry import runs, tracking, tracking_server
+from lockstep.registry.runs import LoggedRun
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     client = tracking.connect(settings)
     logged = [run for name in sorted(_where_logged(found)) for run in runs.pipelines(client, name)]
     rows = [(one, experiments.run_of(one, logged)) for one in found]
-    where = server.resolve(settings)
+    where = tracking_server.resolve(settings)
     if arguments.json:
         print(json.dumps([_row(one, logged_run, where) for one, logged_run in rows]))
     else:
@@ -46,7 +49,7 @@ def _where_logged(found: Sequence[Experiment]) -> set[str]:
     return {params_file.load().register_model.experiment, *own}
 
 
-def _row(one: Experiment, logged: LoggedRun | None, where: server.Server) -> dict[str, Any]:
+def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
     found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(one) | found
 

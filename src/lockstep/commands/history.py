@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from lockstep import decisions, tracking
-from lockstep.config import Settings, model_name
-from lockstep.events import Event
-from lockstep.registry import Registry
+from lockstep import decision as decisions
+from lockstep.config.settings import Settings, model_name
+from lockstep.registry import tracking
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import Registry
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,10 @@ import re
 import shutil
 from pathlib import Path
 
-from lockstep import files, params_file, paths
-from lockstep.config import Settings
-from lockstep.data import sources
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
+from lockstep.data.sources import read
 from lockstep.errors import ConfigError, DataError, nearest
 
 SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
@@ -58,7 +59,7 @@ def is_example() -> bool:
 
 def _in_place(source: str, given: bool) -> str:
     """Return the source as params.yaml names it; a file from elsewhere is linked into data/external/."""
-    if sources.scheme(source):
+    if read.scheme(source):
         return source
     if not Path(source).is_file():
         hint = "check the path" if given else "get the file (docs/examples.md says where) and add --source PATH"
@@ -88,7 +89,7 @@ def _link(target: Path, link: Path) -> None:
 
 def from_here(text: str) -> str:
     """Make a path absolute before the command moves to the project's root; leave `sklearn:name` and addresses alone."""
-    return text if sources.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
+    return text if read.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
 
 
 def _quoted(place: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from lockstep import paths
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import DataError
 
 

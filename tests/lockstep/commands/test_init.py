@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import params_file, paths
+from lockstep import paths
 from lockstep.commands import init
-from lockstep.config import Settings
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[3]

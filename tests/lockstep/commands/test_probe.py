@@ -5,7 +5,7 @@ import pytest
 
 from lockstep import paths
 from lockstep.commands import probe as command
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import DataError
 
 PARAMS = """

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import params_file
 from lockstep.commands import use
-from lockstep.config import Settings
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[3]

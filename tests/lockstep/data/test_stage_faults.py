@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep import params_file, stage
-from tests.lockstep.data.test_sources import nested, parquet, zipped
+from lockstep import stage
+from lockstep.config import params_file
+from tests.lockstep.data.sources.test_read import nested, parquet, zipped
 
 STAGES = ("data_ingestion", "data_preprocessing")
 PARAMS = """
