@@ -71,7 +71,7 @@ setup(
     package_dir={"lockstep": "src/lockstep", "flask_app": "flask_app"},
     packages=[*find_packages("src"), *find_packages(include=["flask_app", "flask_app.*"])],
     package_data={
-        "lockstep": ["py.typed", "html/templates/*"],
+        "lockstep": ["py.typed", "html/pages/*"],
         "flask_app": ["templates/*.html", "static/*"],
     },
     install_requires=CORE,

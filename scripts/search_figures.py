@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
 from lockstep.config import params_file
-from lockstep.data import cleaning, frames, parquet_tables
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema
 from lockstep.metrics import scores as metrics
 from lockstep.modeling import serialization
@@ -76,7 +76,7 @@ def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     record, params = files.read_json(paths.SEARCH), params_file.load().model_building
     matrix, target = serialization.load_matrix(paths.TRAIN_MATRIX)
     ground = Ground.of(matrix, target, schema.task, params, serialization.load_marks(paths.TRAIN_MATRIX))
-    test = cleaning.with_kinds(parquet_tables.read(paths.TEST), schema.kinds)
+    test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
     asked = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
     found = fold_score.scored(model["estimator"], *asked)

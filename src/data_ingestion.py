@@ -7,7 +7,7 @@ from typing import Any
 from lockstep import files, paths
 from lockstep.config.params import DataIngestion
 from lockstep.config.settings import Settings
-from lockstep.data import feedback, parquet_tables
+from lockstep.data import feedback, parquet
 from lockstep.data.feedback import Joined
 from lockstep.data.sources import change_detection, formats, read
 from lockstep.data.sources.read import Rows
@@ -21,7 +21,7 @@ def main(params: DataIngestion) -> None:
     rows = read.read(params, password)
     joined = feedback.join(rows.frame, params.named) if params.feedback else Joined(rows.frame)
 
-    parquet_tables.write(joined.frame, paths.RAW)
+    parquet.write(joined.frame, paths.RAW)
     files.write_json(_origin(params.named, rows, joined), paths.SOURCE)
     change_detection.keep(state)
     log = logging.getLogger("data_ingestion")

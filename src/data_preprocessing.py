@@ -4,7 +4,7 @@ import logging
 
 from lockstep import files, paths
 from lockstep.config.params import DataPreprocessing
-from lockstep.data import parquet_tables
+from lockstep.data import parquet
 from lockstep.data.prepare import prepare
 from lockstep.data_report import facts as report
 from lockstep.pages import data_report
@@ -13,14 +13,14 @@ from lockstep.stage import run_stage
 
 def main(params: DataPreprocessing) -> None:
     """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
-    raw = parquet_tables.read(paths.RAW)
+    raw = parquet.read(paths.RAW)
 
     made = prepare(raw, files.read_json(paths.SOURCE), params)
     facts = made.record | report.describe(made.train, report.Subject.of(made.record, raw), made.record["dropped"])
 
-    parquet_tables.write(made.train, paths.TRAIN)
-    parquet_tables.write(made.test, paths.TEST)
-    parquet_tables.write(made.quarantined, paths.QUARANTINE)
+    parquet.write(made.train, paths.TRAIN)
+    parquet.write(made.test, paths.TEST)
+    parquet.write(made.quarantined, paths.QUARANTINE)
     files.write_json(facts, paths.DATA_REPORT)
     files.write_bytes(data_report.html(facts).encode(), paths.DATA_PAGE)
     log = logging.getLogger("data_preprocessing")

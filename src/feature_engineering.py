@@ -4,7 +4,7 @@ import logging
 
 from lockstep import files, paths
 from lockstep.config.params import FeatureEngineering
-from lockstep.data import cleaning, frames, parquet_tables
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.split import folding_marks
 from lockstep.features import build
 from lockstep.modeling import serialization
@@ -15,7 +15,7 @@ def main(params: FeatureEngineering) -> None:
     """Read the train rows; write the schema, the fitted features and the train matrix."""
     facts = files.read_json(paths.DATA_REPORT)
     kinds = dict(facts["kinds"])
-    train = cleaning.with_kinds(parquet_tables.read(paths.TRAIN), kinds)
+    train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
     marks = folding_marks(train, facts.get("split", {}))

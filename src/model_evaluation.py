@@ -6,7 +6,7 @@ import pandas as pd
 
 from lockstep import files, paths
 from lockstep.config.params import ModelEvaluation
-from lockstep.data import cleaning, frames, parquet_tables, row_hashes
+from lockstep.data import cleaning, frames, parquet, row_hashes
 from lockstep.data.schema import Schema
 from lockstep.drift import profile
 from lockstep.evaluation import facts, plot_data, plot_points, test_metrics
@@ -25,8 +25,8 @@ SMOKE_ROWS = 64
 def main(params: ModelEvaluation) -> None:
     """Read test and train rows and the model; write metrics, predictions, plots, smoke rows, profile and the gate."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
-    test = cleaning.with_kinds(parquet_tables.read(paths.TEST), schema.kinds)
-    train = cleaning.with_kinds(parquet_tables.read(paths.TRAIN), schema.kinds)
+    test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
+    train = cleaning.with_kinds(parquet.read(paths.TRAIN), schema.kinds)
     pipeline = serialization.load(paths.MODEL)
     predictor = Predictor.of(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
 

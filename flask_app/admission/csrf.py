@@ -15,7 +15,7 @@ from flask import Flask, Response, current_app, g, request
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from werkzeug.exceptions import Forbidden
 
-from flask_app.views.checks import check_transfer
+from flask_app.admission.transfer import check_transfer
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 

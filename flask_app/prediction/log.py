@@ -13,13 +13,13 @@ from flask_app.models.cache import Identity
 from flask_app.observability import telemetry
 from flask_app.prediction import prediction_service
 from flask_app.prediction.prediction_service import Answered
+from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.errors import StoreError
+from lockstep.ipc import NoReply
 from lockstep.prediction_log import privacy, url
 from lockstep.prediction_log.records import Answer, Label, Record, Scalar
 from lockstep.prediction_log.spool import Writer
-from lockstep.registry import remote
-from lockstep.registry.remote import Silent
 
 if TYPE_CHECKING:
     from lockstep.server.recorder import Recorder
@@ -83,8 +83,8 @@ class PredictionLog:
         if not self.settings.recorder:
             return self._here().ask(operation, given)
         try:
-            return remote.asked(Path(self.settings.recorder), {"ask": operation, "given": given}, within_s)
-        except Silent as error:
+            return ipc.request(Path(self.settings.recorder), {"ask": operation, "given": given}, within_s)
+        except NoReply as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 
     @property

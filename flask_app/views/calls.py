@@ -3,11 +3,11 @@
 from flask import current_app, request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from flask_app.admission.transfer import check_transfer
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import explanation, prediction_service
 from flask_app.prediction.prediction_service import Answered
 from flask_app.protocols.strict_json import Call, Terms
-from flask_app.views.checks import check_transfer
 from lockstep.data.schema import Row
 
 JSON = "application/json"

@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from flask_app.models import model_service
 from flask_app.observability import snapshots as dashboard
 from flask_app.observability.snapshots import Seen
-from lockstep.html import formatting
+from lockstep.html import formatting, templates
 from lockstep.pages import monitoring
 
 blueprint = Blueprint("dashboard", __name__)
@@ -52,7 +52,7 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/dashboard/style.css")
 def style() -> ResponseReturnValue:
     """Answer the style of the monitoring page, which the report in one file shares."""
-    response = Response(monitoring.style_sheet(), mimetype="text/css")
+    response = Response(templates.style("monitoring.css"), mimetype="text/css")
     response.headers["Cache-Control"] = "no-cache, private"
     response.add_etag()
     return response.make_conditional(request)

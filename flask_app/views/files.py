@@ -8,11 +8,11 @@ from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
 from flask_app import errors
 from flask_app.admission import csrf
+from flask_app.admission.transfer import check_transfer
 from flask_app.forms import csv_upload
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import prediction_service
 from flask_app.views import pages
-from flask_app.views.checks import check_transfer
 from lockstep.data.schema import Fault, RowsRefused
 
 blueprint = Blueprint("files", __name__)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from flask_app import errors
 from flask_app.admission import csrf
+from flask_app.admission.transfer import check_transfer
 from flask_app.errors import listing
 from flask_app.forms import controls, explanation_chart
 from flask_app.models import model_service
@@ -17,7 +18,6 @@ from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import explanation, log, prediction_service
 from flask_app.prediction.prediction_service import Answered
 from flask_app.protocols import strict_json
-from flask_app.views.checks import check_transfer
 from lockstep.data.schema import RowsRefused, label_name
 
 blueprint = Blueprint("pages", __name__)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from lockstep.errors import LockstepError
+
 DECISION_TAG, FORCED_TAG, EVALUATED_TAG = "decision", "forced", "gate_checks"
 """Tags of a version: the whole of the last decision on it, how it was once forced, and what the evaluation answered."""
 
@@ -148,3 +150,11 @@ def _length(content: Mapping[str, Any]) -> int:
 
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: max(0, most - 3)]}..." if most else ""
+
+
+class GateRefused(LockstepError):
+    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
+
+    def __init__(self, problem: str, hint: str = "", decision: Decision | None = None) -> None:
+        super().__init__(problem, hint)
+        self.decision = decision

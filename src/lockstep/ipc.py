@@ -1,15 +1,21 @@
-"""The side of a Unix socket that answers: one line of JSON each way, an error as its kind and arguments."""
+"""Inter-process calls over a Unix socket: one line of JSON each way, an error as its kind and arguments."""
 
 import json
+import os
 import socket
 import socketserver
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from lockstep.errors import LockstepError
-from lockstep.registry import remote
+from lockstep.errors import ArtifactError, ConfigError, LockstepError, RegistryError, StoreError, TrackingError
 
 QUESTION_S = 10.0
+LONGEST = 64 << 20
+KINDS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, StoreError, OSError)
+}
+"""The errors that travel from the server of a socket to its client."""
 
 
 def answered(ask: Callable[[], Any], unforeseen: Callable[[Exception], LockstepError]) -> bytes:
@@ -25,7 +31,7 @@ def _told(error: Exception, unforeseen: Callable[[Exception], LockstepError]) ->
     """Return the kind of an error and its arguments."""
     if isinstance(error, OSError):
         return ["OSError", error.errno or 0, error.strerror or type(error).__name__]
-    if not (isinstance(error, LockstepError) and type(error).__name__ in remote.KINDS):
+    if not (isinstance(error, LockstepError) and type(error).__name__ in KINDS):
         error = unforeseen(error)
     return [type(error).__name__, error.problem, error.hint]
 
@@ -50,5 +56,64 @@ class _Handler(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        if line := self.rfile.readline(remote.LONGEST):
+        if line := self.rfile.readline(LONGEST):
             self.wfile.write(self.server.answer(line))
+
+
+class NoReply(Exception):
+    """Nobody answers at a socket, or not in time."""
+
+
+def request(address: Path, question: dict[str, Any], timeout_s: float) -> Any:
+    """Ask at a socket, one line of JSON each way, and return the answer or raise the error that it tells.
+
+    Raises
+    ------
+    NoReply
+        There is no answer.
+    """
+    try:
+        with connected(address, timeout_s) as link, link.makefile("rwb") as stream:
+            stream.write(json.dumps(question).encode() + b"\n")
+            stream.flush()
+            answer = json.loads(stream.readline(LONGEST))
+    except (OSError, ValueError) as error:
+        raise NoReply(str(error)) from None
+    if "error" in answer:
+        kind, *arguments = answer["error"]
+        raise KINDS[kind](*arguments)
+    return answer["answer"]
+
+
+def listening(address: Path) -> socket.socket:
+    """Open a socket to be asked at, which is for this user alone."""
+    address.parent.mkdir(parents=True, exist_ok=True)
+    opened = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)
+    try:
+        _at(address, opened.bind)
+    finally:
+        os.umask(mask)
+    opened.listen()
+    return opened
+
+
+def connected(address: Path, timeout_s: float) -> socket.socket:
+    """Connect to a keeper."""
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(timeout_s)
+    try:
+        _at(address, link.connect)
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _at(address: Path, act: Callable[[str], None]) -> None:
+    """Name a socket by its open folder: the kernel takes no path of more than 107 bytes."""
+    folder = os.open(address.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        act(f"/proc/self/fd/{folder}/{address.name}")
+    finally:
+        os.close(folder)

@@ -11,7 +11,7 @@ from tests.k8s.traffic import routes
 
 NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
 BY_DIGEST = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
-SETTINGS = {own for setting in SETTINGS for own in setting.variables}
+VARIABLES = {own for setting in SETTINGS for own in setting.variables}
 SECRETS = {own for setting in SETTINGS for own in setting.variables if setting.secret}
 SPACELESS = ("Namespace",)
 
@@ -86,7 +86,7 @@ def environment(objects):
             if (key.get("name"), key.get("key"), key.get("optional")) != (SECRET, variable["name"], True):
                 yield f"{own}: {variable['name']} is no optional key of {SECRET} with that name"
             given[variable["name"]] = ""
-        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS)
+        yield from (f"{own}: {key} is no setting" for key in given if key not in VARIABLES)
         try:
             settings = Settings.read(given)
         except ConfigError as error:

@@ -15,9 +15,13 @@ from lockstep.data.sources import s3 as buckets
 from lockstep.registry import tracking
 from lockstep.registry.model_registry import Registry
 from tests.lockstep import dagshub_like as fake
+from tests.lockstep.logged_answers import store, url  # noqa: F401 - fixtures
+from tests.lockstep.small_models import binary, made, model_bundle  # noqa: F401 - fixtures
+from tests.lockstep.small_profiles import profile, source  # noqa: F401 - fixtures
+from tests.root import ROOT
 
 SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")
-MOTO = Path(__file__).parents[2] / ".venv-ops" / "bin" / "moto_server"
+MOTO = ROOT / ".venv-ops" / "bin" / "moto_server"
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST", "DASK_")
 
 

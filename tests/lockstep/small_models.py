@@ -70,7 +70,7 @@ def binary():
 
 
 @pytest.fixture
-def bundle(tmp_path, made):
+def model_bundle(tmp_path, made):
     """Return a folder with the three files of a version."""
     folder = tmp_path / "bundle"
     serialization.save(made.pipeline, folder / "model.skops")

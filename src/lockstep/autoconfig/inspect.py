@@ -212,7 +212,8 @@ def _roles(
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     for name in column_roles.groups(frame, found, target):
-        look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {params_writer.flow(name)}}}"
+        column = params_writer.flow(name)
+        look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {column}}}"
         decisions.append(Decision(name, roles[name], "an identifier with several rows each", look))
     for name in (name for name, role in roles.items() if role == "date"):
         look = f"{name}: to foretell the future, set split: {{method: time, column: {params_writer.flow(name)}}}"

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from lockstep.config import params_file
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
-from lockstep.decision import Decision
-from lockstep.errors import ConfigError, GateRefused
+from lockstep.decision import Decision, GateRefused
+from lockstep.errors import ConfigError
 from lockstep.registry.history import Event
 
 if TYPE_CHECKING:

@@ -127,10 +127,10 @@ def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path])
 @contextmanager
 def _kept(name: str, own: Path) -> Iterator[None]:
     """Keep a process that answers at a socket for as long as the server runs."""
-    from lockstep.registry import remote
+    from lockstep import ipc
     from lockstep.server.supervisor import start_kept
 
-    with remote.listening(own) as opened:
+    with ipc.listening(own) as opened:
         process = start_kept(name, opened)
         try:
             yield

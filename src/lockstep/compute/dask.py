@@ -327,7 +327,7 @@ def _digest(items: tuple[tuple[str, str], ...]) -> str:
 
 def _code() -> str:
     """Return the first digits of a digest over the modules of this package, by name."""
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1]
     modules = sorted(root.rglob("*.py"))
     whole = "\n".join(f"{path.relative_to(root).as_posix()} {files.sha256(path)}" for path in modules)
     return files.sha256_bytes(whole.encode())[:12]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lockstep import decision, files, paths
 from lockstep.config.params import Params
-from lockstep.data import cleaning, parquet_tables, row_hashes
+from lockstep.data import cleaning, parquet, row_hashes
 from lockstep.data.schema import Schema
 from lockstep.decision import EVALUATED_TAG, Check, Decision
 from lockstep.errors import ArtifactError, DataError
@@ -84,7 +84,7 @@ def read_test_rows(asked: Predictor) -> pd.DataFrame:
     DataError
         The test rows are not here, or are those of another data set.
     """
-    test = parquet_tables.read(paths.TEST)
+    test = parquet.read(paths.TEST)
     needed = {*asked.schema.kinds, asked.schema.target}
     if missing := sorted(needed - set(test.columns)):
         raise DataError(

@@ -8,8 +8,8 @@ from lockstep import decision as decisions
 from lockstep import files, paths
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
-from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced
-from lockstep.errors import GateRefused, RegistryError
+from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRefused
+from lockstep.errors import RegistryError
 from lockstep.lifecycle.evidence import judge
 from lockstep.lifecycle.registration import register
 from lockstep.registry import history, provenance, tracking

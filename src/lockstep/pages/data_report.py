@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.drift.results import Distribution
-from lockstep.html import charts, formatting
-from lockstep.pages.monitoring import style_of, templates
+from lockstep.html import formatting, templates
+from lockstep.pages import charts
 
-FOLDER = Path(__file__).with_name("pages")
 MOST_DRAWN = 150
 """So many columns are drawn, those that tell most about the target; the others stand in the table alone."""
 
@@ -39,9 +37,9 @@ def html(facts: Mapping[str, Any]) -> str:
         "counts": counts(facts["dropped"]),
         "left_out": left_out(facts["dropped"]),
         "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
-        "style": style_of(FOLDER / "report.css"),
+        "style": templates.style("report.css", "monitoring.css", "data_report.css"),
     }
-    return _environment().get_template("report.html").render(content)
+    return _environment().get_template("data_report.html").render(content)
 
 
 def counts(dropped: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -84,7 +82,9 @@ def related(one: Mapping[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    return templates(FOLDER, histogram=histogram, ends=ends, related=related, bars=bars)
+    return templates.environment(
+        {"spelled": charts.spelled}, charts=charts, histogram=histogram, ends=ends, related=related, bars=bars
+    )
 
 
 def bars(distribution: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.drift.results import (
@@ -19,11 +18,9 @@ from lockstep.drift.results import (
     Snapshot,
     Traffic,
 )
-from lockstep.html import charts, formatting
+from lockstep.html import formatting, templates
+from lockstep.pages import charts
 
-FOLDER = Path(__file__).with_name("pages")
-STYLE = FOLDER / "monitoring.css"
-PLAIN = FOLDER / "report.css"
 MOST_WINDOWS = 40
 MOST_CATEGORIES = 8
 MOST_CLOSED = 20
@@ -35,18 +32,11 @@ HOUR_S = 3600
 def html(snapshot: Snapshot) -> str:
     """Return the report on all models as one file that needs nothing else."""
     sections = [(name, fragment(snapshot, name, place=place)) for place, name in enumerate(sorted(snapshot.models))]
-    return _environment().get_template("report.html").render(snapshot=snapshot, sections=sections, style=style_of())
-
-
-def style_of(*own: Path) -> Markup:
-    """Return the style of a report in one file: that of all of them, then what a report's own sheets add."""
-    shared = PLAIN.read_text(encoding="utf-8") + style_sheet()
-    return Markup(shared + "".join(path.read_text(encoding="utf-8") for path in own))  # noqa: S704 - our own files
-
-
-def style_sheet() -> str:
-    """Return the style of what `fragment` writes."""
-    return STYLE.read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("monitoring.html")
+        .render(snapshot=snapshot, sections=sections, style=templates.style("report.css", "monitoring.css"))
+    )
 
 
 def fragment(snapshot: Snapshot, name: str, span: int | None = None, place: int = 0, links: bool = False) -> Markup:
@@ -166,18 +156,12 @@ def heads(of: Traffic) -> list[str]:
 
 @cache
 def _environment() -> Environment:
-    return templates(FOLDER, ordered=ordered, remarks=remarks, paired=paired, buckets=tables, heads=heads)
-
-
-def templates(folder: Path, **named: Any) -> Environment:
-    """Return the templates of a folder, then those of every report, which know words, charts and what is named."""
-    made = Environment(
-        loader=FileSystemLoader([folder, FOLDER]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return templates.environment(
+        {"spelled": charts.spelled},
+        charts=charts,
+        ordered=ordered,
+        remarks=remarks,
+        paired=paired,
+        buckets=tables,
+        heads=heads,
     )
-    made.filters.update(formatting.FILTERS, spelled=charts.spelled)
-    made.globals.update(named, charts=charts)
-    return made

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from lockstep import files, paths
 from lockstep.config.params import Params
-from lockstep.data import parquet_tables
+from lockstep.data import parquet
 from lockstep.data.schema import Label, RowsRefused, Schema, label_name
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.privacy import HASHED
@@ -114,7 +114,7 @@ def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dic
     kinds = {name: "float64" if kind == "numeric" else object for name, kind in schema.kinds.items()}
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kinds[name]) for name in schema.kinds})
     frame[schema.target] = [row[schema.target] for row in rows]
-    parquet_tables.write(frame, path)
+    parquet.write(frame, path)
     content = {"model": model, "source": source, "target": schema.target, "sha256": files.sha256(path), **page}
     files.write_json(content, path.with_suffix(".json"))
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema
 from lockstep.errors import NotExplained
 from lockstep.scoring import tree_contributions
-from lockstep.scoring.scorers import LinearScorer, Scorer, TreeScorer
+from lockstep.scoring.scorers import Effects, LinearScorer, Scorer, TreeScorer
 from lockstep.scoring.tfidf import Terms
 
 Floats = NDArray[np.float64]
@@ -88,19 +88,6 @@ def _printed(one: Contribution, rounded: Callable[[float], float]) -> dict[str, 
     words = [{"word": word.word, "contribution": rounded(word.amount)} for word in one.words[:MOST_WORDS]]
     others = rounded(one.amount - math.fsum(word.amount for word in one.words[:MOST_WORDS]))
     return {"column": one.column, "contribution": rounded(one.amount), "words": words, "other_words": others}
-
-
-@dataclass(frozen=True)
-class Effects:
-    """What each column of n rows adds: base (outputs,), columns (n, columns, outputs); `link` makes answers of the sum.
-
-    `words` hold for each row what the words of its text columns add, by place and word: (outputs,).
-    """
-
-    link: str
-    base: Floats
-    columns: Floats
-    words: Sequence[dict[int, dict[str, Floats]]] = ()
 
 
 class Explainer(Protocol):

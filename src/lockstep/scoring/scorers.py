@@ -13,7 +13,8 @@ from lockstep.data.schema import Row, Schema
 from lockstep.scoring.row_encoders import Absences, Categories, Days, Means, Numbers
 from lockstep.scoring.tfidf import Terms
 
-Scores = NDArray[np.float64]
+Floats = NDArray[np.float64]
+Scores = Floats
 
 
 class Scorer(Protocol):
@@ -181,3 +182,16 @@ def _softmax(total: Scores) -> Scores:
 
 
 LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What each column of n rows adds: base (outputs,), columns (n, columns, outputs); `link` makes answers of the sum.
+
+    `words` hold for each row what the words of its text columns add, by place and word: (outputs,).
+    """
+
+    link: str
+    base: Floats
+    columns: Floats
+    words: Sequence[dict[int, dict[str, Floats]]] = ()

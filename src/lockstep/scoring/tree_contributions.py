@@ -8,17 +8,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
 from lockstep.errors import MissingExtra, NotExplained
-from lockstep.scoring.scorers import LINKS, Scorer
-
-if TYPE_CHECKING:
-    from lockstep.scoring.contributions import Effects
+from lockstep.scoring.scorers import LINKS, Effects, Scorer
 
 Floats = NDArray[np.float64]
 Parts = Callable[[Floats], Floats]
@@ -68,7 +65,7 @@ class TreeExplainer:
         log_odds = "softmax" if len(schema.labels) > 2 else "sigmoid"
         self.link = {"shares": "shares", "values": "identity", "log-odds": log_odds}[family(pipeline)]
 
-    def effects(self, rows: Sequence[Row]) -> "Effects":
+    def effects(self, rows: Sequence[Row]) -> Effects:
         """Return what each column of checked rows adds.
 
         Raises
@@ -76,8 +73,6 @@ class TreeExplainer:
         NotAdditive
             Base and parts do not give the answer.
         """
-        from lockstep.scoring.contributions import Effects
-
         each = np.asarray([self._parts(row) for row in self._matrix(rows)])  # between rows other threads have a turn
         base = each[0, -1]
         added = np.zeros((len(rows), len(self.schema.columns), each.shape[2]))

@@ -8,8 +8,7 @@ from lockstep import cli, files, paths
 from lockstep.config.params import FeatureEngineering
 from lockstep.data import frames
 from lockstep.errors import ConfigError, DataError
-
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 @pytest.fixture

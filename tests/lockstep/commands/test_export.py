@@ -1,7 +1,6 @@
 import argparse
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,8 @@ from lockstep.errors import ArtifactError, RegistryError
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import export as baked
 from tests.flask_app.standins import make_bundle
+from tests.root import ROOT
 from tests.serving.real import Store
-
-ROOT = Path(__file__).parents[3]
 
 
 def arguments(*given):

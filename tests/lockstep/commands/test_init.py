@@ -9,8 +9,8 @@ from lockstep.commands import init
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[3]
 TEXT = "size;colour;price\n" + "".join(
     f"{i * 37 % 101};{'red' if i % 3 else 'blue'};{i * 7 % 50 + i},5\n" for i in range(80)
 )

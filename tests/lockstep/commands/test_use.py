@@ -7,8 +7,8 @@ from lockstep.commands import use
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[3]
 ROWS = b"a,b\n1,2\n"
 
 

@@ -1,5 +1,4 @@
 import dataclasses
-from pathlib import Path
 
 import pytest
 import yaml
@@ -8,8 +7,8 @@ from lockstep.config import params_file
 from lockstep.config.params import Columns, Params
 from lockstep.config.settings import SETTINGS, Settings
 from lockstep.errors import ConfigError
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 GOOD = """\

@@ -66,51 +66,51 @@ def test_scores_stand_beside_the_truth(made):
     assert scored.classes == len(labels)
 
 
-def test_a_bundle_loads_and_answers_the_same(made, bundle):
-    loaded = Predictor.load(bundle, module.digest(bundle))
+def test_a_bundle_loads_and_answers_the_same(made, model_bundle):
+    loaded = Predictor.load(model_bundle, module.digest(model_bundle))
     assert loaded.answers(rows_of(made)) == made.predictor.answers(rows_of(made))
-    assert Predictor.load(bundle).schema == made.predictor.schema
+    assert Predictor.load(model_bundle).schema == made.predictor.schema
 
 
-def test_the_digest_covers_every_file_of_a_bundle(bundle):
-    lines = "".join(f"{files.sha256(bundle / n)}  {n}\n" for n in ("model.skops", "schema.json", "smoke.json"))
-    before = module.digest(bundle)
+def test_the_digest_covers_every_file_of_a_bundle(model_bundle):
+    lines = "".join(f"{files.sha256(model_bundle / n)}  {n}\n" for n in ("model.skops", "schema.json", "smoke.json"))
+    before = module.digest(model_bundle)
     assert before == files.sha256_bytes(lines.encode())
     for name in ("model.skops", "schema.json", "smoke.json"):
-        content = (bundle / name).read_bytes()
-        (bundle / name).write_bytes(content + b" ")
-        assert module.digest(bundle) != before
+        content = (model_bundle / name).read_bytes()
+        (model_bundle / name).write_bytes(content + b" ")
+        assert module.digest(model_bundle) != before
         with pytest.raises(ArtifactError, match=rf"has the digest \w{{12}}, not {before[:12]}"):
-            Predictor.load(bundle, before)
-        (bundle / name).write_bytes(content)
+            Predictor.load(model_bundle, before)
+        (model_bundle / name).write_bytes(content)
 
 
-def test_the_digest_covers_the_profile_if_there_is_one(bundle):
+def test_the_digest_covers_the_profile_if_there_is_one(model_bundle):
     """A version made before profiles keeps its digest and serves; one that has lost its profile is not the same."""
-    before = module.digest(bundle)
-    (bundle / "profile.json").write_text("{}")
-    with_profile = module.digest(bundle)
+    before = module.digest(model_bundle)
+    (model_bundle / "profile.json").write_text("{}")
+    with_profile = module.digest(model_bundle)
 
     assert with_profile != before
-    assert Predictor.load(bundle, with_profile)
-    (bundle / "profile.json").unlink()
+    assert Predictor.load(model_bundle, with_profile)
+    (model_bundle / "profile.json").unlink()
     with pytest.raises(ArtifactError, match="has the digest"):
-        Predictor.load(bundle, with_profile)
+        Predictor.load(model_bundle, with_profile)
 
 
 @pytest.mark.parametrize("name", ["model.skops", "schema.json", "smoke.json"])
-def test_a_file_that_is_gone_is_named(bundle, name):
-    (bundle / name).unlink()
+def test_a_file_that_is_gone_is_named(model_bundle, name):
+    (model_bundle / name).unlink()
     with pytest.raises(ArtifactError, match=rf"{name} not found") as refused:
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)
     assert "dvc repro" in refused.value.hint
 
 
 @pytest.mark.parametrize("name", ["schema.json", "smoke.json"])
-def test_a_file_that_is_cut_off_is_named(bundle, name):
-    (bundle / name).write_bytes((bundle / name).read_bytes()[:50])
+def test_a_file_that_is_cut_off_is_named(model_bundle, name):
+    (model_bundle / name).write_bytes((model_bundle / name).read_bytes()[:50])
     with pytest.raises(ArtifactError, match=rf"{name} is not JSON"):
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)
 
 
 @pytest.mark.parametrize(
@@ -126,34 +126,34 @@ def test_a_file_that_is_cut_off_is_named(bundle, name):
         pytest.param(lambda s: s.pop("rows"), "fails on its smoke rows: 'rows'", id="C13-no-rows"),
     ],
 )
-def test_a_bundle_that_fails_its_smoke_rows_is_refused(bundle, change, problem):
-    smoke = files.read_json(bundle / "smoke.json")
+def test_a_bundle_that_fails_its_smoke_rows_is_refused(model_bundle, change, problem):
+    smoke = files.read_json(model_bundle / "smoke.json")
     change(smoke)
-    files.write_json(smoke, bundle / "smoke.json")
+    files.write_json(smoke, model_bundle / "smoke.json")
     with pytest.raises(ArtifactError, match=problem) as refused:
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)
     assert refused.value.hint
 
 
 @pytest.mark.parametrize("made", ["binary", "multiclass", "regression"], indirect=True, ids="B41-{}".format)
-def test_a_schema_of_other_labels_is_refused(made, bundle):
-    content = files.read_json(bundle / "schema.json")
-    files.write_json(content | {"labels": [*content["labels"], "zzz"]}, bundle / "schema.json")
+def test_a_schema_of_other_labels_is_refused(made, model_bundle):
+    content = files.read_json(model_bundle / "schema.json")
+    files.write_json(content | {"labels": [*content["labels"], "zzz"]}, model_bundle / "schema.json")
     with pytest.raises(ArtifactError, match=r"the model knows .* but its schema .*'zzz'"):
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)
 
 
 @pytest.mark.parametrize("change", ["kind", "name"], ids=["B41-other-kind", "B41-other-name"])
-def test_a_schema_of_other_columns_is_refused(made, bundle, change):
-    content = files.read_json(bundle / "schema.json")
+def test_a_schema_of_other_columns_is_refused(made, model_bundle, change):
+    content = files.read_json(model_bundle / "schema.json")
     column = next(column for column in content["columns"] if column["name"] == "size")
     column.update({"kind": "text"} if change == "kind" else {"name": "other"})
-    files.write_json(content, bundle / "schema.json")
+    files.write_json(content, model_bundle / "schema.json")
     with pytest.raises(ArtifactError, match="fails on its smoke rows"):
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)
 
 
-def test_a_model_of_another_training_is_refused(made, bundle):
+def test_a_model_of_another_training_is_refused(made, model_bundle):
     pipeline = made.pipeline
     other = pipeline["features"].transform(made.test), np.roll(made.test["y"].to_numpy(), 1)
     estimator = type(pipeline["estimator"])().fit(
@@ -161,7 +161,7 @@ def test_a_model_of_another_training_is_refused(made, bundle):
         other[1] if not made.predictor.schema.labels else other[1].astype(type(made.predictor.schema.labels[0])),
     )
     serialization.save(
-        type(pipeline)([("features", pipeline["features"]), ("estimator", estimator)]), bundle / "model.skops"
+        type(pipeline)([("features", pipeline["features"]), ("estimator", estimator)]), model_bundle / "model.skops"
     )
     with pytest.raises(ArtifactError, match="answers its smoke rows otherwise"):
-        Predictor.load(bundle)
+        Predictor.load(model_bundle)

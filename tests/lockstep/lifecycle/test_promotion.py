@@ -10,9 +10,10 @@ import pytest
 from lockstep import decision, files, paths
 from lockstep.commands import promote as command
 from lockstep.config.params import Params
-from lockstep.data import parquet_tables, row_hashes
+from lockstep.data import parquet, row_hashes
 from lockstep.data.schema import Schema
-from lockstep.errors import ArtifactError, ConfigError, GateRefused
+from lockstep.decision import GateRefused
+from lockstep.errors import ArtifactError, ConfigError
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import evidence, promotion
 from lockstep.lifecycle.promotion import Wish
@@ -49,7 +50,7 @@ def params():
 def registry(local_settings):
     """An empty registry, in a folder with test rows."""
     frame, _ = make_frame("binary")
-    parquet_tables.write(frame, paths.TEST)
+    parquet.write(frame, paths.TEST)
     return Registry(tracking.connect(local_settings), "demo")
 
 
@@ -136,7 +137,7 @@ def test_what_was_rolled_back_stays_out(registry, version, promote, params, loca
 
 
 def test_rows_that_only_one_was_trained_on_are_left_out(registry, version, promote):
-    frame = parquet_tables.read(paths.TEST)
+    frame = parquet.read(paths.TEST)
     promote(version(GOOD, train=frame[:8]))
     promote(version(TREE, train=frame[40:41], data_sha256="d2"))
     (told,) = [
@@ -160,14 +161,14 @@ def test_rows_that_only_one_was_trained_on_are_left_out(registry, version, promo
 )
 def test_without_notes_the_source_tells_who_knows_the_rows(registry, tags, fair):
     found = evidence.fair_rows(
-        None, [Version("demo", "1", "", "", "", own) for own in tags], parquet_tables.read(paths.TEST), None
+        None, [Version("demo", "1", "", "", "", own) for own in tags], parquet.read(paths.TEST), None
     )
     assert (found is None) == (fair == "unknown")
     assert found is None or found.all()
 
 
 def test_notes_that_were_changed_are_not_believed(registry, version, promote):
-    frame = parquet_tables.read(paths.TEST)
+    frame = parquet.read(paths.TEST)
     promote(version(GOOD, train=frame[:8]))
     number = version(TREE, train=frame[:4])
     registry.tag(registry.get(number), {"trained_on": "0" * 64})

@@ -14,6 +14,7 @@ from lockstep.errors import TrackingError
 from lockstep.registry import bundle as package
 from lockstep.registry import tracking
 from tests.lockstep import dagshub_like as fake
+from tests.root import ROOT
 
 
 def names(folder):
@@ -187,7 +188,7 @@ def test_what_a_person_set_is_kept(monkeypatch):
 def test_importing_does_not_import_mlflow(module):
     code = f"import sys, lockstep.{module}; sys.exit('mlflow' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": "src"}
-    root = Path(__file__).parents[2]
+    root = ROOT
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=root).returncode == 0
 
 

@@ -18,8 +18,9 @@ from lockstep import files, paths
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
 from lockstep.data.schema import Schema
+from lockstep.decision import GateRefused
 from lockstep.drift.results import Job
-from lockstep.errors import ConfigError, GateRefused, LockstepError, RegistryError, StoreError
+from lockstep.errors import ConfigError, LockstepError, RegistryError, StoreError
 from lockstep.lifecycle import promotion, registration
 from lockstep.lifecycle.promotion import Wish
 from lockstep.lifecycle.retraining import jobs

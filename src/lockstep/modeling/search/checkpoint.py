@@ -145,7 +145,7 @@ def _age(path: Path) -> float:
 
 def _code() -> str:
     """Return the digest of the modules that a score may depend on."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted(path for part in CODE for path in (root / part).glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())

@@ -7,8 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from lockstep.drift.results import Distribution
-from lockstep.html import charts, formatting
+from lockstep.html import formatting
 from lockstep.html.charts import COLOURS, HEIGHT, bar, hover, short, svg
+from lockstep.pages.charts import overlaid
 
 Line = Sequence[Sequence[float]]
 ROOM = 0.06
@@ -93,7 +94,7 @@ def extremes(points: Line) -> tuple[float, float]:
 
 def histogram(of: Mapping[str, Sequence[float]], label: str) -> Markup:
     """Draw shares over bins."""
-    return charts.overlaid(None, Distribution(list(of["shares"]), edges=list(of["edges"])), label)
+    return overlaid(None, Distribution(list(of["shares"]), edges=list(of["edges"])), label)
 
 
 def spreads(groups: Sequence[Mapping[str, float]], label: str) -> Markup:

@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
 
+from lockstep.html import templates
 from lockstep.metrics.scores import METRICS
+from lockstep.pages import charts
 from lockstep.pages.evaluation import figures, sentences
-from lockstep.pages.monitoring import style_of, templates
 
-FOLDER = Path(__file__).with_name("pages")
 MOST_TRIALS = 15
 
 
@@ -36,7 +35,7 @@ def html(of: Content) -> str:
         "headline": headline(of.facts),
         "trials": trials(of.search, of.fitting),
         "trials_in_all": len(of.search["trials"]),
-        "style": style_of(FOLDER / "evaluation.css"),
+        "style": templates.style("report.css", "monitoring.css", "evaluation.css"),
     }
     return _environment().get_template("evaluation.html").render(content)
 
@@ -79,4 +78,6 @@ def shade(count: int, counts: Sequence[int]) -> int:
 
 @cache
 def _environment() -> Environment:
-    return templates(FOLDER, figures=figures, say=sentences, shade=shade)
+    return templates.environment(
+        {"spelled": charts.spelled}, charts=charts, figures=figures, say=sentences, shade=shade
+    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep import files, paths
 from lockstep.config import params_file
-from lockstep.data import cleaning, frames, parquet_tables
+from lockstep.data import cleaning, frames, parquet
 from lockstep.errors import ArtifactError
 from lockstep.inference import predictor
 from lockstep.inference.predictor import Predictor
@@ -29,7 +29,7 @@ def draw(registry: Registry | None, note: str = "") -> None:
     params = params_file.load()
     facts = _facts()
     model = Predictor.load(paths.MODELS)
-    test = cleaning.with_kinds(parquet_tables.read(paths.TEST), model.schema.kinds)
+    test = cleaning.with_kinds(parquet.read(paths.TEST), model.schema.kinds)
     beside: Mapping[str, Any] = {"note": note}
     if registry:
         own = Candidate(model, predictor.digest(paths.MODELS), test, facts["metric"])

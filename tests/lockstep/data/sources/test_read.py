@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lockstep.config.params import DataIngestion, DataPreprocessing, Reader
-from lockstep.data import cleaning, parquet_tables
+from lockstep.data import cleaning, parquet
 from lockstep.data.sources import content
 from lockstep.data.sources import read as sources
 from lockstep.errors import DataError
@@ -22,7 +22,7 @@ TABLE = pd.DataFrame(
 )
 
 
-def parquet(table=TABLE):
+def parquet_bytes(table=TABLE):
     return table.to_parquet(index=False)
 
 
@@ -68,11 +68,11 @@ GOOD = {
     "zip": ("rows.zip", zipped({"rows.csv": TEXT}), {}),
     "zip-with-a-folder": ("rows.zip", zipped({"in/": "", "in/rows.csv": TEXT, "__MACOSX/in/._rows.csv": "x"}), {}),
     "gzip-without-its-ending": ("rows.csv", gzip.compress(TEXT.encode(), mtime=0), {}),
-    "parquet-in-gzip": ("rows.parquet.gz", gzip.compress(parquet(), mtime=0), {}),
+    "parquet-in-gzip": ("rows.parquet.gz", gzip.compress(parquet_bytes(), mtime=0), {}),
     "json-lines": ("rows.jsonl", TABLE.to_json(orient="records", lines=True, force_ascii=False), {}),
-    "parquet": ("rows.parquet", parquet(), {}),
-    "pq": ("rows.pq", parquet(), {}),
-    "parquet-named-csv": ("rows.csv", parquet(), {}),
+    "parquet": ("rows.parquet", parquet_bytes(), {}),
+    "pq": ("rows.pq", parquet_bytes(), {}),
+    "parquet-named-csv": ("rows.csv", parquet_bytes(), {}),
 }
 
 
@@ -87,7 +87,7 @@ def test_good_sources_give_the_same_rows(tmp_path, name, content, reader):
 @pytest.mark.parametrize("end", ["\r\n", "\r"], ids=["B14-crlf", "B14-cr"])
 def test_line_ends_do_not_change_the_raw_file(tmp_path, end):
     for name, text in (("one", TEXT), ("other", TEXT.replace("\n", end))):
-        parquet_tables.write(read(written(tmp_path, f"{name}.csv", text)).frame, tmp_path / f"{name}.parquet")
+        parquet.write(read(written(tmp_path, f"{name}.csv", text)).frame, tmp_path / f"{name}.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "other.parquet").read_bytes()
 
 
@@ -223,11 +223,11 @@ FAULTS = {
     "B15-twice": ("rows.csv", TEXT.replace("town", "age"), {}, "the column name 'age' stands twice", "mend the header"),
     "B15-twice-in-names": ("rows.csv", TEXT, {"names": ("a", "a", "b")}, "Duplicate names", "names"),
     "B16-no-name": ("rows.csv", TEXT.replace("town", ""), {}, "column 2 has no name", "reader.names"),
-    "B18-half": ("rows.parquet", parquet()[:500], {}, "is not a readable Parquet file", "fetch it again"),
-    "B18-four-bytes": ("rows.parquet", parquet()[:4], {}, "is not a readable Parquet file", "fetch it again"),
+    "B18-half": ("rows.parquet", parquet_bytes()[:500], {}, "is not a readable Parquet file", "fetch it again"),
+    "B18-four-bytes": ("rows.parquet", parquet_bytes()[:4], {}, "is not a readable Parquet file", "fetch it again"),
     "B18-damaged-inside": (
         "rows.parquet",
-        parquet()[:8] + b"\xff" * 60 + parquet()[68:],
+        parquet_bytes()[:8] + b"\xff" * 60 + parquet_bytes()[68:],
         {},
         "is not a readable Parquet file",
         "fetch it again",

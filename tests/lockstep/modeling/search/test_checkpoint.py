@@ -128,5 +128,5 @@ def test_a_key_changes_with_what_a_score_depends_on(change, same):
 def test_the_key_changes_with_our_code(monkeypatch, tmp_path):
     before = checkpoint.key("m", "binary", PARAMS)
     files.write_bytes(b"pass", tmp_path / "modeling" / "search.py")
-    monkeypatch.setattr(checkpoint, "__file__", str(tmp_path / "modeling" / "journal.py"))
+    monkeypatch.setattr(checkpoint, "__file__", str(tmp_path / "modeling" / "search" / "checkpoint.py"))
     assert checkpoint.key("m", "binary", PARAMS) != before

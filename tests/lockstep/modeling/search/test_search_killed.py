@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ from sklearn.impute import SimpleImputer
 from lockstep import files, paths
 from lockstep.config import params_file
 from lockstep.modeling import serialization
+from tests.root import ROOT
 
-SOURCE = Path(__file__).parents[3]
+SOURCE = ROOT
 RANDOM = np.random.default_rng(6)
 MATRIX = RANDOM.normal(size=(400, 6))
 TARGET = (MATRIX[:, 0] + MATRIX[:, 1] ** 2 + RANDOM.normal(size=400) > 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Checks of a request that several views share."""
+"""Checks of how a request body is sent: its encoding and its length."""
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
