@@ -13,7 +13,7 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.forms.controls import cell, fields
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, label_name
+from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, free_names, label_name
 from lockstep.errors import nearest
 from lockstep.inference.predictor import Predictions
 
@@ -25,8 +25,9 @@ MAX_GUESSES = 20
 FIRST_ROW = 2
 """Rows are numbered as a spreadsheet does: the header is row 1."""
 
-FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones."""
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
+Apostrophes before it count too, so that taking one away always gives the text back."""
 
 OTHER_SPELLING = re.compile(r"(true|false|-?\d+)(?:\.0+)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -66,7 +67,7 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
     separator = _separator(body, schema)
     records = _records(body, separator)
     _, names = next(records, (1, []))
-    header = [name if name in schema.kinds else name.strip() for name in names]
+    header = [_column_name(name, schema) for name in names]
     _check_header(header, schema)
     rows = []
     for number, cells in records:
@@ -110,6 +111,8 @@ def meant(text: str, column: Column) -> Any:
     value = cell(text, column)
     if column.kind != "categorical" or value is None or value in column.categories:
         return value
+    if unescaped(value) in column.categories:
+        return unescaped(value)
     other = OTHER_SPELLING.fullmatch(text.strip().lower())
     return other[1] if other and other[1] in column.categories else value
 
@@ -117,7 +120,7 @@ def meant(text: str, column: Column) -> Any:
 def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
     """Return the table with the prediction and each label's probability beside every row."""
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
-    lines = [[*table.header, *_unused(answers, table.header)]]
+    lines = [[*table.header, *free_names(answers, table.header)]]
     shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
     for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
         lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
@@ -126,7 +129,12 @@ def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
 
 def template(schema: Schema) -> str:
     """Return a file with the header that is expected and the example as its one row."""
-    return spelled([list(schema.kinds), [field.example for field in fields(schema)]])
+    examples = [
+        field.example if column.kind != "text" else FORMULA.sub("", field.example, count=1)
+        for field, column in zip(fields(schema), schema.columns, strict=True)
+    ]
+    text = spelled([list(schema.kinds), examples])
+    return text if text.isascii() else BOM + text  # without it, spreadsheets read and save another encoding
 
 
 def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
@@ -141,6 +149,17 @@ def harmless(text: str) -> str:
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text.strip()) else text
 
 
+def unescaped(text: str) -> str:
+    """Return the text that `harmless` was given."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def _column_name(name: str, schema: Schema) -> str:
+    """Return the column that a cell of the header names: as it stands, else without blanks, else without our escape."""
+    spellings = (name, name.strip(), unescaped(name), unescaped(name.strip()))
+    return next((spelling for spelling in spellings if spelling in schema.kinds), name.strip())
+
+
 def _decoded(content: bytes) -> str:
     try:
         text = content.decode()
@@ -152,13 +171,14 @@ def _decoded(content: bytes) -> str:
 
 
 def _separator(text: str, schema: Schema) -> str:
-    """Return the separator that finds the most columns in the first line."""
-    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    """Return the separator that finds the most columns in the header."""
 
-    def known(separator: str) -> int:
-        return len({name.strip().strip('"') for name in first.split(separator)} & schema.kinds.keys())
+    def columns(separator: str) -> int:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return len({_column_name(name, schema) for name in next(reader, [])} & schema.kinds.keys())
 
-    return max(SEPARATORS, key=known)
+    csv.field_size_limit(MAX_CELL)
+    return max(SEPARATORS, key=columns)
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -195,8 +215,3 @@ def _numbered(fault: Fault, table: Table, rows: list[dict[str, Any]]) -> Fault:
     empty = rows[fault.row].get(fault.column) is None
     problem = "empty, but this column had no missing value in training" if empty else fault.problem
     return Fault(table.rows[fault.row][0], fault.column, problem)
-
-
-def _unused(names: list[str], taken: Sequence[str]) -> list[str]:
-    """Return names for new columns that no column has yet."""
-    return [f"{name}_" if name in taken else name for name in names]

@@ -61,6 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
         "proxies before the app, each adding to X-Forwarded-For",
         whole=True,
     ),
+    Setting("url_prefix", ("LOCKSTEP_URL_PREFIX",), "", "path at which a proxy shows the app, such as /ml; else none"),
     Setting("allowed_hosts", ("LOCKSTEP_ALLOWED_HOSTS",), "", "names in the Host header that are answered; else all"),
     Setting(
         "max_in_flight", ("LOCKSTEP_MAX_IN_FLIGHT",), "256", "requests under way in one process, then 503", whole=True
@@ -189,6 +190,7 @@ class Settings:
     admin_token: str = field(repr=False)
     rate_limit: str
     trusted_proxies: int
+    url_prefix: str
     allowed_hosts: str
     max_in_flight: int
     queue_s: int

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 from lockstep.config.params import Kind, Task
@@ -232,3 +233,9 @@ def as_category(value: Any) -> str | None:
 def label_name(label: Label) -> str:
     """Return a label as text: the key of its probability."""
     return str(as_category(label))
+
+
+def free_names(names: Iterable[str], taken: Iterable[str]) -> list[str]:
+    """Return names for new columns, with underscores at the end of those that a column has already."""
+    taken = frozenset(taken)
+    return [next(free for end in count() if (free := name + "_" * end) not in taken) for name in names]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lockstep.config.params import Reader
 from lockstep.data import parquet
-from lockstep.data.schema import Schema
+from lockstep.data.schema import Schema, free_names
 from lockstep.errors import DataError
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterato
         rows = cleaning.canonical(piece, kinds)
         check_frame(rows, predictor.schema, done)
         done += len(piece)
-        yield piece.assign(**_answers(predictor, rows))
+        answers = _answers(predictor, rows)
+        yield piece.assign(**dict(zip(free_names(answers, piece.columns), answers.values(), strict=True)))
 
 
 def _answers(predictor: "Predictor", rows: "pd.DataFrame") -> dict[str, Any]:
