@@ -96,7 +96,7 @@ def test_what_cannot_be_explained_says_so(serve, neighbors):  # noqa: F811
 
 
 def test_a_missing_package_is_told(serve, bundles, monkeypatch):
-    monkeypatch.setattr(explanation_chart.explaining.treeshap, "installed", lambda: False)
+    monkeypatch.setattr(explanation_chart.explaining.tree_contributions, "installed", lambda: False)
     monkeypatch.setitem(sys.modules, "shap", None)
     page = sent(serve(bundles["tree"]))
     assert explanation_chart.MISSING in page
