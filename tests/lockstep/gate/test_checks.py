@@ -73,7 +73,8 @@ def beside(own, other, metric="accuracy", slices=(), fair="all", **asked):
     fair = np.ones(own.rows, dtype=bool) if isinstance(fair, str) else fair
     paired = PairedScores(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair)
     rules = Rules(metric, gate=Gate(**asked), resamples=200, seed=1)
-    return checks.decide(Candidate(SCHEMA), Champion("7", SCHEMA, paired), rules)
+    schema = SCHEMA if own.classes else dataclasses.replace(SCHEMA, task="regression", labels=())
+    return checks.decide(Candidate(schema), Champion("7", schema, paired), rules)
 
 
 def clients(candidate, champion=SCHEMA):
@@ -105,8 +106,8 @@ ALONE = [
     row("skew-of-one-row", lambda: alone(differing=1), False, "1 of 200 rows are answered differently when sent as"),
     row("one-row-in-a-hundred-refused", lambda: alone(refused=4), True, "4 of 400 test rows do not fit"),
     row("more-rows-refused", lambda: alone(refused=5), False, "5 of 400 test rows do not fit the schema"),
-    row("b36-leak", lambda: alone(alone={"votes": 1.0}), False, "one column alone: 'votes' (1)", "columns.ignore"),
-    row("leak-trusted", lambda: alone(alone={"votes": 1.0}, trusted=("votes",)), True, "no column tells"),
+    row("b36-leak", lambda: alone(alone={"votes": 1.0}), False, "leakage by 'votes' (1)", "columns.ignore"),
+    row("leak-trusted", lambda: alone(alone={"votes": 1.0}, trusted=("votes",)), True, "no column leaks"),
     row("one-leak-of-two-trusted", lambda: alone(alone={"a": 1.0, "b": 1.0}, trusted=("b",)), False, "'a' (1)"),
     row("calibrated", lambda: alone(classes(0.9, sure=0.9)), True, "off by 0.0000 on average"),
     row("too-sure", lambda: alone(classes(0.7, sure=0.9)), False, "off by 0.2000 on average", "at most 0.1 more"),
