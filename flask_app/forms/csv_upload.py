@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,8 +13,11 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.forms.controls import cell, fields
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, free_names, label_name
+from lockstep.config.params import CellFormat
+from lockstep.data import cells as cell_values
+from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import nearest
+from lockstep.inference.batch import unused
 from lockstep.inference.predictor import Predictions
 
 BOM = "\ufeff"
@@ -62,10 +65,10 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
     RowsRefused
         A column is missing, unknown or there twice, or a row is longer or shorter than the header.
     """
-    text = _decoded(content)
+    text = _decoded(content, schema)
     body = text.removeprefix(BOM)
     separator = _separator(body, schema)
-    records = _records(body, separator)
+    records = _records(body, separator, schema.reader.quote if schema.reader else '"')
     _, names = next(records, (1, []))
     header = [_column_name(name, schema) for name in names]
     _check_header(header, schema)
@@ -88,7 +91,7 @@ def check(table: Table, schema: Schema) -> list[Row]:
         Naming each wrong cell by row and column.
     """
     known = {column.name: column for column in schema.columns}
-    columns = [known[name] for name in table.header]
+    columns = [known.get(name) for name in table.header]
     ragged = [
         Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
@@ -96,8 +99,11 @@ def check(table: Table, schema: Schema) -> list[Row]:
     ]
     if ragged:
         raise RowsRefused(ragged)
+    readers = [_reader(column, schema) for column in columns if column]
+    places = [place for place, column in enumerate(columns) if column]
+    names = [column.name for column in columns if column]
     rows = [
-        {column.name: meant(text, column) for text, column in zip(cells, columns, strict=True)}
+        {name: read(cells[place]) for name, read, place in zip(names, readers, places, strict=True)}
         for _, cells in table.rows
     ]
     try:
@@ -117,10 +123,32 @@ def meant(text: str, column: Column) -> Any:
     return other[1] if other and other[1] in column.categories else value
 
 
+def _reader(column: Column, schema: Schema) -> Callable[[str], Any]:
+    """Return what reads the cells of a column: as the training file was read, if its format was recorded."""
+    described = schema.cell_format(column.name)
+    if described is None or schema.reader is None:
+        return lambda text: meant(text, column)
+    parse = cell_values.parser(described, schema.reader.missing, schema.reader.trim)
+    return lambda text: _value(parse(text), text, column, described)
+
+
+def _value(value: Any, text: str, column: Column, described: CellFormat) -> Any:
+    """Return the value that the model takes; an odd cell stays as it is, and the schema refuses it."""
+    if value is cell_values.ODD:
+        return None if described.odd == "missing" else text
+    if column.kind == "numeric":
+        return value
+    if value is None:
+        return "" if column.kind == "text" and not column.nullable else None
+    category = as_category(value)
+    escaped = category and category not in column.categories and unescaped(category) in column.categories
+    return unescaped(str(category)) if escaped else category
+
+
 def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
     """Return the table with the prediction and each label's probability beside every row."""
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
-    lines = [[*table.header, *free_names(answers, table.header)]]
+    lines = [[*table.header, *(unused(name, table.header) for name in answers)]]
     shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
     for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
         lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
@@ -130,11 +158,18 @@ def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
 def template(schema: Schema) -> str:
     """Return a file with the header that is expected and the example as its one row."""
     examples = [
-        field.example if column.kind != "text" else FORMULA.sub("", field.example, count=1)
-        for field, column in zip(fields(schema), schema.columns, strict=True)
+        _example(field.example, column, schema) for field, column in zip(fields(schema), schema.columns, strict=True)
     ]
     text = spelled([list(schema.kinds), examples])
     return text if text.isascii() else BOM + text  # without it, spreadsheets read and save another encoding
+
+
+def _example(text: str, column: Column, schema: Schema) -> str:
+    """Return an example as its column's cells are read: without what looks like a formula, or with a decimal comma."""
+    if column.kind == "text":
+        return FORMULA.sub("", text, count=1)
+    read = _reader(column, schema)
+    return next((one for one in (text, text.replace(".", ",")) if read(one) == column.example), text)
 
 
 def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
@@ -160,14 +195,22 @@ def _column_name(name: str, schema: Schema) -> str:
     return next((spelling for spelling in spellings if spelling in schema.kinds), name.strip())
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(content: bytes, schema: Schema) -> str:
+    """Return the text of a file in UTF-8, or else in the encoding of the training file."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise BadRequest("The file is not text in UTF-8: save it as CSV UTF-8.") from None
+        text = _as_in_training(content, schema)
     if "\0" in text:
         raise BadRequest("The file holds NUL characters, so it is no CSV.")
     return text
+
+
+def _as_in_training(content: bytes, schema: Schema) -> str:
+    try:
+        return content.decode(schema.reader.encoding if schema.reader else "utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("The file is not text in UTF-8: save it as CSV UTF-8.") from None
 
 
 def _separator(text: str, schema: Schema) -> str:
@@ -178,13 +221,21 @@ def _separator(text: str, schema: Schema) -> str:
         return len({_column_name(name, schema) for name in next(reader, [])} & schema.kinds.keys())
 
     csv.field_size_limit(MAX_CELL)
-    return max(SEPARATORS, key=columns)
+    own = schema.reader.separator if schema.reader else ""
+    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=columns)
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
     """Yield the records that hold anything, numbered from 1."""
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quotechar=quote or '"',
+        quoting=quoting,  # type: ignore[arg-type]
+        strict=True,
+    )
     try:
         for number, cells in enumerate(reader, 1):
             if cells:
@@ -195,7 +246,8 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(header: list[str], schema: Schema) -> None:
     counts = Counter(header)
-    unknown = list(islice((name for name in counts if name not in schema.kinds), MAX_UNKNOWN))
+    trained = schema.reader.columns.keys() if schema.reader else set()
+    unknown = list(islice((name for name in counts if name not in schema.kinds and name not in trained), MAX_UNKNOWN))
     guess = len(unknown) <= MAX_GUESSES
     faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in counts]
     faults += [Fault(1, name, _unknown(name, schema, guess)) for name in unknown]
