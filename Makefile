@@ -75,6 +75,10 @@ retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABAS
 propose: setup  ## what `make retrain` made, as a pull request
 	scripts/propose build/retrain.json
 
+docs: setup-dev  ## the documentation as a site, in build/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/docs"
+
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks
 

@@ -61,6 +61,7 @@ TEST = [
     "ruff>=0.14",
     "mypy>=1.18",
     "cyclonedx-bom>=7.2",
+    "mkdocs-material>=9.7",
 ]
 
 setup(
