@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+import lockstep  # noqa: F401 - pins the numeric libraries before anything loads them
 from flask_app import answering, csrf, dashboard, drain, errors, guard, model_service, security, store, telemetry
 from flask_app.model_service import Connect
 from flask_app.upload import InMemoryRequest

@@ -9,13 +9,16 @@ from wsgiref.types import WSGIApplication
 from flask_app import create_app, drain, model_service
 from flask_app.drain import Drain
 from flask_app.front import Front
-from lockstep import logger, processes, slow_clients
+from lockstep import logger, numeric_pins, processes, slow_clients
 from lockstep.config import Settings
 from lockstep.errors import ConfigError
 
 log = logging.getLogger("app")
 
-NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "TZ", "PYTHON", "PROMETHEUS_", "OMP_", "COVERAGE_")
+NEEDED = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "TZ", "PYTHON", "PROMETHEUS_", "COVERAGE_"),
+    *numeric_pins.PREFIXES,  # a model that is loaded later may bring scipy's BLAS with it
+)
 
 
 def build() -> WSGIApplication:

@@ -2,8 +2,6 @@
 
 import logging
 
-import pandas as pd
-
 from lockstep import artifact, card, files, gates, paths
 from lockstep.data import cleaning, frames, tables, trained_on
 from lockstep.data.schema import Schema
@@ -20,6 +18,8 @@ SMOKE_ROWS = 64
 
 def main(params: ModelEvaluation) -> None:
     """Read test and train rows and the model; write metrics, predictions, plots, smoke rows, profile and the gate."""
+    import pandas as pd  # not at the top: lockstep pins the numeric libraries before they are loaded
+
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
     train = cleaning.with_kinds(tables.read(paths.TRAIN), schema.kinds)

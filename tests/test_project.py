@@ -17,7 +17,7 @@ RIMS = {
     "src/lockstep/stage.py", "src/lockstep/cli.py", "src/data_ingestion.py", "src/register_model.py",
     "src/lockstep/commands/verify.py", "src/lockstep/commands/serve.py", "src/lockstep/keeper.py", "flask_app/wsgi.py",
     "src/lockstep/tracking.py", "src/lockstep/recorder.py", "src/lockstep/retraining.py", "src/lockstep/trainer.py",
-    "src/lockstep/compute.py", "src/lockstep/mirror.py",
+    "src/lockstep/compute.py", "src/lockstep/mirror.py", "src/lockstep/numeric_pins.py",
 }  # fmt: skip
 """Where a process begins or another is started: they alone read the environment."""
 MLFLOW = {f"src/lockstep/{name}.py" for name in ("tracking", "registry", "package", "runs")}

@@ -1,4 +1,4 @@
-"""Run one stage: read its section, pin the threads, and turn any fault into one line and a non-zero exit."""
+"""Run one stage: read its section, check the numeric pins, and turn any fault into one line and a non-zero exit."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import config, logger
+from lockstep import config, logger, numeric_pins
 from lockstep.errors import LockstepError
 
 
@@ -40,12 +40,13 @@ def _run(name: str, main: Callable[[Any], None]) -> None:
     settings = config.Settings.read(os.environ)
     logger.start(settings.log_level)
     params = config.load()
-    from threadpoolctl import threadpool_limits
+    log = logging.getLogger(name)
+    if deviations := numeric_pins.deviations():
+        log.warning("dvc.lock may get other digests here: %s", ", ".join(deviations))
 
     started = time.perf_counter()
-    with threadpool_limits(limits=1):
-        main(getattr(params, name))
-    logging.getLogger(name).info("done in %.1f s", time.perf_counter() - started)
+    main(getattr(params, name))
+    log.info("done in %.1f s", time.perf_counter() - started)
 
 
 def _tell(name: str, problem: str, hint: str) -> None:

@@ -214,6 +214,13 @@ def test_workers_with_other_code_or_packages_are_refused(there, problem):
     assert all(name in told.value.problem for name in there)
 
 
+def test_workers_with_other_instruction_sets_are_refused():
+    cluster._compare_instructions("w", cluster.instructions())
+    with pytest.raises(ComputeError, match=r"worker w computes with other .*: numpy uses X86_V4") as refused:
+        cluster._compare_instructions("w", "numpy uses X86_V4")
+    assert "lockstep doctor --pins" in refused.value.hint
+
+
 def test_a_process_without_lockstep_is_refused():
     with pytest.raises(ComputeError, match="worker w cannot run Lockstep: No module named 'lockstep'"):
         cluster._compare("worker w", ModuleNotFoundError("No module named 'lockstep'"))
@@ -222,7 +229,7 @@ def test_a_process_without_lockstep_is_refused():
 def test_a_worker_that_joins_later_with_other_code_does_nothing():
     task = (cluster.Shared(abs), cluster.Shared(-1))
     assert cluster._run(cluster.fingerprint(), *task) == 1
-    with pytest.raises(ComputeError, match="other code or packages"):
+    with pytest.raises(ComputeError, match="other code, packages or instruction sets"):
         cluster._run("another", *task)
 
 
