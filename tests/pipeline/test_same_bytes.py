@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +20,7 @@ pytestmark = [
 EXAMPLES = {"breast-cancer": None, "sentiment": ROOT / "examples/reviews.csv", "housing": DATA / "housing.csv"}
 HOUSING_ROWS = 2_000
 EMULATED = ("Haswell", "EPYC")
+SORT = "import numpy; numpy.argsort(numpy.random.default_rng(0).random(456))"
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -48,10 +51,20 @@ def test_the_environment_changes_no_byte(example, expected, machine):
     assert digests(example, MACHINES[machine]) == expected
 
 
-@pytest.mark.parametrize("processor", EMULATED)
-def test_another_processor_writes_the_same_bytes(example, expected, processor, request):
+@pytest.fixture(scope="module")
+def emulator(request):
+    """The command of an emulator that gets through numpy's AVX2 sort, which ends qemu 7.2 by SIGSEGV."""
     if not request.config.getoption("long"):
         pytest.skip("--long emulates other processors")
-    if not shutil.which("qemu-x86_64"):
+    command = shutil.which("qemu-x86_64")
+    if not command:
         pytest.skip("NOT TESTED: qemu-x86_64 is not installed (package qemu-user)")
-    assert digests(example, {}, "qemu-x86_64", "-cpu", processor) == expected
+    sorts = subprocess.run([command, "-cpu", "Haswell", sys.executable, "-c", SORT], capture_output=True)
+    if sorts.returncode:
+        pytest.skip(f"NOT TESTED: {command} does not emulate AVX2 well enough; version 10 does")
+    return command
+
+
+@pytest.mark.parametrize("processor", EMULATED)
+def test_another_processor_writes_the_same_bytes(emulator, example, expected, processor):
+    assert digests(example, {}, emulator, "-cpu", processor) == expected
