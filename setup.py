@@ -1,6 +1,6 @@
 """Name the package, its roots, the floor of every dependency, and the extras."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 CORE = [
     "numpy>=2.4",  # names its instruction sets as numeric_pins does
@@ -69,25 +69,9 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     package_dir={"lockstep": "src/lockstep", "flask_app": "flask_app"},
-    packages=[
-        "lockstep",
-        "lockstep.data",
-        "lockstep.evaluation_report",
-        "lockstep.features",
-        "lockstep.inspection",
-        "lockstep.modeling",
-        "lockstep.monitoring",
-        "lockstep.store",
-        "lockstep.store.migrations",
-        "lockstep.store.migrations.versions",
-        "lockstep.commands",
-        "flask_app",
-        "flask_app.openapi",
-        "flask_app.protocols",
-        "flask_app.views",
-    ],
+    packages=[*find_packages("src"), *find_packages(include=["flask_app", "flask_app.*"])],
     package_data={
-        "lockstep": ["py.typed", "data/pages/*", "evaluation_report/pages/*", "monitoring/pages/*"],
+        "lockstep": ["py.typed", "html/pages/*"],
         "flask_app": ["templates/*.html", "static/*"],
     },
     install_requires=CORE,

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from lockstep import cluster, compute
+from lockstep.compute import dask
+from lockstep.compute import pool as compute
 
 ROWS, COLUMNS = 20_000, 30
 
@@ -90,7 +91,7 @@ def by_joblib(rows: Rows, load: Load) -> None:
 def sides(address: str, jobs: int, rows: Rows) -> Iterator[dict[str, Callable[[Load], None]]]:
     """Yield the ways to run a load, all of them opened."""
     with (
-        cluster.connected(address) as pool,
+        dask.connected(address) as pool,
         Client(address) as client,
         joblib.parallel_config(backend="dask", client=client, scatter=[rows]),
     ):

@@ -105,8 +105,8 @@ def tasks() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def serving_tasks() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the way of a request through the predictor, where the pipeline has been run here."""
-    from lockstep.modeling import predictor
-    from lockstep.modeling.predictor import Predictor
+    from lockstep.inference import predictor
+    from lockstep.inference.predictor import Predictor
 
     folder = ROOT / "models"
     if not (folder / "smoke.json").is_file():

@@ -9,10 +9,11 @@ sys.path.insert(0, str(Path.cwd() / "src"))
 
 def main() -> None:
     """Call the main function of every stage with its section of params.yaml."""
-    from lockstep import config, logger
+    from lockstep import logger
+    from lockstep.config import params_file
 
     logger.start()
-    params = config.load()
+    params = params_file.load()
     for name in type(params).model_fields:  # the sections are the stages, in their order
         stage = importlib.import_module(name)
         stage.main(getattr(params, name))

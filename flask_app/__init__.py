@@ -6,18 +6,22 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 import lockstep  # noqa: F401 - pins the numeric libraries before anything loads them
-from flask_app import answering, csrf, dashboard, drain, errors, guard, model_service, security, store, telemetry
-from flask_app.model_service import Connect
-from flask_app.upload import InMemoryRequest
+from flask_app import errors
+from flask_app.admission import csrf, drain, guard, headers
+from flask_app.forms.csv_upload import InMemoryRequest
+from flask_app.models import model_service
+from flask_app.models.model_service import Connect
+from flask_app.observability import snapshots, telemetry
+from flask_app.prediction import log, prediction_service
 from flask_app.views import (
     admin,
     capstone,
-    card,
     docs,
     feedback,
     files,
     health,
     invocations,
+    model_card,
     open_inference,
     pages,
     predict,
@@ -25,7 +29,7 @@ from flask_app.views import (
     retrain,
 )
 from flask_app.views import dashboard as dashboards
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 
 MAX_FORM_FIELDS = 20_000
 
@@ -53,14 +57,14 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     drain.install(app)
     errors.install(app)
     guard.install(app, settings)
-    security.install(app)
+    headers.install(app)
     csrf.install(app, settings)
     telemetry.install(app, services, settings)
-    answering.install(app, settings)
-    store.install(app, settings)
-    dashboard.install(app, settings)
+    prediction_service.install(app, settings)
+    log.install(app, settings)
+    snapshots.install(app, settings)
     retrain.install(app, settings)
-    people = (pages, files, feedback, health, card, dashboards, docs)
+    people = (pages, files, feedback, health, model_card, dashboards, docs)
     for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)
     return app

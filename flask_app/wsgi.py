@@ -6,12 +6,15 @@ import os
 import signal
 from wsgiref.types import WSGIApplication
 
-from flask_app import create_app, drain, model_service
-from flask_app.drain import Drain
-from flask_app.front import Front
-from lockstep import logger, numeric_pins, processes, slow_clients
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.admission import drain
+from flask_app.admission.drain import Drain
+from flask_app.fast_path import Front
+from flask_app.models import model_service
+from lockstep import logger, numeric_pins, processes
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.server import slow_clients
 
 log = logging.getLogger("app")
 

@@ -21,15 +21,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
-from flask_app.gauges import GAUGES
-from flask_app.telemetry import Telemetry
-from lockstep.config import SETTINGS
-from lockstep.data.sources import BUNDLED
-from lockstep.features.text import CLEANERS
+from flask_app.observability.gauges import GAUGES
+from flask_app.observability.telemetry import Telemetry
+from lockstep.config.params import Between, Params, Section
+from lockstep.config.settings import SETTINGS
+from lockstep.data.sources.read import BUNDLED
+from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import DATE_PARTS
+from lockstep.metrics.scores import METRICS
 from lockstep.modeling.catalog import ESTIMATORS
-from lockstep.modeling.metrics import METRICS
-from lockstep.sections import Between, Params, Section
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from lockstep import config, paths
-from lockstep.monitoring import compare, drift, twosample
-from lockstep.monitoring.baselines import Floats, Numbers, finite
-from lockstep.monitoring.drift import Window
-from lockstep.monitoring.profile import Profile
+from lockstep import paths
+from lockstep.config import params_file
+from lockstep.drift import detect, hypothesis_tests, sequential_test
+from lockstep.drift.detect import Window
+from lockstep.drift.numeric_baseline import Floats, Numbers, finite
+from lockstep.drift.profile import Profile
 from scripts.drift_windows import SEED, Pool, draw, drawn_profile, label_shift, prepare, tilt, window
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def main(words: Sequence[str]) -> None:
 
 def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
     """Yield a row a rule for one example; none if its rows are not here."""
-    params = config.load(ROOT / paths.EXAMPLES / f"{name}.yaml")
+    params = params_file.load(ROOT / paths.EXAMPLES / f"{name}.yaml")
     source = params.data_ingestion.named
     if not source.startswith("sklearn:"):
         place = data.resolve() / Path(source).name
@@ -116,7 +117,7 @@ SCENARIOS: tuple[tuple[Scenario, int], ...] = (
 
 def ours(profile: Profile, drawn: Window) -> bool:
     """Decide as the product does."""
-    return drift.measure(profile, drawn).verdict == "alarm"
+    return detect.measure(profile, drawn).verdict == "alarm"
 
 
 def compared(profile: Profile, drawn: Window) -> Iterator[tuple[Numbers, Floats]]:
@@ -142,7 +143,7 @@ def psi(baseline: Numbers, values: Floats) -> float:
 
 def ks_ps(profile: Profile, drawn: Window) -> list[float]:
     """Return the p of each Kolmogorov-Smirnov test."""
-    return [twosample.kolmogorov_smirnov(*pair)[1] for pair in compared(profile, drawn)]
+    return [hypothesis_tests.kolmogorov_smirnov(*pair)[1] for pair in compared(profile, drawn)]
 
 
 RULES: Rules = {
@@ -169,7 +170,7 @@ def comparisons(runs: int) -> Iterator[Sequence[str]]:
     random = np.random.default_rng(SEED)
     for before, after in ACCURACIES:
         for share in (0, 50, 10):
-            needed = compare.labels_needed(variance(before, after, share), after - before)
+            needed = sequential_test.labels_needed(variance(before, after, share), after - before)
             called = [first_call(random, (before, after), share, needed) > 0 for _ in range(runs)]
             false = [first_call(random, (after, after), share, LONGEST) != 0 for _ in range(runs)]
             way = f"{share} % of the traffic" if share else "both on each row (shadow)"
@@ -194,13 +195,13 @@ def first_call(random: np.random.Generator, accuracies: tuple[float, float], sha
         drawn = random.random(labels)
         first = (drawn < better).astype(float)
         second = ((drawn >= better) & (drawn < DISAGREE)).astype(float)
-        looks = compare.paired(first, second)
+        looks = sequential_test.paired(first, second)
     else:
         challenged = random.random(labels) < share / 100
         wrong = (random.random(labels) < np.where(challenged, 1 - after, 1 - before)).astype(float)
         at = np.arange(labels)
-        looks = compare.unpaired((wrong[~challenged], wrong[challenged]), (at[~challenged], at[challenged]))
-    low, high = compare.bounds(looks, 0.02, 0.05)
+        looks = sequential_test.unpaired((wrong[~challenged], wrong[challenged]), (at[~challenged], at[challenged]))
+    low, high = sequential_test.bounds(looks, 0.02, 0.05)
     decided = np.flatnonzero((low > 0) | (high < 0))
     return 0 if not len(decided) else 1 if low[decided[0]] > 0 else -1
 

@@ -8,17 +8,20 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from lockstep import sections
-from lockstep.data import cleaning, frames, sources
+from lockstep.config import params as sections
+from lockstep.config.params import Kind, Monitoring, Params
+from lockstep.data import cleaning, frames
 from lockstep.data.schema import Schema
+from lockstep.data.sources import read
+from lockstep.drift import profile as profiles
+from lockstep.drift.detect import Window
+from lockstep.drift.profile import Profile
+from lockstep.evaluation import test_metrics
 from lockstep.features import build
-from lockstep.modeling import catalog, evaluation, metrics
-from lockstep.modeling.metrics import Scored
-from lockstep.modeling.predictor import Predictor
-from lockstep.monitoring import profile as profiles
-from lockstep.monitoring.drift import Window
-from lockstep.monitoring.profile import Profile
-from lockstep.sections import Kind, Monitoring, Params
+from lockstep.inference.predictor import Predictor
+from lockstep.metrics import scores
+from lockstep.metrics.scores import Scored
+from lockstep.modeling import catalog
 
 SEED = 20
 FOLDS = 5
@@ -60,7 +63,7 @@ def prepare(name: str, params: Params) -> Pool:
     train rows, test rows and windows are drawn from it with replacement, independently, so that no drift is none. A
     large set is cut in three, and windows are drawn from the third part without replacement.
     """
-    cleaned = cleaning.clean(sources.read(params.data_ingestion).frame, params.data_preprocessing)
+    cleaned = cleaning.clean(read.read(params.data_ingestion).frame, params.data_preprocessing)
     frame = cleaned.frame.sample(frac=1, random_state=SEED).reset_index(drop=True)
     target = params.data_preprocessing.target
     schema = frames.learn(frame, target, cleaned.task, cleaned.kinds, params.feature_engineering)
@@ -115,8 +118,8 @@ def profile_of(
     schema: Schema, train: pd.DataFrame, test: pd.DataFrame, scored: Scored, clean: Sequence[str]
 ) -> Profile:
     """Make the profile of train rows and scored test rows; the figure of the evaluation plays no part here."""
-    metric = metrics.DEFAULT[schema.task]
-    tested = evaluation.evaluated(test, scored, schema, metric, {metric: 0.5, "interval_95": {metric: [0.4, 0.6]}})
+    metric = scores.DEFAULT[schema.task]
+    tested = test_metrics.evaluated(test, scored, schema, metric, {metric: 0.5, "interval_95": {metric: [0.4, 0.6]}})
     return profiles.build(schema, frames.rows_of(train, schema), tested, Monitoring(), clean)
 
 

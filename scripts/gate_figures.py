@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from lockstep import gates
+from lockstep.config.params import Gate
 from lockstep.data.schema import Schema
-from lockstep.gates import Candidate, Champion, Paired, Rules
-from lockstep.modeling.metrics import Scored
-from lockstep.modeling.slices import Slice
-from lockstep.sections import Gate
+from lockstep.gate import checks
+from lockstep.gate.checks import Candidate, Champion, Paired, Rules
+from lockstep.metrics.scores import Scored
+from lockstep.metrics.slices import Slice
 from scripts.drift_figures import fill, table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "gate.md"
@@ -79,10 +79,10 @@ def refusals(pair: Pair, count: int, rows: int, runs: int) -> int:
     return sum(check.name == "slices not worse" and not check.passed for own in decided for check in own.checks)
 
 
-def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Rules) -> gates.Decision:
+def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Rules) -> checks.Decision:
     champion, candidate = drawn
     paired = Paired(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
-    return gates.decide(Candidate(SCHEMA), Champion("1", SCHEMA, paired), rules)
+    return checks.decide(Candidate(SCHEMA), Champion("1", SCHEMA, paired), rules)
 
 
 def power(gain: float, disagree: float, rows: int) -> float:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lockstep import config, paths
+from lockstep import paths
+from lockstep.config import params_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +21,7 @@ def asked(words: Sequence[str], about: str | None) -> Iterator[tuple[str, str]]:
     parser.add_argument("names", nargs="*", metavar="NAME", default=known, help=f"of {', '.join(known)} (default: all)")
     arguments = parser.parse_args(words)
     for name in arguments.names:
-        source = config.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
+        source = params_file.load(paths.EXAMPLES / f"{name}.yaml").data_ingestion.named
         place = arguments.data.resolve() / Path(source).name
         if source.startswith("sklearn:"):
             yield name, source

@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from lockstep import files, paths  # noqa: E402
-from lockstep.config import Settings  # noqa: E402
-from lockstep.data import frames, tables  # noqa: E402
-from lockstep.events import Event  # noqa: E402
-from lockstep.modeling.predictor import Predictor  # noqa: E402
-from lockstep.store.records import Answer, Label, Record, Variant  # noqa: E402
-from lockstep.store.store import Store  # noqa: E402
+from lockstep.config.settings import Settings  # noqa: E402
+from lockstep.data import frames, parquet  # noqa: E402
+from lockstep.inference.predictor import Predictor  # noqa: E402
+from lockstep.prediction_log.database import Store  # noqa: E402
+from lockstep.prediction_log.records import Answer, Label, Record, Variant  # noqa: E402
+from lockstep.registry.history import Event  # noqa: E402
 from tests.browser.chromium import Chromium  # noqa: E402
 from tests.serving import real  # noqa: E402
 
@@ -116,7 +116,7 @@ def replayed() -> Iterator[Record]:
     """Yield answers of the last days, in order of time, and labels that came an hour or two later."""
     chance = random.Random(1)
     predictor = Predictor.load(ROOT / paths.MODEL.parent)
-    frame = pd.concat([tables.read(ROOT / path) for path in (paths.TRAIN, paths.TEST)])
+    frame = pd.concat([parquet.read(ROOT / path) for path in (paths.TRAIN, paths.TEST)])
     rows, truth = frames.rows_of(frame, predictor.schema), frames.target_array(frame, predictor.schema).tolist()
     now_us = time.time_ns() // 1000
     for number in range(0, ROWS, BATCH):

@@ -22,12 +22,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
-from lockstep import artifact, config, files, paths
+from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
-from lockstep.data import cleaning, frames, tables
+from lockstep.config import params_file
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema
-from lockstep.modeling import metrics, scoring
-from lockstep.modeling.bench import Ground
+from lockstep.metrics import scores as metrics
+from lockstep.modeling import serialization
+from lockstep.modeling.search import fold_score
+from lockstep.modeling.search.trials import Ground
 from scripts.ready_examples import ROOT, asked
 
 COLUMNS = ("example", "found", "beside", "metric", "found, folds", "default, folds", "difference, 95 %")
@@ -70,19 +73,19 @@ def compared(name: str, source: str) -> Iterator[Sequence[str]]:
 def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     """Yield a row for each default, from the outputs of the stages in the current folder."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
-    record, params = files.read_json(paths.SEARCH), config.load().model_building
-    matrix, target = artifact.load_matrix(paths.TRAIN_MATRIX)
-    ground = Ground.of(matrix, target, schema.task, params, artifact.load_marks(paths.TRAIN_MATRIX))
-    test = cleaning.with_kinds(tables.read(paths.TEST), schema.kinds)
-    model, best, metric = artifact.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
+    record, params = files.read_json(paths.SEARCH), params_file.load().model_building
+    matrix, target = serialization.load_matrix(paths.TRAIN_MATRIX)
+    ground = Ground.of(matrix, target, schema.task, params, serialization.load_marks(paths.TRAIN_MATRIX))
+    test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
+    model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
     asked = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
-    found = scoring.scored(model["estimator"], *asked)
+    found = fold_score.scored(model["estimator"], *asked)
     sign = 1 if metrics.METRICS[metric].higher_is_better else -1
     for default in defaults(schema.task, sparse.issparse(matrix)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so do its defaults stand
             scores = [on_fold(default, ground, number, metric) for number in range(len(ground.folds))]
-            own = scoring.scored(default.fit(matrix, target), *asked)
+            own = fold_score.scored(default.fit(matrix, target), *asked)
         folds = sign * (np.asarray(best["scores"]) - scores)
         yield (
             *(name, best["estimator"], type(default).__name__, metric),
@@ -106,7 +109,7 @@ def on_fold(estimator: Any, ground: Ground, number: int, metric: str) -> float:
     matrix = ground.terms.by(ground.matrix, ground.target, train)
     fitted = estimator.fit(matrix[train], ground.target[train])
     classes = np.unique(ground.target)
-    return metrics.measure(metric, scoring.scored(fitted, matrix[held_out], ground.target[held_out], classes))
+    return metrics.measure(metric, fold_score.scored(fitted, matrix[held_out], ground.target[held_out], classes))
 
 
 def on_average(differences: Any) -> tuple[float, float, float]:

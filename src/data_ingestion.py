@@ -5,24 +5,25 @@ import os
 from typing import Any
 
 from lockstep import files, paths
-from lockstep.config import Settings
-from lockstep.data import feedback, formats, probe, sources, tables
+from lockstep.config.params import DataIngestion
+from lockstep.config.settings import Settings
+from lockstep.data import feedback, parquet
 from lockstep.data.feedback import Joined
-from lockstep.data.sources import Rows
-from lockstep.sections import DataIngestion
+from lockstep.data.sources import change_detection, formats, read
+from lockstep.data.sources.read import Rows
 from lockstep.stage import run_stage
 
 
 def main(params: DataIngestion) -> None:
     """Read the source; write the raw rows and what they came from."""
     password = Settings.read(os.environ).source_password
-    state = probe.look(params, password)
-    rows = sources.read(params, password)
+    state = change_detection.look(params, password)
+    rows = read.read(params, password)
     joined = feedback.join(rows.frame, params.named) if params.feedback else Joined(rows.frame)
 
-    tables.write(joined.frame, paths.RAW)
+    parquet.write(joined.frame, paths.RAW)
     files.write_json(_origin(params.named, rows, joined), paths.SOURCE)
-    probe.keep(state)
+    change_detection.keep(state)
     log = logging.getLogger("data_ingestion")
     for doubt in formats.doubts(rows.frame):
         log.warning(doubt)

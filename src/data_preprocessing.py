@@ -3,24 +3,26 @@
 import logging
 
 from lockstep import files, paths
-from lockstep.data import report, report_page, tables
-from lockstep.data.preparing import prepare
-from lockstep.sections import DataPreprocessing
+from lockstep.config.params import DataPreprocessing
+from lockstep.data import parquet
+from lockstep.data.prepare import prepare
+from lockstep.data_report import facts as report
+from lockstep.pages import data_report
 from lockstep.stage import run_stage
 
 
 def main(params: DataPreprocessing) -> None:
     """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
-    raw = tables.read(paths.RAW)
+    raw = parquet.read(paths.RAW)
 
     made = prepare(raw, files.read_json(paths.SOURCE), params)
     facts = made.record | report.describe(made.train, report.Subject.of(made.record, raw), made.record["dropped"])
 
-    tables.write(made.train, paths.TRAIN)
-    tables.write(made.test, paths.TEST)
-    tables.write(made.quarantined, paths.QUARANTINE)
+    parquet.write(made.train, paths.TRAIN)
+    parquet.write(made.test, paths.TEST)
+    parquet.write(made.quarantined, paths.QUARANTINE)
     files.write_json(facts, paths.DATA_REPORT)
-    files.write_bytes(report_page.html(facts).encode(), paths.DATA_PAGE)
+    files.write_bytes(data_report.html(facts).encode(), paths.DATA_PAGE)
     log = logging.getLogger("data_preprocessing")
     log.info("%s: %d train and %d test rows", facts["task"], len(made.train), len(made.test))
     if len(made.quarantined):

@@ -2,11 +2,12 @@
 
 import logging
 
-from lockstep import artifact, files, paths
-from lockstep.data import cleaning, frames, tables
+from lockstep import files, paths
+from lockstep.config.params import FeatureEngineering
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.split import folding_marks
 from lockstep.features import build
-from lockstep.sections import FeatureEngineering
+from lockstep.modeling import serialization
 from lockstep.stage import run_stage
 
 
@@ -14,7 +15,7 @@ def main(params: FeatureEngineering) -> None:
     """Read the train rows; write the schema, the fitted features and the train matrix."""
     facts = files.read_json(paths.DATA_REPORT)
     kinds = dict(facts["kinds"])
-    train = cleaning.with_kinds(tables.read(paths.TRAIN), kinds)
+    train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
     marks = folding_marks(train, facts.get("split", {}))
@@ -23,8 +24,8 @@ def main(params: FeatureEngineering) -> None:
         marks["terms"] = blocks
 
     files.write_json(learned.to_json(), paths.SCHEMA)
-    artifact.save(features, paths.FEATURES)
-    artifact.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX, marks)
+    serialization.save(features, paths.FEATURES)
+    serialization.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX, marks)
     logging.getLogger("feature_engineering").info("%d rows x %d features", *matrix.shape)
 
 

@@ -2,10 +2,11 @@
 
 import os
 
-from lockstep import files, paths, registration
-from lockstep.config import Settings
-from lockstep.modeling import predictor
-from lockstep.sections import RegisterModel
+from lockstep import files, paths
+from lockstep.config.params import RegisterModel
+from lockstep.config.settings import Settings
+from lockstep.inference import predictor
+from lockstep.lifecycle import registration
 from lockstep.stage import run_stage
 
 

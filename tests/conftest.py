@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 
-from lockstep import config, tracking
+from lockstep.config.settings import Settings
+from lockstep.registry import tracking
 from tests import ops
 from tests.lockstep import dagshub_like as fake
 
@@ -34,7 +35,7 @@ def pytest_addoption(parser):
 def template_store(tmp_path_factory):
     """A migrated, empty database to copy, since the migrations cost seconds."""
     folder = tmp_path_factory.mktemp("template")
-    tracking.connect(config.Settings.read({"LOCKSTEP_STATE": str(folder)}))
+    tracking.connect(Settings.read({"LOCKSTEP_STATE": str(folder)}))
     return folder / "mlflow.db"
 
 

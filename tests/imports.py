@@ -31,8 +31,8 @@ def _imports(path: Path, root: Path) -> set[Path]:
 
 
 def _templates(module: Path) -> set[Path]:
-    uses = 'with_name("pages")' in module.read_text(encoding="utf-8")
-    return set(module.with_name("pages").iterdir()) if uses else set()
+    folder = module.with_name("pages")
+    return set(folder.iterdir()) if module.name == "templates.py" and folder.is_dir() else set()
 
 
 def _files(name: str, root: Path) -> list[Path]:

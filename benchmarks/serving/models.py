@@ -19,9 +19,10 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.serving.environments import ROOT, STATE
-from lockstep import artifact, files, paths
+from lockstep import files, paths
 from lockstep.data import frames
 from lockstep.data.schema import Schema
+from lockstep.modeling import serialization
 
 REVIEWS = ROOT.parent / "shared" / "data" / "imdb.csv.gz"
 POOL = 20_000
@@ -68,7 +69,7 @@ class Model:
     @cached_property
     def pipeline(self) -> Any:
         """The fitted pipeline, whose probabilities are the truth here."""
-        return artifact.load(self.project / paths.MODEL)
+        return serialization.load(self.project / paths.MODEL)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -35,10 +35,10 @@ def package(models: Path, to: Path) -> Path:
     from mlflow.models import ModelSignature, set_signature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    from lockstep import artifact
-    from lockstep.package import package_model
+    from lockstep.modeling import serialization
+    from lockstep.registry.bundle import package_model
 
-    trusted = sorted(artifact.check((models / "model.skops").read_bytes(), str(models)))
+    trusted = sorted(serialization.check((models / "model.skops").read_bytes(), str(models)))
     folder = package_model(models, to, ["scikit-learn"], trusted)
     columns = json.loads((models / "schema.json").read_text(encoding="utf-8"))["columns"]
     types: list[ColSpec | TensorSpec] = [

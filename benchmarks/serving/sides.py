@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from benchmarks.serving import environments, floor
 from benchmarks.serving.environments import HERE, OWN, ROOT
 from benchmarks.serving.models import Model, compact, environment
-from lockstep import artifact, paths
+from lockstep import paths
+from lockstep.modeling import serialization
 
 WORKERS = 2
 SERVICES = HERE / "services"
@@ -102,11 +103,11 @@ def _launch_mlflow(model: Model, port: int, name: str = "mlflow") -> Launch:
     """Serve the folder that stands in the registry, told to check columns and types, and to answer probabilities."""
     from mlflow.models import infer_signature
 
-    from lockstep.package import package_model
+    from lockstep.registry.bundle import package_model
 
     folder, bundle = model.served / name, model.project / paths.MODELS
     shutil.rmtree(folder, ignore_errors=True)
-    trusted = artifact.check((bundle / paths.MODEL.name).read_bytes(), paths.MODEL.name)
+    trusted = serialization.check((bundle / paths.MODEL.name).read_bytes(), paths.MODEL.name)
     package_model(bundle, folder, ["scikit-learn", "skops", "pandas"], sorted(trusted))
     described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     described["flavors"]["python_function"]["predict_fn"] = "predict_proba"

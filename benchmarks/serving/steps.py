@@ -71,8 +71,8 @@ def steps(model: Model) -> dict[str, float]:
 def _served(model: Model) -> tuple[Any, Any]:
     """Return the app and the front of a worker that serves the model from its folder."""
     from flask_app import create_app
-    from flask_app.front import Front
-    from lockstep.config import Settings
+    from flask_app.fast_path import Front
+    from lockstep.config.settings import Settings
     from lockstep.errors import TrackingError
 
     def away() -> Any:
@@ -87,7 +87,7 @@ def _served(model: Model) -> tuple[Any, Any]:
 
 
 def _service(app: Any) -> Any:
-    from flask_app import model_service
+    from flask_app.models import model_service
 
     return model_service.of(app)
 

@@ -9,10 +9,11 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from flask_app import access, guard, model_service
-from flask_app.openapi.columns import Json
+from flask_app.admission import authentication, guard
+from flask_app.models import model_service
+from flask_app.openapi.component_schemas import PROBLEM, TEXT, Model
+from flask_app.openapi.json_schema import Json
 from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES, problem, refusals
-from flask_app.openapi.parts import PROBLEM, TEXT, Model
 
 HIDDEN = ("static", "dashboard.style")
 """Endpoints that are no part of the API."""
@@ -159,7 +160,7 @@ def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
 
 def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
     """Say what a route needs, and what else may go wrong."""
-    need = access.need_of(rule.rule)
+    need = authentication.need_of(rule.rule)
     statuses = (["404"] if "<" in rule.rule else []) + (["401", "403"] if need == "admin" else [])
     if need in _needs(app):
         operation["security"] = NEEDS[need]

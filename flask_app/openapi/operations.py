@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from flask_app import feedback, upload
-from flask_app.openapi import columns
-from flask_app.openapi.columns import Json, closed
-from flask_app.openapi.parts import ID, TEXT, Model
+from flask_app.forms import csv_upload
+from flask_app.openapi import json_schema
+from flask_app.openapi.component_schemas import ID, TEXT, Model
+from flask_app.openapi.json_schema import Json, closed
+from flask_app.prediction import feedback
 
 PROBLEMS = {
     "400": "The request is not what HTTP or JSON allow.",
@@ -109,7 +110,7 @@ def _csv(model: Model) -> Json:
     about = (
         "CSV in UTF-8 under a header that names every column once, in any order; here with the example as its one row."
     )
-    return {"type": "string", "enum": [upload.template(model.schema)], "description": about}
+    return {"type": "string", "enum": [csv_upload.template(model.schema)], "description": about}
 
 
 def _table(model: Model) -> Json:
@@ -159,7 +160,10 @@ def _predictions(model: Model) -> Json:
 
 
 def _feedback(model: Model) -> Json:
-    said = {"id": ID | {"minLength": 1, "maxLength": feedback.LONGEST_ID}, "label": columns.prediction(model.schema)}
+    said = {
+        "id": ID | {"minLength": 1, "maxLength": feedback.LONGEST_ID},
+        "label": json_schema.prediction(model.schema),
+    }
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
     body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
     told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
@@ -168,7 +172,12 @@ def _feedback(model: Model) -> Json:
 
 def _labels(model: Model) -> Json:
     about = "CSV in UTF-8: a line for each label; here without one, as no ids are known beforehand."
-    file = {"type": "string", "format": "binary", "enum": [upload.spelled([feedback.COLUMNS])], "description": about}
+    file = {
+        "type": "string",
+        "format": "binary",
+        "enum": [csv_upload.spelled([feedback.COLUMNS])],
+        "description": about,
+    }
     schema = {"type": "object", "properties": {"file": file}, "required": ["file"]}
     number: Json = {"type": "integer", "minimum": 0}
     counts = closed({"new": number, "changed": number, "unchanged": number}, {"waiting": number})

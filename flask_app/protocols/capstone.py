@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from flask_app.answering import Answered
-from flask_app.protocols import strict
-from flask_app.protocols.strict import Call
+from flask_app.prediction.prediction_service import Answered
+from flask_app.protocols import strict_json
+from flask_app.protocols.strict_json import Call
 
 
 def decode(body: bytes) -> Call:
     """Return what a JSON body asks; refusals are those of `strict.enveloped`."""
-    return strict.enveloped(body, "data", "model_version", strict.by_place)
+    return strict_json.enveloped(body, "data", "model_version", strict_json.by_place)
 
 
 def encode(answered: Answered) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from werkzeug.exceptions import UnprocessableEntity
 
-from flask_app import upload
-from flask_app.answering import Answered
-from flask_app.protocols import strict
-from flask_app.protocols.strict import Call, Terms
+from flask_app.forms import csv_upload
+from flask_app.prediction.prediction_service import Answered
+from flask_app.protocols import strict_json
+from flask_app.protocols.strict_json import Call, Terms
 from lockstep.data.schema import Row
 
 PARAMS = ("version", "predict_method", "ids")
@@ -35,7 +35,7 @@ def decode(body: bytes) -> Invocation:
     UnprocessableEntity
         It is not one shape of rows, with parameters that are known.
     """
-    content = strict.fields(strict.document(body), (*SHAPES, "params"), "The body")
+    content = strict_json.fields(strict_json.document(body), (*SHAPES, "params"), "The body")
     given = [shape for shape in SHAPES if shape in content]
     if len(given) != 1:
         raise UnprocessableEntity(f"The body must hold exactly one of {', '.join(SHAPES)}; it holds {len(given)}.")
@@ -53,47 +53,47 @@ def decode(body: bytes) -> Invocation:
 
 def decode_csv(body: bytes) -> Invocation:
     """Return what a CSV body asks: answers for its rows, under a header that names every column."""
-    return Invocation(lambda terms: upload.check(upload.read(body, terms.schema, terms.most), terms.schema))
+    return Invocation(lambda terms: csv_upload.check(csv_upload.read(body, terms.schema, terms.most), terms.schema))
 
 
 def _params(params: Any) -> dict[str, Any]:
-    given = strict.options(params, PARAMS, '"params"')
+    given = strict_json.options(params, PARAMS, '"params"')
     method, ids = given.get("predict_method", METHODS[0]), given.get("ids", False)
     if method not in METHODS:
         raise UnprocessableEntity(f'"params": "predict_method" must be one of {", ".join(METHODS)}.')
     if not isinstance(ids, bool):
         raise UnprocessableEntity('"params": "ids" must be true or false.')
-    return {"version": strict.version(given, "version"), "method": method, "ids": ids}
+    return {"version": strict_json.version(given, "version"), "method": method, "ids": ids}
 
 
 def _split(content: Any, terms: Terms, what: str) -> list[Row]:
-    content = strict.fields(content, SPLIT, what)
+    content = strict_json.fields(content, SPLIT, what)
     columns, data, index = content.get("columns"), content.get("data"), content.get("index")
     if not isinstance(columns, list) or not isinstance(data, list):
         raise UnprocessableEntity(f'{what} must hold "columns" and "data", both lists.')
     if index is not None and not (isinstance(index, list) and len(index) == len(data)):
         raise UnprocessableEntity(f'{what}: "index" must be a list as long as "data"; it is not looked at.')
-    return strict.under_header(columns, data, terms, f'{what}: "data"')
+    return strict_json.under_header(columns, data, terms, f'{what}: "data"')
 
 
 def _list(rows: Any, terms: Terms, what: str) -> list[Row]:
     """Take objects, lists in the order of the columns, or the bare values of a model's one column."""
-    rows = strict.sequence(rows, what, terms.most)
+    rows = strict_json.sequence(rows, what, terms.most)
     if any(isinstance(row, dict) for row in rows):
-        return strict.by_name(rows, terms, what)
+        return strict_json.by_name(rows, terms, what)
     if len(terms.schema.columns) == 1 and not all(isinstance(row, list) for row in rows):
-        return strict.by_column([(terms.schema.columns[0].name, rows)], terms)
-    return strict.by_place(rows, terms, what)
+        return strict_json.by_column([(terms.schema.columns[0].name, rows)], terms)
+    return strict_json.by_place(rows, terms, what)
 
 
 def _inputs(content: Any, terms: Terms, what: str) -> list[Row]:
     """Take what a list may be, or lists of values under column names."""
-    return strict.by_column(content.items(), terms) if isinstance(content, dict) else _list(content, terms, what)
+    return strict_json.by_column(content.items(), terms) if isinstance(content, dict) else _list(content, terms, what)
 
 
 SHAPES: dict[str, Callable[[Any, Terms, str], list[Row]]] = {
     "dataframe_split": _split,
-    "dataframe_records": strict.by_name,
+    "dataframe_records": strict_json.by_name,
     "instances": _list,
     "inputs": _inputs,
 }

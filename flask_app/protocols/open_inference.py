@@ -7,12 +7,12 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
-from flask_app.answering import Answered
-from flask_app.protocols import strict, tensors
-from flask_app.protocols.strict import Call, Terms
+from flask_app.prediction.prediction_service import Answered
+from flask_app.protocols import strict_json, tensors
+from flask_app.protocols.strict_json import Call, Terms
 from flask_app.protocols.tensors import BYTES, Tensor
+from lockstep.config.params import Kind
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
-from lockstep.sections import Kind
 
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name")
 HINTS = ("content_type", "priority", "timeout")
@@ -55,8 +55,8 @@ def decode(body: bytes, header: str | None = None) -> Inference:
         Naming a tensor that is not as its shape and datatype say.
     """
     length = _length(header, len(body))
-    content = strict.fields(strict.document(body[:length]), KEYS, "The body")
-    parameters = strict.options(content.get("parameters"), ("binary_data_output", *HINTS), '"parameters"')
+    content = strict_json.fields(strict_json.document(body[:length]), KEYS, "The body")
+    parameters = strict_json.options(content.get("parameters"), ("binary_data_output", *HINTS), '"parameters"')
     binary = _flag(parameters, "binary_data_output")
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
@@ -106,10 +106,10 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
         raise UnprocessableEntity('"outputs" must be a list.')
     wanted: dict[str, bool] = {}
     for output in outputs:
-        content = strict.fields(output, ("name", "parameters"), "An output")
+        content = strict_json.fields(output, ("name", "parameters"), "An output")
         if not isinstance(content.get("name"), str) or content["name"] in wanted:
             raise UnprocessableEntity('An output must have a "name" that is a text and stands once.')
-        parameters = strict.options(content.get("parameters"), ("binary_data", "content_type"), "Its parameters")
+        parameters = strict_json.options(content.get("parameters"), ("binary_data", "content_type"), "Its parameters")
         wanted[content["name"]] = _flag(parameters, "binary_data", binary)
     return wanted
 
@@ -122,12 +122,12 @@ def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
         (first, *others), count = found, len(schema.columns)
         whole = len(first.shape) == 2 and first.width == count and first.name not in schema.kinds and not others
         if whole and set(schema.kinds.values()) == {"numeric"}:
-            return strict.by_place(first.rows(), terms, '"inputs"')
+            return strict_json.by_place(first.rows(), terms, '"inputs"')
         for tensor in found:
             if tensor.width != 1 and tensor.name in schema.kinds:
                 problem = "the shape must be [rows] or [rows, 1]: a tensor holds one column"
                 raise RowsRefused([Fault(0, tensor.name, problem)])
-        return strict.by_column([(tensor.name, tensor.values) for tensor in found], terms)
+        return strict_json.by_column([(tensor.name, tensor.values) for tensor in found], terms)
 
     return rows
 
@@ -168,7 +168,7 @@ def _facts(output: Output) -> dict[str, str]:
 
 def check(call: Inference, name: str, schema: Schema) -> None:
     """Refuse outputs that the model does not have, and a body that names another model than its address."""
-    strict.options(call.wanted, [output.name for output in outputs(schema)], '"outputs"')
+    strict_json.options(call.wanted, [output.name for output in outputs(schema)], '"outputs"')
     if call.model_name not in (None, name):
         raise UnprocessableEntity('"model_name" must be the name in the address, or be left out.')
 

@@ -2,8 +2,8 @@
 
 from werkzeug.exceptions import UnprocessableEntity
 
-from flask_app.protocols import strict
-from flask_app.protocols.strict import Call
+from flask_app.protocols import strict_json
+from flask_app.protocols.strict_json import Call
 
 KEYS = ("rows", "version", "explain")
 
@@ -18,9 +18,11 @@ def decode(body: bytes) -> Call:
     UnprocessableEntity
         It is no object of these keys, or one of them holds what it should not.
     """
-    content = strict.fields(strict.document(body), KEYS, "The body")
+    content = strict_json.fields(strict_json.document(body), KEYS, "The body")
     explain = content.get("explain", False)
     if not isinstance(explain, bool):
         raise UnprocessableEntity('"explain" must be true or false.')
     rows = content.get("rows")
-    return Call(lambda terms: strict.by_name(rows, terms, '"rows"'), strict.version(content, "version"), explain)
+    return Call(
+        lambda terms: strict_json.by_name(rows, terms, '"rows"'), strict_json.version(content, "version"), explain
+    )

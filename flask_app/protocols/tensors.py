@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from werkzeug.exceptions import UnprocessableEntity
 
-from flask_app.protocols import strict
+from flask_app.protocols import strict_json
 from lockstep.data.schema import Fault, RowsRefused
 
 KEYS = ("name", "shape", "datatype", "parameters", "data")
@@ -68,7 +68,7 @@ def read(entries: Sequence[Any], tail: bytes) -> list[Tensor]:
 
 def _tensor(entry: Any, tail: bytes) -> tuple[Tensor, int]:
     """Return a tensor, and how many bytes of the tail were its own."""
-    content = strict.fields(entry, KEYS, "An input")
+    content = strict_json.fields(entry, KEYS, "An input")
     name, datatype = content.get("name"), content.get("datatype")
     if not isinstance(name, str):
         raise UnprocessableEntity('An input must have a "name" that is a text.')
@@ -95,7 +95,7 @@ def _shape(shape: Any, name: str) -> tuple[int, ...]:
 
 def _binary_size(content: dict[str, Any], name: str) -> int | None:
     """Return how many of the bytes after the JSON are this tensor's, or None if its data stand in the JSON."""
-    parameters = strict.options(content.get("parameters"), PARAMETERS, "The parameters of an input")
+    parameters = strict_json.options(content.get("parameters"), PARAMETERS, "The parameters of an input")
     if parameters.get("content_type", "np") not in CONTENT_TYPES:
         _refuse(name, f"content_type must be one of {', '.join(CONTENT_TYPES)}")
     size = parameters.get("binary_data_size")

@@ -9,13 +9,13 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import BadRequest, Conflict, ServiceUnavailable, UnprocessableEntity, UnsupportedMediaType
 
-from flask_app import model_service
+from flask_app.admission.transfer import check_transfer
 from flask_app.errors import RETRY_AFTER_S
-from flask_app.loading import explain
-from flask_app.model_service import ModelService
-from flask_app.views.checks import check_transfer
+from flask_app.models import model_service
+from flask_app.models.loading import explain
+from flask_app.models.model_service import ModelService
 from lockstep.errors import RegistryError, TrackingError
-from lockstep.events import Event
+from lockstep.registry.history import Event
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 log = logging.getLogger("admin")

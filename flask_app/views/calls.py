@@ -3,11 +3,11 @@
 from flask import current_app, request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from flask_app import answering, explaining
-from flask_app.answering import Answered
-from flask_app.model_service import ModelService, Serving
-from flask_app.protocols.strict import Call, Terms
-from flask_app.views.checks import check_transfer
+from flask_app.admission.transfer import check_transfer
+from flask_app.models.model_service import ModelService, Serving
+from flask_app.prediction import explanation, prediction_service
+from flask_app.prediction.prediction_service import Answered
+from flask_app.protocols.strict_json import Call, Terms
 from lockstep.data.schema import Row
 
 JSON = "application/json"
@@ -31,12 +31,12 @@ def answer(service: ModelService, call: Call) -> Answered:
     def rows(serving: Serving) -> list[Row]:
         found = call.rows(Terms(serving.predictor.schema, most))
         if call.explain:
-            explaining.check(serving.predictor, found)
+            explanation.check(serving.predictor, found)
         return found
 
     if call.version is None:
-        answered = answering.answer_by_chosen(service, rows, key)
+        answered = prediction_service.answer_by_chosen(service, rows, key)
     else:
         pinned = service.pinned(call.version)
-        answered = answering.answer(pinned, rows(pinned), key)
-    return explaining.explained(answered) if call.explain else answered
+        answered = prediction_service.answer(pinned, rows(pinned), key)
+    return explanation.explained(answered) if call.explain else answered

@@ -3,7 +3,7 @@
 from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
-from flask_app import model_service
+from flask_app.models import model_service
 from flask_app.protocols import capstone
 from flask_app.views import calls
 

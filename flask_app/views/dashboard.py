@@ -7,9 +7,11 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
-from flask_app import dashboard, model_service
-from flask_app.dashboard import Seen
-from lockstep.monitoring import report, wording
+from flask_app.models import model_service
+from flask_app.observability import snapshots as dashboard
+from flask_app.observability.snapshots import Seen
+from lockstep.html import formatting, templates
+from lockstep.pages import monitoring
 
 blueprint = Blueprint("dashboard", __name__)
 
@@ -29,7 +31,7 @@ def show() -> ResponseReturnValue:
     tag = _tag(seen, late)
     if request.if_none_match.contains(tag):
         return Response(status=304, headers={"ETag": f'"{tag}"'})
-    age = wording.duration(seen.age_s())
+    age = formatting.duration(seen.age_s())
     page = render_template(
         "dashboard.html",
         name=name,
@@ -37,8 +39,8 @@ def show() -> ResponseReturnValue:
         seen=seen,
         late=age if late else "",
         every_s=snapshots.every_s,
-        moment=wording.moment,
-        machine=wording.machine,
+        moment=formatting.moment,
+        machine=formatting.machine,
         sections=_sections(seen, name),
     )
     response = current_app.make_response(page)
@@ -50,7 +52,7 @@ def show() -> ResponseReturnValue:
 @blueprint.get("/dashboard/style.css")
 def style() -> ResponseReturnValue:
     """Answer the style of the monitoring page, which the report in one file shares."""
-    response = Response(report.style_sheet(), mimetype="text/css")
+    response = Response(templates.style("monitoring.css"), mimetype="text/css")
     response.headers["Cache-Control"] = "no-cache, private"
     response.add_etag()
     return response.make_conditional(request)
@@ -68,7 +70,7 @@ def _sections(seen: Seen, name: str) -> Markup | None:
         return None
     span = request.args.get("span", "")
     bucket_s = int(span) if span.isascii() and span.isdigit() and len(span) <= MOST_DIGITS else None
-    return report.fragment(seen.snapshot, name, bucket_s, links=True)
+    return monitoring.fragment(seen.snapshot, name, bucket_s, links=True)
 
 
 def _tag(seen: Seen, late: bool) -> str:

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 
-from flask_app.openapi import document, shown
+from flask_app.openapi import document, reference_page
 
 blueprint = Blueprint("docs", __name__)
 
@@ -22,4 +22,6 @@ def openapi() -> ResponseReturnValue:
 def page() -> ResponseReturnValue:
     """Show the API to people, who can try it."""
     api = document.of(current_app).content
-    return render_template("docs.html", api=api, groups=shown.groups(api), spellings=shown.spellings(api))
+    return render_template(
+        "docs.html", api=api, groups=reference_page.groups(api), spellings=reference_page.spellings(api)
+    )

@@ -8,8 +8,10 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMediaType
 
-from flask_app import errors, feedback, form
-from flask_app.feedback import NoSuchPrediction, Said
+from flask_app import errors
+from flask_app.forms import controls
+from flask_app.prediction import feedback
+from flask_app.prediction.feedback import NoSuchPrediction, Said
 from flask_app.views import calls, files
 from flask_app.views.predict import FORMS
 from lockstep.data.schema import Fault, RowsRefused, label_name
@@ -66,7 +68,7 @@ def take_file() -> ResponseReturnValue:
 def _page(**content: Any) -> str:
     """Return the page with what was taken, and the labels of the model if there is one."""
     known = list(feedback.schemas(current_app).values())
-    names = [label_name(label) for label in known[0].labels[: form.CHOICES_AS_LIST]] if len(known) == 1 else []
+    names = [label_name(label) for label in known[0].labels[: controls.CHOICES_AS_LIST]] if len(known) == 1 else []
     return render_template("feedback.html", labels=names, **{"taken": None, "counts": None} | content)
 
 

@@ -6,10 +6,13 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
-from flask_app import answering, csrf, errors, upload
-from flask_app.model_service import ModelService, Serving
+from flask_app import errors
+from flask_app.admission import csrf
+from flask_app.admission.transfer import check_transfer
+from flask_app.forms import csv_upload
+from flask_app.models.model_service import ModelService, Serving
+from flask_app.prediction import prediction_service
 from flask_app.views import pages
-from flask_app.views.checks import check_transfer
 from lockstep.data.schema import Fault, RowsRefused
 
 blueprint = Blueprint("files", __name__)
@@ -37,7 +40,7 @@ def predict_file(name: str) -> ResponseReturnValue:
 def template(name: str) -> ResponseReturnValue:
     """Answer a file to fill in: the header, and the example as its one row."""
     serving = pages.asked(name)
-    return _csv(upload.template(serving.predictor.schema), "template.csv", serving)
+    return _csv(csv_upload.template(serving.predictor.schema), "template.csv", serving)
 
 
 def content() -> bytes:
@@ -58,12 +61,12 @@ def content() -> bytes:
 
 
 def _answer(content: bytes, service: ModelService) -> Response:
-    table = upload.read(content, service.require().predictor.schema, current_app.config["MAX_ROWS"])
-    answered = answering.answer_by_chosen(
-        service, lambda chosen: upload.check(table, chosen.predictor.schema), request.form.get(csrf.FIELD, "")
+    table = csv_upload.read(content, service.require().predictor.schema, current_app.config["MAX_ROWS"])
+    answered = prediction_service.answer_by_chosen(
+        service, lambda chosen: csv_upload.check(table, chosen.predictor.schema), request.form.get(csrf.FIELD, "")
     )
     predictor = answered.serving.predictor
-    text = upload.write(table, answered.predictions, predictor.label_names if predictor.schema.labels else ())
+    text = csv_upload.write(table, answered.predictions, predictor.label_names if predictor.schema.labels else ())
     return _csv(text, "predictions.csv", answered.serving)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
-from flask_app import errors, model_service
-from flask_app.challenger import Challenger
-from flask_app.model_service import Serving
-from lockstep.decisions import Recorded
+from flask_app import errors
+from flask_app.models import model_service
+from flask_app.models.challenger import Challenger
+from flask_app.models.model_service import Serving
+from lockstep.decision import Recorded
 
 blueprint = Blueprint("health", __name__)
 

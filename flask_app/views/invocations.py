@@ -5,7 +5,7 @@ from importlib.metadata import version
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from flask_app import model_service
+from flask_app.models import model_service
 from flask_app.protocols import invocations
 from flask_app.views import calls
 

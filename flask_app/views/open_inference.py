@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound, UnprocessableEntity
 
-from flask_app import model_service
-from flask_app.model_service import Serving
+from flask_app.models import model_service
+from flask_app.models.model_service import Serving
 from flask_app.protocols import open_inference
 from flask_app.views import calls
 

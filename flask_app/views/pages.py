@@ -8,12 +8,16 @@ from flask import Blueprint, current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
-from flask_app import answering, csrf, errors, explaining, form, model_service, store, why
-from flask_app.answering import Answered
+from flask_app import errors
+from flask_app.admission import csrf
+from flask_app.admission.transfer import check_transfer
 from flask_app.errors import listing
-from flask_app.model_service import ModelService, Serving
-from flask_app.protocols import strict
-from flask_app.views.checks import check_transfer
+from flask_app.forms import controls, explanation_chart
+from flask_app.models import model_service
+from flask_app.models.model_service import ModelService, Serving
+from flask_app.prediction import explanation, log, prediction_service
+from flask_app.prediction.prediction_service import Answered
+from flask_app.protocols import strict_json
 from lockstep.data.schema import RowsRefused, label_name
 
 blueprint = Blueprint("pages", __name__)
@@ -56,10 +60,10 @@ def ask_again(error: csrf.Refused) -> ResponseReturnValue:
         return errors.on_http_exception(other)
     if not errors.wants_page():
         return errors.on_http_exception(error)
-    typed = form.submitted(request.form, serving.predictor.schema)
+    typed = controls.submitted(request.form, serving.predictor.schema)
     if not typed.keys() & serving.predictor.schema.kinds.keys():
         return page(serving, notice=error.description), 403
-    return page(serving, form.fields(serving.predictor.schema, typed), notice=error.description), 403
+    return page(serving, controls.fields(serving.predictor.schema, typed), notice=error.description), 403
 
 
 def answer_form(service: ModelService) -> ResponseReturnValue:
@@ -69,33 +73,33 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
     if request.files:
         raise UnsupportedMediaType("This form takes no files.")
     schema = serving.predictor.schema
-    typed = form.submitted(request.form, schema)
+    typed = controls.submitted(request.form, schema)
     try:
-        row = form.parse(request.form, schema)
-        strict.refuse_floods([row], serving.predictor.schema)
-        answered = answering.answer_by_chosen(
+        row = controls.parse(request.form, schema)
+        strict_json.refuse_floods([row], serving.predictor.schema)
+        answered = prediction_service.answer_by_chosen(
             service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(csrf.FIELD, "")
         )
     except RowsRefused as refused:
-        others = listing(form.leftover(schema, refused.faults))
-        return page(serving, form.fields(schema, typed, refused.faults), others=others), 422
-    asked = form.EXPLAIN in request.form and form.EXPLAIN not in schema.kinds
-    told = why.of(answered, asked)
-    return page(serving, form.fields(schema, typed), result=_result(answered), why=told, explain=asked)
+        others = listing(controls.leftover(schema, refused.faults))
+        return page(serving, controls.fields(schema, typed, refused.faults), others=others), 422
+    asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in schema.kinds
+    told = explanation_chart.of(answered, asked)
+    return page(serving, controls.fields(schema, typed), result=_result(answered), why=told, explain=asked)
 
 
-def page(serving: Serving, fields: list[form.Field] | None = None, **content: Any) -> str:
+def page(serving: Serving, fields: list[controls.Field] | None = None, **content: Any) -> str:
     """Return the page, with the examples in the form if no fields are given."""
-    fields = fields or form.fields(serving.predictor.schema)
+    fields = fields or controls.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
-    box = explaining.offered(serving.predictor) == "asked" and form.EXPLAIN not in serving.predictor.schema.kinds
+    box = explanation.offered(serving.predictor) == "asked" and controls.EXPLAIN not in serving.predictor.schema.kinds
     where = {
         "own": _own(serving),
         "address": _address(serving),
         "card": _card(serving),
         "names": names,
-        "logged": store.of(current_app).on,
-        "explain_box": form.EXPLAIN if box else "",
+        "logged": log.of(current_app).on,
+        "explain_box": controls.EXPLAIN if box else "",
     }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from flask_app import model_service
-from flask_app.model_service import ModelService
+from flask_app.models import model_service
+from flask_app.models.model_service import ModelService
 from flask_app.protocols import predict as protocol
 from flask_app.views import calls, pages
 

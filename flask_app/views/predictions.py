@@ -9,10 +9,10 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
 
-from flask_app import store
 from flask_app.errors import RETRY_AFTER_S
+from flask_app.prediction import log
 from lockstep.errors import StoreError
-from lockstep.store.records import Variant
+from lockstep.prediction_log.records import Variant
 
 blueprint = Blueprint("predictions", __name__)
 
@@ -39,7 +39,7 @@ def show() -> ResponseReturnValue:
     given = msgspec.structs.asdict(asked)
     limits = {"since_us": _us(given.pop("since")), "until_us": _us(given.pop("until")), "before": given.pop("cursor")}
     try:
-        found = store.of(current_app).ask("predictions", **given, **limits)
+        found = log.of(current_app).ask("predictions", **given, **limits)
     except StoreError as error:
         raise ServiceUnavailable(f"{error.problem}.", retry_after=RETRY_AFTER_S) from None
     following = found[-1]["seq"] if len(found) == asked.limit else None

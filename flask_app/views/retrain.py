@@ -8,14 +8,14 @@ from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
 
-from flask_app import store
 from flask_app.errors import RETRY_AFTER_S
-from flask_app.loading import explain
+from flask_app.models.loading import explain
+from flask_app.prediction import log as store
 from flask_app.views import admin
-from lockstep.config import Settings
-from lockstep.dispatch import Target
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, StoreError
-from lockstep.loop import Rules
+from lockstep.lifecycle.retraining.github import Target
+from lockstep.lifecycle.retraining.policy import Rules
 
 blueprint = Blueprint("retrain", __name__)
 log = logging.getLogger("loop")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import logger, paths
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.stage import guarded
 
 COMMANDS = (

@@ -2,10 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lockstep.decisions import Decision
+from typing import Any
 
 
 class LockstepError(Exception):
@@ -61,14 +58,6 @@ class ComputeError(LockstepError):
     """Work could not be done where it was sent; `place` is that of the task to blame, if it is one."""
 
     place: int | None = None
-
-
-class GateRefused(LockstepError):
-    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
-
-    def __init__(self, problem: str, hint: str = "", decision: "Decision | None" = None) -> None:
-        super().__init__(problem, hint)
-        self.decision = decision
 
 
 class NotExplained(LockstepError):

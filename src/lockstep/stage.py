@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import config, logger, numeric_pins
+from lockstep import logger, numeric_pins
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import LockstepError
 
 
@@ -37,9 +39,9 @@ def guarded(work: Callable[[], int | None], name: str) -> int:
 
 
 def _run(name: str, main: Callable[[Any], None]) -> None:
-    settings = config.Settings.read(os.environ)
+    settings = Settings.read(os.environ)
     logger.start(settings.log_level)
-    params = config.load()
+    params = params_file.load()
     log = logging.getLogger(name)
     if deviations := numeric_pins.deviations():
         log.warning("dvc.lock may get other digests here: %s", ", ".join(deviations))

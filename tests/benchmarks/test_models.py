@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from benchmarks.serving import models
-from lockstep import config
+from lockstep.config import params_file
 
 
 def test_rows_between_others_are_distinct_and_within_them():
@@ -18,7 +18,7 @@ def test_rows_between_others_are_distinct_and_within_them():
 
 @pytest.mark.parametrize("name", list(models.CASES))
 def test_each_model_is_one_that_the_pipeline_takes(name, tmp_path):
-    params = config.parse(models.CASES[name].params(tmp_path / "reviews.csv"))
+    params = params_file.parse(models.CASES[name].params(tmp_path / "reviews.csv"))
     assert params.data_ingestion.source in ("sklearn:breast_cancer", "data/external/reviews.csv")
 
 

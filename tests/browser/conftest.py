@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from werkzeug.serving import make_server
 
-from flask_app import create_app, model_service
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests.browser import chromium
 from tests.flask_app.standins import FolderRegistry, make_bundle
-from tests.lockstep.monitoring import example
+from tests.lockstep import example_snapshot
 
 AXE = "axe-core@4.11.0"
 NPM = (
@@ -56,7 +57,7 @@ def keep(state, snapshot):
 def figures(tmp_path_factory):
     """The folder in which the app keeps its state."""
     folder = tmp_path_factory.mktemp("state")
-    keep(folder, example.snapshot(time.time()))
+    keep(folder, example_snapshot.snapshot(time.time()))
     return folder
 
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from lockstep.monitoring.snapshot import Alert
+from lockstep.drift.results import Alert
 from tests.browser.conftest import keep
-from tests.lockstep.monitoring import example
+from tests.lockstep import example_snapshot
 
 pytestmark = pytest.mark.server
 
@@ -17,7 +17,7 @@ AS_OF = "document.querySelector('#as-of time').dateTime"
 @pytest.fixture
 def dashboard(browser, address, figures):
     """The browser, with the dashboard open on figures of just now."""
-    keep(figures, example.snapshot(time.time()))
+    keep(figures, example_snapshot.snapshot(time.time()))
     browser.look_like(1280, "light")
     browser.open(f"{address}/dashboard?model=tumours")
     yield browser
@@ -26,7 +26,7 @@ def dashboard(browser, address, figures):
 
 def later(figures, change=lambda snapshot: None):
     """Let the recorder look again."""
-    snapshot = example.snapshot(time.time() + 2)
+    snapshot = example_snapshot.snapshot(time.time() + 2)
     change(snapshot)
     keep(figures, snapshot)
 
@@ -79,7 +79,7 @@ def test_pictures_have_words(dashboard):
 
 
 def test_without_a_script_it_reloads(browser, address, figures):
-    keep(figures, example.snapshot(time.time()))
+    keep(figures, example_snapshot.snapshot(time.time()))
     browser.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
         browser.open(f"{address}/dashboard?model=tumours")

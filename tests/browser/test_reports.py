@@ -2,11 +2,11 @@
 
 import pytest
 
-from lockstep.data import report_page
-from lockstep.evaluation_report import page
-from tests.lockstep.data.test_report import NAMED, facts_of, raw_rows
-from tests.lockstep.evaluation_report.conftest import content_of
-from tests.lockstep.modeling.conftest import make
+from lockstep.pages import data_report
+from lockstep.pages.evaluation import page
+from tests.lockstep.data_report.test_facts import NAMED, facts_of, raw_rows
+from tests.lockstep.pages.evaluation.conftest import content_of
+from tests.lockstep.small_models import make
 
 pytestmark = pytest.mark.server
 
@@ -17,7 +17,7 @@ CUT_OFF += " && !one.closest('.wide-table')).length"
 
 def of_data():
     """Return the data report on rows with something of each kind."""
-    return report_page.html(facts_of(raw_rows(), NAMED))
+    return data_report.html(facts_of(raw_rows(), NAMED))
 
 
 def of_evaluation(task):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from werkzeug.serving import make_server
 
-from flask_app import create_app, model_service
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry, make_bundle
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")

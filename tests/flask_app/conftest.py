@@ -2,8 +2,9 @@
 
 import pytest
 
-from flask_app import create_app, model_service
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import TASKS, FolderRegistry, make_bundle
 
 

@@ -8,16 +8,19 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from flask_app import model_service
-from lockstep import artifact, card, files, paths
+from flask_app.models import model_service
+from lockstep import files, paths
+from lockstep.config.params import Candidate, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
+from lockstep.drift import profile
 from lockstep.errors import RegistryError, TrackingError
+from lockstep.evaluation import test_metrics
 from lockstep.features.build import build
-from lockstep.modeling import catalog, compiled, evaluation, metrics
-from lockstep.modeling.predictor import Predictor, digest
-from lockstep.monitoring import profile
-from lockstep.registry import Version
-from lockstep.sections import Candidate, FeatureEngineering, ModelEvaluation, Text
+from lockstep.inference import compiled_cache, model_card
+from lockstep.inference.predictor import Predictor, digest
+from lockstep.metrics import scores
+from lockstep.modeling import catalog, serialization
+from lockstep.registry.model_registry import Version
 
 ROWS = 60
 ODD = 'a "b" <i> é__%'
@@ -92,24 +95,28 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     name = estimator or ("ridge" if task == "regression" else "logistic_regression")
     model = catalog.make(Candidate(estimator=name), {}, TASKS[task], 0, task == "text")
     fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, frames.target_array(frame, learned)))])
-    artifact.save(fitted, folder / paths.MODEL.name)
+    serialization.save(fitted, folder / paths.MODEL.name)
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
     predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
-    files.write_json(card.of(learned, card.Facts(EVALUATION, SEARCH, DATA, SOURCE)), folder / paths.CARD.name)
+    files.write_json(
+        model_card.of(learned, model_card.Facts(EVALUATION, SEARCH, DATA, SOURCE)), folder / paths.CARD.name
+    )
     predictor = Predictor.load(folder)
-    compiled.save(predictor.scorer, predictor.note, digest(folder), folder / compiled.file_name(digest(folder)))
+    compiled_cache.save(
+        predictor.scorer, predictor.note, digest(folder), folder / compiled_cache.file_name(digest(folder))
+    )
     return folder
 
 
 def _write_profile(predictor, frame, folder):
     """Write the profile of a model, from the rows it was fitted on."""
     schema, scored = predictor.schema, predictor.score(frame)
-    metric = metrics.DEFAULT[schema.task]
+    metric = scores.DEFAULT[schema.task]
     params = ModelEvaluation(resamples=100)
-    measured = evaluation.report(scored, schema, params)
-    tested = evaluation.evaluated(frame, scored, schema, metric, measured)
+    measured = test_metrics.report(scored, schema, params)
+    tested = test_metrics.evaluated(frame, scored, schema, metric, measured)
     made = profile.build(schema, tested.rows, tested, params.monitoring, Text().clean)
     profile.write(made, folder / paths.PROFILE.name)
 

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from flask_app import create_app, model_service
+from flask_app import create_app
+from flask_app.models import model_service
 from lockstep.errors import RegistryError, TrackingError
 
 TOKEN = "admin-token-0123456789"

@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from flask_app import model_service
-from lockstep import decisions, paths
-from lockstep.decisions import DECISION_TAG, FORCED_TAG, Check, Decision, Forced
-from lockstep.modeling import compiled
-from lockstep.modeling.predictor import Predictor, digest
+from flask_app.models import model_service
+from lockstep import decision, paths
+from lockstep.decision import DECISION_TAG, FORCED_TAG, Check, Decision, Forced
+from lockstep.inference import compiled_cache
+from lockstep.inference.predictor import Predictor, digest
 from tests.flask_app.standins import EVALUATION
 
 BROWSER = {"Accept": "text/html"}
@@ -35,7 +35,7 @@ def test_a_version_without_a_card_tells_what_it_takes(serve, bundles, tmp_path):
     old = shutil.copytree(bundles["binary"], tmp_path / "old")
     (old / paths.CARD.name).unlink()
     predictor = Predictor.load(old)
-    compiled.save(predictor.scorer, predictor.note, digest(old), old / compiled.file_name(digest(old)))
+    compiled_cache.save(predictor.scorer, predictor.note, digest(old), old / compiled_cache.file_name(digest(old)))
     client = serve(old).test_client()
 
     told, page = client.get("/model").get_json(), client.get("/model", headers=BROWSER).text
@@ -60,7 +60,7 @@ def test_without_a_model_there_is_no_card(empty):
 def test_forced_is_shown_for_ever_and_so_is_what_the_gate_said(app, registry):
     refused = Decision((Check("floor of f1", False, "f1 is 0.1, <must> be 0.5"), Check("no skew", True, "0 of 9")))
     forced = Forced("2026-11-21T10:00:00", "ann", "the old one harms", "f1 is 0.1")
-    tags = {DECISION_TAG: decisions.tag(refused), FORCED_TAG: forced.to_tag()}
+    tags = {DECISION_TAG: decision.tag(refused), FORCED_TAG: forced.to_tag()}
     registry.versions["1"] = replace(registry.versions["1"], tags=tags)
     model_service.of(app).look()
     client = app.test_client()

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
-from flask_app import model_service
-from lockstep import decisions
-from lockstep.decisions import Check, Decision, Forced
+from flask_app.models import model_service
+from lockstep import decision as decisions
+from lockstep.decision import Check, Decision, Forced
 
 BROWSER = {"Accept": "text/html"}
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from flask_app import model_service
+from flask_app.models import model_service
 from tests.flask_app.standins import ODD, example
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -2,10 +2,12 @@ import dataclasses
 
 import pytest
 
-from flask_app import create_app, model_service, store
+from flask_app import create_app
+from flask_app.models import model_service
+from flask_app.prediction import log as store
 from lockstep.errors import ConfigError
-from lockstep.store import jobs
-from lockstep.store.store import Store
+from lockstep.lifecycle.retraining import jobs
+from lockstep.prediction_log.database import Store
 
 TOKEN = "admin-token-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from lockstep import files
-from lockstep.data import cleaning, frames, tables
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema
 from tests.image import engine
 from tests.pipeline.project import copy_project
@@ -96,7 +96,7 @@ def base_layers(python_image):
 def rows(project):
     """All test rows, as a program sends them."""
     schema = Schema.from_json(files.read_json(project.root / "models/schema.json"))
-    frame = cleaning.with_kinds(tables.read(project.root / "data/interim/test.parquet"), schema.kinds)
+    frame = cleaning.with_kinds(parquet.read(project.root / "data/interim/test.parquet"), schema.kinds)
     return schema.objects(frames.rows_of(frame, schema))
 
 

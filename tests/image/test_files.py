@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockstep.config import SETTINGS
+from lockstep.config.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = ("Dockerfile", "compose/mlflow.Dockerfile")
@@ -248,7 +248,7 @@ def _fits(path, pattern, anywhere):
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("src/lockstep/config.py", True),
+        ("src/lockstep/config/settings.py", True),
         ("src/lockstep/monitoring/pages/report.html", True),
         ("flask_app/templates/form.html", True),
         ("build/model/model.skops", True),

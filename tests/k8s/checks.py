@@ -2,16 +2,17 @@
 
 import re
 
-from lockstep import config
 from lockstep.commands import serve
+from lockstep.config.settings import SETTINGS, Settings
+from lockstep.errors import ConfigError
 from tests.k8s import traffic
 from tests.k8s.objects import matches, name, of_kind, port_names, template, workloads
 from tests.k8s.traffic import routes
 
 NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
 BY_DIGEST = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
-SETTINGS = {own for setting in config.SETTINGS for own in setting.variables}
-SECRETS = {own for setting in config.SETTINGS for own in setting.variables if setting.secret}
+VARIABLES = {own for setting in SETTINGS for own in setting.variables}
+SECRETS = {own for setting in SETTINGS for own in setting.variables if setting.secret}
 SPACELESS = ("Namespace",)
 
 
@@ -85,10 +86,10 @@ def environment(objects):
             if (key.get("name"), key.get("key"), key.get("optional")) != (SECRET, variable["name"], True):
                 yield f"{own}: {variable['name']} is no optional key of {SECRET} with that name"
             given[variable["name"]] = ""
-        yield from (f"{own}: {key} is no setting" for key in given if key not in SETTINGS)
+        yield from (f"{own}: {key} is no setting" for key in given if key not in VARIABLES)
         try:
-            settings = config.Settings.read(given)
-        except config.ConfigError as error:
+            settings = Settings.read(given)
+        except ConfigError as error:
             yield f"{own}: {error}"
             continue
         writable = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
@@ -109,7 +110,7 @@ def probes(objects):
             if asked.get("port") not in {**port_names(container), **{n: n for n in port_names(container).values()}}:
                 yield f"{own}: {probe} asks port {asked.get('port')}"
         given = {key: value for each in of_kind(objects, "ConfigMap") for key, value in each.get("data", {}).items()}
-        drain = config.Settings.read({key: given[key] for key in given if key == "LOCKSTEP_DRAIN_S"}).drain_s
+        drain = Settings.read({key: given[key] for key in given if key == "LOCKSTEP_DRAIN_S"}).drain_s
         stop = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
         if not stop:
             yield f"{own} gets SIGTERM before the nodes know that it leaves"
@@ -164,7 +165,7 @@ def resources(objects):
 def disk(objects):
     """A pod is not evicted for what it may write: the volumes fit into its limit, the spool and models into theirs."""
     given = {key: value for each in of_kind(objects, "ConfigMap") for key, value in each.get("data", {}).items()}
-    spool = config.Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
+    spool = Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
     for own, _, spec, container in workloads(objects):
         volumes = {each["name"]: mebibytes(each.get("emptyDir", {}).get("sizeLimit")) for each in spec["volumes"]}
         if sum(volumes.values()) > mebibytes(container.get("resources", {}).get("limits", {}).get("ephemeral-storage")):

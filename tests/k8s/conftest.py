@@ -9,8 +9,9 @@ import pytest
 import yaml
 from werkzeug.serving import make_server
 
-from flask_app import create_app, model_service
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests import ops
 from tests.flask_app.standins import FolderRegistry, make_bundle
 from tests.k8s.api_server import serving

@@ -6,7 +6,7 @@ from functools import cache
 import yaml
 
 from flask_app import create_app
-from lockstep import config
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry
 from tests.k8s.objects import ROOT, matches, name, of_kind, port_names, workloads
 
@@ -16,7 +16,7 @@ METADATA = [ipaddress.ip_address(each) for each in ("169.254.169.254", "fd00:ec2
 @cache
 def routes():
     """Return the addresses at which the app answers a GET."""
-    app = create_app(config.Settings.read({"LOCKSTEP_MODEL_NAME": "demo"}), FolderRegistry().connect)
+    app = create_app(Settings.read({"LOCKSTEP_MODEL_NAME": "demo"}), FolderRegistry().connect)
     return {rule.rule for rule in app.url_map.iter_rules() if "GET" in rule.methods}
 
 

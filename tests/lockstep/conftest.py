@@ -10,13 +10,18 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lockstep import config, tracking
-from lockstep.data import buckets
-from lockstep.registry import Registry
+from lockstep.config.settings import Settings
+from lockstep.data.sources import s3 as buckets
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry
 from tests.lockstep import dagshub_like as fake
+from tests.lockstep.logged_answers import store, url  # noqa: F401 - fixtures
+from tests.lockstep.small_models import binary, made, model_bundle  # noqa: F401 - fixtures
+from tests.lockstep.small_profiles import profile, source  # noqa: F401 - fixtures
+from tests.root import ROOT
 
 SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")
-MOTO = Path(__file__).parents[2] / ".venv-ops" / "bin" / "moto_server"
+MOTO = ROOT / ".venv-ops" / "bin" / "moto_server"
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST", "DASK_")
 
 
@@ -38,7 +43,7 @@ def clean_environment(monkeypatch):
 def settings_for(tmp_path, monkeypatch):
     """Make settings from nothing but the variables given, with a state folder of their own."""
     monkeypatch.chdir(tmp_path)
-    return lambda **environment: config.Settings.read({"LOCKSTEP_STATE": str(tmp_path / "a state")} | environment)
+    return lambda **environment: Settings.read({"LOCKSTEP_STATE": str(tmp_path / "a state")} | environment)
 
 
 @pytest.fixture

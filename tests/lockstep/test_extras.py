@@ -4,10 +4,11 @@ import sys
 
 import pytest
 
-from lockstep import cluster
+from lockstep.compute import dask
+from lockstep.config.params import Candidate
 from lockstep.errors import LockstepError
-from lockstep.modeling import catalog, treeshap
-from lockstep.sections import Candidate
+from lockstep.modeling import catalog
+from lockstep.scoring import tree_contributions
 
 
 def make(estimator):
@@ -15,7 +16,7 @@ def make(estimator):
 
 
 def connect():
-    with cluster.connected("tcp://127.0.0.1:9"):
+    with dask.connected("tcp://127.0.0.1:9"):
         pass
 
 
@@ -24,7 +25,7 @@ def connect():
     [
         ("xgboost", lambda: make("xgboost")),
         ("lightgbm", lambda: make("lightgbm")),
-        ("shap", lambda: treeshap._by_shap(None)),
+        ("shap", lambda: tree_contributions._by_shap(None)),
         ("distributed", connect),
     ],
 )

@@ -2,14 +2,13 @@ import ast
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lockstep import numeric_pins
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 V3_ONLY = pytest.mark.skipif(bool(numeric_pins.lacking()), reason=f"NOT TESTED: {numeric_pins.lacking()}")
 HOSTILE = {
     "OPENBLAS_CORETYPE": "Nehalem",
@@ -40,7 +39,7 @@ def run(code, **environment):
 
 
 @V3_ONLY
-@pytest.mark.parametrize("module", ["lockstep.artifact", "model_building", "model_evaluation", "flask_app.wsgi"])
+@pytest.mark.parametrize("module", ["lockstep.features.build", "model_building", "model_evaluation", "flask_app.wsgi"])
 def test_the_pins_are_in_force_whatever_the_environment_says(module):
     (deviations, threads, arrow), warned = run(STATE.format(module=module), **HOSTILE)
     assert (deviations, threads, arrow) == ("[]", "[1]", "avx2")

@@ -9,8 +9,8 @@ import pytest
 
 from lockstep import errors
 from lockstep.stage import guarded
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 OUTPUTS = ("data/raw/data.parquet", "data/raw/source.json")
 CLEAN = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
 

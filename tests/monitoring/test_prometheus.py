@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lockstep import config
-from lockstep.monitoring.labelled import shadow_id
-from lockstep.store.records import Answer, Label
-from lockstep.store.store import Asked
-from lockstep.store.store import Store as PredictionStore
+from lockstep.config.settings import Settings
+from lockstep.monitoring.label_windows import shadow_id
+from lockstep.prediction_log.database import Asked
+from lockstep.prediction_log.database import Store as PredictionStore
+from lockstep.prediction_log.records import Answer, Label
 from tests.flask_app.standins import make_bundle
 from tests.serving.real import Server, Store, copy_store, free_port, wait_for
 
@@ -99,7 +99,7 @@ def prometheus(tmp_path_factory, template_store):
 
 def served(folder, template_store):
     uri = copy_store(template_store, folder)
-    store = Store(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder / "state")}), "demo")
+    store = Store(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder / "state")}), "demo")
     store.promote(store.register(make_bundle("binary", folder / "bundle")))
     challenger = store.register(make_bundle("binary", folder / "challenger", "decision_tree"))
     store.registry.set_alias("challenger", challenger)

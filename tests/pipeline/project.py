@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstep import cli, stage
-from lockstep.sections import Params
+from lockstep.config.params import Params
 
 ROOT = Path(__file__).parents[2]
 FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")

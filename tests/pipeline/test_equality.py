@@ -11,9 +11,10 @@ import re
 import pandas as pd
 import pytest
 
-from flask_app import create_app, model_service
-from lockstep.config import Settings
-from lockstep.data import cleaning, frames, tables
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
+from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema, label_name
 from lockstep.errors import TrackingError
 from lockstep.files import read_json
@@ -91,7 +92,7 @@ def client(example):
 def rows(example):
     """The test rows as a program would send them."""
     schema = Schema.from_json(read_json(example[1].root / "models/schema.json"))
-    frame = cleaning.with_kinds(tables.read(example[1].root / "data/interim/test.parquet"), schema.kinds)
+    frame = cleaning.with_kinds(parquet.read(example[1].root / "data/interim/test.parquet"), schema.kinds)
     return schema.objects(frames.rows_of(frame, schema))
 
 

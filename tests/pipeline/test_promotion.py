@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from lockstep.config import SETTINGS
+from lockstep.config.settings import SETTINGS
 from tests.lockstep import dagshub_like as fake
 from tests.pipeline.project import copy_of
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from lockstep.config import Settings
-from lockstep.store import jobs
-from lockstep.store.store import Store
+from lockstep.config.settings import Settings
+from lockstep.lifecycle.retraining import jobs
+from lockstep.prediction_log.database import Store
 from tests.pipeline import traffic
 from tests.pipeline.project import copy_of
 from tests.serving import real

@@ -9,8 +9,9 @@ import pytest
 
 from lockstep import numeric_pins
 from tests.pipeline.kernels import MACHINES, digests
-from tests.pipeline.project import DATA, ROOT, copy_project
+from tests.pipeline.project import DATA, copy_project
 from tests.pipeline.test_equality import part_of
+from tests.root import ROOT
 
 pytestmark = [
     pytest.mark.pipeline,
@@ -20,7 +21,7 @@ pytestmark = [
 EXAMPLES = {"breast-cancer": None, "sentiment": ROOT / "examples/reviews.csv", "housing": DATA / "housing.csv"}
 HOUSING_ROWS = 2_000
 EMULATED = ("Haswell", "EPYC")
-SORT = "import numpy; numpy.argsort(numpy.random.default_rng(0).random(456))"
+SORT = "from sklearn.datasets import load_breast_cancer as load; load().data.argsort(axis=0)"
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)

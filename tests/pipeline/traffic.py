@@ -5,11 +5,11 @@ import time
 
 import pandas as pd
 
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.data import cleaning, frames
-from lockstep.modeling.predictor import Predictor
-from lockstep.store.records import Answer, Label
-from lockstep.store.store import Store
+from lockstep.inference.predictor import Predictor
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.records import Answer, Label
 
 
 def settings_of(project, **more):

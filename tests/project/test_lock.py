@@ -8,7 +8,8 @@ import yaml
 from lockstep import numeric_pins
 from lockstep.commands.verify import clean_copy
 from tests.pipeline.kernels import MACHINES, digests
-from tests.pipeline.project import ROOT, Project
+from tests.pipeline.project import Project
+from tests.root import ROOT
 
 pytestmark = [
     pytest.mark.pipeline,

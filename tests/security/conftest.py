@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from flask_app import create_app, model_service
+from flask_app import create_app
+from flask_app.models import model_service
 from tests.flask_app.conftest import app, bundles, client, empty, registry, serve, settings  # noqa: F401
 
 KEY, TOKEN = "first-key-0123456789", "admin-token-0123456789"

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from flask_app.model_service import ModelService
-from lockstep.config import Settings
-from lockstep.data import sources
+from flask_app.models.model_service import ModelService
+from lockstep.config.params import DataIngestion
+from lockstep.config.settings import Settings
+from lockstep.data.sources import read
 from lockstep.errors import DataError
-from lockstep.package import BUNDLE, OPTIONAL
-from lockstep.sections import DataIngestion
+from lockstep.registry.bundle import BUNDLE, OPTIONAL
 from tests.flask_app.standins import example
 from tests.serving.real import Store
 
@@ -115,7 +115,7 @@ def test_S20_no_private_address_is_a_source(tmp_path, monkeypatch, network, addr
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: real("127.0.0.1", port))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"not found|is not read|leads to 127\.0\.0\.1|leads to http://"):
-        sources.read(DataIngestion(source=address, format=kind))
+        read.read(DataIngestion(source=address, format=kind))
     assert network == []
 
 
@@ -125,7 +125,7 @@ def test_S20_no_spelling_of_a_private_address_is_a_source(tmp_path, monkeypatch,
     tried = []
     monkeypatch.setattr(socket.socket, "connect", lambda *given: tried.append(given))
     with pytest.raises(DataError, match="which is not a public address"):
-        sources.read(DataIngestion(source=f"https://{host}/rows.csv"))
+        read.read(DataIngestion(source=f"https://{host}/rows.csv"))
     assert tried == []
 
 

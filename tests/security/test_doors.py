@@ -7,8 +7,9 @@ from io import BytesIO
 
 import pytest
 
-from flask_app import access, guard, wsgi
-from lockstep.config import SETTINGS, Settings
+from flask_app import wsgi
+from flask_app.admission import authentication, guard
+from lockstep.config.settings import SETTINGS, Settings
 from tests.flask_app.standins import example
 from tests.security.conftest import KEY, TOKEN
 
@@ -53,7 +54,7 @@ def sent(app, rule, **headers):
 def test_S01_every_route_that_changes_things_is_on_the_list_or_needs_a_token(app, locked):
     for rule in rules(app, safe=False):
         if rule.rule not in PREDICTING:
-            assert access.need_of(rule.rule) == "admin", rule.rule
+            assert authentication.need_of(rule.rule) == "admin", rule.rule
             assert sent(app, rule) == {403}, rule.rule
             assert sent(locked(), rule, **KEYED) == sent(locked(), rule) == {401}, rule.rule
             assert sent(locked(), rule, Authorization=f"Bearer {TOKEN}") & {401, 403} == set(), rule.rule
@@ -65,7 +66,7 @@ def test_S01_with_keys_every_route_but_probes_and_static_files_needs_one(locked)
         method = "POST" if "POST" in rule.methods else "GET"
         with app.test_client().open(address(rule), method=method) as answer:
             assert (answer.status_code == 401) is (rule.rule not in OPEN), rule.rule
-        if rule.rule not in OPEN and access.need_of(rule.rule) != "admin":
+        if rule.rule not in OPEN and authentication.need_of(rule.rule) != "admin":
             with app.test_client().open(address(rule), method=method, headers=KEYED) as answer:
                 assert answer.status_code not in (401, 403), rule.rule
 
@@ -79,7 +80,7 @@ def test_S02_secrets_are_compared_as_digests_in_constant_time(locked, monkeypatc
     compared = []
     own = hmac.compare_digest
     monkeypatch.setattr(
-        access.hmac, "compare_digest", lambda one, other: compared.append((one, other)) or own(one, other)
+        authentication.hmac, "compare_digest", lambda one, other: compared.append((one, other)) or own(one, other)
     )
     app = locked()
     for given in (TOKEN, "a", TOKEN[:-1] + "x", "x" * 5000):

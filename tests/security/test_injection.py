@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flask_app import create_app, model_service
+from flask_app import create_app
+from flask_app.models import model_service
 from lockstep import logger
 from lockstep.errors import RegistryError
 from tests.flask_app.standins import ODD, example

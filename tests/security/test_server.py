@@ -14,8 +14,8 @@ from importlib.util import find_spec
 import psutil
 import pytest
 
-from lockstep.config import SETTINGS
-from tests.flask_app.test_cache import RedisServer
+from lockstep.config.settings import SETTINGS
+from tests.flask_app.prediction.test_response_cache import RedisServer
 from tests.security.conftest import KEY, TOKEN
 from tests.serving.real import ROOT, Server
 

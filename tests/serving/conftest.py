@@ -1,6 +1,6 @@
 import pytest
 
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import make_bundle
 from tests.pipeline.project import copy_project
 from tests.serving.real import Store

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask_app import create_app, model_service
-from flask_app.front import Front
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.fast_path import Front
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry, make_bundle
 from tests.serving import casefile, contract, mutation
 from tests.serving.casefile import Inapplicable

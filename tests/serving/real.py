@@ -13,11 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from lockstep import config, tracking
-from lockstep.events import Event
-from lockstep.modeling.predictor import Predictor, digest
-from lockstep.package import contents
-from lockstep.registry import FILES_TAG, Registry
+from lockstep.config.settings import Settings
+from lockstep.inference.predictor import Predictor, digest
+from lockstep.registry import tracking
+from lockstep.registry.bundle import contents
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import FILES_TAG, Registry
 from tests.serving.load import ask
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def wait_for(condition, within_s=10.0, pause_s=0.02):
 class Store:
     """Versions of one model on a tracking server, made from bundles."""
 
-    settings: config.Settings
+    settings: Settings
     name: str
     bundles: dict = field(default_factory=dict)
 
@@ -126,7 +127,7 @@ class Server:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def keeper(self):
-        return next((process for process in self.tree() if "lockstep.keeper" in words(process)), None)
+        return next((process for process in self.tree() if "lockstep.registry.sidecar" in words(process)), None)
 
     def workers(self):
         """Return the living forks of the master, which carry its command line."""

@@ -6,10 +6,10 @@ from collections import Counter
 import pytest
 from sqlalchemy import func, select
 
-from lockstep.config import Settings
-from lockstep.events import Event
-from lockstep.store.store import Store as Log
-from lockstep.store.tables import PREDICTIONS
+from lockstep.config.settings import Settings
+from lockstep.prediction_log.database import Store as Log
+from lockstep.prediction_log.tables import PREDICTIONS
+from lockstep.registry.history import Event
 from tests.serving.load import Load
 from tests.serving.real import Server, wait_for
 from tests.serving.test_faults_c import OPENED_S, bundles, local, rows  # noqa: F401 - fixtures

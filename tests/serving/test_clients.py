@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.client import Client, Model, NotServed, Refused
-from lockstep.modeling.predictor import Predictor
+from lockstep.inference.predictor import Predictor
 
 pytestmark = pytest.mark.server
 

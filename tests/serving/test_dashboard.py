@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from lockstep import config
-from lockstep.store.store import Store as PredictionStore
+from lockstep.config.settings import Settings
+from lockstep.prediction_log.database import Store as PredictionStore
 from tests.flask_app.standins import make_bundle
 from tests.lockstep.monitoring import log as monitored
 from tests.lockstep.monitoring.test_many import fill
@@ -25,7 +25,7 @@ def folder(request, tmp_path_factory, template_store):
     """A state with a model and many logged predictions: a million with --long."""
     many = 1_000_000 if request.config.getoption("long") else 6_000
     folder = tmp_path_factory.mktemp("dashboard")
-    settings = config.Settings.read(
+    settings = Settings.read(
         {"MLFLOW_TRACKING_URI": copy_store(template_store, folder), "LOCKSTEP_STATE": str(folder / "state")}
     )
     bundle = make_bundle("binary", folder / "bundle")
@@ -56,7 +56,7 @@ def row(folder):
 
 
 def recorder(server):
-    return next(process for process in server.tree() if "lockstep.recorder" in words(process))
+    return next(process for process in server.tree() if "lockstep.server.recorder" in words(process))
 
 
 def answered(server, row):

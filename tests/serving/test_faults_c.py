@@ -15,9 +15,10 @@ import zipfile
 import psutil
 import pytest
 
-from lockstep import config, keeper
-from lockstep.modeling import compiled
-from lockstep.modeling.predictor import digest
+from lockstep.config.settings import Settings
+from lockstep.inference import compiled_cache
+from lockstep.inference.predictor import digest
+from lockstep.registry import sidecar
 from tests.flask_app.standins import make_bundle
 from tests.serving.gate import ANSWERS, Balancer, Gate
 from tests.serving.load import Load, ask
@@ -46,7 +47,7 @@ def rows(bundles):
 
 def stocked(uri, state, bundles, name="demo"):
     """Return a store with two versions, the first of them Production."""
-    store = Store(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(state)}), name)
+    store = Store(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(state)}), name)
     for bundle in ("logistic_regression", "decision_tree"):
         store.register(bundles[bundle])
     store.promote("1")
@@ -324,7 +325,7 @@ def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate)
 
 
 AWAY = ["shut", "hangs", *ANSWERS]
-KEEPER_THREADS = 1 + keeper.THREADS + 2 * 3 + 2
+KEEPER_THREADS = 1 + sidecar.THREADS + 2 * 3 + 2
 """Its own, its pool, a thread for each question that two workers have under way, and a little of MLflow's."""
 
 IDS = {"shut": "c09", "hangs": "c10"} | dict.fromkeys(ANSWERS, "c11")
@@ -443,7 +444,7 @@ def test_c14_a_promotion_of_a_version_never_seen_here(server, local, load, bundl
     (folder / "smoke.json").write_text(json.dumps(smoke))  # other bytes, the same model
     with load(clients=8):  # the same load that it will be opened under
         began = time.monotonic()
-        compiled.load(shutil.copytree(folder, tmp_path / "again"), digest(folder))
+        compiled_cache.load(shutil.copytree(folder, tmp_path / "again"), digest(folder))
         opened_s = time.monotonic() - began
     number = local[0].register(folder)
     local[1][number] = local[1]["2"]

@@ -15,11 +15,11 @@ import psutil
 import pytest
 from sqlalchemy import func, select
 
-from lockstep import config
+from lockstep.config.settings import Settings
 from lockstep.errors import StoreError
-from lockstep.store import address
-from lockstep.store.store import Store
-from lockstep.store.tables import LATENCIES, PREDICTIONS, TRAFFIC
+from lockstep.prediction_log import url
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.tables import LATENCIES, PREDICTIONS, TRAFFIC
 from tests.flask_app.standins import make_bundle
 from tests.postgres import postgres  # noqa: F401 - a fixture
 from tests.serving.gate import SlowGate
@@ -51,7 +51,7 @@ def local(tmp_path_factory, template_store):
     folder = tmp_path_factory.mktemp("local registry")
     bundle = make_bundle("binary", folder / "bundle")
     uri = copy_store(template_store, folder)
-    versions = Versions(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder)}), "demo")
+    versions = Versions(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder)}), "demo")
     versions.promote(versions.register(bundle))
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:2]
     return uri, rows, versions.answers(rows)
@@ -121,7 +121,7 @@ def load(local):
 @contextlib.contextmanager
 def log_of(server):
     """Open a server's database beside it."""
-    store = Store.of(config.Settings.read(server.environment))
+    store = Store.of(Settings.read(server.environment))
     yield store
     store.close()
 
@@ -164,7 +164,7 @@ def listening(server):
 
 
 def recorder(server):
-    return next((one for one in server.tree() if "lockstep.recorder" in words(one)), None)
+    return next((one for one in server.tree() if "lockstep.server.recorder" in words(one)), None)
 
 
 def test_c18_c19_a_database_that_is_away_at_start_and_at_run_time_loses_nothing(gated, load):
@@ -248,7 +248,7 @@ def test_c21_a_database_that_is_locked_for_long(standing, load, request):
     with load(server, clients=2) as running:
         wait_for(lambda: running.ids, 5)
         until_stored(server, running.ids[:2])
-        locking = sqlite3.connect(server.folder / "state" / address.FILE, timeout=10)
+        locking = sqlite3.connect(server.folder / "state" / url.FILE, timeout=10)
         locking.execute("BEGIN EXCLUSIVE")
         time.sleep(60 if request.config.getoption("long") else 7)
         assert len(spooled(server)) > 0

@@ -11,7 +11,7 @@ import threading
 import psutil
 import pytest
 
-from lockstep import config
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import make_bundle
 from tests.serving.load import Load
 from tests.serving.real import Server, Store, copy_store, wait_for
@@ -27,7 +27,7 @@ def served(tmp_path_factory, template_store):
     folder = tmp_path_factory.mktemp("metrics")
     uri = copy_store(template_store, folder)
     bundle = make_bundle("binary", folder / "bundle")
-    store = Store(config.Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder / "state")}), "demo")
+    store = Store(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder / "state")}), "demo")
     store.promote(store.register(bundle))
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:1]
     server = Server(folder, workers=4, MLFLOW_TRACKING_URI=uri, LOCKSTEP_MONITOR_S="1")

@@ -1,1 +1,1 @@
-"""What each command of the command line does; cli.py finds them here."""
+"""Commands of the command line, one module each."""

@@ -10,8 +10,9 @@ import argparse
 import json
 from typing import Any
 
-from lockstep import config, files, paths
-from lockstep.config import Settings
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
 
 
@@ -63,7 +64,7 @@ def in_force() -> dict[str, Any]:
     """Return the rules that the next `dvc repro` holds rows against."""
     from lockstep.data import contract
 
-    params = config.load()
+    params = params_file.load()
     rules = contract.rules(params.data_preprocessing.contract, params.data_ingestion.named)
     return {name: rule.model_dump(exclude_defaults=True, mode="json") for name, rule in rules.items()}
 

@@ -16,12 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lockstep import bucket, config, numeric_pins, paths, server, tracking
-from lockstep.bucket import Bucket
-from lockstep.config import Settings
+from lockstep import numeric_pins, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, LockstepError, TrackingError
-from lockstep.mirror import MODES
-from lockstep.registry import Capabilities, Registry
+from lockstep.lifecycle import dvc_remote
+from lockstep.lifecycle.dvc_remote import Bucket
+from lockstep.lifecycle.wandb import MODES
+from lockstep.registry import tracking, tracking_server
+from lockstep.registry.model_registry import Capabilities, Registry
 
 ONLINE_TIMEOUT_S = 60
 OLDEST_PYTHON = (3, 11)
@@ -105,7 +108,7 @@ def _project(name: str, _: Settings) -> Check:
 
 
 def _params(name: str, _: Settings) -> Check:
-    params = config.load(_root() / paths.PARAMS)
+    params = params_file.load(_root() / paths.PARAMS)
     return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 
@@ -133,7 +136,7 @@ def _remote(name: str, _: Settings) -> Check:
         return Check(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
     if default not in remotes:
         return Check(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
-    return Check(name, "ok", f"{default}: {server.redacted(remotes[default].get('url', ''))}")
+    return Check(name, "ok", f"{default}: {tracking_server.redacted(remotes[default].get('url', ''))}")
 
 
 def _bucket_checks() -> list[Check]:
@@ -143,7 +146,7 @@ def _bucket_checks() -> list[Check]:
     except ConfigError:
         return []
     found = Bucket.of(remotes.get(default, {}))
-    looked = bucket.look(found) if found else ()
+    looked = dvc_remote.look(found) if found else ()
     return [Check(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
 
 
@@ -160,13 +163,15 @@ def _remote_answers(name: str, _: Settings) -> Check:
     if asked.returncode == 1 and not asked.stderr.strip():
         return Check(name, "warn", "differs from this folder", "`dvc push` or `dvc pull`")
     if asked.returncode:
-        return Check(name, "fail", server.redacted(asked.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`")
+        return Check(
+            name, "fail", tracking_server.redacted(asked.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`"
+        )
     return Check(name, "ok", "in step with this folder")
 
 
 def _tracking(name: str, settings: Settings) -> Check:
-    chosen = server.resolve(settings)
-    database = server.database_of(chosen.uri)
+    chosen = tracking_server.resolve(settings)
+    database = tracking_server.database_of(chosen.uri)
     if database and not database.exists():
         return Check(name, "ok", f"local, made at {database} on first use")
     model = settings.model_name or "lockstep-doctor"
@@ -193,7 +198,7 @@ def _tokens(name: str, settings: Settings) -> Check:
     if settings.dagshub_token and not settings.dagshub_repo and not settings.tracking_uri:
         return Check(name, "warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
     try:
-        chosen = server.resolve(settings)
+        chosen = tracking_server.resolve(settings)
     except TrackingError:
         return Check(name, "ok", "not looked at: there is no usable tracking server")
     if chosen.kind == "local":

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from lockstep import files
-from lockstep.config import Settings
-from lockstep.monitoring import current, report
-from lockstep.monitoring.snapshot import DriftWindow, FeatureDrift, ModelState, Snapshot
+from lockstep.config.settings import Settings
+from lockstep.drift.results import DriftWindow, FeatureDrift, ModelState, Snapshot
+from lockstep.monitoring import live
+from lockstep.pages import monitoring
 
 SHOWN = 15
 """Features in the table for people, those that moved most first."""
@@ -30,8 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of predictions, newest first; an alarm is an answer and not a failure."""
-    seen = current.look(settings)
-    model = current.model(seen, arguments.model, settings)
+    seen = live.look(settings)
+    model = live.model(seen, arguments.model, settings)
     write_page(seen, arguments.html)
     if arguments.json:
         print(json.dumps(told(seen, model, "drift") | {"windows": msgspec.to_builtins(model.drift)}))
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def write_page(seen: Snapshot, to: Path | None) -> None:
     """Write the report on all models as one page, if that was asked for."""
     if to:
-        files.write_bytes(report.html(seen).encode(), to)
+        files.write_bytes(monitoring.html(seen).encode(), to)
 
 
 def told(seen: Snapshot, model: ModelState, kind: str) -> dict[str, Any]:
@@ -61,10 +62,10 @@ def _show(model: ModelState) -> None:
     version = model.production.version if model.production else ""
     windows = [window for window in model.drift if window.version == version]
     if not windows:
-        print(current.visible(f"{model.name}: no predictions of a version with a profile are in the log yet"))
+        print(live.visible(f"{model.name}: no predictions of a version with a profile are in the log yet"))
         return
     newest = windows[0]
-    print(current.visible(f"{model.name} version {version}: {newest.verdict} over {newest.rows} predictions"))
+    print(live.visible(f"{model.name} version {version}: {newest.verdict} over {newest.rows} predictions"))
     alarms = sum(window.verdict == "alarm" for window in windows)
     print(f"{alarms} of the last {len(windows)} windows are alarms")
     if newest.features:
@@ -79,7 +80,7 @@ def _print_table(window: DriftWindow) -> None:
     table = Table("feature", "test", "effect", "q", "missing", "alarm", "notes")
     moved = sorted(window.features, key=lambda own: (not own.alarm, -(own.effect or 0.0)))
     for own in [*([window.score] if window.score else []), *moved[:SHOWN]]:
-        table.add_row(*(Text(current.visible(cell)) for cell in _cells(own)))
+        table.add_row(*(Text(live.visible(cell)) for cell in _cells(own)))
     Console().print(table)
     if len(moved) > SHOWN:
         print(f"and {len(moved) - SHOWN} more: --json tells all")

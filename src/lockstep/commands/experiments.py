@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lockstep import config, experiments, files, paths, runs, server, tracking
-from lockstep.config import Settings
-from lockstep.experiments import Experiment
-from lockstep.runs import LoggedRun
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
+from lockstep.lifecycle import experiments
+from lockstep.lifecycle.experiments import Experiment
+from lockstep.registry import runs, tracking, tracking_server
+from lockstep.registry.runs import LoggedRun
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     client = tracking.connect(settings)
     logged = [run for name in sorted(_where_logged(found)) for run in runs.pipelines(client, name)]
     rows = [(one, experiments.run_of(one, logged)) for one in found]
-    where = server.resolve(settings)
+    where = tracking_server.resolve(settings)
     if arguments.json:
         print(json.dumps([_row(one, logged_run, where) for one, logged_run in rows]))
     else:
@@ -43,10 +46,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _where_logged(found: Sequence[Experiment]) -> set[str]:
     """Return the experiments of MLflow in which the runs stand."""
     own = {str(one.params["register_model.experiment"]) for one in found if "register_model.experiment" in one.params}
-    return {config.load().register_model.experiment, *own}
+    return {params_file.load().register_model.experiment, *own}
 
 
-def _row(one: Experiment, logged: LoggedRun | None, where: server.Server) -> dict[str, Any]:
+def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
     found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(one) | found
 
@@ -68,5 +71,5 @@ def _columns(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> list[str]:
     """Choose the metrics to show: the one that is searched for, then those that have a floor."""
     measured = [name for one, _ in rows for name in one.metrics]
     searched: Mapping[str, Any] = files.read_json(paths.SEARCH) if paths.SEARCH.exists() else {}
-    wanted = dict.fromkeys([searched.get("metric"), *config.load().model_evaluation.floors])
+    wanted = dict.fromkeys([searched.get("metric"), *params_file.load().model_evaluation.floors])
     return [name for name in wanted if name in measured]

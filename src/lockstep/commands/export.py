@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from lockstep import config, tracking
-from lockstep.config import Settings
+from lockstep.config.settings import Settings, model_name
 from lockstep.errors import RegistryError
-from lockstep.registry import Registry
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +22,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Export, and say which version that is."""
-    from lockstep import baked
+    from lockstep.lifecycle import export
 
-    name = config.model_name(settings)
+    name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(arguments.version) if arguments.version else registry.production()
     if version is None:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
-    note = baked.export(registry, version, arguments.folder)
+    note = export.export(registry, version, arguments.folder)
     if arguments.json:
         print(json.dumps(note))
     else:

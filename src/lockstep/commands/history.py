@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from lockstep import config, decisions, tracking
-from lockstep.config import Settings
-from lockstep.events import Event
-from lockstep.registry import Registry
+from lockstep import decision as decisions
+from lockstep.config.settings import Settings, model_name
+from lockstep.registry import tracking
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import Registry
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print the moves of Production and the refusals, newest first."""
-    name = config.model_name(settings)
+    name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     production = registry.production()
     serving = production.version if production else None

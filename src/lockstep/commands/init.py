@@ -9,13 +9,14 @@ import json
 import sys
 from pathlib import Path
 
-from lockstep import config, files, paths
+from lockstep import files, paths
+from lockstep.autoconfig.inspect import Survey, Wish, survey
 from lockstep.commands import use
-from lockstep.config import Settings
-from lockstep.data import sources
+from lockstep.config import params_file
+from lockstep.config.params import DataIngestion
+from lockstep.config.settings import Settings
+from lockstep.data.sources import read
 from lockstep.errors import ConfigError
-from lockstep.inspection.survey import Survey, Wish, survey
-from lockstep.sections import DataIngestion
 
 BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
 
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
             use.link_into_place(arguments.source)
         text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
-    config.parse(text)
+    params_file.parse(text)
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _placed(source: str) -> str:
     """Return what params.yaml will call the source: a file from elsewhere is linked into data/external/."""
-    if sources.scheme(source):
+    if read.scheme(source):
         return source
     path = Path(source)
     if path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
@@ -79,7 +80,7 @@ def _placed(source: str) -> str:
 
 
 def _source_line(source: str) -> str:
-    from lockstep.inspection.page import flow
+    from lockstep.autoconfig.params_writer import flow
 
     return f"  source: {flow(source)}\n"
 

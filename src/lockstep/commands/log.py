@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 
 
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.store.export import export
-    from lockstep.store.store import Asked, Store
+    from lockstep.prediction_log.database import Asked, Store
+    from lockstep.prediction_log.export import export
 
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
     asked = Asked(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
@@ -53,8 +53,8 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.store.importing import NotThere, bring
-    from lockstep.store.store import Store
+    from lockstep.prediction_log.database import Store
+    from lockstep.prediction_log.importer import NotThere, bring
 
     store = Store.of(settings)
     try:
@@ -72,8 +72,8 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.store.retention import DAY_US, prune
-    from lockstep.store.store import Store
+    from lockstep.prediction_log.database import Store
+    from lockstep.prediction_log.retention import DAY_US, prune
 
     days = settings.log_days if arguments.days is None else arguments.days
     if days < 1:

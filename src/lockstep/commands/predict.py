@@ -18,10 +18,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstep import batch, compute, config, parts, paths, places
-from lockstep.config import Settings
+from lockstep import paths, storage
+from lockstep.compute import pool as compute
+from lockstep.config import params_file
+from lockstep.config.params import DataIngestion, Reader
+from lockstep.config.settings import Settings, model_name
 from lockstep.errors import ConfigError, DataError, RegistryError
-from lockstep.sections import DataIngestion, Reader
+from lockstep.inference import batch, batch_job
 
 MOST_NAMES = 5
 
@@ -46,7 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Score what is named and say how many rows that were."""
     if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
         raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
-    if places.is_many(arguments.input):
+    if storage.is_many(arguments.input):
         return _folder(arguments, settings)
     if PurePosixPath(arguments.output).suffix not in batch.WRITERS:
         name = PurePosixPath(arguments.output).name
@@ -62,7 +65,7 @@ def _placed(text: str) -> str:
 def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
-        with places.written(arguments.output) as partial, _rows_shown(path.name) as seen:
+        with storage.written(arguments.output) as partial, _rows_shown(path.name) as seen:
             rows = batch.score_file(model.load(), path, partial, _reader(), seen)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
@@ -72,13 +75,13 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
-    base, pattern = places.split(arguments.input)
-    source, out = (places.place(given, _ingestion(given)) for given in (base, arguments.output))
-    found, others = parts.find(arguments.input, source, pattern, out)
+    base, pattern = storage.split(arguments.input)
+    source, out = (storage.place(given, _ingestion(given)) for given in (base, arguments.output))
+    found, others = batch_job.find(arguments.input, source, pattern, out)
     model = _model(arguments.version, settings)
-    made = parts.plan(found, source, out, _reader(), model.load())
+    made = batch_job.plan(found, source, out, _reader(), model.load())
     with _pool(arguments, settings) as pool, _parts_shown(len(found)) as seen:
-        outcomes = parts.score_all(pool, model, made, found, seen)
+        outcomes = batch_job.score_all(pool, model, made, found, seen)
     failed = {name: own for name, own in outcomes.items() if own.state == "failed"}
     for name, own in failed.items():
         print(f"{name}: {own.problem}\n  hint: {own.hint}", file=sys.stderr)
@@ -91,7 +94,7 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def _summary(outcomes: dict[str, parts.Outcome], model: parts.Model, out: str) -> str:
+def _summary(outcomes: dict[str, batch_job.Outcome], model: batch_job.Model, out: str) -> str:
     rows = sum(own.rows for own in outcomes.values())
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
@@ -113,13 +116,13 @@ def _pool(arguments: argparse.Namespace, settings: Settings) -> AbstractContextM
     address = arguments.dask or ("" if arguments.jobs else settings.dask_address)
     if not address:
         return nullcontext(compute.LocalPool(arguments.jobs or 1))
-    from lockstep import cluster
+    from lockstep.compute import dask
 
-    return cluster.connected(compute.checked(address))
+    return dask.connected(compute.checked(address))
 
 
 def _reader() -> Reader:
-    return config.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
+    return params_file.load().data_ingestion.reader if paths.PARAMS.exists() else Reader()
 
 
 @contextmanager
@@ -130,30 +133,30 @@ def _here(given: str) -> Iterator[Path]:
             raise DataError(f"{given} not found", "name a CSV or Parquet file, or a folder or pattern of them")
         yield Path(given)
         return
-    from lockstep.data import sources
+    from lockstep.data.sources import read
 
-    with sources.fetched(given, _ingestion(given)) as (content, _):
+    with read.fetched(given, _ingestion(given)) as (content, _):
         yield content.path
 
 
 def _ingestion(given: str) -> DataIngestion:
     """Return how the project reads its source, said of another one."""
-    known = config.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
+    known = params_file.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
     return DataIngestion(**known | {"source": given})
 
 
-def _model(number: str | None, settings: Settings) -> parts.Model:
-    from lockstep import tracking
-    from lockstep.registry import Registry
+def _model(number: str | None, settings: Settings) -> batch_job.Model:
+    from lockstep.registry import tracking
+    from lockstep.registry.model_registry import Registry
 
-    name = config.model_name(settings)
+    name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(number) if number else registry.production()
     if version is None:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
         own = registry.download(version, Path(folder, "model"))
-        return parts.Model.of(version.name, version.version, version.sha256, own)
+        return batch_job.Model.of(version.name, version.version, version.sha256, own)
 
 
 @contextmanager
@@ -167,7 +170,7 @@ def _rows_shown(name: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _parts_shown(number: int) -> Iterator[Callable[[str, parts.Outcome], None]]:
+def _parts_shown(number: int) -> Iterator[Callable[[str, batch_job.Outcome], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("parts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -175,7 +178,7 @@ def _parts_shown(number: int) -> Iterator[Callable[[str, parts.Outcome], None]]:
         task = progress.add_task("", total=number, rows=0)
         rows = 0
 
-        def seen(part: str, outcome: parts.Outcome) -> None:
+        def seen(part: str, outcome: batch_job.Outcome) -> None:
             nonlocal rows
             rows += outcome.rows
             progress.update(task, advance=1, rows=rows)

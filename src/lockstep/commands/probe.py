@@ -7,9 +7,10 @@ import argparse
 import json
 import sys
 
-from lockstep import config, paths
-from lockstep.config import Settings
-from lockstep.data import probe
+from lockstep import paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
+from lockstep.data.sources import change_detection
 from lockstep.errors import DataError
 
 
@@ -20,15 +21,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write down what the source says; keep what it said last while it is out of reach."""
-    params = config.load().data_ingestion
+    params = params_file.load().data_ingestion
     try:
-        found = probe.look(params, settings.source_password)
+        found = change_detection.look(params, settings.source_password)
     except DataError as error:
         if not paths.PROBE.exists():
             raise
         print(f"probe: {error.problem}\n  what was read last stands until it answers", file=sys.stderr)
         return 0
-    probe.keep(found or {params.named: {}})
+    change_detection.keep(found or {params.named: {}})
     if arguments.json:
         print(json.dumps(found))
         return 0

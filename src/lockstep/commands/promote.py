@@ -12,15 +12,15 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lockstep import config
-from lockstep.config import Settings
-from lockstep.decisions import Decision
-from lockstep.errors import ConfigError, GateRefused
-from lockstep.events import Event
-from lockstep.sections import Params
+from lockstep.config import params_file
+from lockstep.config.params import Params
+from lockstep.config.settings import Settings
+from lockstep.decision import Decision, GateRefused
+from lockstep.errors import ConfigError
+from lockstep.registry.history import Event
 
 if TYPE_CHECKING:
-    from lockstep import promotion
+    from lockstep.lifecycle import promotion
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(
             "--from challenger names the version and where it goes", "leave --version, --to and --dry-run out"
         )
-    from lockstep import promotion
+    from lockstep.lifecycle import promotion
 
-    params = config.load()
+    params = params_file.load()
     wish = promotion.Wish(
         arguments.version, arguments.to, arguments.force, arguments.reason, again=bool(arguments.version)
     )
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _dry_run(params: Params, settings: Settings, wish: "promotion.Wish", as_json: bool) -> int:
-    from lockstep import promotion
+    from lockstep.lifecycle import promotion
 
     case, decision = promotion.decide(params, settings, wish)
     promotion.write(case, decision)

@@ -9,9 +9,9 @@ import json
 import msgspec
 
 from lockstep.commands import drift
-from lockstep.config import Settings
-from lockstep.monitoring import current
-from lockstep.monitoring.snapshot import Interval, ModelState
+from lockstep.config.settings import Settings
+from lockstep.drift.results import Interval, ModelState
+from lockstep.monitoring import live
 
 SHOWN = 10
 add = drift.add
@@ -19,8 +19,8 @@ add = drift.add
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of labels, newest first; low quality is an answer and not a failure."""
-    seen = current.look(settings)
-    model = current.model(seen, arguments.model, settings)
+    seen = live.look(settings)
+    model = live.model(seen, arguments.model, settings)
     drift.write_page(seen, arguments.html)
     if arguments.json:
         content = {"quality": msgspec.to_builtins(model.quality), "challenge": msgspec.to_builtins(model.challenge)}
@@ -32,22 +32,22 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _show(model: ModelState) -> None:
     if model.quality is None or not model.quality.windows:
-        print(current.visible(f"{model.name}: no labels have come yet; POST /feedback takes them"))
+        print(live.visible(f"{model.name}: no labels have come yet; POST /feedback takes them"))
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     quality = model.quality
-    print(current.visible(f"{model.name}: {quality.metric} at the evaluation {_figure(quality.evaluation)}"))
+    print(live.visible(f"{model.name}: {quality.metric} at the evaluation {_figure(quality.evaluation)}"))
     table = Table("version", "labels", f"{quality.metric} (95 %)", "delay", "verdict")
     for own in quality.windows[:SHOWN]:
         delay = "" if own.delay_s is None else f"{own.delay_s / 3600:.1f} h"
         cells = (own.version, own.labels, _figure(own.metric), delay, own.verdict)
-        table.add_row(*(Text(current.visible(cell)) for cell in cells))
+        table.add_row(*(Text(live.visible(cell)) for cell in cells))
     Console().print(table)
     if model.challenge:
-        print(current.visible(f"challenger {model.challenge.challenger}: {model.challenge.verdict}"))
+        print(live.visible(f"challenger {model.challenge.challenger}: {model.challenge.verdict}"))
 
 
 def _figure(found: Interval | None) -> str:

@@ -7,11 +7,13 @@ import argparse
 import json
 import webbrowser
 
-from lockstep import config, paths, tracking
-from lockstep.config import Settings
+from lockstep import paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
-from lockstep.evaluation_report import drawing
-from lockstep.registry import Registry
+from lockstep.pages.evaluation import report
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     registry, note = None, "The champion was left out."
     if not arguments.offline:
         registry, note = _registry(settings)
-    drawing.draw(registry, note)
+    report.draw(registry, note)
     where = paths.REPORT.absolute()
     print(json.dumps({"report": str(where), "champion": registry is not None}) if arguments.json else paths.REPORT)
     if arguments.open:
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _registry(settings: Settings) -> tuple[Registry | None, str]:
-    name = config.load().register_model.model_name
+    name = params_file.load().register_model.model_name
     try:
         return Registry(tracking.connect(settings), name), ""
     except TrackingError as error:

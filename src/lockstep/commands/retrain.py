@@ -12,13 +12,13 @@ import time
 
 import msgspec
 
-from lockstep import config
-from lockstep.config import Settings
+from lockstep.config import params_file
+from lockstep.config.settings import Settings, model_name
+from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, StoreError
-from lockstep.monitoring.snapshot import Job
-from lockstep.store import jobs
-from lockstep.store.jobs import Ended
-from lockstep.store.store import Store
+from lockstep.lifecycle.retraining import jobs
+from lockstep.lifecycle.retraining.jobs import Ended
+from lockstep.prediction_log.database import Store
 
 TRIES, PAUSE_S = 12, 5.0
 """How often the end of a job is written down while the database is away, and the pause between."""
@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Train again, and say what came of it."""
     if arguments.dispatch:
         return _dispatch(arguments, settings)
-    from lockstep import retraining
+    from lockstep.lifecycle.retraining import run as retraining
 
-    params = config.load()
+    params = params_file.load()
     store = Store.of(settings)
     try:
         with retraining.alone(settings):
@@ -63,16 +63,16 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
     ConfigError
         No repository is set, or this command was asked to do what the workflow decides.
     """
-    from lockstep import handing
+    from lockstep.lifecycle.retraining import handover
 
     if arguments.no_promote:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
-    target = handing.target(settings)
-    model = config.model_name(settings)
+    target = handover.target(settings)
+    model = model_name(settings)
     store = Store.of(settings)
     try:
         job = _job(arguments, model, store)
-        job = _end(store, job, handing.run(settings, store, target, model, job))
+        job = _end(store, job, handover.run(settings, store, target, model, job))
     finally:
         store.close()
     _tell(job, arguments.json)

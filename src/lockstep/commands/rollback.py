@@ -7,8 +7,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from lockstep import config
-from lockstep.config import Settings
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Go one step back, and say what serves now."""
-    from lockstep import promotion
+    from lockstep.lifecycle import promotion
 
-    params = config.load()
+    params = params_file.load()
     event = promotion.rollback(params, settings, arguments.reason)
     name = params.register_model.model_name
     if arguments.json:

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lockstep import config, logger, slow_clients
-from lockstep.config import Settings
+from lockstep import logger
+from lockstep.config.settings import Settings, model_names
 from lockstep.errors import ConfigError
+from lockstep.server import slow_clients
 
 APP = "flask_app.wsgi"
 CONNECTIONS = 8192
@@ -115,7 +116,7 @@ def wait_for_port(host: str, port: int) -> None:
 def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
     """Put into the environment what the workers read from it."""
     os.environ.update(
-        LOCKSTEP_MODEL_NAME=",".join(config.model_names(settings)),
+        LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
         LOCKSTEP_KEEPER=str(sockets["keeper"]),
         LOCKSTEP_RECORDER=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),
@@ -125,10 +126,10 @@ def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path])
 @contextmanager
 def _kept(name: str, own: Path) -> Iterator[None]:
     """Keep a process that answers at a socket for as long as the server runs."""
-    from lockstep import kept
-    from lockstep.workers import start_kept
+    from lockstep import ipc
+    from lockstep.server.supervisor import start_kept
 
-    with kept.listening(own) as opened:
+    with ipc.listening(own) as opened:
         process = start_kept(name, opened)
         try:
             yield
@@ -149,7 +150,7 @@ def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> i
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
-    from lockstep.workers import Workers
+    from lockstep.server.supervisor import Workers
 
     importlib.import_module(APP)  # once, before the workers are forked from here
     server = Workers(

@@ -9,9 +9,10 @@ import re
 import shutil
 from pathlib import Path
 
-from lockstep import config, files, paths
-from lockstep.config import Settings
-from lockstep.data import sources
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
+from lockstep.data.sources import read
 from lockstep.errors import ConfigError, DataError, nearest
 
 SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
@@ -27,11 +28,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
     text = _example(arguments.example)
-    source = arguments.source or config.parse(text).data_ingestion.named
+    source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     place = _in_place(source, given=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
-    config.parse(text, arguments.example)
+    params_file.parse(text, arguments.example)
     files.write_bytes(text.encode(), paths.PARAMS)
     print(f"params.yaml is that of {arguments.example}, reading {place}\nnext: make run (or dvc repro)")
     return 0
@@ -58,7 +59,7 @@ def is_example() -> bool:
 
 def _in_place(source: str, given: bool) -> str:
     """Return the source as params.yaml names it; a file from elsewhere is linked into data/external/."""
-    if sources.scheme(source):
+    if read.scheme(source):
         return source
     if not Path(source).is_file():
         hint = "check the path" if given else "get the file (docs/examples.md says where) and add --source PATH"
@@ -88,7 +89,7 @@ def _link(target: Path, link: Path) -> None:
 
 def from_here(text: str) -> str:
     """Make a path absolute before the command moves to the project's root; leave `sklearn:name` and addresses alone."""
-    return text if sources.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
+    return text if read.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
 
 
 def _quoted(place: str) -> str:

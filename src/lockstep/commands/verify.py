@@ -23,7 +23,7 @@ from typing import Any, Literal
 import yaml
 
 from lockstep import paths
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import DataError
 
 Verdict = Literal["same", "close", "different", "unknown"]

@@ -1,1 +1,1 @@
-"""Reading, checking, cleaning and splitting of data."""
+"""Reading, validation, cleaning and splitting of rows."""

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from lockstep.data import columns as whole
+from lockstep.config.params import Columns, DataPreprocessing, Kind, Role, Task
+from lockstep.data import columnwise as whole
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
-from lockstep.sections import Columns, DataPreprocessing, Kind, Role, Task
 
 LONG_TEXT = 40
 """A text column has values of this many characters on average; others are categories."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from lockstep import files, paths
+from lockstep.config.params import Contract, Rule
 from lockstep.data.cleaning import replaced
 from lockstep.data.schema import Column, Schema, as_category
 from lockstep.errors import DataError, nearest
-from lockstep.sections import Contract, Rule
 
 FORMAT = 1
 HINT = "mend the rows at their source, mend the rule, or set data_preprocessing.contract.on_violation: quarantine"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep import files, paths
-from lockstep.data import tables
+from lockstep.data import parquet
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError
 
@@ -73,7 +73,7 @@ def _pages(source: str) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _read(path: Path, page: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     if not path.is_file() or files.sha256(path) != page["sha256"]:
         raise DataError(f"{path} is missing, or is not what {path.with_suffix('.json').name} describes", HINT)
-    rows = tables.read(path)
+    rows = parquet.read(path)
     if unknown := [name for name in rows.columns if name not in frame.columns]:
         raise DataError(f"{path} has a column {unknown[0]!r}, but the source has none of that name", HINT)
     return rows

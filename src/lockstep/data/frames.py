@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lockstep.config.params import Categorical, FeatureEngineering, Kind, Task
 from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
-from lockstep.sections import Categorical, FeatureEngineering, Kind, Task
 
 
 def learn(

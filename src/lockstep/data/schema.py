@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from lockstep.config.params import Kind, Task
 from lockstep.errors import ArtifactError, LockstepError, nearest
-from lockstep.sections import Kind, Task
 
 FORMAT = 1
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from lockstep.config.params import Split
 from lockstep.data import feedback
 from lockstep.data.cleaning import Cleaned
-from lockstep.data.columns import row_hashes
+from lockstep.data.columnwise import row_hashes
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
-from lockstep.sections import Split
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]

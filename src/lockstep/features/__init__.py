@@ -1,1 +1,1 @@
-"""How columns become numbers."""
+"""Feature engineering: transformers and the fitted feature pipeline."""

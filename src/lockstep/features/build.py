@@ -13,13 +13,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
+from lockstep.config.params import FeatureEngineering, Kind, Task
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
 from lockstep.features.tabular import Absent, TargetMeans, Unskew
-from lockstep.features.text import CLEANERS
+from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
-from lockstep.sections import FeatureEngineering, Kind, Task
 
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 Steps = Sequence[tuple[object, ...]]

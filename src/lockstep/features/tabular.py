@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.bending import BENDS
+from lockstep.features.numeric import BENDS
 
 Floats = NDArray[np.float64]
 POINTS = 101

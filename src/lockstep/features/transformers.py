@@ -10,8 +10,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from lockstep.features.bending import cosine, sine
-from lockstep.features.text import tokenizer
+from lockstep.features.numeric import cosine, sine
+from lockstep.features.tokenizer import tokenizer
 
 Ids = NDArray[np.int64]
 CHUNK = 2_000

@@ -1,1 +1,1 @@
-"""Estimators, search, metrics, and the predictor."""
+"""Estimators, serialization and hyperparameter search."""

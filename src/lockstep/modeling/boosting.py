@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from lockstep.modeling.scorers import LINKS
+from lockstep.scoring.scorers import LINKS
 
 Floats = NDArray[np.float64]
 NO_PARAMS = ("n_estimators", "random_state")

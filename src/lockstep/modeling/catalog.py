@@ -7,8 +7,8 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from lockstep.config.params import Between, Candidate, Task
 from lockstep.errors import ConfigError, nearest
-from lockstep.sections import Between, Candidate, Task
 
 CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 ALL: tuple[Task, ...] = (*CLASSES, "regression")

@@ -1,1 +1,1 @@
-"""Drift, live quality and comparison: arrays in, numbers out; and what is made of them."""
+"""Monitoring of live traffic: windows, alerts, shadow challenger."""

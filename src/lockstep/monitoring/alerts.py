@@ -10,7 +10,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from lockstep.monitoring.snapshot import Alert, DriftWindow, LogState, QualityWindow, Severity, Snapshot, Verdict
+from lockstep.drift.results import (
+    Alert,
+    DriftWindow,
+    LogState,
+    QualityWindow,
+    Severity,
+    Snapshot,
+    Verdict,
+)
 
 LAG_S, LAG_PAGE_S = 60.0, 600.0
 """A prediction that waits so long for the database warns, or calls someone."""

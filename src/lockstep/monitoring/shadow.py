@@ -14,19 +14,19 @@ from typing import Protocol
 
 import msgspec
 
-from lockstep import config, tracking
-from lockstep.config import Settings
+from lockstep.config.settings import Settings, model_names
 from lockstep.data.schema import Row, RowsRefused, Schema
 from lockstep.errors import ArtifactError, LockstepError, RegistryError
-from lockstep.kept import KeptRegistry
-from lockstep.modeling import compiled
-from lockstep.modeling import predictor as bundles
-from lockstep.modeling.predictor import Predictor
-from lockstep.monitoring.labelled import shadow_id
+from lockstep.inference import compiled_cache
+from lockstep.inference import predictor as bundles
+from lockstep.inference.predictor import Predictor
+from lockstep.monitoring.label_windows import shadow_id
 from lockstep.paths import SCHEMA
-from lockstep.registry import Registry, Version
-from lockstep.store.privacy import HASHED
-from lockstep.store.records import Answer, Record
+from lockstep.prediction_log.privacy import HASHED
+from lockstep.prediction_log.records import Answer, Record
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry, Version
+from lockstep.registry.remote import KeptRegistry
 
 log = logging.getLogger("shadow")
 
@@ -168,7 +168,7 @@ class Shadow:
 
     def _load(self, version: Version, registry: Asked) -> Predictor:
         try:
-            predictor = compiled.load(self._bundle(version, registry), version.sha256, self.folder)
+            predictor = compiled_cache.load(self._bundle(version, registry), version.sha256, self.folder)
         except ArtifactError:
             self._refused.add(version.sha256)
             raise
@@ -215,4 +215,4 @@ def of(settings: Settings, state: Path) -> Shadow | None:
     def connect(name: str) -> Asked:
         return KeptRegistry(keeper, name) if settings.keeper else Registry(tracking.connect(settings), name)
 
-    return Shadow(state, config.model_names(settings), connect, settings.log_rows == "hashed")
+    return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

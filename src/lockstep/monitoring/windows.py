@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lockstep.monitoring import drift, quality
-from lockstep.monitoring.labelled import Duel, Labels
-from lockstep.monitoring.profile import Profile, Scalar
-from lockstep.monitoring.snapshot import DriftWindow, QualityWindow
-from lockstep.store import watching
-from lockstep.store.store import Asked, Store, Stored
-from lockstep.store.watching import Labelled, Window
+from lockstep.drift import detect, quality
+from lockstep.drift.profile import Profile, Scalar
+from lockstep.drift.results import DriftWindow, QualityWindow
+from lockstep.monitoring.label_windows import Duel, Labels
+from lockstep.prediction_log import monitoring_queries
+from lockstep.prediction_log.database import Asked, Store, Stored
+from lockstep.prediction_log.monitoring_queries import Labelled, Window
 
 SLOW_S = 3600.0
 """A window of predictions that is not full by then is closed, if it has enough rows to say something."""
@@ -44,16 +44,19 @@ def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int
     limits = place.profile.thresholds
     while time.monotonic() < end:
         asked = next_rows(
-            place.model, place.version, watching.end_of(store, place.model, place.version, "drift"), place.profile
+            place.model,
+            place.version,
+            monitoring_queries.end_of(store, place.model, place.version, "drift"),
+            place.profile,
         )
-        rows, first = watching.waiting(store, asked)
+        rows, first = monitoring_queries.waiting(store, asked)
         old = at - first > SLOW_S and rows >= limits.min_rows
         if rows < limits.window_rows and not old:
             break
         seen = store.predictions(asked)
         result = drift_of(place, seen)
         marks = (seen[0].seq, seen[-1].seq)
-        watching.keep_window(
+        monitoring_queries.keep_window(
             store, Window(place.model, place.version, "drift", *marks, result.start, result.end, result)
         )
         done += 1
@@ -70,7 +73,7 @@ def drift_of(place: Place, seen: Sequence[Stored]) -> DriftWindow:
     scores = np.asarray([own.score for own in seen if own.score is not None], dtype=np.float64)
     answers = None if place.profile.task == "regression" else [own.value for own in seen]
     start, end = min(own.at_us for own in seen) / 1e6, max(own.at_us for own in seen) / 1e6
-    return drift.measure(place.profile, drift.Window(place.version, start, end, columns, scores, answers))
+    return detect.measure(place.profile, detect.Window(place.version, start, end, columns, scores, answers))
 
 
 def measure_labels(
@@ -103,7 +106,7 @@ def _close(labels: Labels, profiles: Mapping[str, Callable[[str], Profile | None
             result = measure_quality(profile, version, window)
             marks = (min(own.seq for own in window), max(own.seq for own in window))
             times = (min(own.labelled_us for own in window) / 1e6, max(own.labelled_us for own in window) / 1e6)
-            watching.keep_window(labels.open(), Window(model, version, "quality", *marks, *times, result))
+            monitoring_queries.keep_window(labels.open(), Window(model, version, "quality", *marks, *times, result))
             labels.covered((model, version), window)
 
 
@@ -111,7 +114,7 @@ def _compare(labels: Labels, model: str, duel: Duel, profile: Profile) -> None:
     if result := duel.measure(profile):
         marks, times = (labels.seq, labels.seq), (time.time(), time.time())
         version = duel.challenger.version
-        watching.keep_window(labels.open(), Window(model, version, "challenge", *marks, *times, result))
+        monitoring_queries.keep_window(labels.open(), Window(model, version, "challenge", *marks, *times, result))
 
 
 def measure_quality(profile: Profile, version: str, window: Sequence[Labelled]) -> QualityWindow:

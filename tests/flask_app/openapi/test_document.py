@@ -4,10 +4,11 @@ import re
 import pytest
 from jsonschema import Draft202012Validator
 
-from flask_app import create_app, model_service
-from flask_app.openapi.columns import DATE
+from flask_app import create_app
+from flask_app.models import model_service
 from flask_app.openapi.document import HIDDEN
-from lockstep.config import Settings
+from flask_app.openapi.json_schema import DATE
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import ODD, FolderRegistry, example
 
 

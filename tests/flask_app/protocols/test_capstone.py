@@ -1,6 +1,6 @@
 import pytest
 
-from flask_app import model_service
+from flask_app.models import model_service
 from tests.flask_app.standins import example
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flask_app import model_service
+from flask_app.models import model_service
 from tests.flask_app.standins import ODD, example
 
 
@@ -192,7 +192,7 @@ def test_csv_names_the_wrong_cell(client, app):
 
 
 def test_a_flood_of_unknown_names_is_refused_at_once(client, monkeypatch):
-    monkeypatch.setattr("flask_app.protocols.strict.nearest", lambda *_: pytest.fail("time was spent on guessing"))
+    monkeypatch.setattr("flask_app.protocols.strict_json.nearest", lambda *_: pytest.fail("time was spent on guessing"))
     body = {"dataframe_split": {"columns": [f"column {n}" for n in range(2000)], "data": [[1] * 2000]}}
     assert client.post("/invocations", json=body).status_code == 422
 

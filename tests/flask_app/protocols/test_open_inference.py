@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from flask_app import model_service
+from flask_app.models import model_service
 from flask_app.protocols import tensors
 from lockstep.data.schema import RowsRefused
 from tests.flask_app.standins import ODD, example

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from lockstep import cli, files, paths
+from lockstep.config.params import FeatureEngineering
 from lockstep.data import frames
 from lockstep.errors import ConfigError, DataError
-from lockstep.sections import FeatureEngineering
-
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from lockstep.commands import doctor
 from tests.lockstep import dagshub_like as fake
+from tests.root import ROOT
 
 PARAMS = """
 data_ingestion: {source: data.csv}
@@ -207,7 +208,7 @@ def test_a_mirror_without_its_package_is_told(told, monkeypatch):
 
 def test_the_extras_are_those_of_setup_py():
     """Each names an extra, and a package of it."""
-    setup = (Path(__file__).parents[3] / "setup.py").read_text()
+    setup = (ROOT / "setup.py").read_text()
     for extra, packages in doctor.EXTRAS.items():
         assert f'"{extra}": {extra.upper()},' in setup
         assert all(f'"{package}' in setup for package in packages)

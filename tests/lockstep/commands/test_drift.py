@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from lockstep.commands import drift, quality
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
+from lockstep.drift import results
 from lockstep.errors import ConfigError, StoreError
-from lockstep.monitoring import snapshot
 from tests.flask_app import standins
 from tests.lockstep.monitoring.log import Log
 
@@ -36,7 +36,7 @@ def settings(tmp_path, seen):
     """Settings of a machine on which a recorder looked a moment ago."""
     given = Settings.read({"LOCKSTEP_STATE": str(tmp_path), "LOCKSTEP_MODEL_NAME": "demo"})
     seen.at = time.time()
-    snapshot.write(seen, tmp_path / snapshot.FILE)
+    results.write(seen, tmp_path / results.FILE)
     return given
 
 
@@ -74,7 +74,7 @@ def test_the_report_is_one_page(settings, tmp_path, capsys):
 
 def test_control_characters_in_names_are_shown(settings, seen, tmp_path, capsys):
     seen.models["demo"].drift[0].features[0].name = "[b]\x1b[2J"
-    snapshot.write(seen, tmp_path / snapshot.FILE)
+    results.write(seen, tmp_path / results.FILE)
     drift.run(arguments(drift), settings)
     page = capsys.readouterr().out
     assert "\x1b[2J" not in page

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from lockstep.commands import experiments
-from lockstep.experiments import Experiment
-from lockstep.runs import LoggedRun
-from lockstep.server import Server
+from lockstep.lifecycle.experiments import Experiment
+from lockstep.registry.runs import LoggedRun
+from lockstep.registry.tracking_server import Server
 
 RUN = LoggedRun("0123456789abcdef", "1", "")
 

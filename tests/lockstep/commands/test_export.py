@@ -1,19 +1,18 @@
 import argparse
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-from flask_app.loading import load_baked
-from lockstep import baked, files
+from flask_app.models.loading import load_baked
+from lockstep import files
 from lockstep.commands import export
 from lockstep.errors import ArtifactError, RegistryError
-from lockstep.modeling.predictor import digest
+from lockstep.inference.predictor import digest
+from lockstep.lifecycle import export as baked
 from tests.flask_app.standins import make_bundle
+from tests.root import ROOT
 from tests.serving.real import Store
-
-ROOT = Path(__file__).parents[3]
 
 
 def arguments(*given):

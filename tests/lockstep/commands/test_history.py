@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from lockstep import tracking
 from lockstep.commands import history
-from lockstep.decisions import Check, Decision
+from lockstep.decision import Check, Decision
 from lockstep.errors import ConfigError
-from lockstep.events import Event
-from lockstep.registry import Registry
+from lockstep.registry import tracking
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import Registry
 
 
 def arguments(*given):

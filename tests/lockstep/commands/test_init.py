@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import config, paths
+from lockstep import paths
 from lockstep.commands import init
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[3]
 TEXT = "size;colour;price\n" + "".join(
     f"{i * 37 % 101};{'red' if i % 3 else 'blue'};{i * 7 % 50 + i},5\n" for i in range(80)
 )
@@ -25,12 +27,12 @@ def table(tmp_path):
 def run(*words):
     parser = argparse.ArgumentParser()
     init.add(parser)
-    return init.run(parser.parse_args(words), config.Settings.read({}))
+    return init.run(parser.parse_args(words), Settings.read({}))
 
 
 def test_a_file_from_elsewhere_is_linked_and_described(project, table, capsys):
     assert run(str(table), "--target", "price") == 0
-    params = config.load()
+    params = params_file.load()
     assert params.data_ingestion.source == "data/external/My Prices 2026.csv"
     assert Path(params.data_ingestion.source).resolve() == table.resolve()
     assert (params.data_ingestion.reader.separator, params.data_ingestion.reader.decimal) == (";", ",")
@@ -79,7 +81,7 @@ def test_a_question_writes_nothing(project, table):
 
 def test_a_column_may_be_kept_left_out_or_named_anew(project, table):
     run(str(table), "--target", "c", "--names", "a,b,c", "--ignore", "a", "--model-name", "mine")
-    params = config.load()
+    params = params_file.load()
     assert params.data_ingestion.reader.names == ("a", "b", "c")
     assert params.data_preprocessing.columns.ignore == ("a",)
     assert params.register_model.model_name == "mine"
@@ -93,11 +95,11 @@ def test_what_does_not_fit_the_file_is_refused(project, table, words):
 
 def test_a_bundled_set_and_a_pattern_need_no_link(project):
     assert run("sklearn:iris", "--target", "target") == 0
-    assert config.load().data_ingestion.source == "sklearn:iris"
+    assert params_file.load().data_ingestion.source == "sklearn:iris"
     for part in ("a", "b"):
         Path(f"data/external/{part}.csv").write_text(TEXT)
     assert run("data/external/*.csv", "--target", "price", "--force") == 0
-    assert config.load().data_ingestion.source == "data/external/*.csv"
+    assert params_file.load().data_ingestion.source == "data/external/*.csv"
 
 
 def test_outside_a_project_nothing_is_written(tmp_path, monkeypatch, table):

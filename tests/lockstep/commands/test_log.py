@@ -3,8 +3,8 @@ import time
 import pytest
 
 from lockstep import cli
-from lockstep.store.store import Store
-from tests.lockstep.store.conftest import answer
+from lockstep.prediction_log.database import Store
+from tests.lockstep.logged_answers import answer
 
 DAY_US = 86_400_000_000
 

@@ -1,10 +1,11 @@
 from types import SimpleNamespace
 
-from lockstep import batch, paths
+from lockstep import paths
 from lockstep.commands import predict
-from lockstep.data import sources
+from lockstep.config.params import DataIngestion, Reader
 from lockstep.data.schema import Column
-from lockstep.sections import DataIngestion, Reader
+from lockstep.data.sources import read
+from lockstep.inference import batch
 
 READER = {
     "separator": ";",
@@ -31,7 +32,7 @@ def test_a_file_to_score_is_read_as_the_source_is(project, tmp_path):
     kinds = {"job": "categorical", "pay": "numeric", "day": "date"}
     schema = SimpleNamespace(columns=[Column(name, kind, True, None) for name, kind in kinds.items()])
     (piece,) = batch.pieces(path, schema, predict._reader())
-    trained = sources.read(DataIngestion(source=str(path), reader=Reader(**READER))).frame
+    trained = read.read(DataIngestion(source=str(path), reader=Reader(**READER))).frame
     assert piece.astype(object).where(piece.notna(), None).to_dict("list") == {
         "job": ["Sales", None, '"A" or B'],
         "pay": [1234.5, 7.25, 8.0],

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from lockstep import config, paths
+from lockstep import paths
 from lockstep.commands import probe as command
+from lockstep.config.settings import Settings
 from lockstep.errors import DataError
 
 PARAMS = """
@@ -28,7 +29,7 @@ def run(source, *words):
     paths.PARAMS.write_text(PARAMS % source)
     parser = argparse.ArgumentParser()
     command.add(parser)
-    return command.run(parser.parse_args(words), config.Settings.read({}))
+    return command.run(parser.parse_args(words), Settings.read({}))
 
 
 def test_the_answer_is_written_and_printed(project, capsys):

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from lockstep.commands import serve
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 
 

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from lockstep import config
 from lockstep.commands import use
+from lockstep.config import params_file
+from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[3]
 ROWS = b"a,b\n1,2\n"
 
 
@@ -22,11 +23,11 @@ def elsewhere(tmp_path):
 def run(*words):
     parser = argparse.ArgumentParser()
     use.add(parser)
-    return use.run(parser.parse_args(words), config.Settings.read({}))
+    return use.run(parser.parse_args(words), Settings.read({}))
 
 
 def source():
-    return config.load().data_ingestion.source
+    return params_file.load().data_ingestion.source
 
 
 def test_a_bundled_example_needs_no_file(project, capsys):
@@ -41,7 +42,7 @@ def test_a_file_from_elsewhere_is_linked_and_named(project, elsewhere, capsys):
     assert run("housing", "--source", str(elsewhere)) == 0
     link = project / "data/external/my housing.csv"
     assert (source(), link.is_symlink(), link.read_bytes()) == ("data/external/my housing.csv", True, ROWS)
-    assert config.load().register_model.model_name == "housing"
+    assert params_file.load().register_model.model_name == "housing"
     assert "reading data/external/my housing.csv" in capsys.readouterr().out
     assert run("housing", "--source", str(elsewhere)) == 0
 
@@ -69,7 +70,7 @@ def test_a_relative_source_is_meant_from_where_the_command_was_called(project, e
     use.add(parser)
     arguments = parser.parse_args(["housing", "--source", "my housing.csv"])
     monkeypatch.chdir(project)
-    assert use.run(arguments, config.Settings.read({})) == 0
+    assert use.run(arguments, Settings.read({})) == 0
     assert (project / source()).samefile(elsewhere)
 
 
@@ -96,7 +97,7 @@ def test_edits_by_hand_are_not_lost(project):
     assert "--force" in refused.value.hint
     assert params.read_text(encoding="utf-8") == edited
     assert run("breast-cancer", "--force") == 0
-    assert config.load().model_building.folds == 5
+    assert params_file.load().model_building.folds == 5
 
 
 def test_a_project_without_params_gets_them(project):

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockstep.config.params import Columns, DataPreprocessing
 from lockstep.data import cleaning
 from lockstep.errors import DataError
-from lockstep.sections import Columns, DataPreprocessing
 
 LONG = "a sentence of more than forty characters, as reviews are"
 

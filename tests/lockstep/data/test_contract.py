@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from lockstep import files, paths
+from lockstep.config.params import Categorical, Contract, FeatureEngineering, Rule
 from lockstep.data import contract, frames
 from lockstep.data.contract import enforce
 from lockstep.errors import DataError
-from lockstep.sections import Categorical, Contract, FeatureEngineering, Rule
 
 FRAME = pd.DataFrame(
     {
@@ -55,15 +55,15 @@ def test_rows_that_break_a_rule_are_set_aside_with_the_reason():
 
 
 def test_quarantined_rows_of_any_type_can_be_written(tmp_path):
-    from lockstep.data import tables
+    from lockstep.data import parquet
 
     frame = FRAME.assign(flag=[True, False] * 3, when=pd.to_datetime(["2026-01-31"] * 6))
     for made in (
         enforce(frame, Contract(on_violation="quarantine", most_quarantined=1), RULES),
         enforce(frame, Contract(), {}),
     ):
-        tables.write(made.quarantined, tmp_path / "q.parquet")
-        assert tables.read(tmp_path / "q.parquet").columns.tolist() == [
+        parquet.write(made.quarantined, tmp_path / "q.parquet")
+        assert parquet.read(tmp_path / "q.parquet").columns.tolist() == [
             *frame.columns,
             "quarantine_row",
             "quarantine_reason",

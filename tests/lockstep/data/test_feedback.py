@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from lockstep import files
-from lockstep.data import feedback, tables
+from lockstep.config.params import Split
+from lockstep.data import feedback, parquet
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.split import split
 from lockstep.errors import DataError
-from lockstep.sections import Split
 
 SOURCE = pd.DataFrame(
     {
@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 def put(rows, source="houses.csv", model="demo", **changes):
     """Write feedback as `lockstep retrain` does."""
     path = feedback.paths.FEEDBACK / f"{model}.parquet"
-    tables.write(pd.DataFrame(rows), path)
+    parquet.write(pd.DataFrame(rows), path)
     page = {"model": model, "source": source, "rows": len(rows), "sha256": files.sha256(path)}
     page |= {"first": "2026-01-01T00:00:00+00:00", "last": "2026-01-02T00:00:00+00:00", "versions": {"1": len(rows)}}
     files.write_json(page | changes, path.with_suffix(".json"))
@@ -59,7 +59,7 @@ def test_rows_join_in_the_types_of_the_source_and_what_they_lack_is_missing():
     assert (joined.frame["rooms"].dtype, joined.frame["new"].dtype) == (np.int64, bool)
     assert joined.frame["code"].tolist() == ["true", None, "false", "false"]
     assert joined.frame["day"].tolist() == ["2026-01-01T00:00:00", "2026-01-02T00:00:00", None, "2026-02-01"]
-    tables.write(joined.frame, feedback.paths.RAW)
+    parquet.write(joined.frame, feedback.paths.RAW)
 
 
 def test_a_category_that_was_a_number_may_become_a_word():

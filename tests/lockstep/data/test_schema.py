@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockstep.config.params import Categorical, FeatureEngineering
 from lockstep.data import cleaning, frames
 from lockstep.data.schema import Column, RowsRefused, Schema
 from lockstep.errors import ArtifactError
 from lockstep.features.transformers import DateParts
-from lockstep.sections import Categorical, FeatureEngineering
 
 KINDS = {"age": "numeric", "size": "numeric", "town": "categorical", "review": "text", "since": "date"}
 TRAIN = cleaning.canonical(

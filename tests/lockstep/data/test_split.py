@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lockstep.config.params import Split
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.split import group_codes, split, time_ranks
 from lockstep.errors import ConfigError, DataError
-from lockstep.sections import Split
 
 
 def rows(*counts):

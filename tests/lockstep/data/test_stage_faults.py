@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep import config, stage
-from tests.lockstep.data.test_sources import nested, parquet, zipped
+from lockstep import stage
+from lockstep.config import params_file
+from tests.lockstep.data.sources.test_read import nested, parquet, zipped
 
 STAGES = ("data_ingestion", "data_preprocessing")
 PARAMS = """
@@ -92,7 +93,7 @@ def run():
     """Run the stages one after the other until one fails; return its name, or none."""
     for name in STAGES:
         main = importlib.import_module(name).main
-        if stage.guarded(lambda main=main, name=name: main(getattr(config.load(), name)), name):
+        if stage.guarded(lambda main=main, name=name: main(getattr(params_file.load(), name)), name):
             return name
     return None
 

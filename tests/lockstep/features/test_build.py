@@ -4,10 +4,10 @@ import pytest
 from scipy import sparse
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
+from lockstep.config.params import Categorical, Date, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning
 from lockstep.errors import ConfigError
 from lockstep.features import build
-from lockstep.sections import Categorical, Date, FeatureEngineering, Numeric, Text
 
 KINDS = {"age": "numeric", "town": "categorical", "review": "text", "since": "date", "size": "numeric"}
 ROWS = cleaning.canonical(

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep import artifact
+from lockstep.config.params import Candidate, Categorical, FeatureEngineering, ModelBuilding, Text
 from lockstep.data import frames
 from lockstep.features import build
 from lockstep.features.tabular import Absent, TargetMeans, Unskew, cross_fitting_folds
-from lockstep.modeling import search
-from lockstep.sections import Candidate, Categorical, FeatureEngineering, ModelBuilding, Text
+from lockstep.modeling import serialization
+from lockstep.modeling.search import search
 
 RANDOM = np.random.default_rng(11)
 ODD = ["", "=", "\\", "\n", "\\n", "a\\\n\\", "é", "None", " x"]
@@ -60,11 +60,11 @@ def test_a_missing_category_that_training_never_showed_gets_the_overall_mean():
 
 def test_categories_of_any_spelling_keep_their_means_through_a_file(tmp_path):
     own = TargetMeans(0).fit(towns(*ODD), np.arange(len(ODD), dtype=float))
-    artifact.save(own, tmp_path / "means.skops")
-    back = artifact.load(tmp_path / "means.skops")
+    serialization.save(own, tmp_path / "means.skops")
+    back = serialization.load(tmp_path / "means.skops")
     assert back.transform(towns(*ODD))[:, 0].tolist() == list(range(len(ODD)))
     assert back.known() == [sorted(ODD)]
-    assert artifact.dumps(back) == artifact.dumps(own)
+    assert serialization.dumps(back) == serialization.dumps(own)
 
 
 def test_train_rows_get_means_that_their_fold_had_no_part_in():
@@ -136,7 +136,7 @@ def test_b35_ids_of_many_levels_give_one_feature():
     (column,) = learned.columns
     assert (len(column.categories), column.unknown) == (500, "ignore")
     assert learned.problem("id", "user unheard of") is None
-    assert len(artifact.dumps(features)) < 40 * levels
+    assert len(serialization.dumps(features)) < 40 * levels
 
 
 def test_groups_are_no_part_of_the_model():

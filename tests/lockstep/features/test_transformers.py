@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from lockstep.features.text import CLEANERS
+from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import CHUNK, DATE_PARTS, DateParts, TextTfidf
 
 CORPUS = [

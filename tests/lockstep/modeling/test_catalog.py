@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from lockstep.config.params import Candidate
 from lockstep.errors import ConfigError
 from lockstep.modeling import catalog
-from lockstep.sections import Candidate
 
 TASKS = ("binary", "multiclass", "regression")
 RANDOM = np.random.default_rng(1)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lockstep.data import frames
+from lockstep.drift.results import LogState
 from lockstep.errors import TrackingError
-from lockstep.events import Event
-from lockstep.modeling.predictor import Predictor, digest
-from lockstep.monitoring import watch
-from lockstep.monitoring.history import Registered
-from lockstep.monitoring.snapshot import LogState
-from lockstep.registry import Version
-from lockstep.store.records import Answer, Label
-from lockstep.store.store import Store
+from lockstep.inference.predictor import Predictor, digest
+from lockstep.monitoring import monitor
+from lockstep.monitoring.registry_view import Registered
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.records import Answer, Label
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import Version
 from tests.flask_app import standins
 
 NOON_S = 1_790_000_000.0
@@ -69,7 +69,7 @@ class Log:
         self.roles.promote("1")
         self.predictor = Predictor.load(bundle)
         self.store = Store.open(url or f"sqlite:///{folder / 'log.db'}")
-        self.options = watch.Options(("demo",), challenger_share=share)
+        self.options = monitor.Options(("demo",), challenger_share=share)
         self.watcher = self.restarted()
         self.random = np.random.default_rng(5)
         self.drawn = 0
@@ -78,7 +78,7 @@ class Log:
 
     def restarted(self):
         """Return a watcher that knows nothing."""
-        return watch.Watcher(lambda: self.store, Registered(lambda name: self.roles, self.folder), self.options)
+        return monitor.Watcher(lambda: self.store, Registered(lambda name: self.roles, self.folder), self.options)
 
     def look(self, **state):
         return self.watcher.look(self.at, LogState(**state))

@@ -1,8 +1,8 @@
 import pytest
 
+from lockstep.drift.results import Alert, DriftWindow, FeatureDrift, Interval, QualityWindow
 from lockstep.monitoring import alerts
 from lockstep.monitoring.alerts import Finding
-from lockstep.monitoring.snapshot import Alert, DriftWindow, FeatureDrift, Interval, QualityWindow
 
 QUIET, ALARM, FEW = "quiet", "alarm", "not enough data"
 

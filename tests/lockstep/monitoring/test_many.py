@@ -4,8 +4,8 @@ import time
 
 from sqlalchemy import event
 
-from lockstep.store.records import Answer
-from lockstep.store.watching import end_of
+from lockstep.prediction_log.monitoring_queries import end_of
+from lockstep.prediction_log.records import Answer
 from tests.flask_app import standins
 from tests.lockstep.monitoring.log import NOON_S, Log
 

@@ -5,13 +5,13 @@ import threading
 import msgspec
 import pytest
 
-from lockstep.config import Settings
+from lockstep.config.settings import Settings
 from lockstep.errors import ArtifactError
-from lockstep.modeling.predictor import Predictor, digest
+from lockstep.inference.predictor import Predictor, digest
 from lockstep.monitoring import shadow
-from lockstep.monitoring.labelled import shadow_id
+from lockstep.monitoring.label_windows import shadow_id
 from lockstep.monitoring.shadow import Shadow
-from lockstep.store.records import Answer, Label
+from lockstep.prediction_log.records import Answer, Label
 from tests.flask_app.standins import FolderRegistry, make_bundle
 
 

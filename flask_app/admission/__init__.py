@@ -1,0 +1,1 @@
+"""Request admission: authentication, limits, CSRF, security headers, draining."""

@@ -1,0 +1,213 @@
+"""The door of the app: which hosts it answers to, who may come in, how often, and how many at once."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app, g, request
+from werkzeug import exceptions
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, RequestHeaderFieldsTooLarge, RequestURITooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import RequestRedirect
+
+from flask_app import errors
+from flask_app.admission import authentication, headers, limits
+from flask_app.admission.authentication import Access, NoKey
+from flask_app.admission.limits import Rate, RateLimit, Room
+from lockstep.config.settings import Settings
+from lockstep.errors import ConfigError
+
+LET_IN = "lockstep.client"
+"""Under this name a request carries its client once it was let in, so that it is not counted twice."""
+
+MAX_ADDRESS = 8_000
+MAX_HEADERS_BYTES = 32_000
+MIB = 1024 * 1024
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+
+Ready = tuple[str, list[tuple[str, str]], bytes]
+
+
+class Guard:
+    """What the settings say about the door."""
+
+    def __init__(self, settings: Settings) -> None:
+        rate = Rate.parse(settings.rate_limit)
+        self.access = Access.of(settings)
+        self.limit = RateLimit(rate, Path(settings.state).absolute()) if rate else None
+        self.room = Room(settings.max_in_flight, settings.queue_s)
+        self._hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
+        self._hops = settings.trusted_proxies
+        self._ajar = not (self.access.keyed or self.limit or self._hosts)
+
+    def passes(self, environ: dict[str, Any]) -> bool:
+        """Tell whether a request that needs a key may come in, and count it; if not, `admit` says why."""
+        if self._ajar:
+            return True
+        try:
+            self.admit(environ)
+        except HTTPException:
+            return False
+        return True
+
+    def admit(self, environ: dict[str, Any]) -> None:
+        """Let in a request that needs a key, once.
+
+        Raises
+        ------
+        BadRequest
+            It is meant for another host.
+        TooOften
+            Its client has to wait.
+        NoKey
+            It carries no key that is known.
+        """
+        if self._ajar or LET_IN in environ:
+            return
+        name = self.access.authorized(environ) if self.access.keyed else None
+        self._count(environ, name)
+        if self.access.keyed and name is None:
+            raise NoKey
+        environ[LET_IN] = True
+
+    def admit_admin(self, environ: Mapping[str, Any]) -> None:
+        """Let in a request that needs the admin token."""
+        self._count(environ, None)
+        self.access.require_admin(environ.get("HTTP_AUTHORIZATION", ""))
+
+    def _count(self, environ: Mapping[str, Any], name: str | None) -> None:
+        """Count a request for its key, or else for where it comes from; this also slows down who tries keys."""
+        if self._hosts and host(environ) not in self._hosts:
+            raise BadRequest("This host is not served here.")
+        if self.limit:
+            self.limit.check(name or limits.address(environ, self._hops))
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Put a guard before every route; one that nobody thought of needs a key like the others."""
+    app.config["MAX_ROWS"] = _at_least_one(settings.max_rows, "LOCKSTEP_MAX_ROWS")
+    size = _at_least_one(settings.max_body_mb, "LOCKSTEP_MAX_BODY_MB") * MIB
+    app.config.update(MAX_CONTENT_LENGTH=size, MAX_FORM_MEMORY_SIZE=size)
+    _at_least_one(settings.max_in_flight, "LOCKSTEP_MAX_IN_FLIGHT")
+    app.extensions["guard"] = Guard(settings)
+    app.debug = False  # whatever FLASK_DEBUG says
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    app.before_request(at_the_door)
+    app.before_request(take_a_place)
+    app.teardown_request(leave)
+
+
+def at_the_door() -> None:
+    """Let a request in, or say why not; probes and static files always may."""
+    check_head(request.environ)
+    if isinstance(request.routing_exception, RequestRedirect):
+        raise NotFound  # it would lead to the host that the client named
+    need = _need()
+    if need == "key":
+        of(current_app).admit(request.environ)
+    elif need == "admin":
+        of(current_app).admit_admin(request.environ)
+
+
+def check_head(environ: Mapping[str, Any]) -> None:
+    """Refuse a head that no client of ours sends, where the server let it through.
+
+    Raises
+    ------
+    HTTPException
+        It is too long, or two servers might read it differently.
+    """
+    if _address_length(environ) > MAX_ADDRESS:
+        raise RequestURITooLarge
+    if _headers_length(environ) > MAX_HEADERS_BYTES:
+        raise RequestHeaderFieldsTooLarge
+    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+        raise exceptions.NotImplemented("The only transfer encoding here is chunked.")
+    if not (HOST.fullmatch(environ.get("HTTP_HOST", "")) or _is_old(environ)):
+        raise BadRequest("A request needs one Host header, which names a host.")
+    if not environ["REQUEST_METHOD"].isupper():
+        raise BadRequest("Methods are in capital letters.")
+
+
+def has_plain_head(environ: Mapping[str, Any]) -> bool:
+    """Tell whether `check_head` lets a request pass."""
+    try:
+        check_head(environ)
+    except HTTPException:
+        return False
+    return True
+
+
+def _address_length(environ: Mapping[str, Any]) -> int:
+    return len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", ""))
+
+
+def _headers_length(environ: Mapping[str, Any]) -> int:
+    return sum([len(name) + len(value) for name, value in environ.items() if name.startswith("HTTP_")])
+
+
+def _is_old(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request is of HTTP/1.0, which knew no Host."""
+    return not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") in ("HTTP/1", "HTTP/1.0")
+
+
+def take_a_place() -> None:
+    """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
+
+    Raises
+    ------
+    BadRequest
+        The body was cut off.
+    NoRoom
+        As many are under way as may be.
+    """
+    if request.routing_exception or _need() == "nothing":
+        return
+    body, room = request.get_data(), of(current_app).room
+    if request.content_length is not None and len(body) < request.content_length:
+        raise BadRequest("The body is shorter than its Content-Length.")
+    room.enter()
+    g.room = room
+    if limits.is_heavy(0, len(body)):
+        room.take_turn()
+
+
+def leave(_: BaseException | None) -> None:
+    """Give back what the request took."""
+    room: Room | None = g.pop("room", None)
+    if room:
+        room.give_turn()
+        room.leave()
+
+
+def ready_made(app: Flask, error: HTTPException) -> Ready:
+    """Return what the app answers a program to an error, to be sent again and again where every microsecond counts."""
+    with app.test_request_context():
+        response = headers.add_headers(errors.on_http_exception(error))
+        return response.status, list(response.headers), response.get_data()
+
+
+def host(environ: Mapping[str, Any]) -> str:
+    """Return the name in the Host header, without a port."""
+    given: str = environ.get("HTTP_HOST", "").lower()
+    name, colon, port = given.rpartition(":")
+    return name if colon and port.isdecimal() else given
+
+
+def of(app: Flask) -> Guard:
+    """Return the guard of an app."""
+    guard: Guard = app.extensions["guard"]
+    return guard
+
+
+def _need() -> authentication.Need:
+    return authentication.need_of(request.url_rule.rule if request.url_rule else None)
+
+
+def _at_least_one(value: int, variable: str) -> int:
+    if value < 1:
+        raise ConfigError(f"{variable} = {value} leaves no room for anything", "set it to 1 or more")
+    return value

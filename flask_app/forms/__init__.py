@@ -1,0 +1,1 @@
+"""The browser form and CSV upload."""

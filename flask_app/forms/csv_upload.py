@@ -1,0 +1,202 @@
+"""Many rows in a CSV file, and back as the same file with the answers beside them."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
+
+from flask_app.forms.controls import cell, fields
+from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, label_name
+from lockstep.errors import nearest
+from lockstep.inference.predictor import Predictions
+
+BOM = "\ufeff"
+SEPARATORS = ",;\t"
+MAX_CELL = 2**31 - 1
+MAX_UNKNOWN = 100
+MAX_GUESSES = 20
+FIRST_ROW = 2
+"""Rows are numbered as a spreadsheet does: the header is row 1."""
+
+FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones."""
+
+OTHER_SPELLING = re.compile(r"(true|false|-?\d+)(?:\.0+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+class InMemoryRequest(Request):
+    """A request that keeps its files in memory, as the size of a body is limited and the disk may be read-only."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> io.BytesIO:
+        return io.BytesIO()
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a file as text, each row with its number in a spreadsheet, and how the file spells them."""
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    separator: str
+    marked: bool
+
+
+def read(content: bytes, schema: Schema, most: int) -> Table:
+    """Read a CSV file whose header names every column of the schema once, in any order.
+
+    Raises
+    ------
+    BadRequest
+        It is no CSV in UTF-8.
+    RequestEntityTooLarge
+        It has more than `most` rows.
+    RowsRefused
+        A column is missing, unknown or there twice, or a row is longer or shorter than the header.
+    """
+    text = _decoded(content)
+    body = text.removeprefix(BOM)
+    separator = _separator(body, schema)
+    records = _records(body, separator)
+    _, names = next(records, (1, []))
+    header = [name if name in schema.kinds else name.strip() for name in names]
+    _check_header(header, schema)
+    rows = []
+    for number, cells in records:
+        rows.append((number, cells))
+        if len(rows) > most:
+            raise RequestEntityTooLarge(f"At most {most} rows a file.")
+    if not rows:
+        raise UnprocessableEntity("The file holds a header, but no rows.")
+    return Table(header, rows, separator, marked=text != body)
+
+
+def check(table: Table, schema: Schema) -> list[Row]:
+    """Return the rows of a table as the model takes them.
+
+    Raises
+    ------
+    RowsRefused
+        Naming each wrong cell by row and column.
+    """
+    known = {column.name: column for column in schema.columns}
+    columns = [known[name] for name in table.header]
+    ragged = [
+        Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
+        for number, cells in table.rows
+        if len(cells) != len(columns)
+    ]
+    if ragged:
+        raise RowsRefused(ragged)
+    rows = [
+        {column.name: meant(text, column) for text, column in zip(cells, columns, strict=True)}
+        for _, cells in table.rows
+    ]
+    try:
+        return schema.check(rows)
+    except RowsRefused as refused:
+        raise RowsRefused([_numbered(fault, table, rows) for fault in refused.faults]) from None
+
+
+def meant(text: str, column: Column) -> Any:
+    """Return the value of a cell; a category may also be spelled as spreadsheets do, as in TRUE and 3.0."""
+    value = cell(text, column)
+    if column.kind != "categorical" or value is None or value in column.categories:
+        return value
+    other = OTHER_SPELLING.fullmatch(text.strip().lower())
+    return other[1] if other and other[1] in column.categories else value
+
+
+def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
+    """Return the table with the prediction and each label's probability beside every row."""
+    answers = ["prediction", *(f"probability_{label}" for label in labels)]
+    lines = [[*table.header, *_unused(answers, table.header)]]
+    shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
+    for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
+        lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
+    return (BOM if table.marked else "") + spelled(lines, table.separator)
+
+
+def template(schema: Schema) -> str:
+    """Return a file with the header that is expected and the example as its one row."""
+    return spelled([list(schema.kinds), [field.example for field in fields(schema)]])
+
+
+def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
+    """Write CSV in which no spreadsheet finds a formula."""
+    stream = io.StringIO(newline="")
+    csv.writer(stream, delimiter=separator).writerows([list(map(harmless, cells)) for cells in lines])
+    return stream.getvalue()
+
+
+def harmless(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run; numbers stay numbers."""
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text.strip()) else text
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The file is not text in UTF-8: save it as CSV UTF-8.") from None
+    if "\0" in text:
+        raise BadRequest("The file holds NUL characters, so it is no CSV.")
+    return text
+
+
+def _separator(text: str, schema: Schema) -> str:
+    """Return the separator that finds the most columns in the first line."""
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+
+    def known(separator: str) -> int:
+        return len({name.strip().strip('"') for name in first.split(separator)} & schema.kinds.keys())
+
+    return max(SEPARATORS, key=known)
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records that hold anything, numbered from 1."""
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for number, cells in enumerate(reader, 1):
+            if cells:
+                yield number, cells
+    except csv.Error:
+        raise BadRequest(f"Line {reader.line_num} of the file is no CSV: its quotes do not match.") from None
+
+
+def _check_header(header: list[str], schema: Schema) -> None:
+    counts = Counter(header)
+    unknown = list(islice((name for name in counts if name not in schema.kinds), MAX_UNKNOWN))
+    guess = len(unknown) <= MAX_GUESSES
+    faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in counts]
+    faults += [Fault(1, name, _unknown(name, schema, guess)) for name in unknown]
+    faults += [Fault(1, name, "there twice") for name in schema.kinds if counts[name] > 1]
+    if faults:
+        raise RowsRefused(faults)
+
+
+def _unknown(name: str, schema: Schema, guess: bool) -> str:
+    if name == schema.target:
+        return "unknown column: this is what the model predicts, so leave it out"
+    return f"unknown column{nearest(name, schema.kinds) if guess else ''}"
+
+
+def _numbered(fault: Fault, table: Table, rows: list[dict[str, Any]]) -> Fault:
+    """Return a fault with the number its row has in the file."""
+    empty = rows[fault.row].get(fault.column) is None
+    problem = "empty, but this column had no missing value in training" if empty else fault.problem
+    return Fault(table.rows[fault.row][0], fault.column, problem)
+
+
+def _unused(names: list[str], taken: Sequence[str]) -> list[str]:
+    """Return names for new columns that no column has yet."""
+    return [f"{name}_" if name in taken else name for name in names]

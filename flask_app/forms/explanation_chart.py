@@ -1,0 +1,175 @@
+"""An explanation as the page of the form draws it: bars by column, and the words of a text where they stand."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from werkzeug.exceptions import HTTPException
+
+from flask_app.forms.controls import spelled
+from flask_app.prediction import explanation as explaining
+from flask_app.prediction.prediction_service import Answered
+from lockstep.data.schema import RowsRefused, label_name
+from lockstep.features.tokenizer import CLEANERS
+from lockstep.inference.predictor import Predictor
+from lockstep.scoring.contributions import Contribution, Explanation
+from lockstep.scoring.scorers import LinearScorer
+
+MOST_LINES, MOST_WORDS, MOST_CHARACTERS = 10, 8, 20_000
+LONGEST_VALUE = 60
+FAINTEST = 0.05
+"""Words that add less than this share of what the strongest one adds stay unmarked."""
+
+WORD = re.compile(r"\w+")
+NEVER = "This model cannot say why: there is a method for linear models and for trees alone."
+MISSING = "This server cannot say why: it lacks the package that explains trees."
+
+
+@dataclass(frozen=True)
+class Line:
+    """A column with its value, what it adds, and the place and width of its bar in percent."""
+
+    name: str
+    value: str
+    amount: str
+    toward: str
+    start: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a text; a marked one speaks `for` or `against` the answer, with a strength of 1 to 3."""
+
+    text: str
+    toward: str = ""
+    strength: int = 0
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A text with its words marked, and those that add most."""
+
+    name: str
+    pieces: list[Piece]
+    words: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Why:
+    """What the page says of why; only `note` where nothing can be said."""
+
+    note: str = ""
+    unit: str = ""
+    base: str = ""
+    score: str = ""
+    zero: float = 0.0
+    lines: Sequence[Line] = ()
+    texts: Sequence[Marked] = ()
+
+
+def of(answered: Answered, asked: bool) -> Why | None:
+    """Return why a row was answered so, or the sentence that says what is in the way; trees only if it is asked."""
+    predictor = answered.serving.predictor
+    offered = explaining.offered(predictor)
+    if offered == "asked" and not asked:
+        return None
+    if offered in NOTES:
+        return Why(NOTES[offered])
+    try:
+        (explanation,) = explaining.explained(answered).explanations or ()
+    except (HTTPException, RowsRefused) as refused:
+        return Why(f"Why it is so cannot be said now. {getattr(refused, 'description', refused)}")
+    return _drawn(explanation, predictor)
+
+
+NOTES = {"never": NEVER, "missing": MISSING}
+
+
+def _drawn(explanation: Explanation, predictor: Predictor) -> Why:
+    scale = 100.0 if explanation.unit == "probability" else 1.0
+    write = _writer([scale * one.amount for one in explanation.contributions] + [scale * explanation.score], scale)
+    listed, rest = explanation.contributions[:MOST_LINES], explanation.contributions[MOST_LINES:]
+    bars = [(one.column, _value(one), one.amount) for one in listed]
+    if rest:
+        bars.append((f"{len(rest)} more columns", "", math.fsum(one.amount for one in rest)))
+    amounts = [amount for _, _, amount in bars]
+    left, right = max(0.0, -min(amounts, default=0.0)), max(0.0, *amounts, 0.0)
+    step = 100 / ((left + right) or 1.0)
+    lines = [
+        Line(name, value, write(own), _toward(own), step * (left + min(own, 0.0)), step * abs(own))
+        for name, value, own in bars
+    ]
+    texts = [_marked(one, predictor, write) for one in listed if one.words]
+    base, score = (write(own).lstrip("+") for own in (explanation.base, explanation.score))
+    return Why("", _unit(explanation, predictor), base, score, step * left, lines, texts)
+
+
+def _unit(explanation: Explanation, predictor: Predictor) -> str:
+    """Say what the numbers count."""
+    name = label_name(explanation.label) if explanation.label is not None else predictor.schema.target
+    if explanation.unit == "probability":
+        return f"in percent of probability of {name}"
+    if explanation.unit == "value":
+        return f"in the unit of {name}"
+    against = " against the average of the others" if len(predictor.schema.labels) > 2 else ""
+    return f"in log-odds of {name}{against}: 0.7 more doubles the odds"
+
+
+def _writer(amounts: Sequence[float], scale: float) -> Callable[[float], str]:
+    """Return what writes amounts with their sign, to three digits of the largest."""
+    largest = max(map(abs, amounts), default=0.0)
+    decimals = min(6, max(0, 2 - math.floor(math.log10(largest)))) if largest else 0
+
+    def write(amount: float) -> str:
+        rounded = round(scale * amount, decimals)
+        return f"{rounded:{'+' if rounded else ''},.{decimals}f}".replace("-", "\N{MINUS SIGN}" if rounded else "")
+
+    return write
+
+
+def _toward(amount: float) -> str:
+    return "for" if amount > 0 else "against" if amount < 0 else ""
+
+
+def _value(one: Contribution) -> str:
+    if one.value is None:
+        return "missing"
+    if one.words is not None:
+        return "the words below" if one.words else "no word that the model knows"
+    text = spelled(one.value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _marked(one: Contribution, predictor: Predictor, write: Callable[[float], str]) -> Marked:
+    words = [(word.word, write(word.amount), _toward(word.amount)) for word in (one.words or ())[:MOST_WORDS]]
+    amounts = {word.word: word.amount for word in one.words or ()}
+    text = str(one.value)
+    shown = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+    return Marked(one.column, pieces(shown, amounts, _cleaned(one.column, predictor)), words)
+
+
+def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
+    """Return what reads a word as the model does."""
+    place = list(predictor.schema.kinds).index(column)
+    terms = predictor.scorer.terms if isinstance(predictor.scorer, LinearScorer) else ()
+    steps = next(([CLEANERS[name] for name in own.clean] for own in terms if own.place == place), [])
+    return lambda word: reduce(lambda text, step: step(text), steps, word)
+
+
+def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> list[Piece]:
+    """Return a text cut where words stand that add enough to be marked; put together again it is the same text."""
+    strongest = max(map(abs, amounts.values()), default=0.0)
+    found, end = [], 0
+    for match in WORD.finditer(text):
+        amount = amounts.get(read(match[0]), 0.0)
+        share = abs(amount) / strongest if strongest else 0.0
+        if share < FAINTEST:
+            continue
+        if match.start() > end:
+            found.append(Piece(text[end : match.start()]))
+        found.append(Piece(match[0], _toward(amount), 3 if share > 0.5 else 2 if share > 0.2 else 1))
+        end = match.end()
+    return [*found, Piece(text[end:])] if end < len(text) else found

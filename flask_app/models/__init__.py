@@ -1,0 +1,1 @@
+"""Loaded models: the registry poll, the model cache, the challenger."""

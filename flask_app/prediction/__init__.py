@@ -1,0 +1,1 @@
+"""The prediction service: answers, response cache, explanation, feedback."""

@@ -1,0 +1,240 @@
+"""What was true after all: labels for predictions, checked, and written where predictions are.
+
+A label that comes again changes nothing, a later one wins, and all are kept.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import math
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+from flask import Flask, current_app
+from werkzeug.exceptions import BadRequest, Conflict, NotFound, RequestEntityTooLarge, ServiceUnavailable
+
+from flask_app.errors import RETRY_AFTER_S
+from flask_app.models import model_service
+from flask_app.prediction import log as store
+from flask_app.prediction.log import PredictionLog
+from lockstep.data.schema import Fault, Label, RowsRefused, Schema, label_name
+from lockstep.errors import StoreError
+from lockstep.prediction_log.records import Scalar
+
+log = logging.getLogger("feedback")
+
+Outcome = Literal["new", "changed", "unchanged", "waiting"]
+COLUMNS = ["id", "label"]
+LONGEST_ID = 64
+PATIENCE_S, EACH_S = 3.0, 0.001
+"""How long feedback waits for the log before it is taken unchecked; for each label of a file so much longer."""
+
+NAMED = 20
+"""So many labels are listed when another is refused."""
+
+UNKNOWN = "no prediction with this id is logged"
+
+
+class Known(msgspec.Struct):
+    """What the recorder says of a logged prediction."""
+
+    model: str
+    version: str
+    labelled: bool = False
+    label: Scalar = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says was true, as JSON has it or still as text, and in which line of a file."""
+
+    prediction: str
+    label: Scalar
+    line: int = 0
+    is_text: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A label as it was taken, and what it did."""
+
+    label: Scalar
+    outcome: Outcome
+
+
+class NoSuchPrediction(NotFound):
+    """Feedback names a prediction that was never answered, or that the log no longer keeps."""
+
+    def __init__(self) -> None:
+        super().__init__("No prediction with this id is logged. An id stands in each answer.")
+
+
+def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
+    """Write down what fits, all of it or nothing; while the log's database is away, all waits for it.
+
+    With an idempotency key, the same label for the same prediction is the same saying, however often it comes.
+
+    Raises
+    ------
+    RowsRefused
+        A prediction is unknown, or its model does not answer such labels.
+    Conflict
+        Nothing is logged here.
+    ServiceUnavailable
+        The disk is full.
+    """
+    predictions = _log()
+    known = _known(predictions, said)
+    said = [replace(one, label=_meant(one, known)) if one.is_text else one for one in said]
+    faults = [Fault(one.line, *wrong) for one in said if (wrong := _wrong(one, known))]
+    if faults:
+        raise RowsRefused(faults)
+    taken = [Taken(one.label, _outcome(one, known)) for one in said]
+    for one, own in zip(said, taken, strict=True):
+        if own.outcome != "unchanged":
+            predictions.label(one.prediction, one.label, _event(one, key), source)
+    return taken
+
+
+def read(content: bytes, most: int) -> list[Said]:
+    """Read a CSV file with the columns `id` and `label`.
+
+    Raises
+    ------
+    BadRequest
+        It is no such file.
+    RequestEntityTooLarge
+        It has more than `most` lines.
+    RowsRefused
+        A line has too few or too many cells, or names a prediction that another line named.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        raise BadRequest("The file is no CSV in UTF-8.") from None
+    if not lines or [name.strip().lower() for name in lines[0]] != COLUMNS:
+        raise BadRequest(f"The first line of the file must be {','.join(COLUMNS)}.")
+    rows = [(number, cells) for number, cells in enumerate(lines[1:], 2) if cells]
+    if len(rows) > most:
+        raise RequestEntityTooLarge(f"At most {most} lines a file.")
+    faults = [
+        Fault(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
+    ]
+    faults = faults or _twice(rows)
+    if faults:
+        raise RowsRefused(faults)
+    return [Said(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
+
+
+def counts(taken: Sequence[Taken]) -> dict[str, int]:
+    """Return how many labels were new, changed, unchanged, or wait."""
+    found = Counter(one.outcome for one in taken)
+    return {
+        name: found[name] for name in ("new", "changed", "unchanged", "waiting") if name != "waiting" or found[name]
+    }
+
+
+def problem(schema: Schema, label: Scalar) -> str | None:
+    """Return what is wrong with a label, or None; nothing is converted."""
+    if schema.labels:
+        fits = any(type(label) is type(own) and label == own for own in schema.labels)
+        return None if fits else f"the model has no such label; accepted: {accepted(schema.labels)}"
+    try:
+        number = isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label)
+    except OverflowError:
+        number = False
+    return None if number else "the model answers numbers; accepted: a finite number"
+
+
+def accepted(labels: Sequence[Label]) -> str:
+    """Write labels as JSON has them, not too many."""
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(json.dumps(label, ensure_ascii=False) for label in labels[:NAMED]) + more
+
+
+def schemas(app: Flask) -> dict[str, Schema]:
+    """Return the schemas of the models that serve, by name."""
+    loaded = ((own.name, own.serving()) for own in model_service.all_of(app))
+    return {name: serving.predictor.schema for name, serving in loaded if serving}
+
+
+def _log() -> PredictionLog:
+    predictions = store.of(current_app)
+    if not predictions.on:
+        raise Conflict("The prediction log is switched off, so there is nothing that feedback could be about.")
+    if predictions.full:
+        raise ServiceUnavailable("The disk is full. Nothing was written.", retry_after=RETRY_AFTER_S)
+    return predictions
+
+
+def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Known] | None:
+    """Return what is logged under the ids, or None while nobody can tell."""
+    within_s = PATIENCE_S + EACH_S * len(said)
+    try:
+        found = predictions.ask("known", within_s, ids=list({one.prediction for one in said}))
+    except StoreError as error:
+        log.warning("feedback waits, as the log cannot be asked: %s", error)
+        return None
+    return msgspec.convert(found, dict[str, Known])
+
+
+def _wrong(one: Said, known: Mapping[str, Known] | None) -> tuple[str, str] | None:
+    """Return which part of a saying is wrong and why; while the log is away, a label of any model here will do."""
+    if not 0 < len(one.prediction) <= LONGEST_ID:
+        return "id", UNKNOWN
+    served = schemas(current_app)
+    if known is None:
+        problems = [problem(schema, one.label) for schema in served.values()]
+        return ("label", problems[0]) if problems and problems[0] and all(problems) else None
+    if one.prediction not in known:
+        return "id", UNKNOWN
+    schema = served.get(known[one.prediction].model)
+    found = problem(schema, one.label) if schema else None
+    return ("label", found) if found else None
+
+
+def _outcome(one: Said, known: Mapping[str, Known] | None) -> Outcome:
+    if known is None:
+        return "waiting"
+    before = known[one.prediction]
+    if not before.labelled:
+        return "new"
+    return "unchanged" if before.label == one.label else "changed"
+
+
+def _event(one: Said, key: str) -> str:
+    if not key:
+        return secrets.token_hex(16)
+    return hashlib.blake2b(repr((key, one.prediction, one.label)).encode(), digest_size=16).hexdigest()
+
+
+def _meant(one: Said, known: Mapping[str, Known] | None) -> Scalar:
+    """Return the label that a text means to the model that answered, else the text."""
+    served, own = schemas(current_app), (known or {}).get(one.prediction)
+    asked = [served[own.model]] if own and own.model in served else list(served.values())
+    return next((found for schema in asked if (found := _parsed(str(one.label), schema)) is not None), one.label)
+
+
+def _parsed(text: str, schema: Schema) -> Scalar:
+    if schema.labels:
+        return next((label for label in schema.labels if label_name(label) == text), None)
+    try:
+        return float(text) if text.isascii() and "_" not in text and math.isfinite(float(text)) else None
+    except ValueError:
+        return None
+
+
+def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[Fault]:
+    """Return a fault for each line that names a prediction again: which of them is true cannot be known."""
+    first: dict[str, int] = {}
+    faults = []
+    for number, (own, _) in rows:
+        if first.setdefault(own.strip(), number) != number:
+            faults.append(Fault(number, "id", f"line {first[own.strip()]} names it too"))
+    return faults

@@ -1,0 +1,132 @@
+"""The one way to answer checked rows, whatever protocol they came by: score, name each answer, count, log."""
+
+import hashlib
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from flask import Flask, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from flask_app.models.model_service import ModelService, Serving
+from flask_app.observability import telemetry
+from flask_app.prediction import response_cache
+from flask_app.prediction.response_cache import Cached
+from lockstep.config.settings import Settings
+from lockstep.data.schema import Row, RowsRefused
+from lockstep.inference.predictor import Predictions
+from lockstep.prediction_log.records import Variant
+from lockstep.scoring.contributions import Explanation
+
+log = logging.getLogger("answering")
+
+STICKY = "X-Sticky-Key"
+ID_BYTES = 16
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
+
+    `key` is what a client sticks to its version by; `explanations` say why, if that was asked.
+    """
+
+    serving: Serving
+    rows: Sequence[Row]
+    ids: list[str]
+    predictions: Predictions
+    key: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    explanations: Sequence[Explanation] | None = None
+
+    @property
+    def variant(self) -> Variant:
+        """The role of the version that answered."""
+        return self.serving.role
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the answers as the API prints them."""
+        answers = self.serving.predictor.as_answers(self.predictions)
+        records = [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+        for record, explanation in zip(records, self.explanations or (), strict=False):
+            record["explanation"] = explanation.to_json()
+        return records
+
+    def to_json(self) -> bytes:
+        """Return the answer of /predict."""
+        model = {"name": self.serving.name, "version": self.serving.version}
+        return msgspec.json.encode({"model": model, "predictions": self.records()})
+
+
+class Answering:
+    """Answers rows for one app, from a cache if there is one.
+
+    `logged` is told of everything that was answered, once the answer is complete and before it leaves.
+    """
+
+    def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
+        self.count = count
+        self.cached = cached
+        self.logged: list[Callable[[Answered], None]] = []
+        self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
+        self._drawn = itertools.count()
+
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> Answered:
+        """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
+        started = time.perf_counter()
+        predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
+        self.count(serving, predictions)
+        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started)
+
+    def tell(self, answered: Answered) -> None:
+        """Tell those who log of an answer that is complete."""
+        for log in self.logged:
+            log(answered)
+
+    def _ids(self, rows: Sequence[Row], key: str) -> list[str]:
+        """Return a name for each answer: nobody can guess it, or it is made from the idempotency key and the rows."""
+        if key:
+            seed = repr((key, rows)).encode("utf-8", "surrogatepass")
+        else:
+            seed = self._secret + b"%d %d" % (os.getpid(), next(self._drawn))  # unlike that of a forked twin
+        drawn = hashlib.shake_256(seed).hexdigest(ID_BYTES * len(rows))
+        return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
+
+
+def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+    """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
+    g.answered = of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
+    answered: Answered = g.answered
+    return answered
+
+
+def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> Answered:
+    """Answer rows by the challenger, if the request falls to it and it does so without a fault, else by Production."""
+    chosen = service.choose(request.headers.get(STICKY, "") or key) or service.require()
+    if chosen.role == "challenger":
+        try:
+            return answer(chosen, rows(chosen), key)
+        except (HTTPException, RowsRefused) as refused:
+            log.debug("the challenger refuses: %s", refused)  # Production says what is wrong, if it refuses as well
+        except Exception:
+            log.exception("the challenger failed on a request, which Production answers")
+    production = service.require()
+    return answer(production, rows(production), key)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give the app its way to answer."""
+    counts = telemetry.of(app)
+    app.extensions["answering"] = Answering(counts.count_predictions, response_cache.of(settings, counts.count_cached))
+
+
+def of(app: Flask) -> Answering:
+    """Return what answers in an app."""
+    answering: Answering = app.extensions["answering"]
+    return answering

@@ -1,0 +1,1 @@
+"""Automatic configuration: a params.yaml proposed from a data file."""

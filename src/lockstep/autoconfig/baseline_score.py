@@ -1,0 +1,86 @@
+"""What quick models reach on a part of the rows: the ground on which the gate's floor stands."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lockstep.config.params import ModelBuilding, Params, Task
+from lockstep.data import cleaning, frames
+from lockstep.evaluation import test_metrics
+from lockstep.features import build
+from lockstep.metrics import leakage, scores
+from lockstep.metrics.scores import Scored
+from lockstep.modeling.search import search
+
+MOST_ROWS, FOLDS, SEED = 6000, 3, 0
+HALF = 0.5
+"""The floor stands halfway between the best constant answer and the quick models."""
+QUICK: dict[Task, list[dict[str, Any]]] = {
+    "binary": [
+        {"estimator": "logistic_regression", "params": {"C": 1.0, "max_iter": 20_000}},
+        {"estimator": "decision_tree", "params": {"max_depth": 5, "min_samples_leaf": 5}},
+    ],
+    "regression": [
+        {"estimator": "ridge", "params": {"alpha": 1.0}},
+        {"estimator": "decision_tree", "params": {"max_depth": 5, "min_samples_leaf": 5}},
+    ],
+}
+QUICK["multiclass"] = QUICK["binary"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Figures of one metric: of the best constant answer, and of quick models, with the error of their mean."""
+
+    metric: str
+    constant: float
+    reached: float
+    error: float
+    telling: tuple[str, ...] = ()
+    """Columns that tell the target all alone, by the question that the gate asks too."""
+
+    @property
+    def signal(self) -> bool:
+        """Tell whether the quick models know more than chance."""
+        return self.reached - self.constant > max(2 * self.error, 0.01)
+
+    @property
+    def floor(self) -> float:
+        """Return what a sound model reaches and a constant answer does not."""
+        return math.floor(100 * (self.constant + HALF * (self.reached - self.constant))) / 100
+
+
+def measure(frame: pd.DataFrame, params: Params) -> Baseline:
+    """Cross-validate two quick models on up to 6,000 rows, with the features that params.yaml describes."""
+    cleaned = cleaning.clean(_part(frame, params.data_preprocessing.target), params.data_preprocessing)
+    rows, name = cleaned.frame, params.data_preprocessing.target
+    if cleaned.task != "regression":
+        rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
+    truth = rows[name].to_numpy()
+    schema = frames.learn(rows, name, cleaned.task, cleaned.kinds, params.feature_engineering)
+    telling = tuple(leakage.telling_alone(rows, schema))
+    text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
+    settings = params.feature_engineering.model_copy(update={"text": text})
+    features = build.build(cleaned.kinds, settings, build.Seen(task=cleaned.task))
+    matrix = features.fit_transform(rows, truth)
+    metric = scores.primary(params.model_building.metric, cleaned.task)
+    quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
+    found = search.choose(matrix, truth, cleaned.task, quick)
+    error = float(np.std(found.best.scores) / math.sqrt(FOLDS))
+    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error, telling)
+
+
+def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:
+    labelled = frame[frame[target].notna()]
+    return labelled.sample(MOST_ROWS, random_state=SEED) if len(labelled) > MOST_ROWS else labelled
+
+
+def _constant(truth: Any, task: Task, metric: str) -> float:
+    if task == "regression":
+        return scores.measure(metric, test_metrics.constant(Scored(truth, truth)))
+    _, codes = np.unique(truth, return_inverse=True)
+    scored = Scored(codes, codes, np.eye(codes.max() + 1)[codes])
+    return scores.measure(metric, test_metrics.constant(scored))

@@ -1,0 +1,96 @@
+"""Which role a column plays, told by its values."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.api import types
+
+from lockstep.config.params import Role
+from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
+
+IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
+GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
+FEW = 50
+WORDS, TEXT_SHARE = 4, 0.5
+"""A text has so many words on average, and so large a share of its values is different from the others."""
+UNIT = re.compile(r"[$€£¥] ?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*( ?[%$€£¥]| [A-Za-z]{1,6}|[kKmM]|kg|km|cm|mm|ms)")
+SPARSE = 0.02
+"""A column of which a smaller share is filled teaches nothing that lasts."""
+MANY = 0.5
+"""Codes of which more than this share are different name the row rather than describe it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The role of a column and why; `told` if a person should hear of it."""
+
+    role: Role
+    why: str
+    told: bool = False
+
+
+def roles(frame: pd.DataFrame, target: str) -> dict[str, Found]:
+    """Return the role of each column but the target."""
+    return {str(name): role(frame[name]) for name in frame.columns if name != target}
+
+
+def role(values: pd.Series) -> Found:
+    """Return the role of one column."""
+    name, present = str(values.name), values.dropna()
+    distinct = int(present.nunique())
+    if distinct == 0:
+        return Found("ignore", "it holds no value", told=True)
+    if len(present) < SPARSE * len(values) and len(values) >= 100:
+        return Found("ignore", f"missing in {1 - len(present) / len(values):.1%} of the rows", told=True)
+    if distinct == 1:
+        if len(present) < len(values):
+            return Found("categorical", "one value, or missing")
+        return Found("ignore", f"every row says {str(present.iloc[0])[:20]!r}", told=True)
+    if name == ROW_NUMBERS:
+        return Found("id", "numbers of rows, without a name", told=True)
+    if types.is_bool_dtype(values):
+        return Found("categorical", "true or false")
+    if types.is_numeric_dtype(values):
+        return _of_numbers(name, present, distinct)
+    return _of_texts(name, present.astype(str) if suggest_kind(values) != "date" else present, distinct, values)
+
+
+def _of_numbers(name: str, present: pd.Series, distinct: int) -> Found:
+    whole = bool((present % 1 == 0).all())
+    unique = distinct == len(present)
+    if whole and unique and len(present) >= 20:
+        if IDENTIFIER.search(name):
+            return Found("id", "a whole number of its own in each row", told=True)
+        if (present.diff().dropna() == 1).all():
+            return Found("id", "it counts the rows", told=True)
+    if whole and GROUP.search(name) and not unique:
+        if distinct > FEW:
+            return Found("id", f"it names {distinct} things that have rows of their own", told=True)
+        return Found("categorical", f"it names one of {distinct}")
+    return Found("numeric", "numbers")
+
+
+def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -> Found:
+    if suggest_kind(values) == "date":
+        return Found("date", "dates")
+    share = distinct / len(present)
+    if distinct > 20 and present.head(1000).str.fullmatch(UNIT).mean() > 0.95 and present.str.contains(r"\d").all():
+        why = f"numbers with a unit, such as {present.iloc[0]!r}: strip the unit at the source to make it a feature"
+        return Found("ignore", why, told=True)
+    sample = present.head(5000)
+    words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()
+    if length >= LONG_TEXT or (words >= WORDS and share >= TEXT_SHARE):
+        return Found("text", f"{words:.0f} words on average")
+    if len(present) >= 20 and share == 1:
+        return Found("id", "a text of its own in each row", told=True)
+    if len(present) >= 50 and share > MANY:
+        return Found("id", f"{distinct} different texts in {len(present)} rows", told=True)
+    return Found("categorical", f"{distinct} different texts")
+
+
+def groups(frame: pd.DataFrame, found: Mapping[str, Found], target: str) -> list[str]:
+    """Return columns that look like the name of somebody or something with several rows each."""
+    named = [name for name in found if GROUP.search(name)]
+    return [name for name in named if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]

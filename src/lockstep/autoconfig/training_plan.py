@@ -1,0 +1,176 @@
+"""What to train on a data set and what to ask of the result, from its frame and the roles of its columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pandas.api import types
+
+from lockstep.autoconfig.choice import Decision
+from lockstep.config.params import KINDS, Role, Task
+from lockstep.errors import DataError
+from lockstep.metrics.scores import DEFAULT
+
+LEAST_IN_CLASS = 3
+"""One test row, and two train rows for two folds."""
+LEAST_ROWS = 20
+RARE = 0.1
+TAGS = {
+    "unescape_html": r"&(?:#\d+|[a-z]+);",
+    "strip_tags": r"<[a-zA-Z/][^>]*>",
+    "strip_urls": r"https?://",
+    "strip_mentions": r"(?:^|\s)@\w+",
+}
+SHARE_OF_TEXTS = 0.005
+SHARE_MISSING = 0.02
+"""From this share on, that a number is missing may tell something by itself."""
+ENOUGH = 1000
+"""So many rows are enough for boosted trees, and for means of the target in each category."""
+DENSE = 0.3
+"""Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sections of params.yaml from the task on, as plain values."""
+
+    task: Task
+    metric: str
+    roles: Mapping[str, Role]
+    features: Mapping[str, Mapping[str, Any]]
+    candidates: Sequence[Mapping[str, Any]]
+    folds: int
+    resamples: int
+    trusted: Sequence[str] = ()
+
+    def of(self, role: Role) -> list[str]:
+        """Return the columns of a role."""
+        return [name for name, own in self.roles.items() if own == role]
+
+
+def decide_task(target: pd.Series) -> tuple[Task, Decision]:
+    """Tell what is asked by the values of the target.
+
+    Raises
+    ------
+    DataError
+        The target has one value, texts that are no classes, or a class too small to learn and test.
+    """
+    present = target.dropna()
+    counts = present.value_counts()
+    numeric = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
+    if len(counts) < 2:
+        raise DataError(
+            f"target {target.name!r} has one value only, {present.iloc[0]!r}" if len(counts) else "the target is empty",
+            "a model needs two classes, or different numbers: is it the right column?",
+        )
+    if len(present) < LEAST_ROWS:
+        raise DataError(f"{len(present)} rows with a target are too few", f"bring {LEAST_ROWS} rows or more")
+    if numeric and (len(counts) > 20 or bool((present % 1 != 0).any())):
+        return "regression", Decision("task", "regression", f"{target.name} holds {len(counts)} different numbers")
+    if not numeric and (len(counts) > 100 or len(counts) > 0.2 * len(present)):
+        raise DataError(
+            f"target {target.name!r} holds {len(counts)} different texts in {len(present)} rows",
+            "classes need several rows each: is it the right column, or are numbers spelled as text?",
+        )
+    return _classes(target, counts, numeric)
+
+
+def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task, Decision]:
+    smallest, rows = counts.index[-1], int(counts.iloc[-1])
+    if rows < LEAST_IN_CLASS:
+        if numeric and len(counts) > 2:
+            why = f"the value {smallest} of {target.name} has {rows} rows, too few for a class"
+            return "regression", Decision("task", "regression", why, f"is {target.name} an amount, or a class?")
+        raise DataError(
+            f"class {smallest!r} of target {target.name!r} has {rows} row{'s' if rows > 1 else ''}",
+            f"bring {LEAST_IN_CLASS} rows or more of it, leave it out of the file, or join it with another class",
+        )
+    task: Task = "binary" if len(counts) == 2 else "multiclass"
+    look = ""
+    if counts.iloc[-1] < min(RARE, 0.5 / len(counts)) * counts.sum():
+        look = f"class {smallest} has {rows} of {counts.sum()} rows: look at its own figures in reports/per_class.csv"
+    if numeric and len(counts) > 5:
+        look += f"{'; ' if look else ''}the classes of {target.name} may have an order: try task: regression too"
+    return task, Decision("task", task, f"{target.name} holds {len(counts)} classes", look)
+
+
+def choose_metric(task: Task, target: pd.Series, only_text: bool) -> Decision:
+    """Return the figure to choose by."""
+    share = float(target.value_counts(normalize=True).iloc[-1])
+    if task == "binary" and share < RARE:
+        return Decision("metric", "average_precision", f"the rarer class is {share:.1%} of the rows")
+    if task == "binary" and only_text and share > 0.4:
+        return Decision("metric", "accuracy", "two classes of about the same size")
+    return Decision("metric", DEFAULT[task], f"usual for {task} targets")
+
+
+def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task, metric: str) -> Plan:
+    """Return what to train: features by the kinds of columns, candidates by kinds and size."""
+    kinds = {kind: [name for name, role in roles.items() if role == kind] for kind in KINDS}
+    rows = len(frame)
+    levels = [int(frame[name].nunique()) for name in kinds["categorical"]]
+    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels)
+    dense = filled >= DENSE * (filled - len(levels) + sum(levels))
+    by_target = bool(levels) and not dense and rows >= ENOUGH and not kinds["text"]
+    features: dict[str, Mapping[str, Any]] = {}
+    if kinds["numeric"] or kinds["date"]:
+        features["numeric"] = _numeric(frame, kinds["numeric"])
+    if levels:
+        rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
+        features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
+    if kinds["text"]:
+        features["text"] = _text(frame, kinds["text"], task)
+    smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
+    folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
+    candidates = _for_text(frame, kinds["text"], task) if kinds["text"] else _for_tables(rows, task, dense or by_target)
+    return Plan(task, metric, roles, features, candidates, folds, 1000 if rows < 10_000 else 500)
+
+
+def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    missing = any(frame[name].isna().mean() >= SHARE_MISSING for name in columns)
+    return {"impute": "median", **({"indicator": True} if missing else {}), "scale": "standard"}
+
+
+def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> dict[str, Any]:
+    sample = pd.concat([frame[name].dropna().astype(str).head(5000) for name in columns])
+    clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
+    rows, words = len(frame), sample.str.count(r"\S+").mean()
+    return {
+        "clean": [*clean, "lowercase"],
+        "ngrams": [1, 2],
+        "min_documents": 3 if rows > 10_000 else 2,
+        "max_terms": 200_000 if words * rows > 2_000_000 else 50_000,
+        "weighting": "tfidf" if task == "regression" else "naive_bayes",
+    }
+
+
+def _for_text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> list[dict[str, Any]]:
+    if task == "regression":
+        return [{"estimator": "ridge", "grid": {"alpha": [0.3, 1.0, 3.0, 10.0]}}]
+    length = sum(float(frame[name].dropna().astype(str).str.len().sum()) for name in columns)
+    grid = [3.0, 10.0] if length > 20_000_000 else [1.0, 3.0, 10.0, 30.0]
+    return [{"estimator": "logistic_regression", "params": {"max_iter": 3000}, "grid": {"C": grid}}]
+
+
+def _for_tables(rows: int, task: Task, dense: bool) -> list[dict[str, Any]]:
+    """Return linear models and trees; boosted trees where there is enough to learn from and a dense matrix."""
+    large = rows > 50_000
+    if task == "regression":
+        linear = {"estimator": "ridge", "grid": {"alpha": [0.1, 1.0, 10.0, 100.0]}}
+    else:
+        grid = [0.1, 1.0] if large else [0.03, 0.1, 0.3, 1.0, 3.0, 10.0] if rows < 5000 else [0.1, 1.0, 10.0]
+        linear = {"estimator": "logistic_regression", "params": {"max_iter": 5000}, "grid": {"C": grid}}
+    if dense and rows >= ENOUGH:
+        rounds = 300 if task == "regression" else 200
+        shape = {"learning_rate": [0.06, 0.1], "max_leaf_nodes": [31] if large else [31, 63]}
+        if task != "regression":
+            shape = {"learning_rate": [0.05, 0.1], "max_leaf_nodes": [15, 31]}
+        return [linear, {"estimator": "hist_gradient_boosting", "params": {"max_iter": rounds}, "grid": shape}]
+    trees = {"n_estimators": 100 if rows >= 5000 else 200}
+    forest = {"estimator": "random_forest", "params": {**trees, "min_samples_leaf": 2 if rows >= 1000 else 1}}
+    if rows >= 500 or not dense:
+        return [linear, forest]
+    near = {"estimator": "k_nearest_neighbors", "grid": {"n_neighbors": [5, 11]}}
+    return [linear, {"estimator": "decision_tree", "grid": {"max_depth": [2, 3, 4]}}, near, forest]

@@ -1,0 +1,1 @@
+"""Execution backends: local processes and Dask."""

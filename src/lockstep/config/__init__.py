@@ -1,0 +1,1 @@
+"""Configuration: params.yaml and the settings of the environment."""

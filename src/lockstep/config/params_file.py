@@ -1,0 +1,105 @@
+"""Read and check params.yaml: strict YAML, then the typed sections.
+
+An unknown key, a wrong type or a value out of range is refused before any data is read.
+"""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from lockstep import paths
+from lockstep.config.params import Params
+from lockstep.errors import ConfigError, nearest
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, repeats a key, or says something that is not accepted.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} not found", "run this inside a Lockstep project, or `lockstep use breast-cancer` to start one"
+        ) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", "save it as UTF-8 text, readable by you") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "params.yaml") -> Params:
+    """Turn the text of params.yaml into its sections."""
+    try:
+        content = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses more
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "not valid YAML"
+        raise ConfigError(f"{name}{place}: {reason}", "mend the line; indent with spaces, not tabs") from None
+    except (TypeError, ValueError, RecursionError) as error:  # as of 2026-13-45
+        raise ConfigError(f"{name}: not valid YAML: {error}", "mend the line; put quotes around a text") from None
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}"
+        )
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(*_explain(error.errors()[0], name)) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys and without aliases, the way to a bomb."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(None, None, "aliases are not accepted", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _explain(fault: Any, name: str) -> tuple[str, str]:
+    """Turn one pydantic fault into a cause that names the key, and a hint that says what is accepted."""
+    place = [str(part) for part in fault["loc"] if "[" not in str(part) and part not in ("str", "literal")]
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        known = _fields_at(place[:-1])
+        return f"{name}: unknown key {key!r}{nearest(place[-1], known)}", f"accepted here: {', '.join(known)}"
+    if fault["type"] == "missing":
+        return f"{name}: {key!r} is missing", "add it; the files in examples/ show every key"
+    given = fault["input"]
+    hint = ""
+    if isinstance(given, bool):
+        hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
+    elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
+        hint = "write the number without quotes, and 1e3 as 1.0e+3"
+    return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
+
+
+def _fields_at(place: list[str]) -> list[str]:
+    """List the keys accepted at a place of params.yaml."""
+    model: Any = Params
+    for part in place:
+        if part.isdigit():
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [argument for argument in get_args(annotation) if isinstance(argument, type)]
+        model = inner[0] if inner else annotation
+    return list(model.model_fields)

@@ -1,0 +1,1 @@
+"""Data sources: files, HTTP, S3, SQL, and change detection."""

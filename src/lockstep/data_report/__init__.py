@@ -1,0 +1,1 @@
+"""The data report: facts about the rows before training."""

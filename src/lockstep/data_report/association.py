@@ -1,0 +1,117 @@
+"""How much one column tells about the target, as one figure with its name."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lockstep.config.params import Kind, Task
+
+BINS = 32
+"""Numbers are cut into so many bins of equal count before they are compared with classes."""
+
+FEWEST = 3
+"""Fewer rows with a value say nothing."""
+
+AUC = "AUC"
+INFORMATION = "share of information"
+SPEARMAN = "Spearman correlation"
+RATIO = "correlation ratio"
+ALL_TOLD = {AUC: 0.9995, INFORMATION: 0.95, SPEARMAN: 0.9995, RATIO: 0.9995}
+"""From which strength on a column alone tells the target, which real features hardly do."""
+
+
+class Relation(NamedTuple):
+    """A measure by name and its value; `AUC` from 0 to 1 with 0.5 for none, the correlation from -1, others from 0."""
+
+    measure: str
+    value: float
+
+    @property
+    def strength(self) -> float:
+        """From 0 for none to 1 for all, whatever the direction."""
+        return abs(2 * self.value - 1) if self.measure == AUC else abs(self.value)
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether the column alone gives the target away."""
+        bound = ALL_TOLD[self.measure]
+        return self.strength >= (2 * bound - 1 if self.measure == AUC else bound)
+
+
+def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Relation | None:
+    """Relate numbers or categories (n,) to the target (n,) over the rows that have a value; None if that says nothing.
+
+    Dates and texts come as numbers: moments and lengths.
+    """
+    present = values.notna().to_numpy()
+    values, target = values[present], target[present]
+    if len(values) < FEWEST or _constant(values) or _constant(target):
+        return None
+    if task == "regression":
+        return _with_numbers(values, kind, target.to_numpy(dtype=np.float64))
+    labels, _ = pd.factorize(target, sort=True)
+    if kind != "categorical" and task == "binary":
+        return Relation(AUC, auc(values.rank().to_numpy(), labels == 1))
+    codes, _ = pd.factorize(values if kind == "categorical" else binned(values))
+    return Relation(INFORMATION, information_share(codes, labels))
+
+
+def auc(ranks: NDArray[Any], positive: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve from mean ranks (n,): Mann and Whitney's U over the number of pairs."""
+    pairs = int(positive.sum()) * int((~positive).sum())
+    own = int(positive.sum())
+    return float((ranks[positive].sum() - own * (own + 1) / 2) / pairs)
+
+
+def information_share(codes: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Return which share of the labels' entropy the codes (n,) tell: Theil's U, with Miller and Madow's correction.
+
+    Without the correction an identifier, of which every value is new, would tell all.
+    """
+    table = np.zeros((int(codes.max()) + 1, int(labels.max()) + 1)) if len(codes) else np.zeros((1, 1))
+    np.add.at(table, (codes, labels), 1)
+    rows, columns, total = table.sum(axis=1), table.sum(axis=0), table.sum()
+    known = _entropy(rows / total) + _entropy(columns / total) - _entropy(table.ravel() / total)
+    surplus = (len(rows) - 1) * (len(columns) - 1) / (2 * total)
+    return float(np.clip((known - surplus) / _entropy(columns / total), 0, 1))
+
+
+def binned(values: pd.Series) -> pd.Series:
+    """Return the number of the bin of each number: its own value if there are few, else one of equal count."""
+    if values.nunique() <= BINS:
+        return values
+    return pd.Series(np.floor((values.rank().to_numpy() - 1) * BINS / len(values)))
+
+
+def _with_numbers(values: pd.Series, kind: Kind, target: NDArray[np.float64]) -> Relation:
+    if kind != "categorical":
+        ranks = pd.Series(target).rank().to_numpy()
+        return Relation(SPEARMAN, float(np.corrcoef(values.rank().to_numpy(), ranks)[0, 1]))
+    codes, levels = pd.factorize(values)
+    return Relation(RATIO, correlation_ratio(codes, len(levels), target))
+
+
+def correlation_ratio(codes: NDArray[Any], levels: int, target: NDArray[np.float64]) -> float:
+    """Return eta, the root of the share of the target's variance (n,) between levels, less what chance gives (Kelley).
+
+    The share is 1 - (n - 1) / (n - levels) * (1 - eta squared), so that an identifier tells nothing.
+    """
+    if levels >= len(target):
+        return 0.0
+    counts = np.bincount(codes, minlength=levels)
+    means = np.bincount(codes, target, minlength=levels) / counts
+    within, total = ((target - means[codes]) ** 2).sum(), ((target - target.mean()) ** 2).sum()
+    share = 1 - (len(target) - 1) / (len(target) - levels) * within / total
+    return float(np.sqrt(max(0.0, share)))
+
+
+def _constant(values: pd.Series) -> bool:
+    content = values.to_numpy()
+    return bool((content == content[0]).all())
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    some = shares[shares > 0]
+    return float(-(some * np.log(some)).sum())

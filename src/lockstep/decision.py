@@ -1,0 +1,160 @@
+"""What a gate decided, as values that travel: in files, as tags of a version, in the history and on pages."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from lockstep.errors import LockstepError
+
+DECISION_TAG, FORCED_TAG, EVALUATED_TAG = "decision", "forced", "gate_checks"
+"""Tags of a version: the whole of the last decision on it, how it was once forced, and what the evaluation answered."""
+
+LONGEST_TAG = 4_900
+"""So many characters every server takes in a tag."""
+
+REASON_LENGTHS = (1_000, 400, 200, 100, 40, 0)
+
+Verdict = Literal["better", "the same within noise", "worse", "not measurable", ""]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to a candidate, and the answer in words."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All answers; a candidate passes if every one is yes.
+
+    `verdict` says how it is beside the champion, whose version is `against`; both are empty where there is none.
+    """
+
+    checks: tuple[Check, ...]
+    verdict: Verdict = ""
+    against: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Return whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def refusals(self) -> list[str]:
+        """Return the reasons of the checks that did not pass."""
+        return [check.reason for check in self.checks if not check.passed]
+
+    def also(self, check: Check) -> "Decision":
+        """Return the decision with one more answer."""
+        return replace(self, checks=(*self.checks, check))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision for gate.json."""
+        beside = {"verdict": self.verdict, "against": self.against} if self.against else {}
+        return {"passed": self.passed, **beside, "checks": [asdict(check) for check in self.checks]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Decision":
+        """Read what `to_json` wrote."""
+        checks = tuple(Check(str(own["name"]), bool(own["passed"]), str(own["reason"])) for own in content["checks"])
+        return cls(checks, content.get("verdict", ""), content.get("against", ""))
+
+    def within(self, longest: int = LONGEST_TAG) -> dict[str, Any]:
+        """Return what `to_json` does with its reasons cut so that it is at most so long as compact JSON.
+
+        The reasons of what passed give way first; if even the names are too long, the last ones are left out.
+        """
+        for passed, failed in ((length, REASON_LENGTHS[0]) for length in REASON_LENGTHS):
+            if _length(content := self._cut(passed, failed)) <= longest:
+                return content
+        for failed in REASON_LENGTHS[1:]:
+            if _length(content := self._cut(0, failed)) <= longest:
+                return content
+        while content["checks"] and _length(content) > longest:
+            content["checks"].pop()
+        return content
+
+    def _cut(self, passed: int, failed: int) -> dict[str, Any]:
+        """Return the decision with reasons of at most so many characters."""
+        short = (replace(own, reason=_short(own.reason, passed if own.passed else failed)) for own in self.checks)
+        return replace(self, checks=tuple(short)).to_json()
+
+
+@dataclass(frozen=True)
+class Forced:
+    """How a version went live against the gate: when, by whom, why, and against which refusals."""
+
+    at: str
+    actor: str
+    reason: str
+    against: str = ""
+
+    def to_tag(self) -> str:
+        """Write it as a tag's value."""
+        kept = {"at": self.at, "actor": self.actor[:200], "reason": self.reason[:400], "against": self.against[:200]}
+        return json.dumps(kept, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What stands on a version: the last decision on it, and how it was forced, if it ever was.
+
+    Versions that were promoted before decisions were kept have neither.
+    """
+
+    decision: Decision | None = None
+    forced: Forced | None = None
+
+
+def recorded(tags: Mapping[str, str]) -> Recorded:
+    """Read the record of a version from its tags; what some other hand wrote there counts as nothing."""
+    return Recorded(decision(tags.get(DECISION_TAG, "")), _forced(tags.get(FORCED_TAG, "")))
+
+
+def tag(made: Decision) -> str:
+    """Write a decision as a tag's value."""
+    return json.dumps(made.within(), separators=(",", ":"))
+
+
+def decision(text: str) -> Decision | None:
+    """Read a decision from a tag's value."""
+    try:
+        return read(json.loads(text))
+    except ValueError:
+        return None
+
+
+def read(content: Any) -> Decision | None:
+    """Read a decision from what should be its JSON; None if it is something else."""
+    try:
+        return Decision.from_json(content)
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _forced(text: str) -> Forced | None:
+    try:
+        content = json.loads(text)
+        return Forced(**{name: str(content[name]) for name in ("at", "actor", "reason", "against")})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _length(content: Mapping[str, Any]) -> int:
+    return len(json.dumps(content, separators=(",", ":")))
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: max(0, most - 3)]}..." if most else ""
+
+
+class GateRefused(LockstepError):
+    """A candidate did not pass the gate; the reasons are in the message, and all answers in the decision."""
+
+    def __init__(self, problem: str, hint: str = "", decision: Decision | None = None) -> None:
+        super().__init__(problem, hint)
+        self.decision = decision

@@ -1,0 +1,1 @@
+"""Drift statistics: reference profiles, hypothesis tests, live quality."""

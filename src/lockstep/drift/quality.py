@@ -1,0 +1,103 @@
+"""How good the answers of a version turned out, once their labels came, beside what its evaluation promised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lockstep.data.schema import label_name
+from lockstep.drift.profile import Profile
+from lockstep.drift.results import Interval, Quality, QualityWindow
+from lockstep.metrics import scores
+from lockstep.metrics.scores import Scored
+
+RESAMPLES = 500
+SEED = 0
+Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution: 95 % lie between -Z and Z."""
+
+RELATIVE = ("rmse", "mae", "log_loss", "brier")
+"""Errors have a unit of their own, so that their margin is a share of what the evaluation found."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Answers of one version whose labels came, n each: values, shares for classes, truths, delays in seconds."""
+
+    version: str
+    start: float
+    end: float
+    values: Sequence[Any]
+    shares: Sequence[Sequence[float]] | None
+    truths: Sequence[Any]
+    delays_s: Sequence[float] = ()
+
+
+def start(profile: Profile) -> Quality:
+    """Return what the evaluation promised, without windows."""
+    return Quality(profile.metric, profile.higher_is_better, profile.evaluation)
+
+
+def measure(profile: Profile, labelled: Labelled) -> QualityWindow:
+    """Measure the evaluation's metric over labelled predictions, and tell whether it is worse than promised."""
+    scored = scored_of(profile, labelled)
+    delay = float(np.median(labelled.delays_s)) if len(labelled.delays_s) else None
+    made = QualityWindow(labelled.version, labelled.start, labelled.end, scored.rows, "not enough data", delay_s=delay)
+    if not scored.rows or (live := interval(profile.metric, scored)) is None:
+        return made
+    made = msgspec.structs.replace(made, metric=live)
+    if scored.rows < profile.thresholds.min_labels:
+        return made
+    return msgspec.structs.replace(made, verdict="alarm" if worse(profile, live) else "quiet")
+
+
+def scored_of(profile: Profile, labelled: Labelled) -> Scored:
+    """Return labelled predictions as codes and shares, or as values; labels that the version lacks are left out."""
+    if profile.task == "regression" or labelled.shares is None:
+        truths, values = (np.asarray(own, dtype=np.float64) for own in (labelled.truths, labelled.values))
+        return Scored(truths, values)
+    codes = {name: code for code, name in enumerate(profile.label_names())}
+    rows = [place for place, truth in enumerate(labelled.truths) if label_name(truth) in codes]
+    return Scored(
+        np.asarray([codes[label_name(labelled.truths[row])] for row in rows], dtype=np.int64),
+        np.asarray([codes[label_name(labelled.values[row])] for row in rows], dtype=np.int64),
+        np.asarray([labelled.shares[row] for row in rows], dtype=np.float64).reshape(len(rows), len(codes)),
+    )
+
+
+def interval(metric: str, scored: Scored) -> Interval | None:
+    """Return a metric with its 95 % interval: Wilson's for accuracy, else the bootstrap's; None without a value."""
+    value = scores.measure(metric, scored)
+    if not np.isfinite(value):
+        return None
+    if metric == "accuracy":
+        return Interval(value, *wilson(round(value * scored.rows), scored.rows))
+    low, high = scores.intervals(scored, [metric], RESAMPLES, SEED)[metric]
+    return Interval(value, low, high)
+
+
+def wilson(right: int, rows: int, z: float = Z) -> tuple[float, float]:
+    """Return the score interval of a proportion (Wilson 1927), by default of 95 %."""
+    share, weight = right / rows, z * z / rows
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * float(np.sqrt(share * (1 - share) / rows + weight / (4 * rows)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def worse(profile: Profile, live: Interval) -> bool:
+    """Tell whether live quality is below the evaluation's by more than the margin, beyond the noise of both.
+
+    The interval of the difference comes from the two intervals (Zou and Donner 2008), so the evaluation's own
+    uncertainty counts.
+    """
+    promised = profile.evaluation
+    margin = profile.thresholds.quality_margin
+    if profile.metric in RELATIVE:
+        margin = profile.thresholds.error_margin * abs(promised.value)
+    if profile.higher_is_better:
+        loss, spread = promised.value - live.value, np.hypot(promised.value - promised.low, live.high - live.value)
+    else:
+        loss, spread = live.value - promised.value, np.hypot(promised.high - promised.value, live.value - live.low)
+    return bool(loss - spread > margin)

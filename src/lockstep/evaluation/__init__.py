@@ -1,0 +1,1 @@
+"""Evaluation of a fitted model on the test rows."""

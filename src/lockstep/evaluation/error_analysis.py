@@ -1,0 +1,151 @@
+"""Where a model is weak: slices of test rows that it answers worse than the rest, and the rows it gets most wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from lockstep.data.schema import Schema, label_name
+from lockstep.drift.quality import wilson
+from lockstep.evaluation.residuals import short
+from lockstep.metrics import scores, slices
+from lockstep.metrics.scores import Scored
+
+Floats = NDArray[np.float64]
+LEVEL = 0.95
+MOST_SLICES = 40
+MOST_COLUMNS = 12
+LONGEST = 120
+
+
+def losses(scored: Scored) -> Floats:
+    """Return the loss of each row (n,): 1 for a wrong label, or the absolute error in the target's unit."""
+    if scored.probabilities is None:
+        return np.abs(scored.errors)
+    return (scored.truth != scored.predicted).astype(np.float64)
+
+
+def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) -> dict[str, Any]:
+    """Return the slices of test rows (n), those first that are most surely worse than the rest.
+
+    `surely_worse` is the least by which a slice's loss exceeds that of the rest, at a confidence of 95 % for all slices
+    together (Bonferroni), so that no slice stands on top because it is small.
+    """
+    cut = slices.of(frame, schema)
+    own = losses(scored)
+    found = [
+        {
+            "column": part.column,
+            "name": part.name,
+            **beside_the_rest(own[part.rows], own[~part.rows], scored.probabilities is not None, len(cut)),
+            "metric": _metric(scored, part.rows, metric),
+        }
+        for part in cut
+        if part.count < len(frame)
+    ]
+    found.sort(key=lambda one: (-one["surely_worse"], one["column"], one["name"]))
+    measure = "share of wrong answers" if schema.labels else "mean absolute error"
+    return {"measure": measure, "metric": metric, "looked_at": len(found), "slices": found[:MOST_SLICES]}
+
+
+def beside_the_rest(inside: Floats, outside: Floats, shares: bool, looks: int) -> dict[str, Any]:
+    """Compare the losses of some rows with those of all others, each of any number."""
+    means = float(inside.mean()), float(outside.mean())
+    interval = _shares if shares else _means
+    low, high, least, most = (*interval(inside, outside, LEVEL), *_alone(inside, shares))
+    surely, _ = interval(inside, outside, 1 - 2 * (1 - LEVEL) / max(1, looks))
+    return {
+        "rows": len(inside),
+        "loss": short(means[0]),
+        "low": short(least),
+        "high": short(most),
+        "rest": short(means[1]),
+        "difference": short(means[0] - means[1]),
+        "difference_low": short(low),
+        "difference_high": short(high),
+        "surely_worse": short(surely),
+    }
+
+
+def _alone(own: Floats, shares: bool) -> tuple[float, float]:
+    if shares:
+        return wilson(round(own.sum()), len(own))
+    half = stats.t.ppf((1 + LEVEL) / 2, len(own) - 1) * own.std(ddof=1) / np.sqrt(len(own))
+    return max(0.0, float(own.mean() - half)), float(own.mean() + half)
+
+
+def _shares(inside: Floats, outside: Floats, level: float) -> tuple[float, float]:
+    """Return the interval of the difference of two shares from their score intervals (Newcombe 1998, method 10)."""
+    z = float(stats.norm.ppf((1 + level) / 2))
+    sides = [(float(own.mean()), *wilson(round(own.sum()), len(own), z)) for own in (inside, outside)]
+    (one, low, high), (other, least, most) = sides
+    return (
+        one - other - float(np.hypot(one - low, most - other)),
+        one - other + float(np.hypot(high - one, other - least)),
+    )
+
+
+def _means(inside: Floats, outside: Floats, level: float) -> tuple[float, float]:
+    """Return the interval of the difference of two means whose variances may differ (Welch 1947)."""
+    spreads = [own.var(ddof=1) / len(own) if len(own) > 1 else 0.0 for own in (inside, outside)]
+    total, difference = sum(spreads), float(inside.mean() - outside.mean())
+    if not total:
+        return difference, difference
+    parts = sum(own**2 / max(1, len(side) - 1) for own, side in zip(spreads, (inside, outside), strict=True))
+    half = float(stats.t.ppf((1 + level) / 2, total**2 / parts) * np.sqrt(total))
+    return difference - half, difference + half
+
+
+def _metric(scored: Scored, rows: NDArray[np.bool_], metric: str) -> float | None:
+    value = scores.measure(metric, scored, rows.astype(np.float64))
+    return short(value) if np.isfinite(value) else None
+
+
+def worst(
+    frame: pd.DataFrame, scored: Scored, schema: Schema, most: int, columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the test rows (n) with the largest errors: of classes, those of which the truth was thought least likely.
+
+    The values of the first `MOST_COLUMNS` columns are shown, long ones cut.
+    """
+    size = np.abs(scored.errors) if scored.probabilities is None else 1 - _likely(scored)
+    wrong = losses(scored) > 0
+    order = [place for place in np.argsort(-size, kind="stable") if wrong[place]][:most]
+    return [
+        {
+            "row": int(place),
+            **_told(scored, schema, place),
+            "values": {name: _cut(frame[name].iloc[place]) for name in columns[:MOST_COLUMNS]},
+        }
+        for place in order
+    ]
+
+
+def _likely(scored: Scored) -> Floats:
+    """Return the probability that each row's truth got (n,)."""
+    assert scored.probabilities is not None  # noqa: S101 - classes only
+    return scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
+
+
+def _told(scored: Scored, schema: Schema, place: int) -> dict[str, Any]:
+    if scored.probabilities is None:
+        truth, answer = float(scored.truth[place]), float(scored.predicted[place])
+        return {"truth": short(truth), "prediction": short(answer), "error": short(answer - truth)}
+    truth, answer = int(scored.truth[place]), int(scored.predicted[place])
+    return {
+        "truth": label_name(schema.labels[truth]),
+        "prediction": label_name(schema.labels[answer]),
+        "probability": short(scored.probabilities[place, answer]),
+        "probability_of_truth": short(scored.probabilities[place, truth]),
+    }
+
+
+def _cut(value: Any) -> Any:
+    if value is None or value != value:
+        return None
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST else f"{value[: LONGEST - 1]}…"
+    return short(value)

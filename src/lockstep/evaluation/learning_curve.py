@@ -1,0 +1,182 @@
+"""What more rows would bring, and what scikit-learn's defaults reach on the same rows."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+
+from lockstep.config.params import ModelEvaluation, Task
+from lockstep.evaluation.residuals import short
+from lockstep.metrics import scores as metrics
+from lockstep.metrics.scores import Scored
+from lockstep.modeling.search import fold_score
+from lockstep.modeling.search.term_weights import Terms
+
+Ids = NDArray[np.int64]
+SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+HELD_OUT = 0.2
+FEWEST = 20
+SCORED_ROWS = 2_000
+NO_TERMS = np.zeros((0, 2), np.int64)
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Train and test rows x features with their targets, and what the split kept to among the train rows."""
+
+    train: Any
+    target: NDArray[Any]
+    test: Any
+    test_target: NDArray[Any]
+    marks: Mapping[str, Ids]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows that a learning curve needs, in one matrix: those that teach, those held out, test rows."""
+
+    matrix: Any
+    target: NDArray[Any]
+    terms: Terms
+    teaching: int
+    held_out: int
+
+    @classmethod
+    def of(cls, whole: Matrices, teaching: Ids, held_out: Ids, tested: Ids) -> "Sample":
+        """Take rows by their places in the matrices."""
+        parts = [whole.train[teaching], whole.train[held_out], whole.test[tested]]
+        matrix = sparse.csr_matrix(sparse.vstack(parts)) if sparse.issparse(whole.train) else np.vstack(parts)
+        target = np.concatenate([whole.target[teaching], whole.target[held_out], whole.test_target[tested]])
+        terms = Terms.of(whole.train, whole.target, whole.marks.get("terms", NO_TERMS))
+        return cls(matrix, target, terms, len(teaching), len(held_out))
+
+    def scores(self, estimator: BaseEstimator, metric: str, rows: int) -> dict[str, float | None] | None:
+        """Fit on the first rows, terms weighed by them alone, and score each part; None if they lack a class."""
+        own = np.arange(rows)
+        if len(np.unique(self.target[own])) < len(getattr(estimator, "classes_", ())):
+            return None
+        matrix = self.terms.by(self.matrix, self.target, own)
+        fitted = fit(clone(estimator), matrix[own], self.target[own])
+        cut = self.teaching + self.held_out
+        parts = {"train": slice(0, rows), "held_out": slice(self.teaching, cut), "test": slice(cut, None)}
+        return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
+
+
+def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> dict[str, Any]:
+    """Refit an estimator on growing shares of the train rows; score it on a fifth that never teaches, and on test rows.
+
+    Classes keep their shares, groups stay together, and by time what is held out comes last and what teaches grows
+    backwards from it. `learning_rows` bounds the rows that teach.
+    """
+    teaching, held_out = parted(of.target, of.marks, params.seed, regression=not hasattr(estimator, "classes_"))
+    held_out = held_out[_every(len(held_out), SCORED_ROWS)]
+    tested = _every(len(of.test_target), SCORED_ROWS)
+    sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
+    found = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
+    points = [{"rows": rows, **scores} for rows, scores in found if scores]
+    return {
+        "metric": metric,
+        "points": points,
+        "train_rows": len(of.target),
+        "held_out_rows": len(held_out),
+        "test_rows": len(tested),
+    }
+
+
+def parted(target: NDArray[Any], marks: Mapping[str, Ids], seed: int, regression: bool) -> tuple[Ids, Ids]:
+    """Return the rows that teach, in the order in which they join, and the rows that are held out."""
+    random = np.random.default_rng(seed)
+    count = len(target)
+    if "times" in marks:
+        order = np.lexsort((random.permutation(count), -marks["times"]))
+        cut = _between(marks["times"][order], int(count * HELD_OUT))
+    elif "groups" in marks:
+        groups, place = np.unique(marks["groups"], return_inverse=True)
+        joined = random.permutation(len(groups))[place]
+        order = np.lexsort((random.permutation(count), joined))
+        cut = _between(joined[order], int(count * HELD_OUT))
+    else:
+        shuffled = random.permutation(count)
+        order = shuffled if regression else shuffled[np.argsort(_evenly(target[shuffled]), kind="stable")]
+        cut = int(count * HELD_OUT)
+    return order[cut:], order[:cut]
+
+
+def _evenly(target: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a place between 0 and 1 for each row (n,), so that every class is spread evenly over them."""
+    _, codes, counts = np.unique(target, return_inverse=True, return_counts=True)
+    places = np.empty(len(target))
+    for code, count in enumerate(counts):
+        places[codes == code] = (np.arange(count) + 0.5) / count
+    return places
+
+
+def _between(values: Ids, cut: int) -> int:
+    """Return the first place from `cut` on at which another value begins."""
+    changes = np.flatnonzero(np.diff(values)) + 1
+    return int(next(iter(changes[changes >= cut]), cut))
+
+
+def _growing(count: int) -> list[int]:
+    return sorted({int(count * share) for share in SHARES if int(count * share) >= FEWEST})
+
+
+def _every(count: int, most: int) -> Ids:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
+
+
+def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[dict[str, Any]]:
+    """Return what scikit-learn's defaults, fitted on the same train rows, score on the same test rows.
+
+    `difference` is how much better the model is than the default, with its 95 % paired bootstrap interval; better is
+    positive, whichever way the metric points.
+    """
+    found = []
+    for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
+        fitted = fit(estimator, of.train, of.target)
+        own = fold_score.scored(fitted, of.test, of.test_target, np.unique(of.target))
+        value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
+        found.append(
+            {
+                "name": name,
+                "metric": metric,
+                "value": short(metrics.measure(metric, own)),
+                "difference": short(value),
+                "low": short(low),
+                "high": short(high),
+                "verdict": "better" if low > 0 else "worse" if high < 0 else "as good",
+            }
+        )
+    return found
+
+
+def _defaults(task: Task, seed: int, is_sparse: bool) -> Iterator[tuple[str, BaseEstimator]]:
+    from sklearn import ensemble, linear_model
+
+    if task == "regression":
+        yield "default Ridge", linear_model.Ridge(random_state=seed)
+    else:
+        yield "default LogisticRegression", linear_model.LogisticRegression(random_state=seed)
+    if not is_sparse:
+        own = "HistGradientBoostingRegressor" if task == "regression" else "HistGradientBoostingClassifier"
+        yield f"default {own}", getattr(ensemble, own)(random_state=seed)
+
+
+def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEstimator:
+    """Fit as far as the estimator's rounds reach; what stops early is judged as it stands."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(matrix, target)
+
+
+def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
+    classes = getattr(fitted, "classes_", None)
+    value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
+    return short(value) if np.isfinite(value) else None

@@ -1,0 +1,95 @@
+"""What the evaluation reports: metrics with intervals, a table per class, predictions, and the gate."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lockstep.config.params import ModelEvaluation
+from lockstep.data import frames
+from lockstep.data.schema import Schema, label_name
+from lockstep.drift.profile import Evaluated
+from lockstep.gate.checks import Examined
+from lockstep.inference.predictor import Predictor
+from lockstep.metrics import scores
+from lockstep.metrics.scores import Scored
+
+SKEW_ROWS = 200
+DIGITS = 6
+
+
+def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str, Any]:
+    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows."""
+    names = scores.for_task(schema.task)
+    bounds = scores.intervals(scored, names, params.resamples, params.seed)
+    values = {name: scores.measure(name, scored) for name in names}
+    return {
+        **{name: round(value, DIGITS) for name, value in values.items()},
+        "interval_95": {name: [round(low, DIGITS), round(high, DIGITS)] for name, (low, high) in bounds.items()},
+        "test_rows": scored.rows,
+    }
+
+
+def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:
+    """Return precision, recall, F1 and the number of test rows of each label; no rows for regression."""
+    if not schema.labels:
+        return pd.DataFrame(columns=["label", "precision", "recall", "f1", "rows"])
+    table = scored.confusion(np.ones(scored.rows))
+    right, truths, answers = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+    shares = {"precision": (right, answers), "recall": (right, truths), "f1": (2 * right, truths + answers)}
+    columns = {
+        name: np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).round(DIGITS)
+        for name, (part, whole) in shares.items()
+    }
+    return pd.DataFrame(
+        {"label": [label_name(label) for label in schema.labels], **columns, "rows": truths.astype(int)}
+    )
+
+
+def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataFrame:
+    """Return truth and answer of each test row, in the order of the test rows, as the API prints them."""
+    table = {"row": np.arange(len(frame)), "actual": frame[schema.target].to_numpy()}
+    if scored.probabilities is None:
+        return pd.DataFrame({**table, "prediction": scored.predicted})
+    names = [label_name(label) for label in schema.labels]
+    columns = {f"probability_{name}": scored.probabilities[:, code] for code, name in enumerate(names)}
+    table["actual"] = np.asarray([label_name(value) for value in frame[schema.target].tolist()], dtype=object)
+    return pd.DataFrame({**table, "prediction": [names[code] for code in scored.predicted], **columns})
+
+
+def evaluated(
+    frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str, measured: Mapping[str, Any]
+) -> Evaluated:
+    """Return what the profile remembers of the evaluation."""
+    rows = frames.rows_of(frame, schema)
+    if scored.probabilities is None:
+        return Evaluated(rows, scored.predicted.tolist(), None, metric, measured)
+    values = [schema.labels[code] for code in scored.predicted]
+    return Evaluated(rows, values, scored.probabilities.tolist(), metric, measured)
+
+
+def constant(scored: Scored) -> Scored:
+    """Return what the best constant answer scores: the most frequent label with the labels' shares, or the mean."""
+    if scored.probabilities is None:
+        return Scored(scored.truth, np.full(scored.rows, scored.truth.astype(np.float64).mean()))
+    shares = np.bincount(scored.truth.astype(np.int64), minlength=scored.classes) / scored.rows
+    return Scored(scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)))
+
+
+def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, alone: Mapping[str, float]) -> Examined:
+    """Return what the gate needs to know of the test rows and can know without a champion."""
+    rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
+    refused = [bool(predictor.schema.faults(row)) for row in rows]
+    differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
+    return Examined(scored, constant(scored), differing, asked, sum(refused), alone)
+
+
+def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:
+    """Count the rows that, sent one by one as JSON, are answered otherwise than as a table; and the rows asked."""
+    table = frame.iloc[places]
+    expected = predictor.as_answers(predictor.predict_frame(table))
+    rows = predictor.schema.objects(frames.rows_of(table, predictor.schema))
+    sent = [json.loads(json.dumps(row)) for row in rows]
+    return sum(predictor.answers([row]) != [answer] for row, answer in zip(sent, expected, strict=True)), len(places)

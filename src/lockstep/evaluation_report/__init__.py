@@ -1,1 +1,0 @@
-"""The evaluation as one page for people: facts in, HTML out."""

@@ -1,0 +1,308 @@
+"""May a candidate go live? Pure functions: facts in, a decision with reasons out."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.config.params import Gate, ModelEvaluation, Task
+from lockstep.data.schema import Column, Schema
+from lockstep.decision import Check, Decision
+from lockstep.metrics import calibration, comparison, scores
+from lockstep.metrics.comparison import Difference, Weaker
+from lockstep.metrics.scores import METRICS, Scored
+from lockstep.metrics.slices import Slice
+
+DIGITS = 6
+MOST_NAMED = 10
+
+LEAST_FAIR = 50
+"""Of fewer rows that are fair to both, a comparison says little, and all rows are taken."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked: the metric to choose by, `model_evaluation`, and its section `gate`."""
+
+    metric: str
+    floors: Mapping[str, float] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
+    gate: Gate = field(default_factory=Gate)
+    resamples: int = 1000
+    seed: int = 42
+
+    @classmethod
+    def of(cls, metric: str, task: Task, params: ModelEvaluation) -> Self:
+        """Read the rules from params.yaml.
+
+        Raises
+        ------
+        ConfigError
+            A floor names what is no metric of the task.
+        """
+        for name in params.floors:
+            scores.check_name(name, task, "model_evaluation.floors")
+        return cls(metric, params.floors, params.trusted, params.gate, params.resamples, params.seed)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What only the evaluation finds out.
+
+    The test rows as the candidate answers them, and as the best constant answer does; how many of `asked` rows are
+    answered otherwise when sent as JSON; how many test rows the schema refuses; and the columns that tell the target
+    all alone, each with its score.
+    """
+
+    scored: Scored
+    constant: Scored
+    differing: int
+    asked: int
+    refused: int
+    alone: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What serving takes: the median time for one row in milliseconds, and the size of the bundle in MB (10^6)."""
+
+    latency_ms: float
+    size_mb: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The one that wants to go live: its schema, and what is known of it.
+
+    `recorded` holds what its evaluation answered, where `examined` is not known any more. `rolled_back` says who took
+    it out of Production and why, and is empty if nobody did.
+    """
+
+    schema: Schema
+    examined: Examined | None = None
+    recorded: tuple[Check, ...] = ()
+    cost: Cost | None = None
+    rolled_back: str = ""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The same rows (n,) as candidate and champion answer them, and their slices.
+
+    `fair` marks the rows (n,) that both or neither of the two was trained on; None where that is not known.
+    """
+
+    candidate: Scored
+    champion: Scored
+    slices: tuple[Slice, ...] = ()
+    fair: NDArray[np.bool_] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return self.candidate.rows
+
+    def on_fair_rows(self) -> "Paired":
+        """Return the rows that are fair to both, or all if these are too few."""
+        fair = self.fair
+        if fair is None or fair.all() or fair.sum() < LEAST_FAIR:
+            return self
+        parts = tuple(Slice(part.column, part.name, part.rows[fair]) for part in self.slices)
+        return Paired(self.candidate.take(fair), self.champion.take(fair), parts, fair[fair])
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The one that is live; `paired` is None where the two do not take the same rows."""
+
+    version: str
+    schema: Schema
+    paired: Paired | None = None
+
+
+def decide(candidate: Candidate, champion: Champion | None, rules: Rules) -> Decision:
+    """Ask everything that the facts can answer; the champion is compared only if its clients can ask the candidate."""
+    decision = Decision((*candidate.recorded, *(check for ask in ALONE for check in ask(candidate, rules))))
+    if champion is None:
+        return decision
+    decision = replace(decision, against=champion.version).also(same_clients(candidate.schema, champion.schema))
+    if champion.paired is None:
+        return decision
+    compared = champion.paired.on_fair_rows()
+    found = comparison.difference(compared.candidate, compared.champion, rules.metric, rules.resamples, rules.seed)
+    beaten = against_champion(found, rules.gate.require, _fairness(champion.paired, compared))
+    checks = (*decision.checks, beaten, *slices_hold(compared, rules.gate))
+    return Decision(checks, found.verdict, champion.version)
+
+
+def _returned(candidate: Candidate, rules: Rules) -> Iterator[Check]:
+    """Ask whether a person took it out of Production."""
+    if candidate.rolled_back:
+        yield Check("not rolled back", False, candidate.rolled_back)
+
+
+def _examined(candidate: Candidate, rules: Rules) -> Iterator[Check]:
+    """Ask what the evaluation can answer without a champion and without a clock."""
+    found = candidate.examined
+    if found is None:
+        return
+    yield from floors({name: round(scores.measure(name, found.scored), DIGITS) for name in rules.floors}, rules.floors)
+    yield better_than_constant(found.scored, found.constant, rules.metric)
+    yield no_skew(found.differing, found.asked)
+    yield rows_accepted(found.refused, found.scored.rows)
+    yield no_leak(found.alone, rules.trusted)
+    yield from calibrated(found.scored, rules)
+
+
+def _within_budget(candidate: Candidate, rules: Rules) -> Iterator[Check]:
+    """Ask whether serving costs what it may."""
+    if candidate.cost:
+        yield budget("latency", candidate.cost.latency_ms, rules.gate.latency_ms, "ms for one row")
+        yield budget("size", candidate.cost.size_mb, rules.gate.size_mb, "MB")
+
+
+ALONE: tuple[Callable[[Candidate, Rules], Iterable[Check]], ...] = (_returned, _examined, _within_budget)
+"""What is asked of a candidate itself; what is asked beside the champion stands in `decide`."""
+
+
+def floors(measured: Mapping[str, float], required: Mapping[str, float]) -> Iterator[Check]:
+    """Check each metric against its floor; where less is better, the floor is a ceiling."""
+    for name, bound in required.items():
+        value, higher = measured[name], METRICS[name].higher_is_better
+        passed = value >= bound if higher else value <= bound
+        word = "at least" if higher else "at most"
+        yield Check(f"floor of {name}", passed, f"{name} is {value:.4g}, must be {word} {bound:.4g}")
+
+
+def better_than_constant(scored: Scored, constant: Scored, name: str) -> Check:
+    """Check that the candidate beats the best constant answer, so that no empty model passes a low floor."""
+    own, other = scores.measure(name, scored), scores.measure(name, constant)
+    passed = own > other if METRICS[name].higher_is_better else own < other
+    return Check("better than a constant", passed, f"{name} is {own:.4g}, the best constant answer gives {other:.4g}")
+
+
+def no_skew(differing: int, rows: int) -> Check:
+    """Check that rows sent as JSON get the answers they got as a table."""
+    return Check("no skew", differing == 0, f"{differing} of {rows} rows are answered differently when sent as JSON")
+
+
+def rows_accepted(refused: int, rows: int) -> Check:
+    """Check that the schema takes the test rows; up to one in a hundred may hold what training never showed."""
+    return Check("rows accepted", refused * 100 <= rows, f"{refused} of {rows} test rows do not fit the schema")
+
+
+def no_leak(alone: Mapping[str, float], trusted: Iterable[str]) -> Check:
+    """Check that no column tells the target all alone, unless a person has said that it may."""
+    leaking = {name: score for name, score in alone.items() if name not in set(trusted)}
+    if not leaking:
+        return Check("no leak", True, "no column tells the target all alone")
+    named = ", ".join(f"{name!r} ({score:.4g})" for name, score in list(leaking.items())[:MOST_NAMED])
+    reason = (
+        f"the target can be told from one column alone: {named}; leave it out under data_preprocessing.columns.ignore, "
+        "or name it under model_evaluation.trusted"
+    )
+    return Check("no leak", False, reason)
+
+
+def calibrated(scored: Scored, rules: Rules) -> Iterator[Check]:
+    """Check that probabilities are not off by more than allowed beyond noise; see `calibration.measure`."""
+    most = rules.gate.calibration
+    if most is None or not scored.classes:
+        return
+    found = calibration.measure(scored, rules.resamples, rules.seed)
+    reason = (
+        f"probabilities are off by {found.error:.4f} on average, of which {found.noise:.4f} may be chance in "
+        f"{scored.rows} rows; at most {most:.4g} more is allowed"
+    )
+    yield Check("calibration", found.beyond_noise <= most, reason)
+
+
+def budget(name: str, value: float, most: float | None, unit: str) -> Check:
+    """Check a cost against its budget, if there is one."""
+    told = f"{value:.3g} {unit}"
+    if most is None:
+        return Check(name, True, f"{told}; no budget is set")
+    return Check(name, value <= most, f"{told}, may be at most {most:.4g}")
+
+
+def against_champion(found: Difference, require: str, note: str = "") -> Check:
+    """Check that the candidate is not worse than the champion beyond noise, or, if that is required, better."""
+    name = "better than the champion" if require == "better" else "not worse than the champion"
+    if found.verdict == "not measurable":
+        return Check(name, False, f"{found.metric} cannot be measured on these {found.rows} rows{note}")
+    reason = (
+        f"{found.metric} is {found.value:+.4g} against the champion on the same {found.rows} rows, "
+        f"95 % between {found.low:+.4g} and {found.high:+.4g}: {found.verdict}{note}"
+    )
+    return Check(name, found.verdict == "better" or (require != "better" and found.verdict != "worse"), reason)
+
+
+def slices_hold(paired: Paired, gate: Gate) -> Iterator[Check]:
+    """Check that no slice is worse than under the champion by more than the margin beyond noise."""
+    candidate, parts = paired.candidate, paired.slices
+    if not parts:
+        return
+    found, asked = comparison.weaker(candidate, paired.champion, parts, gate.slice_margin, gate.slice_p)
+    margin = f"{gate.slice_margin:.4g}" if candidate.classes else f"{100 * gate.slice_margin:.4g} %"
+    if not found:
+        yield Check("slices not worse", True, f"none of {asked} slices is worse by more than {margin} beyond noise")
+        return
+    what = "accuracy" if candidate.classes else "mean absolute error"
+    named = "; ".join(_spelled(one, what) for one in found[:MOST_NAMED])
+    reason = f"{len(found)} of {asked} slices are worse by more than {margin} beyond noise: {named}"
+    yield Check("slices not worse", False, reason)
+
+
+def _spelled(one: Weaker, what: str) -> str:
+    part = one.part
+    return f"{part.column} {part.name} ({part.count} rows): {what} {one.candidate:.4g}, was {one.champion:.4g}"
+
+
+def _fairness(paired: Paired, compared: Paired) -> str:
+    """Say what is to be known of the rows on which the two are compared."""
+    if paired.fair is None:
+        return "; the data changed since, and the champion may know some of these rows from training, which flatters it"
+    if paired.fair.all():
+        return ""
+    if left_out := paired.rows - compared.rows:
+        return f"; {left_out} rows are left out, as only one of the two was or may have been trained on them"
+    unfair = paired.rows - int(paired.fair.sum())
+    return f"; only one of the two was or may have been trained on {unfair} of these rows, which flatters it"
+
+
+def same_clients(candidate: Schema, champion: Schema) -> Check:
+    """Check that whoever asks the champion can ask the candidate, with the same columns and values, and read it."""
+    problems = []
+    if (candidate.task, candidate.labels) != (champion.task, champion.labels):
+        problems.append(
+            f"it answers {candidate.task} {list(candidate.labels)}, not {champion.task} {list(champion.labels)}"
+        )
+    old, new = ({column.name: column for column in schema.columns} for schema in (champion, candidate))
+    problems += [f"column {name!r} is new" for name in new.keys() - old.keys()]
+    problems += [f"column {name!r} is gone" for name in old.keys() - new.keys()]
+    problems += [told for name in new.keys() & old.keys() for told in _narrower(new[name], old[name])]
+    return Check(
+        "clients of the champion",
+        not problems,
+        "; ".join(sorted(problems)) or "takes and answers what the champion does",
+    )
+
+
+def _narrower(new: Column, old: Column) -> Iterator[str]:
+    """Yield what a column takes no more."""
+    name = f"column {new.name!r}"
+    if new.kind != old.kind:
+        yield f"{name} is {new.kind}, was {old.kind}"
+        return
+    if old.nullable and not new.nullable:
+        yield f"{name} takes no null any more"
+    if new.kind == "numeric" and new.largest < old.largest:
+        yield f"{name} takes numbers up to {new.largest:.4g} in size, was {old.largest:.4g}"
+    if new.kind == "categorical" and new.unknown == "refuse":
+        if old.unknown != "refuse":
+            yield f"{name} refuses unknown categories, which the champion takes"
+        elif gone := sorted(set(old.categories) - set(new.categories)):
+            more = f" and {len(gone) - MOST_NAMED} more" if len(gone) > MOST_NAMED else ""
+            yield f"{name} refuses {', '.join(map(repr, gone[:MOST_NAMED]))}{more}, which the champion takes"

@@ -1,0 +1,1 @@
+"""Shared parts of HTML pages: inline SVG charts, number formatting, templates."""

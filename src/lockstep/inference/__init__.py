@@ -1,0 +1,1 @@
+"""Inference: the predictor, the compiled cache, batch scoring."""

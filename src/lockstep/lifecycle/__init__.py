@@ -1,0 +1,1 @@
+"""The life of a version: registration, promotion, export, retraining."""

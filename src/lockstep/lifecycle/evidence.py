@@ -1,0 +1,130 @@
+"""Gather the facts of a version and of the champion, and ask the gate."""
+
+import statistics
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lockstep import decision, files, paths
+from lockstep.config.params import Params
+from lockstep.data import cleaning, parquet, row_hashes
+from lockstep.data.schema import Schema
+from lockstep.decision import EVALUATED_TAG, Check, Decision
+from lockstep.errors import ArtifactError, DataError
+from lockstep.gate import checks as gates
+from lockstep.gate.checks import Candidate, Champion, Cost, Paired, Rules
+from lockstep.inference import predictor
+from lockstep.inference.predictor import Predictor
+from lockstep.metrics import scores, slices
+from lockstep.metrics.slices import Rows
+from lockstep.registry.bundle import contents
+from lockstep.registry.model_registry import TRAINED_ON_TAG, Registry, Version
+
+CALLS, LONGEST_S = 200, 2.0
+"""One row is asked for so often, or for so long, to learn the median time."""
+
+
+def judge(
+    registry: Registry, version: Version, champion: Version | None, params: Params, rolled_back: str = ""
+) -> Decision:
+    """Ask the gate: what the evaluation found, what serving costs, and how it stands beside the champion."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = _bundle(registry, version, Path(folder))
+        own = Predictor.load(bundle, version.sha256)
+        cost = Cost(latency_ms(own, bundle), sum((bundle / name).stat().st_size for name in contents(bundle)) / 1e6)
+        candidate = Candidate(own.schema, recorded=evaluated(version), cost=cost, rolled_back=rolled_back)
+        metric = scores.primary(params.model_building.metric, own.schema.task)
+        rules = Rules.of(metric, own.schema.task, params.model_evaluation)
+        if champion is None:
+            return gates.decide(candidate, None, rules)
+        other = Predictor.load(registry.download(champion, Path(folder, "champion")), champion.sha256)
+    paired = None
+    if gates.same_clients(own.schema, other.schema).passed:
+        test = read_test_rows(own)
+        fair = fair_rows(registry, (version, champion), test, own.schema)
+        paired = Paired(own.score(test), other.score(test), slices.of(test, own.schema), fair)
+    return gates.decide(candidate, Champion(champion.version, other.schema, paired), rules)
+
+
+def evaluated(version: Version) -> tuple[Check, ...]:
+    """Return what the evaluation of a version answered; of an older one, only its verdict and the reasons are known."""
+    checks = decision.decision(version.tags.get(EVALUATED_TAG, ""))
+    passed = version.tags.get("gate") == "passed"
+    if checks and checks.checks and checks.passed == passed:
+        return checks.checks
+    return (Check("evaluation", passed, version.tags.get("gate_reasons") or _verdict(passed)),)
+
+
+def _verdict(passed: bool) -> str:
+    return "the evaluation passed it" if passed else "the evaluation refused it"
+
+
+def latency_ms(asked: Predictor, bundle: Path) -> float:
+    """Return the median time to answer one row, checks included, over the rows that were recorded with the model."""
+    rows = predictor.read_json(bundle / paths.SMOKE.name)["rows"]
+    times, end = [], time.perf_counter() + LONGEST_S
+    for row in islice(cycle(rows), CALLS):
+        start = time.perf_counter()
+        asked.answers([row])
+        times.append(time.perf_counter() - start)
+        if start > end:
+            break
+    return 1000 * statistics.median(times) if times else 0.0
+
+
+def read_test_rows(asked: Predictor) -> pd.DataFrame:
+    """Return the pipeline's test rows in canonical form.
+
+    Raises
+    ------
+    DataError
+        The test rows are not here, or are those of another data set.
+    """
+    test = parquet.read(paths.TEST)
+    needed = {*asked.schema.kinds, asked.schema.target}
+    if missing := sorted(needed - set(test.columns)):
+        raise DataError(
+            f"{paths.TEST} has no column {missing[0]!r}: it belongs to another data set",
+            "run `dvc repro` with this model's params.yaml first",
+        )
+    return cleaning.with_kinds(test, asked.schema.kinds)
+
+
+def _bundle(registry: Registry, version: Version, folder: Path) -> Path:
+    """Return a folder with a version's files: models/ if it is the one that was made here."""
+    try:
+        if predictor.digest(paths.MODELS) == version.sha256:
+            return paths.MODELS
+    except ArtifactError:
+        pass  # the pipeline has not been run here
+    return registry.download(version, folder / "candidate")
+
+
+def fair_rows(registry: Registry, versions: tuple[Version, Version], test: pd.DataFrame, schema: Schema) -> Rows | None:
+    """Mark the test rows (n,) that both or neither of two versions was trained on; None where that is not known.
+
+    Versions from before their train rows were noted are taken to have had the same ones if their source was the same.
+    """
+    notes = [version.tags.get(TRAINED_ON_TAG, "") for version in versions]
+    sources = [version.tags.get("data_sha256", "") for version in versions]
+    if (notes[0] and notes[0] == notes[1]) or (not all(notes) and sources[0] and sources[0] == sources[1]):
+        return np.ones(len(test), dtype=bool)
+    if not all(notes):
+        return None
+    one, other = (_trained_on(registry, version) for version in versions)
+    return row_hashes.fair(row_hashes.hashes(test, schema), one, other)
+
+
+def _trained_on(registry: Registry, version: Version) -> row_hashes.Hashes:
+    with tempfile.TemporaryDirectory() as folder:
+        registry.fetch(version, paths.TRAINED_ON.name, Path(folder))
+        file = Path(folder, paths.TRAINED_ON.name)
+        if files.sha256(file) != version.tags[TRAINED_ON_TAG]:
+            raise ArtifactError(
+                f"{file.name} of version {version.version} was changed", "register the model again: `dvc repro`"
+            )
+        return row_hashes.read(file)

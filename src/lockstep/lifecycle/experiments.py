@@ -1,0 +1,113 @@
+"""Experiments of DVC beside their runs on the tracking server."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockstep import paths
+from lockstep.errors import ExperimentError
+from lockstep.registry import provenance
+from lockstep.registry.runs import LoggedRun
+
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One row of `dvc exp show`: a commit, what its params.yaml says otherwise than its baseline, what it reached."""
+
+    name: str
+    rev: str
+    state: str
+    created: str = ""
+    baseline: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+
+
+def shown(*options: str) -> list[Experiment]:
+    """Ask DVC for the workspace, the commit it is at, and the experiments from there.
+
+    Raises
+    ------
+    ExperimentError
+        DVC does not answer, as where there is no git repository or no commit.
+    """
+    command = (sys.executable, "-m", "dvc", "exp", "show", "--json", *options)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        cause = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.strip()]
+        raise ExperimentError(
+            f"dvc exp show failed: {cause[0] if cause else 'no reason given'}",
+            "experiments need a git repository with a commit: `dvc exp show` says more",
+        )
+    return list(parse(json.loads(done.stdout)))
+
+
+def parse(rows: Sequence[Mapping[str, Any]]) -> Iterator[Experiment]:
+    """Yield each row of `dvc exp show --json`; parameters are held against the commit that the row starts from."""
+    commits = [row for row in rows if row["rev"] != "workspace"]
+    for row in rows:
+        against = commits[0] if row["rev"] == "workspace" and commits else row
+        yield _experiment(row, row, against, None)
+        for group in row["experiments"] or ():
+            for one in group["revs"]:
+                yield _experiment(one, group, row, group["executor"])
+
+
+def _experiment(
+    one: Mapping[str, Any], named: Mapping[str, Any], against: Mapping[str, Any], executor: Mapping[str, Any] | None
+) -> Experiment:
+    data, error = one["data"] or {}, one["error"] or {}
+    state = (executor or {}).get("state", "success")
+    state = "failed" if error else DONE if state == "success" else state
+    own, base = _leaves(data, "params"), _leaves(against["data"] or {}, "params")
+    changed = {key: own.get(key) for key in sorted({*own, *base}) if own.get(key) != base.get(key)}
+    return Experiment(
+        name=named["name"] or one["rev"],
+        rev=one["rev"],
+        state=state,
+        created=data.get("timestamp") or "",
+        baseline=against["rev"] if against is not one else "",
+        params=changed,
+        # Until it has run, DVC shows the figures of the baseline under an experiment's name.
+        metrics=_leaves(data, "metrics") if state == DONE else {},
+        error=error.get("msg", ""),
+    )
+
+
+def _leaves(data: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    files = [file.get("data") or {} for _, file in sorted((data.get(kind) or {}).items())]
+    return {key: value for content in files for key, value in _flat(content, "")}
+
+
+def _flat(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield each leaf under the name that `dvc exp run --set-param` knows it by."""
+    listed = isinstance(content, list) and any(isinstance(one, Mapping) for one in content)
+    if content and (listed or isinstance(content, Mapping)):
+        for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def run_of(experiment: Experiment, logged: Sequence[LoggedRun]) -> LoggedRun | None:
+    """Return the newest run of what an experiment's dvc.lock says, its own rather than another of the same.
+
+    An experiment that DVC satisfied from its cache has no run of its own: then it is that of the same inputs.
+    """
+    digest = _lock_digest(experiment) if experiment.state == DONE else ""
+    same = [run for run in logged if run.tags.get("dvc_lock") == digest]
+    own = [run for run in same if run.tags.get("dvc_exp_name") == experiment.name]
+    return next(iter((*own, *same)), None)
+
+
+def _lock_digest(experiment: Experiment) -> str:
+    if experiment.rev == "workspace":
+        return provenance.lock_digest()
+    text = provenance.git("show", f"{experiment.rev}:./{paths.LOCK}")
+    return provenance.lock_digest_of(text) if text else ""

@@ -1,0 +1,65 @@
+"""A version as a folder that an image carries: its bundle, and a note that leads back to what made it.
+
+Example: python -m lockstep.baked build/model
+"""
+
+import sys
+from pathlib import Path
+
+from lockstep import files, paths
+from lockstep.config import params_file
+from lockstep.errors import ArtifactError
+from lockstep.inference import compiled_cache
+from lockstep.registry.model_registry import Registry, Version
+from lockstep.stage import guarded
+
+PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha256", "data_sha256", "feedback_rows")
+"""What the note repeats of a version's tags."""
+
+
+def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:
+    """Put a version into a folder of its own, in place of what was there, and return the note that lies beside it.
+
+    Raises
+    ------
+    ArtifactError
+        The folder holds something else.
+    """
+    note = {"model": version.name, "version": version.version, "sha256": version.sha256}
+    note |= {name: version.tags[name] for name in PROVENANCE if name in version.tags}
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / paths.REGISTERED.name).is_file():
+        raise ArtifactError(f"{folder} holds other files", "name a new folder, or one that an export made")
+    registry.download(version, folder)
+    files.write_json(note, folder / paths.REGISTERED.name)
+    return note
+
+
+def check(folder: Path) -> None:
+    """Load a folder as a server would, which leaves the compiled form there.
+
+    Raises
+    ------
+    ArtifactError
+        Its files are not those that its note names, or are of another model than params.yaml's.
+    """
+    try:
+        note = files.read_json(folder / paths.REGISTERED.name)
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} holds no exported model", f"run `lockstep export {folder}`") from None
+    wanted = params_file.load().register_model.model_name
+    if note["model"] != wanted:
+        raise ArtifactError(
+            f"{folder} holds the model {note['model']!r}, and params.yaml names {wanted!r}",
+            f"run `lockstep export {folder}` again",
+        )
+    compiled_cache.load(folder, note["sha256"])
+
+
+def main(words: list[str]) -> int:
+    """Check the folder that is named."""
+    check(Path(words[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: main(sys.argv[1:]), "baked"))

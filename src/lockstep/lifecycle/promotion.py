@@ -1,0 +1,184 @@
+"""Decide whether a version may go live, and move it there, on the record."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lockstep import decision as decisions
+from lockstep import files, paths
+from lockstep.config.params import Params
+from lockstep.config.settings import Settings
+from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRefused
+from lockstep.errors import RegistryError
+from lockstep.lifecycle.evidence import judge
+from lockstep.lifecycle.registration import register
+from lockstep.registry import history, provenance, tracking
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import CHALLENGER, PRODUCTION, Registry, Version
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which version is to go where (without a number, the model in models/), whatever the gate says or not, and why.
+
+    `again`: a person named this very version, so that with a reason it may come back after a rollback.
+    """
+
+    number: str | None = None
+    to: str = PRODUCTION
+    force: bool = False
+    reason: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a promotion is about: the version that wants to go live, the one that is, and who asks when and why."""
+
+    registry: Registry
+    version: Version
+    champion: Version | None
+    event: Event
+    wish: Wish
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether the version is Production already, so that there is nothing to do."""
+        return (
+            self.wish.to == PRODUCTION and self.champion is not None and self.champion.version == self.version.version
+        )
+
+    def rolled_back(self) -> str:
+        """Say who took this version out of Production and why; nothing if nobody did, or a person wants it back."""
+        if self.wish.to != PRODUCTION or (self.wish.again and self.wish.reason):
+            return ""
+        taken = history.rolled_back(self.registry.history(), self.version.version)
+        if taken is None:
+            return ""
+        why = taken.reason or "no reason given"
+        return f"version {self.version.version} was rolled back on {taken.at[:10]} by {taken.actor or 'unknown'}: {why}"
+
+
+def open_case(params: Params, settings: Settings, wish: Wish) -> Case:
+    """Find the version that a wish is about, registered now if it is the model in models/, and its champion."""
+    version = None if wish.number else register(params.register_model, settings)
+    registry = Registry(tracking.connect(settings), params.register_model.model_name)
+    version = version or registry.get(str(wish.number))
+    return Case(registry, version, registry.production(), _event(version, settings, wish.reason), wish)
+
+
+def promote(params: Params, settings: Settings, wish: Wish) -> Event:
+    """Make a version Production (or challenger) if the gate lets it.
+
+    A version that was rolled back stays out: the event says `refused` and why, and Production stays as it is. Where it
+    is Production already, the event's `version` is its `previous`.
+
+    Raises
+    ------
+    GateRefused
+        The gate said no; the refusal and its reasons are on the record.
+    """
+    case = open_case(params, settings, wish)
+    if case.is_live:
+        return replace(case.event, version=case.version.version, previous=case.version.version)
+    if (away := case.rolled_back()) and not wish.force:
+        return _left_out(case, away)
+    return enact(case, judge(case.registry, case.version, case.champion, params, away))
+
+
+def decide(params: Params, settings: Settings, wish: Wish) -> tuple[Case, Decision]:
+    """Ask the gate and move nothing; a model that is not registered yet is registered."""
+    case = open_case(params, settings, wish)
+    champion = None if case.is_live else case.champion
+    return case, judge(case.registry, case.version, champion, params, case.rolled_back())
+
+
+def enact(case: Case, decision: Decision) -> Event:
+    """Do what a decision lets be done, and put the decision on the version, into the history and into a file.
+
+    Raises
+    ------
+    GateRefused
+        It is a refusal that nobody overrules.
+    """
+    version, wish = case.version, case.wish
+    event = replace(case.event, decision=decision.to_json())
+    forced = bool(decision.refusals) and wish.force
+    against = "; ".join(decision.refusals)
+    if forced:
+        event = replace(event, forced=True, reason=f"{wish.reason} (forced against: {against})")
+    tags = {DECISION_TAG: decisions.tag(decision)}
+    if forced and wish.to == PRODUCTION:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        tags[FORCED_TAG] = Forced(now, event.actor, wish.reason, against).to_tag()
+    case.registry.tag(version, tags)
+    write(case, decision, forced)
+    if decision.refusals and not forced:
+        case.registry.record_refusal(version.version, replace(event, reason=against))
+        raise GateRefused(
+            f"{version.name} version {version.version} is refused: {against}",
+            "improve it, change model_evaluation, or `lockstep promote --force --reason WHY`; docs/gate.md",
+            decision,
+        )
+    if wish.to == CHALLENGER:
+        case.registry.set_alias(CHALLENGER, version.version)
+        return replace(event, version=version.version)
+    return case.registry.promote(version.version, event)
+
+
+def write(case: Case, decision: Decision, forced: bool = False, to: Path = paths.DECISION) -> None:
+    """Write the decision for programs to read; it holds measured times, so it is no output of the pipeline."""
+    content = {"model": case.version.name, "version": case.version.version, "forced": forced, "to": case.wish.to}
+    files.write_json(content | {"reason": case.wish.reason} | decision.to_json(), to)
+
+
+def promote_challenger(params: Params, settings: Settings, wish: Wish) -> Event:
+    """Promote the version that is tried beside Production through the gate, and end its trial.
+
+    Raises
+    ------
+    RegistryError
+        None is tried.
+    GateRefused
+        The gate said no; it stays the challenger.
+    """
+    registry = Registry(tracking.connect(settings), params.register_model.model_name)
+    version = registry.challenger()
+    if version is None:
+        raise RegistryError(f"{registry.name} has no challenger", "`lockstep promote --to challenger` starts a trial")
+    reason = wish.reason or "it was the challenger"
+    event = promote(params, settings, replace(wish, number=version.version, reason=reason, again=True))
+    registry.clear_alias(CHALLENGER)
+    return event
+
+
+def rollback(params: Params, settings: Settings, reason: str) -> Event:
+    """Restore the version that was Production before the present one."""
+    registry = Registry(tracking.connect(settings), params.register_model.model_name)
+    return registry.rollback(Event(actor=settings.actor, reason=reason))
+
+
+def _left_out(case: Case, away: str) -> Event:
+    """Leave Production alone, since a person took this version out of it.
+
+    Raises
+    ------
+    GateRefused
+        A person named this version, and gave no reason why it should come back.
+    """
+    if case.wish.again:
+        number = case.version.version
+        raise GateRefused(away, f"`lockstep promote --version {number} --reason WHY` brings it back")
+    previous = case.champion.version if case.champion else ""
+    return replace(case.event, action="refused", version=case.version.version, previous=previous, reason=away)
+
+
+def _event(version: Version, settings: Settings, reason: str) -> Event:
+    known = version.tags
+    return Event(
+        actor=settings.actor,
+        reason=reason,
+        git_commit=known.get("git_commit", ""),
+        dvc_lock=known.get("dvc_lock", provenance.lock_digest()),
+        data_digest=known.get("data_sha256", ""),
+    )

@@ -1,0 +1,1 @@
+"""Retraining: policy, scheduler, jobs, GitHub dispatch."""

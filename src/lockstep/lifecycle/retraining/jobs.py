@@ -1,0 +1,163 @@
+"""Runs of the loop, as the store holds them: at most one waits or runs at a time, whoever asks on whichever machine."""
+
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, update
+
+from lockstep.drift.results import Job
+from lockstep.errors import StoreError
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.tables import JOBS
+
+ACTIVE = "active"
+BEAT_S = 5.0
+SILENT_S = 60.0
+"""How often a running job shows that it lives, and after how long without a sign it is dead."""
+
+Trigger = str
+
+
+class Asked(msgspec.Struct):
+    """A job that was asked for: a new one, or the one that is under way."""
+
+    job: Job
+    new: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """What came of a job."""
+
+    state: str
+    outcome: str
+    version: str = ""
+    labelled_rows: int = 0
+
+
+def ask(store: Store, model: str, trigger: Trigger, reason: str) -> Asked:
+    """Put a job in line, unless one waits or runs already.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach.
+    """
+    row = {
+        "id": secrets.token_hex(8),
+        "model": model,
+        "state": "waiting",
+        "trigger": trigger,
+        "reason": reason,
+        "asked_us": _now_us(),
+        **dict.fromkeys(("owner", "outcome", "version"), ""),
+        "labelled_rows": 0,
+        "active": ACTIVE,
+    }
+    statement = store.insert(JOBS).values(row).on_conflict_do_nothing(index_elements=[JOBS.c.active])
+    with store.writing() as link:
+        link.execute(statement)
+        found = link.execute(select(JOBS).where(JOBS.c.active == ACTIVE)).one()
+    return Asked(_job(found), found.id == row["id"])
+
+
+def start(store: Store, job: str) -> bool:
+    """Let this process run a job that waits; tell whether it is this one's now."""
+    now = _now_us()
+    values = {"state": "running", "started_us": now, "beat_us": now, "owner": own_name()}
+    return _update(store, job, "waiting", values)
+
+
+def beat(store: Store, job: str) -> bool:
+    """Show that a job still runs; tell whether it counts as running."""
+    return _update(store, job, "running", {"beat_us": _now_us()})
+
+
+def end(store: Store, job: str, ended: Ended, was: str = "running", owner: str = "") -> bool:
+    """Note what came of a job that was in a state, of this owner if one is named; another may then be asked for."""
+    values = {**msgspec.structs.asdict(ended), "ended_us": _now_us(), "active": None}
+    return _update(store, job, was, values, owner)
+
+
+def find(store: Store, job: str) -> Job | None:
+    """Return a job by its id."""
+    with store.reading() as link:
+        found = link.execute(select(JOBS).where(JOBS.c.id == job)).one_or_none()
+    return _job(found) if found else None
+
+
+def newest(store: Store, limit: int = 20) -> list[Job]:
+    """Return the latest jobs, newest first."""
+    with store.reading() as link:
+        found = link.execute(select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)).all()
+    return [_job(row) for row in found]
+
+
+def last_beat(store: Store) -> tuple[str, int] | None:
+    """Return the job that runs and when it last showed that it lives, in microseconds since 1970."""
+    with store.reading() as link:
+        found = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    return (found.id, found.beat_us) if found else None
+
+
+def bury(store: Store, job: str) -> bool:
+    """Note that the process of a running job is gone."""
+    return end(store, job, Ended("failed", "its process died"))
+
+
+def bury_dead(store: Store) -> None:
+    """Bury the running job if its process was one of this machine and is gone, or if it has long been silent."""
+    with store.reading() as link:
+        found = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    if found and (_is_gone(found.owner) or _now_us() - found.beat_us > SILENT_S * 1e6):
+        bury(store, found.id)
+
+
+def is_left(job: Job) -> bool:
+    """Tell whether a job waits for a server that has long been gone, or stands in no project."""
+    return job.state == "waiting" and time.time() - job.asked > SILENT_S
+
+
+def own_name() -> str:
+    """Return what names this process among all machines."""
+    return name_of(os.getpid())
+
+
+def name_of(process: int) -> str:
+    """Return what names a process of this machine among all machines."""
+    return f"{socket.gethostname()}:{process}"
+
+
+def busy(job: Job) -> StoreError:
+    """Return the error that names the job which is in the way."""
+    return StoreError(f"job {job.id} is {job.state} already: {job.reason or job.trigger}", "wait until it has ended")
+
+
+def _is_gone(owner: str) -> bool:
+    host, _, number = owner.rpartition(":")
+    return host == socket.gethostname() and not Path("/proc", number).exists()
+
+
+def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: str = "") -> bool:
+    wanted = update(JOBS).where(JOBS.c.id == job, JOBS.c.state == state)
+    if owner:
+        wanted = wanted.where(JOBS.c.owner == owner)
+    with store.writing() as link:
+        return bool(link.execute(wanted.values(**values)).rowcount)
+
+
+def _job(row: Any) -> Job:
+    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows")
+    content: dict[str, Any] = {name: getattr(row, name) for name in words}
+    for name in ("asked", "started", "ended"):
+        us = getattr(row, f"{name}_us")
+        content[name] = None if us is None else us / 1e6
+    return Job(**content)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,178 @@
+"""What the recorder does for the loop: takes orders to train again, gives them by itself, and runs one at a time."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstep import paths
+from lockstep.config import params_file
+from lockstep.config.settings import Settings, model_name
+from lockstep.drift.results import Alert, Job
+from lockstep.errors import ConfigError
+from lockstep.lifecycle.retraining import jobs, policy
+from lockstep.lifecycle.retraining.github import Target
+from lockstep.lifecycle.retraining.jobs import Ended
+from lockstep.lifecycle.retraining.policy import Rules
+from lockstep.prediction_log.database import Store
+
+log = logging.getLogger("loop")
+
+LOGS = "jobs"
+KEPT_LOGS = 20
+LONGEST_LOOK_S = 15.0
+NICE = 10
+"""Training gives way to the server's own processes."""
+
+
+class Trainer:
+    """Runs retrainings of the project that this server was started in, or that LOCKSTEP_PROJECT names.
+
+    Where LOCKSTEP_DISPATCH_REPO is set, the process that it starts hands the job to GitHub and needs no project.
+    """
+
+    def __init__(self, settings: Settings, open_store: Callable[[], Store]) -> None:
+        self.settings = settings
+        self.rules = Rules.of(settings)
+        self.project = Path(settings.project or ".").absolute()
+        self.target = Target.of(settings)
+        self._open = open_store
+        self._since = time.time()
+        self._job = ""
+        self._told = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+        self._beat: tuple[str, int] | None = None
+        self._looked, self._silent_s = time.monotonic(), 0.0
+
+    def model(self) -> str:
+        """Return the model that is trained here.
+
+        Raises
+        ------
+        ConfigError
+            There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
+        """
+        if self.target and self.settings.model_name:
+            return model_name(self.settings)
+        if not (self.project / paths.PARAMS).is_file() or not (self.project / paths.PIPELINE).is_file():
+            raise ConfigError(
+                "no training here: the folder has no params.yaml and dvc.yaml", "set LOCKSTEP_PROJECT to a project"
+            )
+        return params_file.load(self.project / paths.PARAMS).register_model.model_name
+
+    def ask(self, reason: str) -> dict[str, Any]:
+        """Put a job in line for a person, or return the one that is under way."""
+        asked = jobs.ask(self._open(), self.model(), "request", reason)
+        if asked.new:
+            with self._turn:
+                self._run_waiting()
+        return {"new": asked.new, "job": msgspec.to_builtins(asked.job)}
+
+    def find(self, job: str) -> dict[str, Any] | None:
+        """Return a job by its id."""
+        found = jobs.find(self._open(), job)
+        return msgspec.to_builtins(found) if found else None
+
+    def newest(self) -> list[Job]:
+        """Return the latest jobs, newest first."""
+        return jobs.newest(self._open())
+
+    def look(self, alerts: Sequence[Alert]) -> None:
+        """Note what has ended, start what is due by schedule or alert, and run what waits."""
+        with self._turn:
+            self._note_end()
+            self._bury_silent()
+            self._order(alerts)
+            self._run_waiting()
+
+    def _order(self, alerts: Sequence[Alert]) -> None:
+        """Put a job in line if the rules ask for one."""
+        if self._automatic() and self._is_project():
+            model = self.model()
+            own = [alert for alert in alerts if alert.model == model]
+            verdict = policy.decide(time.time(), self._since, own, self.newest(), self.rules)
+            if verdict:
+                log.warning("training again: %s", verdict.reason)
+                jobs.ask(self._open(), model, verdict.trigger, verdict.reason)
+
+    def stop(self) -> None:
+        """End what runs; it says so in its record."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+
+    def _automatic(self) -> bool:
+        return bool(self.rules.on or self.rules.every_s)
+
+    def _is_project(self) -> bool:
+        try:
+            self.model()
+        except ConfigError as error:
+            if not self._told:
+                log.warning("nothing is trained by schedule or alert: %s; %s", error, error.hint)
+            self._told = True
+            return False
+        return True
+
+    def _run_waiting(self) -> None:
+        """Start a process for the job that waits, if this is a project and none runs."""
+        if self._process and self._process.poll() is None:
+            return
+        waiting = next((job for job in self.newest() if job.state == "waiting"), None)
+        if waiting is None or not (self.target or (self.project / paths.PARAMS).is_file()):
+            return
+        self._note_end()
+        self._job = waiting.id
+        self._process = self._start(waiting)
+
+    def _start(self, job: Job) -> "subprocess.Popen[bytes]":
+        folder = Path(self.settings.state).absolute() / LOGS
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "lockstep", "retrain", "--job", job.id]
+        own = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
+        if self.target:
+            command.append("--dispatch")
+            own["LOCKSTEP_MODEL_NAME"] = self.model()
+        with (folder / f"{job.id}.log").open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=self.project,
+                env={**os.environ, **own},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
+        for old in sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)[:-KEPT_LOGS]:
+            old.unlink(missing_ok=True)
+        return process
+
+    def _note_end(self) -> None:
+        """See to it that a job whose process has ended does not count as under way."""
+        if self._process is None or self._process.poll() is None:
+            return
+        code = self._process.returncode
+        ended = Ended("failed", f"its process ended with code {code}; its log is {LOGS}/{self._job}.log")
+        if not jobs.end(self._open(), self._job, ended, owner=jobs.name_of(self._process.pid)):
+            jobs.end(self._open(), self._job, ended, "waiting")
+        self._process = None
+
+    def _bury_silent(self) -> None:
+        """Bury a job, of whichever machine, that shows no life for long, however the clocks stand.
+
+        Time counts only between looks that follow each other: while the database was away, no sign could come.
+        """
+        beat, now = jobs.last_beat(self._open()), time.monotonic()
+        passed_s, self._looked = min(now - self._looked, LONGEST_LOOK_S), now
+        self._silent_s = self._silent_s + passed_s if beat == self._beat else 0.0
+        self._beat = beat
+        if beat and self._silent_s > jobs.SILENT_S:
+            log.warning("job %s shows no life", beat[0])
+            jobs.bury(self._open(), beat[0])

@@ -1,0 +1,1 @@
+"""Metrics of predictions and labels: scores, intervals, comparison, calibration, slices, leakage."""

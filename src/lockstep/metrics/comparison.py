@@ -1,0 +1,108 @@
+"""Two models on the same rows: which is better, and on which slices one is worse."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.decision import Verdict
+from lockstep.metrics import scores
+from lockstep.metrics.scores import Scored
+from lockstep.metrics.slices import LEAST_ROWS, Slice
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better a candidate is on the same rows, with its 95 % interval; better is positive for each metric."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    rows: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return better or worse if the interval is on one side of zero, in the metric's own sense."""
+        if not all(math.isfinite(bound) for bound in (self.value, self.low, self.high)):
+            return "not measurable"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "the same within noise"
+
+
+@dataclass(frozen=True)
+class Weaker:
+    """A slice on which the candidate is worse beyond noise: shares of right answers, or mean absolute errors."""
+
+    part: Slice
+    candidate: float
+    champion: float
+
+
+def difference(candidate: Scored, champion: Scored, metric: str, count: int, seed: int) -> Difference:
+    """Compare two models by a metric on the same rows, by `count` paired bootstrap resamples."""
+    own, other = scores.measure(metric, candidate), scores.measure(metric, champion)
+    if not (math.isfinite(own) and math.isfinite(other)):
+        return Difference(metric, math.nan, math.nan, math.nan, candidate.rows)
+    return Difference(metric, *scores.difference(candidate, champion, metric, count, seed), candidate.rows)
+
+
+def weaker(
+    candidate: Scored, champion: Scored, parts: Sequence[Slice], margin: float, alpha: float
+) -> tuple[list[Weaker], int]:
+    """Return the slices on which the candidate is worse by more than a margin, worst first, and how many were asked.
+
+    Each is asked one-sided, and Holm's method (1979) keeps the chance that any slice of two equal models is named at or
+    below `alpha`. The margin is a share of rows for classes, and of the champion's mean absolute error for values.
+    """
+    own, other = losses(candidate), losses(champion)
+    scale = 1.0 if candidate.classes else float(other.mean()) or 1.0
+    asked = [part for part in parts if part.count >= LEAST_ROWS]
+    chances = [chance(own[part.rows], other[part.rows], margin * scale, candidate.classes > 0) for part in asked]
+    named = [asked[place] for place in holm(chances, alpha)]
+    sign = -1.0 if candidate.classes else 1.0
+    found = [
+        Weaker(part, *(sign * float(loss[part.rows].mean()) + (candidate.classes > 0) for loss in (own, other)))
+        for part in named
+    ]
+    return sorted(found, key=lambda one: sign * (one.champion - one.candidate)), len(asked)
+
+
+def losses(scored: Scored) -> Floats:
+    """Return what each row (n,) costs: 1 for a wrong label, the absolute error for a value."""
+    if scored.classes:
+        return (scored.truth != scored.predicted).astype(np.float64)
+    return np.abs(scored.errors)
+
+
+def chance(own: Floats, other: Floats, margin: float, labels: bool) -> float:
+    """Return p of a loss (n,) that is larger than the other by more than the margin by chance alone, one-sided.
+
+    Student's t of the paired differences; of labels, few differ, and then t is too sure: p is at least that of the
+    exact sign test of the rows that differ (McNemar 1947).
+    """
+    from scipy.special import bdtrc, stdtr
+
+    more = own - other - margin
+    mean, spread = float(more.mean()), float(more.std(ddof=1))
+    if mean <= 0:
+        return 1.0
+    p = float(stdtr(len(more) - 1, -mean / (spread / math.sqrt(len(more))))) if spread else 0.0
+    if not labels:
+        return p
+    lost, gained = int((own > other).sum()), int((own < other).sum())
+    return max(p, float(bdtrc(lost - 1, lost + gained, 0.5)) if lost else 1.0)
+
+
+def holm(chances: Sequence[float], alpha: float) -> list[int]:
+    """Return the places of the hypotheses that Holm's step-down method rejects at the level alpha."""
+    order = sorted(range(len(chances)), key=lambda place: (chances[place], place))
+    rejected = []
+    for step, place in enumerate(order):
+        if chances[place] > alpha / (len(chances) - step):
+            break
+        rejected.append(place)
+    return rejected

@@ -1,0 +1,183 @@
+"""Labels as they come: gathered into windows of quality by version, and beside each other for a challenge.
+
+Labels are read once, in the order in which they came; what waits for its window to fill is held in memory, and is read
+again by the next process.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from lockstep.drift import sequential_test
+from lockstep.drift.profile import Profile
+from lockstep.drift.results import Challenge
+from lockstep.drift.sequential_test import LOOK
+from lockstep.prediction_log import monitoring_queries
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.monitoring_queries import Labelled
+
+PIECE = 5_000
+DAY_S = 86_400.0
+"""A window of quality that is not full by then is closed, if it has enough labels to say something."""
+
+MOST_COMPARED = 100_000
+"""Labels of each side that a challenge holds; from then on, it is decided by those."""
+
+MOST_EARLY, EARLY_S = 5_000, 3600.0
+"""Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds."""
+
+SHADOW_ID_BYTES = 16
+Pending = dict[str, Labelled]
+
+
+@dataclass
+class Side:
+    """The labelled answers of one version of a challenge, by prediction, in the order in which their labels came."""
+
+    version: str
+    variants: tuple[str, ...]
+    answers: dict[str, tuple[object, object, int]] = field(default_factory=dict)
+
+    def add(self, own: Labelled) -> None:
+        """Take one label; a later one for the same prediction takes the place of the earlier."""
+        known = self.answers.get(own.id)
+        if known or len(self.answers) < MOST_COMPARED:
+            self.answers[own.id] = (own.value, own.label, known[2] if known else own.seq)
+
+    def labelled(self) -> sequential_test.Labelled:
+        """Return what was answered and what was true, as arrays."""
+        values, truths, order = zip(*self.answers.values(), strict=True) if self.answers else ((), (), ())
+        return sequential_test.Labelled(self.version, values, truths, order)
+
+
+@dataclass
+class Duel:
+    """Production and challenger of one model; with share 0 both answer the same rows, else each its own."""
+
+    production: Side
+    challenger: Side
+    share: int
+    measured: int = 0
+
+    @classmethod
+    def between(cls, production: str, challenger: str, share: int) -> "Duel":
+        """Begin without labels."""
+        return cls(Side(production, ("production",)), Side(challenger, ("challenger",)), share)
+
+    def labels(self) -> int:
+        """Return how many labels both have, or each has where both answered the same."""
+        sides = len(self.production.answers), len(self.challenger.answers)
+        return min(sides) if self.share == 0 else sum(sides)
+
+    def measure(self, profile: Profile) -> Challenge | None:
+        """Compare the two if there are enough new labels for the next look."""
+        if self.labels() // LOOK <= self.measured:
+            return None
+        self.measured = self.labels() // LOOK
+        sides = (self.production.labelled(), self.challenger.labelled())
+        return sequential_test.measure(profile.task, *sides, profile.thresholds, self.share)
+
+
+class Labels:
+    """Reads labels from the log, each once."""
+
+    def __init__(self, open: Callable[[], Store]) -> None:
+        self.open = open
+        self.seq = 0
+        self.pending: dict[tuple[str, str], Pending] = {}
+        self.duels: dict[str, Duel] = {}
+        self._ends: dict[tuple[str, str], int] = {}
+        self._early: dict[int, float] = {}
+
+    def piece(self) -> list[Labelled] | None:
+        """Return the next labels, at most `PIECE`; None when all are read."""
+        found, early = monitoring_queries.labelled_after(self.open(), self.seq, PIECE)
+        self.seq = max([self.seq, *early, *(own.seq for own in found)])
+        now = time.monotonic()
+        self._early = dict([*self._early.items(), *((seq, now) for seq in early)][-MOST_EARLY:])
+        return found if found or early else None
+
+    def late(self) -> list[Labelled]:
+        """Return the labels that came before their predictions, for those that are there by now."""
+        found = monitoring_queries.labelled_at(self.open(), list(self._early))
+        gone = time.monotonic() - EARLY_S
+        here = {own.seq for own in found}
+        self._early = {seq: since for seq, since in self._early.items() if since > gone and seq not in here}
+        for own in found:
+            self._wait(own, late=True)
+        return found
+
+    def challenge(self, model: str, production: str, challenger: str, share: int) -> Duel:
+        """Return the duel of two versions; another pair, or another way to share the traffic, begins anew."""
+        duel = self.duels.get(model)
+        named = (duel.production.version, duel.challenger.version, duel.share) if duel else None
+        if duel is None or named != (production, challenger, share):
+            duel = self.duels[model] = Duel.between(production, challenger, share)
+        return duel
+
+    def take(self, found: list[Labelled]) -> None:
+        """Add labels to the duels, and those that no window covers yet to what waits for one."""
+        shadows = self._shadows(found)
+        for own in found:
+            self._wait(own)
+            duel = self.duels.get(own.model)
+            if duel is None:
+                continue
+            for side in (duel.production, duel.challenger):
+                if own.version == side.version and own.variant in side.variants:
+                    self._oppose(duel, side, own, shadows)
+
+    def full(self, key: tuple[str, str], size: int, least: int, at: float) -> list[Labelled] | None:
+        """Return the labels of the next window of a version, if it is full, or old and large enough."""
+        waiting = list(self.pending.get(key, {}).values())
+        old = bool(waiting) and at - waiting[0].labelled_us / 1e6 > DAY_S
+        if len(waiting) >= size or (old and len(waiting) >= least):
+            return waiting[:size]
+        return None
+
+    def covered(self, key: tuple[str, str], window: list[Labelled]) -> None:
+        """Let go of the labels of a window that was kept."""
+        self._ends[key] = max(self._ends[key], *(own.seq for own in window))
+        for own in window:
+            self.pending[key].pop(own.id, None)
+
+    def _wait(self, own: Labelled, late: bool = False) -> None:
+        key = (own.model, own.version)
+        if key not in self._ends:
+            self._ends[key] = monitoring_queries.end_of(self.open(), *key, "quality")
+        if late or own.seq > self._ends[key]:
+            waiting = self.pending.setdefault(key, {})
+            known = waiting.get(own.id)
+            if known is None or own.labelled_us >= known.labelled_us:
+                waiting[own.id] = own
+
+    def _oppose(self, duel: Duel, side: Side, own: Labelled, shadows: Mapping[str, Labelled]) -> None:
+        if duel.share:
+            side.add(own)
+        elif side is duel.production and own.id in shadows:
+            duel.production.add(own)
+            duel.challenger.add(_as_shadow(own, shadows[own.id]))
+            self._wait(_as_shadow(own, shadows[own.id]))
+
+    def _shadows(self, found: list[Labelled]) -> dict[str, Labelled]:
+        """Return what challengers in the shadow answered to the rows of these predictions, by the prediction's id."""
+        wanted = {}
+        for own in found:
+            duel = self.duels.get(own.model)
+            if duel and duel.share == 0 and own.version == duel.production.version:
+                wanted[shadow_id(own.id, duel.challenger.version)] = own
+        answers = monitoring_queries.answers(self.open(), list(wanted))
+        return {wanted[answer.id].id: answer for answer in answers}
+
+
+def shadow_id(prediction: str, version: str) -> str:
+    """Return the id under which a challenger's answer to a prediction's row is stored."""
+    return hashlib.blake2b(f"{prediction}{version}".encode(), digest_size=SHADOW_ID_BYTES).hexdigest()
+
+
+def _as_shadow(own: Labelled, answer: Labelled) -> Labelled:
+    """Give the label of a prediction to what the challenger answered to the same row."""
+    return msgspec.structs.replace(answer, seq=own.seq, label=own.label, labelled_us=own.labelled_us)

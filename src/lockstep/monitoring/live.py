@@ -1,0 +1,61 @@
+"""How the models are at this moment, for commands and programs that are no server."""
+
+import time
+from pathlib import Path
+
+from lockstep.config.settings import Settings, model_name, model_names
+from lockstep.drift import results
+from lockstep.drift.results import LogState, ModelState, Snapshot
+from lockstep.errors import ConfigError, StoreError, nearest
+from lockstep.prediction_log import url
+
+FRESH_LOOKS = 3
+
+
+def look(settings: Settings) -> Snapshot:
+    """Return what the recorder of a running server saw a moment ago; without one look into the prediction log.
+
+    Where nothing was ever logged, nothing is made to say so.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach.
+    """
+    file = Path(settings.state).absolute() / results.FILE
+    seen = results.read(file)
+    if seen and seen.log.reachable and 0 <= time.time() - seen.at < FRESH_LOOKS * settings.monitor_s:
+        return seen
+    own = Path(settings.state).absolute() / url.FILE
+    if not settings.database_url and not own.exists():
+        return Snapshot(time.time(), models={name: ModelState(name, "") for name in model_names(settings)})
+    from lockstep.monitoring import monitor
+    from lockstep.prediction_log.database import Store
+
+    store = Store.of(settings)
+    try:
+        made = monitor.start(settings, lambda: store).look(time.time(), LogState())
+    finally:
+        store.close()
+    if not made.log.reachable:
+        raise StoreError(made.log.fault, "check DATABASE_URL and the database")
+    return made
+
+
+def model(seen: Snapshot, name: str, settings: Settings) -> ModelState:
+    """Return one model of a snapshot, by default the one that is served first.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model.
+    """
+    wanted = name or model_name(settings)
+    if wanted not in seen.models:
+        raise ConfigError(f"no model {wanted!r} is watched{nearest(wanted, seen.models)}", "see LOCKSTEP_MODEL_NAME")
+    return seen.models[wanted]
+
+
+def visible(text: object) -> str:
+    """Show control characters instead of obeying them: names and reasons may come from anyone."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

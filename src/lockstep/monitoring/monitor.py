@@ -1,0 +1,304 @@
+"""What the recorder does every few seconds: measure the windows that are full, open and close alerts, and tell.
+
+The snapshot is all that others see. Each look costs a few queries of rollups and the rows of new windows, however many
+predictions the log holds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lockstep.config.settings import Settings, model_names
+from lockstep.drift import results
+from lockstep.drift.profile import Profile
+from lockstep.drift.results import (
+    Alert,
+    Challenge,
+    Distribution,
+    DriftWindow,
+    Job,
+    Latency,
+    LogState,
+    ModelState,
+    Quality,
+    QualityWindow,
+    Snapshot,
+    Traffic,
+    VersionInfo,
+)
+from lockstep.errors import StoreError
+from lockstep.monitoring import alerts, registry_view, windows
+from lockstep.monitoring.label_windows import Labels
+from lockstep.monitoring.registry_view import Asked, Known, Registered
+from lockstep.prediction_log import monitoring_queries
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.tables import latency_us_of
+from lockstep.registry import tracking
+from lockstep.registry.history import Event
+from lockstep.registry.model_registry import Registry
+from lockstep.registry.remote import KeptRegistry
+
+HOUR_S = 3600
+SPANS = ((60, 60), (48, 3600))
+"""Traffic is told for so many buckets of so many seconds."""
+
+MOST_WINDOWS, MOST_MOVES, MOST_ALERTS = 50, 50, 50
+LABELS_S, WINDOWS_S = 2.0, 2.0
+"""Seconds that a look spends on labels and on windows; what is left over is for the next look."""
+
+RECOUNT_S = 3600.0
+"""How often all rows are counted anew, since pruning takes some away."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the settings say: which models, how rows are logged, and the challenger's share of traffic in percent."""
+
+    models: tuple[str, ...]
+    log_rows: str = "plain"
+    challenger_share: int = 0
+
+
+@dataclass
+class Count:
+    """How many rows a table has: counted once, then only what came after."""
+
+    rows: int = 0
+    newest: int = 0
+    since: float = -RECOUNT_S
+
+    def look(self, store: Store, table: monitoring_queries.Counted, at: float) -> int:
+        """Return the rows of a table by now, `at` in seconds of any clock."""
+        if at - self.since >= RECOUNT_S or at < self.since:
+            self.rows, self.newest, self.since = 0, 0, at
+        more, self.newest = monitoring_queries.rows_after(store, table, self.newest)
+        self.rows += more
+        return self.rows
+
+
+@dataclass
+class Watcher:
+    """Looks at one prediction log, once `open` can give it; `before` is the snapshot that an earlier process left."""
+
+    open: Callable[[], Store]
+    registered: Registered
+    options: Options
+    jobs: Callable[[], list[Job]] = list
+    before: Snapshot = field(default_factory=lambda: Snapshot(0))
+
+    def __post_init__(self) -> None:
+        self._labels = Labels(self.open)
+        self._led = False
+        self._noted: dict[str, list[Event]] = {}
+        self._counts: dict[monitoring_queries.Counted, Count] = {"predictions": Count(), "labels": Count()}
+        self._partial: dict[tuple[str, str], tuple[int, QualityWindow]] = {}
+
+    @property
+    def store(self) -> Store:
+        """The prediction log.
+
+        Raises
+        ------
+        StoreError
+            Its database is out of reach.
+        """
+        return self.open()
+
+    def look(self, at: float, state: LogState) -> Snapshot:
+        """Measure what is new and return how everything is, at a time in seconds since 1970.
+
+        `state` says what the recorder knows of the spool. While the database is out of reach, what was known of the
+        models stands, and the log's state says why.
+        """
+        state.lost = max(state.lost, self.before.log.lost)
+        seen = Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
+        try:
+            known = {name: self._known(name, at) for name in self.options.models}
+            self._measure(known, at)
+            seen.models = {name: self._model(name, own, at) for name, own in known.items()}
+            seen.alerts, seen.jobs = self._alerts(seen.models, at), self.jobs()
+            state.stored, state.labels = (each.look(self.store, name, at) for name, each in self._counts.items())
+            state.lost = max(state.lost, monitoring_queries.lost(self.store))
+        except StoreError as error:
+            state.reachable, state.fault = False, error.problem
+            seen.alerts = [alert for alert in self.before.alerts if alert.kind != "log"]
+        seen.alerts = [*alerts.about_log(self.before, state, at), *seen.alerts]
+        self.before = seen
+        return seen
+
+    def _known(self, name: str, at: float) -> Known:
+        """Return who is in which role, from the registry, else from what was noted of it, else from the traffic."""
+        known = self.registered.look(name)
+        if known.moves != self._noted.get(name, []):
+            monitoring_queries.keep_moves(self.store, name, [event for event in known.moves if event.at])
+            self._noted[name] = list(known.moves)
+        if known.production is None and not known.moves:
+            known.moves = monitoring_queries.moves(self.store, name, MOST_MOVES)
+            moved = next((event for event in known.moves if event.action != "refused"), None)
+            busy = monitoring_queries.traffic(self.store, name, at - HOUR_S, HOUR_S)
+            busiest = max(busy, key=lambda version: sum(busy[version].values()), default="")
+            version = moved.version if moved else busiest
+            known.production = VersionInfo(version) if version else None
+        return known
+
+    def _measure(self, known: Mapping[str, Known], at: float) -> None:
+        """Measure the windows that are full, if this process is the one to do so."""
+        with monitoring_queries.leading(self.store) as leads:
+            if leads and not self._led:
+                self._labels = Labels(self.open)
+            self._led = leads
+            if not leads:
+                return
+            share = self.options.challenger_share
+            for name, own in known.items():
+                if own.production and own.challenger:
+                    self._labels.challenge(name, own.production.version, own.challenger.version, share)
+            profiles = {name: self._profile_of(name) for name in known}
+            windows.measure_labels(self._labels, profiles, at, LABELS_S)
+            for name, own in known.items():
+                profile = self._profile(name, own)
+                if profile and own.production:
+                    place = windows.Place(name, own.production.version, profile, self.options.log_rows)
+                    windows.measure_drift(self.store, place, at, WINDOWS_S)
+
+    def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
+        return lambda version: self.registered.made(model, version).profile
+
+    def _profile(self, model: str, known: Known) -> Profile | None:
+        return self.registered.made(model, known.production.version).profile if known.production else None
+
+    def _model(self, name: str, known: Known, at: float) -> ModelState:
+        """Return all that is known of one model."""
+        version = known.production.version if known.production else ""
+        made = self.registered.made(name, version)
+        state = ModelState(name, made.task, list(made.labels), known.production, known.challenger)
+        state.history = registry_view.history_of(known, MOST_MOVES)
+        state.traffic = [self._traffic(name, at, count, bucket_s) for count, bucket_s in SPANS]
+        state.latency = {
+            own: percentiles(counts)
+            for own, counts in monitoring_queries.latencies(self.store, name, at - HOUR_S).items()
+        }
+        if made.task != "regression":
+            state.mix = {
+                own: shares(counts) for own, counts in monitoring_queries.mix(self.store, name, at - HOUR_S).items()
+            }
+        state.drift = self._drift(name, known, at)
+        if made.profile:
+            state.mix_baseline = made.profile.mix_baseline()
+            state.quality = self._quality(name, known, made.profile)
+        state.challenge = self._challenge(name, known)
+        return state
+
+    def _traffic(self, name: str, at: float, count: int, bucket_s: int) -> Traffic:
+        last = int(at) // bucket_s * bucket_s
+        starts = list(range(last - (count - 1) * bucket_s, last + bucket_s, bucket_s))
+        found = monitoring_queries.traffic(self.store, name, starts[0], bucket_s)
+        filled = {version: [own.get(start, 0) for start in starts] for version, own in sorted(found.items())}
+        return Traffic(bucket_s, [float(start) for start in starts], filled)
+
+    def _drift(self, name: str, known: Known, at: float) -> list[DriftWindow]:
+        """Return the windows, with all features for the newest of each version; before the first, what came so far."""
+        found = monitoring_queries.windows(self.store, DriftWindow, name, MOST_WINDOWS)
+        profile = self._profile(name, known)
+        told = {window.version for window in found}
+        if profile and known.production and known.production.version not in told:
+            version = known.production.version
+            rows, first = monitoring_queries.waiting(self.store, windows.next_rows(name, version, 0, profile))
+            found.insert(0, DriftWindow(version, first or at, at, rows, "not enough data"))
+        return found
+
+    def _quality(self, name: str, known: Known, profile: Profile) -> Quality:
+        """Return the windows of quality, and before them those that are filling."""
+        found = monitoring_queries.windows(self.store, QualityWindow, name, MOST_WINDOWS)
+        filling = [self._filling(name, version) for version in known.versions()]
+        filled = [window for window in filling if window]
+        return Quality(profile.metric, profile.higher_is_better, profile.evaluation, [*filled, *found])
+
+    def _filling(self, name: str, version: str) -> QualityWindow | None:
+        """Return the window of quality that is not full yet, measured anew only if labels came."""
+        waiting = list(self._labels.pending.get((name, version), {}).values())
+        profile = self.registered.made(name, version).profile
+        if not waiting or profile is None:
+            return None
+        count, window = self._partial.get((name, version), (0, None))
+        if window is None or count != len(waiting):
+            window = windows.measure_quality(profile, version, waiting)
+            window.verdict = "not enough data"
+            self._partial[name, version] = (len(waiting), window)
+        return window
+
+    def _challenge(self, name: str, known: Known) -> Challenge | None:
+        """Return how challenger and Production compare, or that this is not known yet."""
+        if not (known.production and known.challenger):
+            return None
+        pair = (known.production.version, known.challenger.version)
+        share = self.options.challenger_share
+        for found in monitoring_queries.windows(self.store, Challenge, name, MOST_WINDOWS, pair[1]):
+            if (found.production, found.challenger, found.share) == (*pair, share):
+                return found
+        duel = self._labels.duels.get(name)
+        waiting = (len(duel.production.answers), len(duel.challenger.answers)) if duel else (0, 0)
+        metric = "mae" if self.registered.made(name, pair[0]).task == "regression" else "accuracy"
+        return Challenge(*pair, share, metric, *waiting)
+
+    def _alerts(self, models: Mapping[str, ModelState], at: float) -> list[Alert]:
+        """Open, raise and close the alerts of all models, and return the newest."""
+        found = monitoring_queries.open_alerts(self.store)
+        opened: dict[tuple[str, str, str], Alert] = {(own.kind, own.model, own.version): own for own in found}
+        for name, state in models.items():
+            version = state.production.version if state.production else ""
+            for kind, finding in self._findings(name, state):
+                before = opened.get((kind, name, version))
+                after = alerts.follow(before, finding, at)
+                if after and after != before:
+                    monitoring_queries.keep_alert(self.store, after)
+            for alert in opened.values():
+                if alert.model == name and version and (over := alerts.taken_over(alert, [version], at)):
+                    monitoring_queries.keep_alert(self.store, over)
+        return monitoring_queries.alerts(self.store, MOST_ALERTS)
+
+    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Finding | None]]:
+        profile = self.registered.made(name, state.production.version).profile if state.production else None
+        if profile is None or state.production is None:
+            return []
+        version, in_a_row = state.production.version, profile.thresholds.windows_in_a_row
+        drift = monitoring_queries.windows(self.store, DriftWindow, name, in_a_row, version)
+        quality = monitoring_queries.windows(self.store, QualityWindow, name, in_a_row, version)
+        return [
+            ("drift", alerts.of_drift(name, drift, in_a_row)),
+            ("quality", alerts.of_quality(name, profile.metric, quality, in_a_row)),
+        ]
+
+
+def percentiles(counts: Mapping[int, int]) -> Latency:
+    """Return percentiles in milliseconds from the requests in each bucket of the latency."""
+    total, below = sum(counts.values()), 0
+    wanted, found = [0.5, 0.95, 0.99], []
+    for bucket in sorted(counts):
+        below += counts[bucket]
+        while wanted and below >= wanted[0] * total:
+            found.append(latency_us_of(bucket) / 1000)
+            wanted.pop(0)
+    return Latency(found[0], found[1], found[2], total)
+
+
+def shares(counts: Mapping[str, int]) -> Distribution:
+    """Return the share of each answer."""
+    total = max(1, sum(counts.values()))
+    return Distribution([counts[name] / total for name in sorted(counts)], sorted(counts))
+
+
+def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], list[Job]] = list) -> Watcher:
+    """Return the watcher of a server, which goes on where the one before it ended."""
+    state = Path(settings.state).absolute()
+    before = results.read(state / results.FILE)
+    registered = Registered(_registry_of(settings), state, before)
+    options = Options(model_names(settings), settings.log_rows, settings.challenger_share)
+    return Watcher(store, registered, options, jobs, before or Snapshot(0))
+
+
+def _registry_of(settings: Settings) -> Callable[[str], Asked]:
+    """Return what connects to the registry of a model: through the keeper if there is one, else by itself."""
+    if settings.keeper:
+        return lambda name: KeptRegistry(Path(settings.keeper), name)
+    return lambda name: Registry(tracking.connect(settings), name)

@@ -1,0 +1,169 @@
+"""The drawings of the evaluation report, as inline SVG of marks; the words stand beside them in HTML."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from markupsafe import Markup
+
+from lockstep.drift.results import Distribution
+from lockstep.html import formatting
+from lockstep.html.charts import COLOURS, HEIGHT, bar, hover, short, svg
+from lockstep.pages.charts import overlaid
+
+Line = Sequence[Sequence[float]]
+ROOM = 0.06
+
+
+class Scale:
+    """Where values between two others stand on a drawing of 100 x 100, y growing upwards."""
+
+    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        (self.left, right), (self.low, high) = x, y
+        self.width, self.height = (right - self.left) or 1.0, (high - self.low) or 1.0
+
+    def x(self, value: float) -> float:
+        """Return how far from the left a value stands."""
+        return 100 * (value - self.left) / self.width
+
+    def y(self, value: float) -> float:
+        """Return how far from the top a value stands."""
+        return HEIGHT * (1 - (value - self.low) / self.height)
+
+    def path(self, points: Line) -> str:
+        """Return a line through points (x, y)."""
+        return "M" + "L".join(f"{short(self.x(x))} {short(self.y(y))}" for x, y in points)
+
+
+UNIT = Scale((0, 1), (0, 1))
+
+
+def curves(lines: Sequence[Mapping[str, Any]], label: str, diagonal: bool = False) -> Markup:
+    """Draw lines of shares against shares, each in its colour."""
+    marks = ['<path class="then faint" d="M0 100L100 0"/>'] if diagonal else []
+    marks += [f'<path class="line {colour(place)}" d="{UNIT.path(one["points"])}"/>' for place, one in enumerate(lines)]
+    return svg("".join(marks), 100, label, "square")
+
+
+def colour(place: int) -> str:
+    """Return the class that colours the line of a place."""
+    return f"v{place % COLOURS}"
+
+
+def calibration(bins: Sequence[Mapping[str, float]], label: str) -> Markup:
+    """Draw what was said against what came true, each bin with its interval, around the diagonal of perfection."""
+    marks = ['<path class="then faint" d="M0 100L100 0"/>']
+    for one in bins:
+        x, y = short(UNIT.x(one["said"])), short(UNIT.y(one["came"]))
+        ends = f"{short(UNIT.y(one['low']))}V{short(UNIT.y(one['high']))}"
+        marks.append(f'<path class="whisker v0" d="M{x} {ends}"/><path class="point v0" d="M{x} {y}h0"/>')
+    for one, (left, right) in zip(bins, pairwise(_between([100 * own["said"] for own in bins])), strict=True):
+        told = f"said {formatting.percent(one['said'])}, came {formatting.percent(one['came'])}, {one['rows']} rows"
+        marks.append(hover(left, right - left, told))
+    return svg("".join(marks), 100, label, "square")
+
+
+def _between(places: Sequence[float]) -> list[float]:
+    """Return the edges half way between places, with 0 and 100 as the outermost."""
+    return [0.0, *((low + high) / 2 for low, high in pairwise(places)), 100.0] if places else []
+
+
+def thresholds(points: Sequence[Mapping[str, float]], names: Sequence[str], label: str) -> Markup:
+    """Draw several shares against the threshold."""
+    lines = [{"points": [[one["threshold"], one[name]] for one in points]} for name in names]
+    drawn = [f'<path class="line {colour(place)}" d="{UNIT.path(one["points"])}"/>' for place, one in enumerate(lines)]
+    for one, (left, right) in zip(points, pairwise(_between([100 * own["threshold"] for own in points])), strict=True):
+        told = ", ".join(f"{name} {formatting.percent(one[name])}" for name in names)
+        drawn.append(hover(left, right - left, f"from {one['threshold']:g} on: {told}"))
+    return svg("".join(drawn), 100, label, "square")
+
+
+def scatter(points: Line, label: str) -> Markup:
+    """Draw true against predicted values, with the diagonal of perfection."""
+    low, high = extremes(points)
+    scale = Scale((low, high), (low, high))
+    dots = "".join(f"M{short(scale.x(truth))} {short(scale.y(told))}h0" for truth, told in points)
+    return svg(f'<path class="then faint" d="M0 100L100 0"/><path class="dots" d="{dots}"/>', 100, label, "square")
+
+
+def extremes(points: Line) -> tuple[float, float]:
+    """Return the least and the largest of all coordinates."""
+    every = [value for point in points for value in point]
+    return min(every), max(every)
+
+
+def histogram(of: Mapping[str, Sequence[float]], label: str) -> Markup:
+    """Draw shares over bins."""
+    return overlaid(None, Distribution(list(of["shares"]), edges=list(of["edges"])), label)
+
+
+def spreads(groups: Sequence[Mapping[str, float]], label: str) -> Markup:
+    """Draw the errors of each group as a median within its interval, around 0."""
+    low, high = errors_range(groups)
+    scale, marks = Scale((0, len(groups)), (low, high)), []
+    marks.append(f'<path class="then faint" d="M0 {short(scale.y(0))}H100"/>')
+    for place, one in enumerate(groups):
+        x = short(scale.x(place + 0.5))
+        marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(one["low"]))}V{short(scale.y(one["high"]))}"/>')
+        marks.append(f'<path class="point v0" d="M{x} {short(scale.y(one["median"]))}h0"/>')
+        span = f"{formatting.number(one['from'])} to {formatting.number(one['to'])}"
+        told = f"predicted {span}: off by {formatting.number(one['median'])}, {one['rows']} rows"
+        marks.append(hover(scale.x(place), scale.x(1), told))
+    return svg("".join(marks), 100, label)
+
+
+def errors_range(groups: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """Return the range that `spreads` draws."""
+    low, high = min(0.0, *(one["low"] for one in groups)), max(0.0, *(one["high"] for one in groups))
+    return low - ROOM * (high - low), high + ROOM * (high - low)
+
+
+def learning(points: Sequence[Mapping[str, Any]], names: Sequence[str], label: str) -> Markup:
+    """Draw scores against the number of rows that taught."""
+    low, high = scores_range(points, names)
+    scale = Scale((0, points[-1]["rows"]), (low, high))
+    marks = []
+    for place, name in enumerate(names):
+        line = [(one["rows"], one[name]) for one in points if one[name] is not None]
+        dots = "".join(f"M{short(scale.x(x))} {short(scale.y(y))}h0" for x, y in line)
+        marks.append(f'<path class="line {colour(place)}" d="{scale.path(line)}"/>' if len(line) > 1 else "")
+        marks.append(f'<path class="point {colour(place)}" d="{dots}"/>')
+    edges = _between([scale.x(one["rows"]) for one in points])
+    for one, (left, right) in zip(points, pairwise(edges), strict=True):
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {formatting.metric(one[name])}" for name in names if one[name] is not None
+        )
+        marks.append(hover(left, right - left, f"{one['rows']} rows: {told}"))
+    return svg("".join(marks), 100, label)
+
+
+def scores_range(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[float, float]:
+    """Return the range that `learning` draws."""
+    known = [one[name] for one in points for name in names if one[name] is not None]
+    low, high = min(known), max(known)
+    room = ROOM * (high - low) or 0.01 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def interval(low: float, value: float, high: float, reach: tuple[float, float], mark: float | None = None) -> Markup:
+    """Draw a value within its interval on a strip from one value to another, and a mark to hold it against."""
+    scale = Scale(reach, (0, 1))
+    ends = [short(min(100.0, max(0.0, scale.x(one)))) for one in (low, value, high)]
+    marks = f'<path class="then" d="M{short(scale.x(mark))} 0V100"/>' if mark is not None else ""
+    marks += f'<path class="whisker v0" d="M{ends[0]} 50H{ends[2]}"/><path class="point v0" d="M{ends[1]} 50h0"/>'
+    told = f"{formatting.number(value)}, from {formatting.number(low)} to {formatting.number(high)}"
+    return svg(marks, 100, told, "strip")
+
+
+def amount(value: float, reach: float, label: str) -> Markup:
+    """Draw a value as a bar of a strip that ends at `reach`; below 0 there is none."""
+    share = max(0.0, value) / reach if reach > 0 else 0.0
+    return svg(f'<path class="now" d="{bar(0, 20, 100 * share, 60)}"/>' if share else "", 100, label, "share")
+
+
+def reach(rows: Sequence[Mapping[str, Any]], low: str, high: str, around: float | None = None) -> tuple[float, float]:
+    """Return the range that holds the intervals of all rows, with some room, and the value around which they lie."""
+    every = [one[name] for one in rows for name in (low, high)] + ([] if around is None else [around])
+    least, most = (min(every), max(every)) if every else (0.0, 1.0)
+    room = ROOM * (most - least) or 0.05 * abs(most) or 1.0
+    return least - room, most + room

@@ -1,0 +1,83 @@
+"""The evaluation report as one HTML file that needs nothing else, with a plain sentence under each picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment
+
+from lockstep.html import templates
+from lockstep.metrics.scores import METRICS
+from lockstep.pages import charts
+from lockstep.pages.evaluation import figures, sentences
+
+MOST_TRIALS = 15
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows: the facts of the evaluation, gate and search, and what was found when it was drawn."""
+
+    name: str
+    facts: Mapping[str, Any]
+    gate: Mapping[str, Any]
+    search: Mapping[str, Any]
+    champion: Mapping[str, Any]
+    timing: Mapping[str, Any]
+    fitting: Sequence[Mapping[str, float]] = ()
+
+
+def html(of: Content) -> str:
+    """Return the page."""
+    content = {
+        **vars(of),
+        "headline": headline(of.facts),
+        "trials": trials(of.search, of.fitting),
+        "trials_in_all": len(of.search["trials"]),
+        "style": templates.style("report.css", "monitoring.css", "evaluation.css"),
+    }
+    return _environment().get_template("evaluation.html").render(content)
+
+
+def headline(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the metrics, that first by which the model was chosen."""
+    return sorted(facts["metrics"], key=lambda one: one["name"] != facts["metric"])
+
+
+def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Return the trials of the search, the chosen one first, then by their mean score, few enough to read.
+
+    `timings` are those of the trials in the same order, or none where no journal of this machine knows.
+    """
+    found = [
+        {
+            "estimator": one["estimator"],
+            "params": ", ".join(f"{name} {value}" for name, value in one["params"].items()) or "defaults",
+            "mean": sum(one["scores"]) / len(one["scores"]) if one["scores"] else None,
+            "low": min(one["scores"], default=None),
+            "high": max(one["scores"], default=None),
+            "rows": one.get("rows"),
+            "status": "chosen" if place == search["best"] else one.get("status", "compared").replace("_", " "),
+            "fit_s": timings[place].get("fit_s") if place < len(timings) else None,
+        }
+        for place, one in enumerate(search["trials"])
+    ]
+    sign = -1 if METRICS[search["metric"]].higher_is_better else 1
+
+    def rank(one: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        return one["status"] != "chosen", one["mean"] is None, sign * (one["mean"] or 0.0)
+
+    return sorted(found, key=rank)[:MOST_TRIALS]
+
+
+def shade(count: int, counts: Sequence[int]) -> int:
+    """Return how dark a cell of the confusion matrix is, from 0 to 9, by its share of the row."""
+    return round(9 * count / sum(counts)) if sum(counts) else 0
+
+
+@cache
+def _environment() -> Environment:
+    return templates.environment(
+        {"spelled": charts.spelled}, charts=charts, figures=figures, say=sentences, shade=shade
+    )

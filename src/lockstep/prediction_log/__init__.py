@@ -1,0 +1,1 @@
+"""The prediction log: spool, database, export, monitoring queries."""

@@ -1,0 +1,111 @@
+"""Write the prediction log out as CSV or Parquet, to a file or to S3."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstep import storage
+from lockstep.data import parquet
+from lockstep.errors import ConfigError
+from lockstep.prediction_log.database import Asked, Store, Stored
+from lockstep.prediction_log.records import Scalar
+
+PAGE = 2000
+COLUMNS = {
+    "id": "string",
+    "at": "string",
+    "model": "string",
+    "version": "string",
+    "variant": "string",
+    "key": "string",
+    "latency_us": "int64",
+    "row": "string",
+    "prediction": "string",
+    "score": "float64",
+    "shares": "string",
+    "label": "string",
+    "labelled_at": "string",
+}
+"""What a line holds: times by ISO 8601, `row` and `shares` as JSON lists, in the schema's order."""
+
+Lines = Iterator[Sequence[tuple[Any, ...]]]
+
+
+def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = lambda count: None) -> int:
+    """Write predictions, the oldest first, to a file or an s3:// address whose ending says how; return how many.
+
+    Raises
+    ------
+    ConfigError
+        The ending is none that is known.
+    StoreError, DataError
+        The database or the bucket is out of reach; no file is left behind.
+    """
+    write = FORMATS.get(Path(to).suffix.lower())
+    if write is None:
+        raise ConfigError(f"{to}: the name must end with one of {', '.join(FORMATS)}", "name a file or s3://BUCKET/KEY")
+    count = 0
+
+    def pages() -> Lines:
+        nonlocal count
+        mark = 0
+        while found := store.predictions(msgspec.structs.replace(asked, after=mark, limit=PAGE)):
+            mark, count = found[-1].seq, count + len(found)
+            yield [_line(one) for one in found]
+            told(count)
+
+    with storage.written(to) as path:
+        write(pages(), path)
+    return count
+
+
+def _line(one: Stored) -> tuple[Any, ...]:
+    return (
+        *(one.id, _moment(one.at_us), one.model, one.version, one.variant, one.key, one.latency_us),
+        None if one.row is None else _json(one.row),
+        _text(one.value),
+        one.score,
+        None if one.shares is None else _json(one.shares),
+        _text(one.label) if one.labelled else None,
+        None if one.labelled_us is None else _moment(one.labelled_us),
+    )
+
+
+def _moment(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="microseconds")
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(content: Any) -> str:
+    return msgspec.json.encode(content).decode()
+
+
+def _csv(pages: Lines, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for lines in pages:
+            writer.writerows(lines)
+
+
+def _parquet(pages: Lines, path: Path) -> None:
+    pq = parquet.require()
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for lines in pages:
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*lines, strict=True), schema, strict=True)
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+FORMATS: dict[str, Callable[[Lines, Path], None]] = {".csv": _csv, ".parquet": _parquet}

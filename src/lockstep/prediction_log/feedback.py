@@ -1,0 +1,46 @@
+"""What the log knows of predictions that somebody has the truth about."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from sqlalchemy import select
+
+from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.records import Scalar
+from lockstep.prediction_log.tables import LABELS, PREDICTIONS
+
+PIECE = 500
+
+
+class Known(msgspec.Struct):
+    """A logged prediction: who answered it, and the label that counts now, if there is one."""
+
+    model: str
+    version: str
+    labelled: bool = False
+    label: Scalar = None
+
+
+def known(store: Store, ids: Sequence[str]) -> dict[str, Known]:
+    """Return what is known by id; an id that is not in the log is not in the answer.
+
+    Raises
+    ------
+    StoreError
+        The database is out of reach.
+    """
+    found: dict[str, Known] = {}
+    for piece in _pieces(ids):
+        predictions = select(PREDICTIONS.c.id, PREDICTIONS.c.model, PREDICTIONS.c.version)
+        labels = select(LABELS.c.prediction_id, LABELS.c.label).order_by(LABELS.c.at_us, LABELS.c.seq)
+        with store.reading() as link:
+            for own, model, version in link.execute(predictions.where(PREDICTIONS.c.id.in_(piece))):
+                found[own] = Known(model, version)
+            for own, label in link.execute(labels.where(LABELS.c.prediction_id.in_(piece))):
+                if own in found:
+                    found[own] = Known(found[own].model, found[own].version, True, msgspec.json.decode(label))
+    return found
+
+
+def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))

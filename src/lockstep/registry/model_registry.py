@@ -1,0 +1,390 @@
+"""The model registry: versions found by their digest, and one Production whose every move is on record."""
+
+import filecmp
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lockstep import decision
+from lockstep.errors import RegistryError, TrackingError
+from lockstep.registry import history as events
+from lockstep.registry import tracking
+from lockstep.registry.bundle import BUNDLE, OPTIONAL, contents
+from lockstep.registry.history import Event
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PRODUCTION = "production"
+CHALLENGER = "challenger"
+STAGE = "Production"
+TAG_PREFIX = "lockstep."
+DIGEST_TAG = "sha256"
+FILES_TAG = "files"
+TRAINED_ON_TAG = "trained_on"
+NO_VERSION = "0"
+"""Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
+NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model: where its files are, and what identifies it."""
+
+    name: str
+    version: str
+    run_id: str
+    source: str
+    sha256: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the server's registry can do."""
+
+    registry: bool
+    aliases: bool
+    stages: bool
+
+
+class Registry:
+    """The versions of one model on one server."""
+
+    def __init__(self, client: "MlflowClient", name: str) -> None:
+        self.client = client
+        self.name = name
+        self._capabilities: Capabilities | None = None
+
+    def capabilities(self) -> Capabilities:
+        """Ask once, without changing anything, what the server supports."""
+        if self._capabilities is None:
+            self._capabilities = self._probe()
+        return self._capabilities
+
+    def _needed(self) -> Capabilities:
+        """Return what the server supports, if it has a registry at all."""
+        capabilities = self.capabilities()
+        if not capabilities.registry:
+            raise TrackingError(
+                "the tracking server has no model registry, so nothing can be registered or promoted",
+                "set MLFLOW_TRACKING_URI to a server with one, or unset it to use a local store",
+            )
+        return capabilities
+
+    def _probe(self) -> Capabilities:
+        client = self.client
+        if not _supported(lambda: client.search_registered_models(max_results=1)):
+            return Capabilities(registry=False, aliases=False, stages=False)
+        # The client's own method asks for the model first, and then a missing model looks like a server with stages.
+        move = client._get_registry_client().transition_model_version_stage
+        return Capabilities(
+            registry=True,
+            aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
+            stages=_supported(lambda: move(self.name, NO_VERSION, STAGE, archive_existing_versions=False)),
+        )
+
+    def versions(self) -> list[Version]:
+        """Return every version, newest first."""
+        self._needed()
+        with tracking.speaking(f"list the versions of {self.name}"):
+            return sorted(map(_version, self._search()), key=lambda version: -int(version.version))
+
+    def _search(self) -> "Iterator[ModelVersion]":
+        token = None
+        while True:
+            page = self.client.search_model_versions(f"name='{self.name}'", max_results=200, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def find(self, sha256: str) -> Version | None:
+        """Return the oldest version with this digest, or None."""
+        return next((version for version in reversed(self.versions()) if version.sha256 == sha256), None)
+
+    def get(self, version: str) -> Version:
+        """Return one version.
+
+        Raises
+        ------
+        RegistryError
+            There is no such version, or no more.
+        """
+        found = self._lookup(version)
+        if found is None:
+            raise RegistryError(f"{self.name} has no version {version!r}", "`lockstep history` names those that served")
+        return found
+
+    def _lookup(self, number: str) -> Version | None:
+        doing = f"read version {number} of {self.name}"
+        found = self._ask(doing, self.client.get_model_version, self.name, number)
+        return _version(found) if found else None
+
+    def create(self, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> Version:
+        """Register the model that a run logged; the same digest gives the version that is there already."""
+        existing = self.find(tags[DIGEST_TAG])
+        if existing:
+            return existing
+        self._ensure_model()
+        source = f"{artifact_uri.rstrip('/')}/{tracking.MODEL_FOLDER}"
+        with tracking.speaking(f"register a version of {self.name}"):
+            created = self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
+        return _version(created)
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
+        """Give a version these tags, in place of what it had under their names."""
+        for name, value in tags.items():
+            if version.tags.get(name) != value:
+                with tracking.speaking(f"tag version {version.version} of {self.name}"):
+                    self.client.set_model_version_tag(self.name, version.version, name, value)
+        return replace(version, tags={**version.tags, **tags})
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        with tracking.speaking(f"create the registered model {self.name}"):
+            try:
+                self.client.create_registered_model(self.name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+    def production(self) -> Version | None:
+        """Return the version that serves; None if none was promoted or it was deleted, never the newest instead.
+
+        Raises
+        ------
+        TrackingError
+            The server is out of reach, so that nobody knows.
+        """
+        capabilities = self._needed()
+        if capabilities.stages and not capabilities.aliases:
+            with tracking.speaking(f"read the Production of {self.name}"):
+                staged = [found for found in self._search() if found.current_stage == STAGE]
+            return max(map(_version, staged), key=lambda version: int(version.version), default=None)
+        return self.at(PRODUCTION)
+
+    def at(self, alias: str) -> Version | None:
+        """Return the version that an alias names, or the tag in its place on a server without aliases."""
+        if self._needed().aliases:
+            doing = f"read the alias {alias!r} of {self.name}"
+            found = self._ask(doing, self.client.get_model_version_by_alias, self.name, alias)
+            return _version(found) if found else None
+        number = self._tags().get(TAG_PREFIX + alias)
+        return self._lookup(number) if number else None
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Let an alias name a version; on a server without aliases a tag stands in."""
+        self._name(alias, self.get(version).version)
+
+    def challenger(self) -> Version | None:
+        """Return the version that is tried beside Production, if there is one."""
+        return self.at(CHALLENGER)
+
+    def clear_alias(self, alias: str) -> None:
+        """Let an alias name nothing any more; one that names nothing already stays so."""
+        calls = self.client.delete_registered_model_alias, self.client.delete_registered_model_tag
+        aliases = self._needed().aliases
+        doing, name = f"clear the alias {alias!r} of {self.name}", alias if aliases else TAG_PREFIX + alias
+        self._ask(doing, calls[0] if aliases else calls[1], self.name, name)
+
+    def _name(self, alias: str, number: str) -> None:
+        with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
+            if self.capabilities().aliases:
+                self.client.set_registered_model_alias(self.name, alias, number)
+            else:
+                self.client.set_registered_model_tag(self.name, TAG_PREFIX + alias, number)
+
+    def promote(self, version: str, event: Event) -> Event:
+        """Make a version Production and record the move; the pointer comes first, so the record never lies."""
+        self._needed()
+        target = self.get(version)
+        move = replace(event, action="promote", version=target.version, previous=self._current())
+        move = replace(move, forced=event.forced or self.was_forced(target))
+        self._point(target.version)
+        return self._record(move)
+
+    def rollback(self, event: Event) -> Event:
+        """Restore the version that served before, one step further each time.
+
+        The record comes first: repeated after an interruption, a rollback ends at the same version.
+
+        Raises
+        ------
+        RegistryError
+            Nothing served before, or it was deleted.
+        """
+        current = self._current()
+        number = events.restorable(self.history(), current)
+        if number is None:
+            raise RegistryError(
+                f"{self.name} has no earlier Production to go back to", "promote one: `lockstep promote --version N`"
+            )
+        try:
+            target = self.get(number)
+        except RegistryError:
+            raise RegistryError(
+                f"version {number} of {self.name}, which served before, was deleted",
+                "promote another one: `lockstep promote --version N`",
+            ) from None
+        move = replace(event, action="rollback", version=target.version, previous=current)
+        recorded = self._record(replace(move, forced=self.was_forced(target)))
+        self._point(target.version)
+        return recorded
+
+    def was_forced(self, version: Version) -> bool:
+        """Tell whether a version once went live against the gate, by its own record or by the history."""
+        return decision.recorded(version.tags).forced is not None or any(
+            event.forced and event.action == "promote" and event.version == version.version for event in self.history()
+        )
+
+    def record_refusal(self, version: str, event: Event) -> Event:
+        """Record that a version was not let through, and why."""
+        self._ensure_model()
+        return self._record(replace(event, action="refused", version=version, previous=self._current()))
+
+    def history(self) -> list[Event]:
+        """Return the moves of Production and the refusals, newest first."""
+        return events.read(self._tags())
+
+    def download(self, version: Version, to: Path) -> Path:
+        """Fetch the files of a version into the folder `to`, which appears whole or not at all.
+
+        Raises
+        ------
+        RegistryError
+            The version lacks one of the files, so it was not made here.
+        """
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
+        try:
+            for name in (*BUNDLE, *(name for name in OPTIONAL if name in version.tags.get(FILES_TAG, "").split())):
+                self.fetch(version, name, partial)
+            _replace_folder(partial, to)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return to
+
+    def fetch(self, version: Version, name: str, folder: Path) -> None:
+        """Fetch one file of a version into a folder.
+
+        Raises
+        ------
+        RegistryError
+            The version has no such file.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        uri = f"{version.source.rstrip('/')}/{name}"
+        doing = f"download {name} of {self.name} version {version.version}"
+        with tracking.speaking(doing):
+            fetched = Path(
+                download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.client.tracking_uri)
+            )
+        if fetched != folder / name or not fetched.is_file():
+            raise RegistryError(f"cannot {doing}: it came as {fetched.name!r}", "register the model again: `dvc repro`")
+
+    def _current(self) -> str:
+        found = self.production()
+        return found.version if found else ""
+
+    def _point(self, number: str) -> None:
+        """Let Production name a version, in every way the server knows."""
+        capabilities = self.capabilities()
+        self._name(PRODUCTION, number)
+        if capabilities.stages:
+            with tracking.speaking(f"set the stage of {self.name}"), _stage_warnings():
+                self.client.transition_model_version_stage(self.name, number, STAGE, archive_existing_versions=True)
+
+    def _record(self, event: Event) -> Event:
+        """Append an event, later than any other whatever the clocks say."""
+        last = [events.milliseconds(tag) for tag in events.tags_in_order(self._tags())[-1:]]
+        now_ms = max([int(time.time() * 1000), *(ms + 1 for ms in last)])
+        event = replace(event, at=events.moment(now_ms))
+        with tracking.speaking(f"record the {event.action} of {self.name}"):
+            self.client.set_registered_model_tag(self.name, events.key(now_ms, event.version), events.encode(event))
+        return event
+
+    def _tags(self) -> Mapping[str, str]:
+        found = self._ask(f"read the history of {self.name}", self.client.get_registered_model, self.name)
+        return dict(found.tags) if found else {}
+
+    def _ask(self, doing: str, call: Callable[..., Any], *arguments: str) -> Any:
+        """Return the answer, or None where the server says that there is no such thing."""
+        from mlflow.exceptions import MlflowException
+
+        with tracking.speaking(doing):
+            try:
+                return call(*arguments)
+            except MlflowException as error:
+                if error.error_code in NO_SUCH and not tracking.unsupported(error):
+                    return None
+                raise
+
+
+def _supported(call: Callable[[], Any]) -> bool:
+    """Tell whether the server knows a call, whatever it finds."""
+    from mlflow.exceptions import MlflowException
+
+    with tracking.speaking("ask what the registry supports"):
+        try:
+            call()
+        except MlflowException as error:
+            if tracking.unsupported(error):
+                return False
+            if error.error_code not in (*NO_SUCH, "PERMISSION_DENIED"):
+                raise
+    return True
+
+
+def _version(found: "ModelVersion") -> Version:
+    tags = dict(found.tags)
+    return Version(
+        name=found.name,
+        version=str(found.version),
+        run_id=found.run_id or "",
+        source=found.source or "",
+        sha256=tags.get(DIGEST_TAG, ""),
+        tags=tags,
+        created_ms=int(found.creation_timestamp or 0),
+    )
+
+
+def _replace_folder(partial: Path, to: Path) -> None:
+    """Move a finished folder to its name; what is there already stays if it is the same."""
+    if _same_files(partial, to):
+        return
+    with suppress(FileNotFoundError):
+        to.rename(partial.with_suffix(".old"))
+    try:
+        partial.rename(to)
+    except OSError:
+        if not _same_files(partial, to):  # else another process finished at the same moment
+            raise
+    finally:
+        shutil.rmtree(partial.with_suffix(".old"), ignore_errors=True)
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    """Tell whether two folders hold the same files of a version."""
+    names = contents(one)
+    if not other.is_dir() or contents(other) != names:
+        return False
+    return all((other / name).is_file() and filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+
+
+@contextmanager
+def _stage_warnings() -> Iterator[None]:
+    """Keep quiet that stages are deprecated: they are only mirrored for those who still read them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*is deprecated since 2\.9", category=FutureWarning)
+        yield

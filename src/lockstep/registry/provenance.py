@@ -1,0 +1,61 @@
+"""Where a model comes from: git commit, pipeline, parameters and data, as digests."""
+
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from lockstep import files, paths
+from lockstep.config.settings import Settings
+
+EXPERIMENT = ("dvc_exp_name", "dvc_exp_baseline")
+
+
+def describe() -> dict[str, str]:
+    """Return the tags that lead from a version back to what made it.
+
+    `dvc_lock` is the digest of what dvc.lock says of the stages up to the evaluation: while `register_model` runs, its
+    own entry is not written yet.
+    """
+    commit = git("rev-parse", "HEAD")
+    source = files.read_json(paths.SOURCE)
+    return {
+        "git_commit": commit or "unknown",
+        "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no"))).lower() if commit else "unknown",
+        "dvc_lock": lock_digest(),
+        "params_sha256": files.sha256(paths.PARAMS),
+        "data_sha256": _data_digest(source),
+        **({"feedback_rows": str(source["feedback_rows"])} if source.get("feedback") else {}),
+    }
+
+
+def experiment(settings: Settings) -> dict[str, str]:
+    """Return the tags that lead from a run back to the experiment of DVC that made it; none outside of one."""
+    return dict(zip(EXPERIMENT, (settings.exp_name, settings.exp_baseline), strict=True)) if settings.exp_name else {}
+
+
+def _data_digest(source: Mapping[str, Any]) -> str:
+    """Return the digest of the source, or of it and the feedback that joined it."""
+    feedback = [one["sha256"] for _, one in sorted(source.get("feedback", {}).items())]
+    return files.sha256_bytes("\n".join([source["sha256"], *feedback]).encode()) if feedback else source["sha256"]
+
+
+def lock_digest() -> str:
+    """Return the sha256 of the stages of dvc.lock that come before the registration."""
+    return lock_digest_of(paths.LOCK.read_text(encoding="utf-8")) if paths.LOCK.exists() else "none"
+
+
+def lock_digest_of(text: str) -> str:
+    """Return the same of the text of a dvc.lock."""
+    stages = yaml.safe_load(text).get("stages", {})
+    before = {name: stage for name, stage in stages.items() if name != "register_model"}
+    return files.sha256_bytes(yaml.safe_dump(before, sort_keys=True).encode())
+
+
+def git(*arguments: str) -> str:
+    """Ask git; nothing where there is no git or no repository."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return ""

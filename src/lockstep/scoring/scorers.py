@@ -1,0 +1,197 @@
+"""From checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.data.schema import Row, Schema
+from lockstep.scoring.row_encoders import Absences, Categories, Days, Means, Numbers
+from lockstep.scoring.tfidf import Terms
+
+Floats = NDArray[np.float64]
+Scores = Floats
+
+
+class Scorer(Protocol):
+    """What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
+
+    kind: str
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score at least one checked row."""
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+
+
+class PipelineScorer:
+    """The fitted scikit-learn pipeline itself, for models that nothing faster can stand in for."""
+
+    kind = "pipeline"
+
+    def __init__(self, schema: Schema, pipeline: Any) -> None:
+        self.schema = schema
+        self.pipeline = pipeline
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows as a frame."""
+        from lockstep.data import frames
+
+        frame = frames.from_rows(list(rows), self.schema)
+        if self.schema.labels:
+            return np.asarray(self.pipeline.predict_proba(frame), dtype=np.float64)
+        return np.asarray(self.pipeline.predict(frame), dtype=np.float64).reshape(-1, 1)
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+        return first(self.score([row]))
+
+
+@dataclass(frozen=True)
+class LinearScorer:
+    """A linear model over columns of any kind: weights are (features, outputs), intercept is (outputs,).
+
+    `usual` (columns, outputs) is what each column adds to the total on average over the train rows, if that is known.
+    """
+
+    link: str
+    intercept: Scores
+    numbers: tuple[Numbers, Scores] | None = None
+    days: tuple[Days, Scores] | None = None
+    categories: tuple[Categories, Scores] | None = None
+    terms: tuple[Terms, ...] = ()
+    more: tuple[tuple[Absences | Means, Scores], ...] = ()
+    usual: Scores | None = None
+
+    kind = "linear"
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows; what overflows is infinite or no number, which is for the caller to see."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return LINKS[self.link](self._sum(rows))
+
+    def _sum(self, rows: Sequence[Row]) -> Scores:
+        total = np.repeat(self.intercept[None, :], len(rows), axis=0)
+        for part in (self.numbers, self.days, *self.more):
+            if part:
+                total += part[0].dense(rows) @ part[1]
+        if self.categories:
+            codes, weights = self.categories[0].codes(rows), self.category_weights
+            total += weights[codes].sum(axis=1)
+        for terms in self.terms:
+            terms.add_to(total, rows)
+        return total
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row; plain arithmetic beats arrays where there are few numbers and one output."""
+        if self._plain is None or None in row:
+            return first(self.score([row]))
+        total = self._plain[0]
+        for value, (center, scale, weight) in zip(row, self._plain[1], strict=True):
+            total += (value - center) / scale * weight  # type: ignore[operator]
+        if self.link == "identity":
+            return [total]
+        high = 0.5 * (1 + math.tanh(0.5 * total))
+        return [1 - high, high]
+
+    @cached_property
+    def _plain(self) -> tuple[float, list[tuple[float, float, float]]] | None:
+        """Return the intercept, and each column's center, scale and weight, if all columns are numbers."""
+        others = self.days or self.categories or self.terms or self.more
+        if len(self.intercept) > 1 or self.numbers is None or others or self.numbers[0].scaling.bend:
+            return None
+        numbers, weights = self.numbers
+        if numbers.places != tuple(range(len(numbers.places))):
+            return None
+        parts = (numbers.scaling.center, numbers.scaling.scale, weights[:, 0])
+        return float(self.intercept[0]), list(zip(*(part.tolist() for part in parts), strict=True))
+
+    @cached_property
+    def category_weights(self) -> Scores:
+        """Return the weights with a last row of zeros, for values that switch no feature on."""
+        assert self.categories is not None  # noqa: S101 - asked for with categories only
+        weights = self.categories[1]
+        return np.vstack((weights, np.zeros((1, weights.shape[1]))))
+
+
+@dataclass(frozen=True)
+class TreeScorer:
+    """An ensemble of trees, run by treelite on the same numbers that scikit-learn's trees were fitted on.
+
+    A forest compares 32-bit numbers and averages shares or values; boosted trees (`boosted`) compare 64-bit numbers,
+    and their sum goes through the link, here and not in treelite, which would do that in 32 bits.
+    """
+
+    model: bytes
+    boosted: bool
+    link: str
+    parts: tuple[Numbers | Absences | Categories | Means | Days, ...] = ()
+
+    kind = "trees"
+
+    def score(self, rows: Sequence[Row]) -> Scores:
+        """Score checked rows."""
+        import treelite
+
+        parts = [part.dense(rows) for part in self.parts]
+        features = parts[0] if len(parts) == 1 else np.hstack(parts)
+        if not self.boosted:
+            features = features.astype(np.float32).astype(np.float64)
+        scores = (
+            treelite.gtil.predict(self._trees, np.ascontiguousarray(features), nthread=1, pred_margin=self.boosted)
+            .reshape(len(rows), -1)
+            .astype(np.float64, copy=False)
+        )
+        return LINKS[self.link](scores) if self.boosted else scores
+
+    def one(self, row: Row) -> list[float]:
+        """Score one checked row."""
+        return first(self.score([row]))
+
+    @cached_property
+    def _trees(self) -> Any:
+        import treelite
+
+        return treelite.Model.deserialize_bytes(self.model)
+
+
+def first(scores: Scores) -> list[float]:
+    """Return the scores of the first row."""
+    found: list[float] = scores[0].tolist()
+    return found
+
+
+def _identity(total: Scores) -> Scores:
+    return total
+
+
+def _sigmoid(total: Scores) -> Scores:
+    high = 0.5 * (1 + np.tanh(0.5 * total))
+    return np.hstack((1 - high, high))
+
+
+def _softmax(total: Scores) -> Scores:
+    raised = np.exp(total - total.max(axis=1, keepdims=True))
+    shares: Scores = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What each column of n rows adds: base (outputs,), columns (n, columns, outputs); `link` makes answers of the sum.
+
+    `words` hold for each row what the words of its text columns add, by place and word: (outputs,).
+    """
+
+    link: str
+    base: Floats
+    columns: Floats
+    words: Sequence[dict[int, dict[str, Floats]]] = ()

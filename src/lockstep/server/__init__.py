@@ -1,0 +1,1 @@
+"""Server processes: worker supervisor, prediction log recorder, slow clients."""

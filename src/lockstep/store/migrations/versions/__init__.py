@@ -1,1 +1,0 @@
-"""The history of the tables, in the order they came."""

@@ -1,0 +1,198 @@
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from lockstep import paths
+from lockstep.autoconfig.inspect import Wish, survey
+from lockstep.config import params as sections
+from lockstep.config import params_file
+from lockstep.config.params import DataIngestion
+from lockstep.data.sources import read
+from lockstep.errors import DataError
+from tests.lockstep.autoconfig.sets import UNKNOWN, write
+from tests.lockstep.data.sources.test_http import here, server  # noqa: F401 - fixtures
+from tests.lockstep.data.sources.test_sql import QUERY, database  # noqa: F401 - a fixture
+from tests.pipeline.project import DATA
+
+EXPECTED = {
+    "adult": {
+        "header": "no", "blanks": "cut off", "missing": "'?'", "target": "column_6", "task": "binary",
+        "features": "3 numeric, 2 categorical",
+    },
+    "wine": {"separator": "semicolons", "header": "yes", "task": "multiclass", "features": "3 numeric"},
+    "telco": {"missing": "' '", "customerID": "id", "task": "binary", "features": "4 numeric, 1 categorical"},
+    "ames": {"missing": "'NA'", "Id": "id", "task": "regression", "features": "37 numeric, 42 categorical"},
+    "sms": {"separator": "tabs", "quotes": "part of the text", "header": "no", "features": "1 text"},
+    "german": {
+        "encoding": "cp1252", "decimals": "after a comma", "thousands": "grouped by '.'",
+        "dates": "Datum is spelled %d.%m.%Y", "task": "regression", "features": "1 numeric, 1 categorical, 1 date",
+    },
+}  # fmt: skip
+
+
+def look_at(path, target=None, **wish):
+    return survey(DataIngestion(source=str(path)), Wish(target=target, **wish))
+
+
+def decided(found):
+    return {one.about: one.decided for one in found.decisions}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_sets_are_read_as_they_are_meant(tmp_path, name):
+    path, target = UNKNOWN[name](tmp_path)
+    found = look_at(path, target)
+    told = decided(found)
+    assert {about: told.get(about) for about in EXPECTED[name]} == EXPECTED[name]
+    params = params_file.parse(found.text)
+    frame = read.read(params.data_ingestion).frame
+    assert len(frame) == found.rows == len(path.read_bytes().splitlines()) - (told["header"] == "yes")
+    assert params.model_evaluation.floors
+    assert not frame[params.data_preprocessing.target].isna().any()
+
+
+def run_stages(names):
+    for name in names:
+        importlib.import_module(name).main(getattr(params_file.load(), name))
+
+
+STAGES = ("data_ingestion", "data_preprocessing", "feature_engineering", "model_building", "model_evaluation")
+REACHED = {
+    "adult": ("roc_auc", 0.75), "wine": ("f1_weighted", 0.5), "telco": ("roc_auc", 0.75), "ames": ("r2", 0.9),
+    "sms": ("roc_auc", 0.98), "german": ("r2", 0.9),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_sets_give_a_sound_model(tmp_path, monkeypatch, request, name):
+    if not request.config.getoption("long"):
+        pytest.skip("takes 10 s: --long runs it")
+    monkeypatch.chdir(tmp_path)
+    path, target = UNKNOWN[name](tmp_path)
+    Path("params.yaml").write_text(look_at(path, target).text, encoding="utf-8")
+    run_stages(STAGES)
+    metric, least = REACHED[name]
+    assert json.loads(paths.GATE.read_text())["passed"]
+    assert json.loads(paths.METRICS.read_text())[metric] >= least
+
+
+EXAMPLES = {
+    "breast-cancer": ("sklearn:breast_cancer", "target", "roc_auc", 0.9970),
+    "iris": ("iris.csv", "species", "f1_weighted", 0.9666),
+    "housing": ("housing.csv", "median_house_value", "r2", 0.8373),
+    "sentiment": ("imdb.csv.gz", "sentiment", "accuracy", 0.9107),
+    "toxicity": ("toxicity.csv.gz", "class", "f1_weighted", 0.8872),
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_reach_without_a_hand_what_they_reach_by_hand(tmp_path, monkeypatch, request, name):
+    source, target, metric, by_hand = EXAMPLES[name]
+    if not request.config.getoption("long"):
+        pytest.skip("takes up to two minutes: --long runs it")
+    if not source.startswith("sklearn:"):
+        if not (DATA / source).exists():
+            pytest.skip(f"{source} is not here")
+        source = str(DATA / source)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(look_at(source, target).text, encoding="utf-8")
+    run_stages(STAGES)
+    assert json.loads(paths.GATE.read_text())["passed"]
+    assert json.loads(paths.METRICS.read_text())[metric] >= by_hand - 0.01
+
+
+ROWS = [f"{i % 7},{'ab'[i % 2]},{i * 37 % 101}" for i in range(60)]
+QUESTIONS = {
+    "B23-no-target": (["x,c,y", *ROWS], None, "which column is to be predicted?", "2 c (a, b)"),
+    "B23-other-target": (["x,c,price", *ROWS], "prize", "'prize' not found; did you mean 'price'?", "--target takes"),
+    "B24-empty-target": (["x,c,y", *[row.rpartition(",")[0] + "," for row in ROWS]], "y", "target is empty", "right"),
+    "B26-one-class": (["x,c,z,y", *[f"{row},a" for row in ROWS]], "y", "has one value only, 'a'", "two classes"),
+    "B27-class-of-one": (
+        ["x,c,y", *[row.replace(",b,", ",a,") for row in ROWS], "1,z,3"],
+        "c", "class 'z' of target 'c' has 1 row", "3 rows",
+    ),
+    "names-as-target": (
+        ["x,c,y", *[f"{i},a{i % 2},word{i}" for i in range(60)]],
+        "y", "holds 60 different texts in 60 rows", "several rows",
+    ),
+    "too-few-rows": (["x,c,y", *ROWS[:10]], "c", "10 rows with a target are too few", "20 rows"),
+    "nothing-left": (["x,c", *[f"7,{'ab'[i % 2]}" for i in range(60)]], "c", "no column is left", "--keep"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "target", "problem", "hint"), QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_where_nothing_tells_there_is_a_question(tmp_path, lines, target, problem, hint):
+    with pytest.raises(DataError) as asked:
+        look_at(write(tmp_path / "rows.csv", lines), target)
+    assert problem in asked.value.problem
+    assert hint in asked.value.hint
+
+
+def test_a_leak_is_left_out_unless_a_person_keeps_it(tmp_path):
+    lines = ["size,paid,left", *[f"{i * 37 % 101},{i % 2},{'ny'[i % 2]}" for i in range(80)]]
+    path = write(tmp_path / "rows.csv", lines)
+    params = params_file.parse(look_at(path, "left").text)
+    assert params.data_preprocessing.columns.ignore == ("paid",)
+    kept = params_file.parse(look_at(path, "left", keep=("paid",)).text)
+    assert set(kept.data_preprocessing.columns.numeric) == {"size", "paid"}
+
+
+def test_without_a_signal_no_floor_is_made_up(tmp_path):
+    lines = ["x,y", *[f"{i * 7919 % 997},{'ab'[i * 104729 % 991 % 2]}" for i in range(300)]]
+    found = look_at(write(tmp_path / "rows.csv", lines), "y")
+    assert params_file.parse(found.text).model_evaluation.floors == {}
+    assert any("next to nothing" in one.look for one in found.decisions)
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [("x,x,y,z", ("x", "x_2", "y", "z")), ("x,,y,", ("x", "column_2", "y", "column_4"))],
+    ids=["B15-twice", "B16-unnamed"],
+)
+def test_names_that_a_header_lacks_are_made_up_and_told(tmp_path, header, names):
+    path = write(tmp_path / "rows.csv", [header, *[f"{row},{i % 5}" for i, row in enumerate(ROWS)]])
+    found = look_at(path, "y")
+    assert params_file.parse(found.text).data_ingestion.reader.names == names
+    assert any("made up" in one.look for one in found.decisions)
+
+
+def test_a_source_in_the_web_keeps_what_it_needs(server, here):  # noqa: F811
+    source = f"{server.at}/whole.csv"
+    found = survey(DataIngestion(source=source, allow_private=True), Wish(target="bought"))
+    params = params_file.parse(found.text)
+    assert (params.data_ingestion.source, params.data_ingestion.allow_private) == (source, True)
+    assert params.register_model.model_name == "whole"
+
+
+def test_a_database_keeps_its_query(database):  # noqa: F811
+    asked = DataIngestion(source="sqlite:///shop.db", query=QUERY, newest="age")
+    params = params_file.parse(survey(asked, Wish(target="bought", keep=("age",))).text)
+    assert (params.data_ingestion.query, params.data_ingestion.newest) == (QUERY, "age")
+    assert params.data_preprocessing.columns.date == ("day",)
+
+
+def test_files_that_say_themselves_what_they_hold_need_no_reader(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps({"x": i * 37 % 101, "town": "abc"[i % 3], "y": i % 2}) for i in range(80)]
+    params = params_file.parse(look_at(write(path, lines), "y").text)
+    assert params.data_ingestion.reader == sections.Reader()
+    assert params.data_preprocessing.columns.categorical == ("town",)
+
+
+def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
+    """B36: a curve of the target is no copy of it in another unit, but tells it as well."""
+    prices = [100 + i * 7919 % 997 + i / 7 for i in range(300)]
+    lines = [
+        "size,town,log,price",
+        *[f"{p / 9 + i * 37 % 101:.2f},{'ab'[i % 2]},{p**3:.1f},{p}" for i, p in enumerate(prices)],
+    ]
+    path = write(tmp_path / "rows.csv", lines)
+    found = params_file.parse(look_at(path, "price").text)
+    assert found.data_preprocessing.columns.ignore == ("log",)
+    assert found.model_evaluation.trusted == ()
+    kept = params_file.parse(look_at(path, "price", keep=("log",)).text)
+    assert "log" in kept.data_preprocessing.columns.numeric
+    assert kept.model_evaluation.trusted == ("log",)
