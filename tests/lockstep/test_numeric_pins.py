@@ -67,6 +67,12 @@ def test_the_names_are_those_of_numpys_own_list():
     assert names == (*__cpu_baseline__, *__cpu_dispatch__)
 
 
+def test_the_image_of_the_dask_workers_sets_every_pin():
+    dockerfile = (ROOT / "k8s/dask/Dockerfile").read_text(encoding="utf-8")
+    pins = numeric_pins.THREADS | numeric_pins.INSTRUCTIONS
+    assert [name for name, value in pins.items() if f" {name}={value}" not in dockerfile] == []
+
+
 @pytest.mark.parametrize("script", sorted((ROOT / "src").glob("*.py")), ids=lambda path: path.stem)
 def test_no_stage_loads_a_library_before_lockstep(script):
     """Imports are sorted with lockstep last, so one of another package at the top would come first."""
