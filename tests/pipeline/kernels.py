@@ -20,7 +20,7 @@ MACHINES = {
 }
 """What may stand in the environment of another machine."""
 
-TIMED = 900
+TIMED = 1800
 COMPUTING = STAGES[:-1]
 """The stages whose outputs hold numbers; `register_model` records a digest of them."""
 

@@ -30,6 +30,7 @@ Verdict = Literal["same", "close", "different", "unknown"]
 NUMERIC = (".json", ".csv", ".parquet", ".npz", ".skops")
 """Files that are compared number by number; others are the same or different."""
 
+SEVERITY: tuple[Verdict, ...] = ("same", "close", "unknown", "different")
 UNKNOWN = 3
 HINT = "dvc pull first (or git restore, where git keeps the file)"
 
@@ -58,18 +59,31 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with clean_copy() as copy:
         _repro(copy)
         rerun = {output.path: output.md5 for output in read_lock(copy / paths.LOCK)}
-        verdicts = [
-            "same" if rerun.get(output.path) == output.md5 else compare(output, cache, copy, arguments.tolerance)
+        verdicts: dict[str, Verdict] = {
+            output.path: "same"
+            if rerun.get(output.path) == output.md5
+            else compare(output, cache, copy, arguments.tolerance)
             for output in recorded
-        ]
+        }
+    weigh_digest(verdicts)
     if arguments.json:
-        rows = zip(recorded, verdicts, strict=True)
-        print(json.dumps([{**vars(output), "verdict": verdict} for output, verdict in rows]))
+        print(json.dumps([{**vars(output), "verdict": verdicts[output.path]} for output in recorded]))
     else:
-        for output, verdict in zip(recorded, verdicts, strict=True):
-            note = f"  {HINT}" if verdict == "unknown" else ""
-            print(f"{verdict:9} {output.stage:20} {output.path}{note}")
-    return 1 if "different" in verdicts else UNKNOWN if "unknown" in verdicts else 0
+        print("\n".join(_line(output, verdicts[output.path]) for output in recorded))
+    return 1 if "different" in verdicts.values() else UNKNOWN if "unknown" in verdicts.values() else 0
+
+
+def _line(output: Output, verdict: Verdict) -> str:
+    return f"{verdict:9} {output.stage:20} {output.path}" + (f"  {HINT}" if verdict == "unknown" else "")
+
+
+def weigh_digest(verdicts: dict[str, Verdict]) -> None:
+    """Give the record of the model's sha256 the worst verdict of the model's files: a digest is never merely close."""
+    record = str(paths.REGISTERED)
+    files = [verdict for path, verdict in verdicts.items() if path.startswith(f"{paths.MODELS}/") and path != record]
+    worst: Verdict = max(files, key=SEVERITY.index, default="same")
+    if verdicts.get(record, "same") != "same" and worst != "same":
+        verdicts[record] = worst
 
 
 def read_lock(path: Path) -> list[Output]:

@@ -45,6 +45,16 @@ def test_a_rerun_is_compared_with_recorded_bytes_alone(tmp_path, monkeypatch, wo
     assert verify.compare(Output("evaluation", str(output), digest), cache, copy, 1e-6) == verdict
 
 
+@pytest.mark.parametrize(
+    ("model", "record", "verdict"),
+    [("close", "different", "close"), ("unknown", "different", "unknown"), ("same", "different", "different")],
+)
+def test_the_record_of_the_digest_is_as_good_as_the_model(model, record, verdict):
+    verdicts = {"models/model.skops": model, "models/schema.json": "same", "models/registered.json": record}
+    verify.weigh_digest(verdicts)
+    assert verdicts["models/registered.json"] == verdict
+
+
 def test_the_exit_code_says_that_recorded_bytes_are_missing(tmp_path, monkeypatch, capsys, local_settings):
     """A project of one stage, whose code changed after its cache was emptied."""
     (tmp_path / "small").mkdir()
