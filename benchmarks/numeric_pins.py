@@ -93,6 +93,8 @@ def tasks() -> Iterator[tuple[str, Callable[[], Any]]]:
     forest, vectorizer = RandomForestClassifier(20, random_state=0), TfidfVectorizer(ngram_range=(1, 2), min_df=2)
 
     yield "fit ridge, 20,000 x 60", lambda: [Ridge().fit(matrix, target) for _ in range(20)]
+    wide = random.normal(size=(3_000, 1_500))
+    yield "fit ridge, 3,000 x 1,500", lambda: Ridge().fit(wide, target[:3_000])
     yield "fit logistic regression, 20,000 x 60", lambda: [logistic.fit(matrix, target) for _ in range(5)]
     yield "fit boosted trees, 20,000 x 60", lambda: boosting.fit(matrix, target)
     yield "fit random forest, 5,000 x 60", lambda: forest.fit(matrix[:5_000], target[:5_000])
