@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 CORE = [
-    "numpy>=2.3",
+    "numpy>=2.4",  # names its instruction sets as numeric_pins does
     "pandas>=3.0",
     "scipy>=1.16",
     "scikit-learn>=1.9",
