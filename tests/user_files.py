@@ -21,7 +21,10 @@ def lies_in(path: str, folders: tuple[str, ...]) -> bool:
 def refuse(event: str, arguments: tuple) -> None:
     """Raise where this process opens a file of the user's project."""
     if event == "open" and isinstance(arguments[0], str | bytes):
-        path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - cheap, called on every open
+        name, by_os_open = os.fsdecode(arguments[0]), arguments[1] is None
+        if by_os_open and not os.path.isabs(name):  # noqa: PTH117 - may be relative to a descriptor, as in rmtree
+            return
+        path = os.path.abspath(name)  # noqa: PTH100 - cheap, called on every open
         if lies_in(path, PREFIXES) and not lies_in(path, ALLOWED):
             raise UserFileOpened(f"a product test opens {path}, a file of the user's project; use one of its own")
 
