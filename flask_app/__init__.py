@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+import lockstep  # noqa: F401 - pins the numeric libraries before anything loads them
 from flask_app import errors
 from flask_app.admission import csrf, drain, guard, headers, transfer, url_prefix
 from flask_app.forms.csv_upload import InMemoryRequest
