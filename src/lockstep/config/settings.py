@@ -34,7 +34,7 @@ SETTINGS: tuple[Setting, ...] = (
         "pinned", ("LOCKSTEP_PINNED",), "2", "versions that a request may name, kept beside Production", whole=True
     ),
     Setting("drain_s", ("LOCKSTEP_DRAIN_S",), "5", "seconds of answering on after SIGTERM, not ready", whole=True),
-    Setting("keeper", ("LOCKSTEP_KEEPER",), "", "socket at which workers ask about the registry; set by `serve`"),
+    Setting("registry_socket", ("LOCKSTEP_REGISTRY_SOCKET",), "", "socket of the registry sidecar; set by `serve`"),
     Setting("exp_name", ("DVC_EXP_NAME",), "", "name of the experiment that a stage runs in; set by `dvc exp run`"),
     Setting("exp_baseline", ("DVC_EXP_BASELINE_REV",), "", "commit that the experiment starts from; set by DVC too"),
     Setting("tracking_uri", ("MLFLOW_TRACKING_URI",), "", "MLflow server; else DagsHub; else a local sqlite file"),
@@ -99,7 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
         "most MiB of predictions that wait on disk for the database",
         whole=True,
     ),
-    Setting("recorder", ("LOCKSTEP_RECORDER",), "", "socket at which workers ask the prediction log; set by `serve`"),
+    Setting("recorder_socket", ("LOCKSTEP_RECORDER_SOCKET",), "", "socket of the recorder; set by `serve`"),
     Setting("monitor_s", ("LOCKSTEP_MONITOR_S",), "10", "seconds between two looks at drift and quality", whole=True),
     Setting(
         "challenger_share",
@@ -172,7 +172,7 @@ class Settings:
     poll_s: int
     pinned: int
     drain_s: int
-    keeper: str
+    registry_socket: str
     exp_name: str
     exp_baseline: str
     tracking_uri: str
@@ -200,7 +200,7 @@ class Settings:
     log_rows: str
     log_days: int
     spool_mb: int
-    recorder: str
+    recorder_socket: str
     monitor_s: int
     challenger_share: int
     project: str
