@@ -17,7 +17,8 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: pipeline promote  ## pipeline and promotion, then end
+repro: pipeline  ## pipeline, promotion and the reports as pages, then end; a refused model is reported too
+	lockstep promote; code=$$?; lockstep report && exit $$code
 
 pipeline: setup
 	dvc repro

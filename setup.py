@@ -18,6 +18,7 @@ SERVE = [
     "mlflow-skinny>=3.17",
     "boto3>=1.43",
     "flask>=3.1",
+    "flask-wtf>=1.3",
     "jinja2>=3.1.6",
     "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",
@@ -36,6 +37,8 @@ PIPELINE = [
     "dagshub>=0.7",
     "ruamel.yaml.clib>=0.2.14",  # DVC reads dvc.lock in a fifth less time with it
     "matplotlib>=3.10",
+    "charset-normalizer>=3.4",  # encodings of text files
+    "python-calamine>=0.5",  # spreadsheets
     "setuptools>=80",  # builds the editable install without fetching anything that the lock does not hold
 ]
 BOOSTING = [

@@ -2,8 +2,6 @@
 
 import logging
 
-import pandas as pd
-
 from lockstep import files, paths
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import cleaning, frames, parquet, row_hashes
@@ -34,7 +32,8 @@ def main(params: ModelEvaluation) -> None:
     measured = test_metrics.report(scored, schema, params)
     searched = files.read_json(paths.SEARCH)
     metric = searched["metric"]
-    alone = leakage.telling_alone(pd.concat([train, test]), schema)
+    leaks = leakage.leaky_columns(train, schema.kinds, schema.target, schema.task)
+    alone = {name: leak.score for name, leak in leaks.items()}
     examined = test_metrics.examine(predictor, test, scored, alone)
     decision = checks.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = test_metrics.evaluated(test, scored, schema, metric, measured)

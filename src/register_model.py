@@ -11,7 +11,7 @@ from lockstep.stage import run_stage
 
 
 def main(params: RegisterModel) -> None:
-    """Read model and reports; draw, log and register them, and write which model of which name that was."""
+    """Read model and records; log and register them, and write the name and digest of the registered model."""
     digest = predictor.digest(paths.MODELS)
 
     registration.record(params, Settings.read(os.environ))

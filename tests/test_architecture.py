@@ -12,7 +12,7 @@ MODULES = {
     for base, folder in ((ROOT / "src", "lockstep"), (ROOT, "flask_app"))
     for path in sorted((base / folder).rglob("*.py"))
 }
-MOST_FLOORS, MOST_TOP_FILES = 12, 14
+MOST_FLOORS, MOST_TOP_FILES = 11, 14
 FORBIDDEN_NAMES = set(
     """
     keeper kept asking asked answered store watching shipping handing dispatch trainer loop judging

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lockstep.config.params import ModelBuilding, Params, Task
-from lockstep.data import cleaning, frames
+from lockstep.data import cleaning
 from lockstep.evaluation import test_metrics
 from lockstep.features import build
-from lockstep.metrics import leakage, scores
+from lockstep.metrics import scores
 from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import search
 
@@ -39,8 +39,6 @@ class Baseline:
     constant: float
     reached: float
     error: float
-    telling: tuple[str, ...] = ()
-    """Columns that tell the target all alone, by the question that the gate asks too."""
 
     @property
     def signal(self) -> bool:
@@ -60,8 +58,6 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     if cleaned.task != "regression":
         rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
     truth = rows[name].to_numpy()
-    schema = frames.learn(rows, name, cleaned.task, cleaned.kinds, params.feature_engineering)
-    telling = tuple(leakage.telling_alone(rows, schema))
     text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
     settings = params.feature_engineering.model_copy(update={"text": text})
     features = build.build(cleaned.kinds, settings, build.Seen(task=cleaned.task))
@@ -70,7 +66,7 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     found = search.choose(matrix, truth, cleaned.task, quick)
     error = float(np.std(found.best.scores) / math.sqrt(FOLDS))
-    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error, telling)
+    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error)
 
 
 def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from lockstep.autoconfig import (
     baseline_score,
     column_roles,
     csv_dialect,
-    leaks,
     params_writer,
     training_plan,
     value_formats,
@@ -21,9 +20,12 @@ from lockstep.autoconfig.choice import Decision
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion, Reader, Role
+from lockstep.data import cleaning
 from lockstep.data.sources import read
 from lockstep.data.sources.content import Content
 from lockstep.errors import DataError, LockstepError, nearest
+from lockstep.metrics import leakage
+from lockstep.metrics.leakage import Leak
 
 SAMPLE_BYTES = 8 << 20
 
@@ -64,17 +66,12 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     _check_named(frame, (*wish.keep, *wish.ignore))
     found = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
-    roles, said = _roles(frame, target, task, found, wish)
+    roles, said, trusted = _roles(frame, target, task, found, wish)
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
     made = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
+    made = replace(made, trusted=trusted)
     floor, judged = _floor(frame, ingestion, target, made, name)
-    if floor and floor.telling:
-        roles, more = _trust(roles, floor.telling, target, wish)
-        said += more
-        made = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
-        made = replace(made, trusted=tuple(one for one in floor.telling if one in wish.keep))
-        floor, judged = _floor(frame, ingestion, target, made, name)
     text = params_writer.render(ingestion, target, made, floor, name)
     params_file.parse(text)
     decisions = (
@@ -196,21 +193,21 @@ def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
 
 def _roles(
     frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, column_roles.Found], wish: Wish
-) -> tuple[dict[str, Role], list[Decision]]:
-    """Return the role of each column after leaks and wishes, and what to tell of it."""
+) -> tuple[dict[str, Role], list[Decision], tuple[str, ...]]:
+    """Return the role of each column after leaks and wishes, what to tell of it, and the leaks that a person keeps."""
     roles: dict[str, Role] = {name: one.role for name, one in found.items()}
     decisions = [Decision(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
-    fair = [name for name, role in roles.items() if role not in ("id", "ignore")]
-    found_out = {name: how for name, how in leaks.find(frame, fair, target, task).items() if name not in wish.keep}
-    look = f"{', '.join(found_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
-    for name, how in found_out.items():
-        roles[name] = "ignore"
-        decisions.append(Decision(name, "left out: a leak", how, look if name == next(iter(found_out)) else ""))
     for name in wish.ignore:
         roles[name] = "ignore"
     for name in wish.keep:
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
+    leaks = _leaks(frame, roles, target, task)
+    left_out = [name for name in leaks if name not in wish.keep]
+    look = f"{', '.join(left_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
+    for name in left_out:
+        roles[name] = "ignore"
+        decisions.append(Decision(name, "left out: a leak", leaks[name].reason, look if name == left_out[0] else ""))
     for name in column_roles.groups(frame, found, target):
         column = params_writer.flow(name)
         look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {column}}}"
@@ -221,22 +218,19 @@ def _roles(
     _check_left(roles, decisions, target)
     kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    return roles, [Decision("features", counted, "by their values"), *decisions]
+    trusted = tuple(name for name in leaks if name in wish.keep)
+    return roles, [Decision("features", counted, "by their values"), *decisions], trusted
 
 
-def _trust(
-    roles: dict[str, Role], telling: Sequence[str], target: str, wish: Wish
-) -> tuple[dict[str, Role], list[Decision]]:
-    """Leave out columns that the gate would refuse, but for those that a person keeps."""
-    out = [name for name in telling if name not in wish.keep]
-    look = f"{', '.join(out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
-    decisions = [
-        Decision(name, "left out: a leak", f"it tells {target} all alone", look if name == out[0] else "")
-        for name in out
-    ]
-    left: dict[str, Role] = {**roles, **dict.fromkeys(out, "ignore")}
-    _check_left(left, decisions, target)
-    return left, decisions
+def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: sections.Task) -> dict[str, Leak]:
+    """Return the features that leak the target, as the gate finds them in the rows that are left to train and test."""
+    kinds: dict[str, sections.Kind] = {
+        name: role for name, role in roles.items() if role != "id" and role != "ignore" and frame[name].notna().any()
+    }
+    rows = _distinct(frame, roles, target)
+    features = cleaning.canonical(rows, kinds)
+    features[target] = cleaning.canonical_target(rows[target], task)
+    return leakage.leaky_columns(features, kinds, target, task)
 
 
 def _check_left(roles: dict[str, Role], decisions: Sequence[Decision], target: str) -> None:

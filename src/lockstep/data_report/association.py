@@ -18,8 +18,6 @@ AUC = "AUC"
 INFORMATION = "share of information"
 SPEARMAN = "Spearman correlation"
 RATIO = "correlation ratio"
-ALL_TOLD = {AUC: 0.9995, INFORMATION: 0.95, SPEARMAN: 0.9995, RATIO: 0.9995}
-"""From which strength on a column alone tells the target, which real features hardly do."""
 
 
 class Relation(NamedTuple):
@@ -32,12 +30,6 @@ class Relation(NamedTuple):
     def strength(self) -> float:
         """From 0 for none to 1 for all, whatever the direction."""
         return abs(2 * self.value - 1) if self.measure == AUC else abs(self.value)
-
-    @property
-    def tells_all(self) -> bool:
-        """Whether the column alone gives the target away."""
-        bound = ALL_TOLD[self.measure]
-        return self.strength >= (2 * bound - 1 if self.measure == AUC else bound)
 
 
 def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Relation | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lockstep.config.params import Kind, Task
 from lockstep.data_report import warnings as report_warnings
 from lockstep.data_report.association import relation
+from lockstep.metrics import leakage
 
 SAMPLE_ROWS = 50_000
 """Of more train rows, every n-th is looked at, but for ranges and missing values, which are those of all."""
@@ -48,6 +49,7 @@ def describe(train: pd.DataFrame, subject: Subject, dropped: Mapping[str, Any]) 
     step = max(1, -(-len(train) // SAMPLE_ROWS))
     sample = train.iloc[::step]
     target = sample[subject.target]
+    leaks = leakage.leaky_columns(train, subject.kinds, subject.target, subject.task)
     columns = []
     for name, kind in subject.kinds.items():
         one = {"name": name, "kind": kind, "type": subject.types.get(name, ""), **_range(train[name], kind)}
@@ -59,11 +61,11 @@ def describe(train: pd.DataFrame, subject: Subject, dropped: Mapping[str, Any]) 
         one["distribution"] = _distribution(sample[name], numbers, kind)
         one["relation"] = {"measure": found.measure, "value": _short(found.value)} if found else None
         one["strength"] = _short(found.strength) if found else 0.0
-        one["tells_all"] = bool(found and found.tells_all)
+        one["tells_all"] = name in leaks
         one["in_order"] = kind == "numeric" and _in_order(sample[name])
         columns.append(one)
     about = _about_target(train[subject.target], subject.task)
-    warnings = report_warnings.warnings(columns, about, dropped, len(sample))
+    warnings = report_warnings.warnings(columns, about, dropped, len(sample), leaks)
     return {"columns": columns, "about_target": about, "sampled_rows": len(sample), "warnings": warnings}
 
 

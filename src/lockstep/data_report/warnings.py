@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lockstep.metrics.leakage import Leak
+
 NEAR_CONSTANT = 0.99
 MOST_LEVELS = 100
 ALL_DIFFERENT = 0.95
@@ -16,7 +18,7 @@ Columns = Sequence[Mapping[str, Any]]
 
 
 def warnings(
-    columns: Columns, target: Mapping[str, Any], dropped: Mapping[str, Any], sampled: int
+    columns: Columns, target: Mapping[str, Any], dropped: Mapping[str, Any], sampled: int, leaks: Mapping[str, Leak]
 ) -> list[dict[str, str]]:
     """Return each warning: its kind, the column it is about ("" for none), and a sentence; leaks come first."""
     found = [*_of_rows(dropped), *_of_classes(target)]
@@ -24,19 +26,17 @@ def warnings(
         found += [
             {"kind": kind, "column": str(column["name"]), "text": text} for kind, text in _of_column(column, sampled)
         ]
-    return sorted(found, key=lambda one: one["kind"] != "leak")
+    return [*_of_leaks(leaks), *found]
+
+
+def _of_leaks(leaks: Mapping[str, Leak]) -> Iterator[dict[str, str]]:
+    for name, leak in leaks.items():
+        text = f"{leak.reason}: is it known when a prediction is requested? If not, make it an id or ignore it"
+        yield {"kind": "leak", "column": name, "text": text}
 
 
 def _of_column(column: Mapping[str, Any], sampled: int) -> Iterator[tuple[str, str]]:
-    relation, present = column["relation"], column["rows"] - column["missing"]
-    if column["tells_all"]:
-        yield (
-            "leak",
-            (
-                f"it alone tells the target ({relation['measure']} {relation['value']:.3f}): "
-                "is it known at the time a prediction is asked for? If not, make it an id or ignore it"
-            ),
-        )
+    present = column["rows"] - column["missing"]
     if column["missing"] > MANY_MISSING * column["rows"]:
         yield "missing", f"{column['missing']} of {column['rows']} values are missing"
     if present and column["distinct"] == 1:

@@ -194,14 +194,14 @@ def rows_accepted(refused: int, rows: int) -> Check:
 
 
 def no_leak(alone: Mapping[str, float], trusted: Iterable[str]) -> Check:
-    """Check that no column tells the target all alone, unless a person has said that it may."""
+    """Check that no column leaks the target, but for those that a person trusts; see `metrics.leakage`."""
     leaking = {name: score for name, score in alone.items() if name not in set(trusted)}
     if not leaking:
-        return Check("no leak", True, "no column tells the target all alone")
+        return Check("no leak", True, "no column leaks the target")
     named = ", ".join(f"{name!r} ({score:.4g})" for name, score in list(leaking.items())[:MOST_NAMED])
     reason = (
-        f"the target can be told from one column alone: {named}; leave it out under data_preprocessing.columns.ignore, "
-        "or name it under model_evaluation.trusted"
+        f"target leakage by {named}: leave it out under data_preprocessing.columns.ignore, "
+        "or, if it is known when a prediction is requested, name it under model_evaluation.trusted"
     )
     return Check("no leak", False, reason)
 

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lockstep.html import formatting
+from lockstep.html import charts, formatting
 
 FOLDER = Path(__file__).with_name("pages")
 
@@ -21,7 +21,7 @@ def environment(filters: dict[str, Any], **names: Any) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters.update(formatting.FILTERS, **filters)
-    templates.globals.update(names)
+    templates.globals.update(names, shapes=charts)
     return templates
 
 

@@ -14,11 +14,9 @@ from lockstep.config.params import RegisterModel
 from lockstep.config.settings import Settings
 from lockstep.decision import EVALUATED_TAG, Decision
 from lockstep.drift.profile import Profile
-from lockstep.errors import TrackingError
 from lockstep.inference import predictor
 from lockstep.lifecycle import search_runs, wandb
 from lockstep.modeling import serialization
-from lockstep.pages.evaluation import report
 from lockstep.registry import provenance, runs, tracking, tracking_server
 from lockstep.registry.bundle import contents, package_model
 from lockstep.registry.model_registry import FILES_TAG, TRAINED_ON_TAG, Registry, Version
@@ -28,15 +26,13 @@ log = logging.getLogger("register_model")
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "treelite")
 REPORTS = (
     *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
-    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.DATA_PAGE, paths.EVALUATION, paths.POINTS, paths.REPORT),
+    *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.EVALUATION, paths.POINTS),
 )
-MIRRORED = (paths.REPORT, paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
+MIRRORED = (paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
 
 
 def record(params: RegisterModel, settings: Settings) -> None:
-    """Draw the evaluation report and register the model.
-
-    In an experiment of DVC the run is logged alone, since a version is made of what is kept.
+    """Register the model; in an experiment of DVC log its run alone, since a version is made of what is kept.
 
     Raises
     ------
@@ -46,11 +42,10 @@ def record(params: RegisterModel, settings: Settings) -> None:
         The tracking server is out of reach; run it again later, and one run is made.
     """
     if not settings.exp_name:
-        register(params, settings, draw=True)
+        register(params, settings)
         return
     digest = _checked()
-    registry = _registry(params, settings, draw=True)
-    report.draw(registry)
+    registry = Registry(tracking.connect(settings), params.model_name)
     client = registry.client
     origin = provenance.experiment(settings)
     run = runs.find(client, params.experiment, _identity(digest, params) | origin)
@@ -60,10 +55,8 @@ def record(params: RegisterModel, settings: Settings) -> None:
     _tell(params.model_name, run_id, version.version if version else "")
 
 
-def register(params: RegisterModel, settings: Settings, draw: bool = False) -> Version:
+def register(params: RegisterModel, settings: Settings) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
-
-    The evaluation report is drawn for a version that is made now; with `draw`, in any case.
 
     Raises
     ------
@@ -73,12 +66,9 @@ def register(params: RegisterModel, settings: Settings, draw: bool = False) -> V
         The tracking server is out of reach; run it again later, and one version is made.
     """
     digest = _checked()
-    registry = _registry(params, settings, draw)
+    registry = Registry(tracking.connect(settings), params.model_name)
     client = registry.client
-    version = registry.find(digest)
-    if draw or not version:
-        report.draw(registry)
-    if version:
+    if version := registry.find(digest):
         version = registry.tag(version, _verdict())
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
@@ -88,16 +78,6 @@ def register(params: RegisterModel, settings: Settings, draw: bool = False) -> V
         log.info("registered %s version %s", params.model_name, version.version)
     _tell(version.name, version.run_id, version.version)
     return version
-
-
-def _registry(params: RegisterModel, settings: Settings, draw: bool) -> Registry:
-    """Return the registry; if it is out of reach, the report is drawn without the champion and not lost."""
-    try:
-        return Registry(tracking.connect(settings), params.model_name)
-    except TrackingError as error:
-        if draw:
-            report.draw(None, f"Production could not be asked: {error.problem}")
-        raise
 
 
 def _checked() -> str:

@@ -1,114 +1,248 @@
-"""Columns that tell the target all alone: most often they were written down after it, or are a copy of it."""
+"""Target leakage: feature columns that predict the target too well to be fair, one verdict for init, report and gate.
 
-from collections.abc import Mapping
+A column leaks most often because it was recorded after the target, or is a copy of it. The verdict is a pure function
+of columns and target. It samples evenly and scores on held-out rows, so that it is the same for all the rows, for the
+train rows and for a sample of them, except close to a threshold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice, product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lockstep.config.params import Task
-from lockstep.data.frames import target_array
-from lockstep.data.schema import Schema
+from lockstep.config.params import Kind, Task
 
 Floats = NDArray[np.float64]
-MOST_ROWS = 5_000
-FEWEST_ROWS = 50
-"""With fewer rows a column may tell all of them by chance."""
+Codes = NDArray[np.int64]
+
+MAX_ROWS = 5_000
+"""Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart."""
+MIN_ROWS = 50
+"""With fewer rows a column may predict all of them by chance."""
 
 PERFECT = 0.999
+"""Mean recall, or R2, from which on a column alone is a leak: real measurements err in more than one row of 1,000."""
 
 NOISY: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.985}
-APART = 0.4
-"""A column that tells so much beyond chance (0 is chance, 1 is all), and by so much more than any other column, looks
-like a copy of the target with noise. One that others come near to is a good column among good ones."""
+MARGIN = 0.4
+"""A column with so high a score beyond chance (0 is chance, 1 is perfect), and so far ahead of every other column,
+looks like a copy of the target with noise. One that others come near to is a good column among good ones."""
+
+MAX_CODES = 50
+"""A numeric column of at most so many distinct values may hold codes, whose order means nothing."""
+MAX_MISSING = 0.5
+"""A column is also scored on the rows that have a value, if no larger share is missing: a copy with gaps is a copy."""
+
+EXACT = 0.9999
+"""Share of rows in which several columns together must give the target: combinations are many, so chance has more."""
+MAX_COMBINED = 100
+"""So many numeric columns are combined, and ten times as many choices of one column for each class are tried."""
+MAX_CLASSES = 10
+"""Of more classes, nobody has a column of votes for each."""
 
 
-def telling_alone(rows: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """Return the columns that tell the target of rows they were not learned from, and how well: 1 is perfectly.
+@dataclass(frozen=True)
+class Leak:
+    """Why a column leaks the target, and its score: mean recall of the classes or R2, from 0 to 1."""
 
-    A column is returned if it tells all but a thousandth, or if it looks like a copy of the target with noise.
+    score: float
+    reason: str
 
-    How well is the mean recall of the classes, or R2, of two halves of at most `MOST_ROWS` rows, each told by what the
-    other has shown: by a tree of few leaves (numbers and dates), or by the level (categories and texts). Of numbers
-    beside a number it is the square of their rank correlation (Spearman 1904), which knows every rising curve.
+
+@dataclass(frozen=True)
+class _Target:
+    """The target as numbers (n,): the values of a regression, or the codes of the classes in sorted order."""
+
+    name: str
+    values: NDArray[Any]
+    task: Task
+
+    @property
+    def classes(self) -> int:
+        return 0 if self.task == "regression" else int(self.values.max()) + 1
+
+    @property
+    def chance(self) -> float:
+        return 0.0 if self.task == "regression" else 1 / self.classes
+
+
+def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, task: Task) -> dict[str, Leak]:
+    """Return the feature columns of canonical rows (n,) that leak the target, alone or together, and why.
+
+    Alone: the column predicts all held-out rows but a thousandth, or looks like a copy of the target with noise. The
+    score is the mean recall of the classes, or R2, of two halves of at most `MAX_ROWS` rows, each predicted from the
+    other: by a tree of few leaves (numbers and dates), or by the level (categories, texts, codes). Of numbers and a
+    numeric target it is the square of their rank correlation (Spearman 1904), which is 1 for every monotone curve.
+
+    Together: the largest of one column for each class names the class, as counts of votes do; a column is the sum of
+    leaking ones; or two columns add up to a numeric target.
     """
-    if len(rows) < FEWEST_ROWS:
+    labelled = frame[frame[target].notna()]
+    if len(labelled) < MIN_ROWS:
         return {}
-    sample = rows.iloc[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
-    target = target_array(sample, schema)
-    scores = {
-        column.name: _score(
-            _coded(sample[column.name], column.kind),
-            target,
-            schema.task,
-            levels=column.kind in ("categorical", "text"),
-        )
-        for column in schema.columns
+    rows = labelled.iloc[np.linspace(0, len(labelled) - 1, min(len(labelled), MAX_ROWS)).astype(int)]
+    truth = _target(rows[target], target, task)
+    if np.ptp(truth.values) == 0:
+        return {}
+    scores = {name: _score(rows[name], kind, truth) for name, kind in kinds.items()}
+    leaks = {
+        name: Leak(round(score, 4), f"it alone predicts {target} in held-out rows ({_figure(score, task)})")
+        for name, score in scores.items()
+        if score >= PERFECT
     }
-    found = {name: score for name, score in scores.items() if score >= PERFECT}
-    found |= _standing_out({name: score for name, score in scores.items() if name not in found}, schema)
-    return {name: round(score, 4) for name, score in found.items()}
+    leaks |= _noisy_copy({name: score for name, score in scores.items() if name not in leaks}, truth)
+    numeric = [name for name, kind in kinds.items() if kind == "numeric" and name not in leaks][:MAX_COMBINED]
+    return leaks | _combined(rows[numeric].astype(np.float64), truth)
 
 
-def _standing_out(scores: Mapping[str, float], schema: Schema) -> dict[str, float]:
-    """Return the best of several columns if it tells nearly all, and every other one far less."""
-    chance = 0.0 if schema.task == "regression" else 1 / len(schema.labels)
+def _target(values: pd.Series, name: str, task: Task) -> _Target:
+    if task == "regression":
+        return _Target(name, values.to_numpy(np.float64), task)
+    return _Target(name, pd.factorize(values, sort=True)[0].astype(np.int64), task)
+
+
+def _figure(score: float, task: Task) -> str:
+    return f"{'R2' if task == 'regression' else 'mean recall'} {score:.4f}"
+
+
+def _noisy_copy(scores: Mapping[str, float], truth: _Target) -> dict[str, Leak]:
+    """Return the best of several columns if it predicts nearly all rows, and every other one far fewer."""
     best, *others = sorted(scores, key=lambda name: -scores[name])[:2] or [""]
     if not others:
         return {}
-    first, second = ((scores[name] - chance) / (1 - chance) for name in (best, others[0]))
-    looks_copied = first >= NOISY[schema.task] and first - max(second, 0.0) >= APART
-    return {best: scores[best]} if looks_copied else {}
+    first, second = ((scores[name] - truth.chance) / (1 - truth.chance) for name in (best, others[0]))
+    if first < NOISY[truth.task] or first - max(second, 0.0) < MARGIN:
+        return {}
+    reason = f"it looks like a copy of {truth.name} with noise ({_figure(scores[best], truth.task)}), far ahead of "
+    return {best: Leak(round(scores[best], 4), f"{reason}{others[0]} ({scores[others[0]]:.4f})")}
 
 
-def _coded(values: pd.Series, kind: str) -> Floats:
+def _score(values: pd.Series, kind: Kind, truth: _Target) -> float:
+    """Return how well one column alone predicts the target, missing values counted as a value of their own or not."""
+    coded, present = _coded(values, kind), values.notna().to_numpy()
+    score = _held_out(coded, truth.values, kind, truth.task)
+    if present.all() or present.mean() < 1 - MAX_MISSING or present.sum() < MIN_ROWS:
+        return score
+    return max(score, _held_out(coded[present], truth.values[present], kind, truth.task))
+
+
+def _coded(values: pd.Series, kind: Kind) -> Floats:
+    """Return numbers and moments (n,) from -1 to 1 around their median, NaN where missing, or the level's number."""
     if kind == "numeric":
-        return values.to_numpy(np.float64)
+        return _scaled(values.to_numpy(np.float64))
     if kind == "date":
         moments = pd.to_datetime(values, format="ISO8601", errors="coerce", utc=True)
-        return np.asarray((moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+        return _scaled(np.asarray((moments - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64))
     return pd.factorize(values)[0].astype(np.float64)
 
 
-def _score(coded: Floats, target: NDArray[Any], task: Task, levels: bool) -> float:
-    if task == "regression" and not levels:
-        return _ranks_alike(coded, target)
-    told = np.empty(len(target), dtype=target.dtype)
-    half = np.arange(len(target)) % 2 == 0
-    learn = _by_level if levels else _by_tree
-    for train, asked in ((half, ~half), (~half, half)):
-        told[asked] = learn(coded[train], target[train], coded[asked], task)
-    if task == "regression":
-        errors, spread = target - told, target - target.mean()
-        return float(1 - (errors @ errors) / (spread @ spread)) if spread.any() else 0.0
-    return float(np.mean([(told[target == label] == label).mean() for label in np.unique(target)]))
+def _scaled(values: Floats) -> Floats:
+    """Scale into the range where the 32-bit floats of a tree tell seconds of this century apart."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(finite).all():
+        return finite
+    centred = finite - np.nanmedian(finite)
+    return np.asarray(centred / (np.nanmax(np.abs(centred)) or 1.0))
 
 
-def _ranks_alike(coded: Floats, target: NDArray[Any]) -> float:
-    known = np.isfinite(coded)
-    if known.mean() < PERFECT or np.ptp(coded[known]) == 0 or np.ptp(target[known]) == 0:
+def _held_out(coded: Floats, target: NDArray[Any], kind: Kind, task: Task) -> float:
+    """Return the best score of the ways to predict the target (n,) from one column (n,)."""
+    if np.ptp(target) == 0:
         return 0.0
-    return float(pd.Series(coded[known]).corr(pd.Series(target[known]), method="spearman") ** 2)
+    if kind in ("categorical", "text"):
+        return _halves_score(coded, target, task, _predict_by_level)
+    ordered = _rank_score(coded, target) if task == "regression" else _halves_score(coded, target, task, _predict_tree)
+    levels, codes = np.unique(coded, return_inverse=True)
+    if len(levels) > MAX_CODES:
+        return ordered
+    return max(ordered, _halves_score(codes.astype(np.float64), target, task, _predict_by_level))
 
 
-def _by_tree(coded: Floats, target: NDArray[Any], asked: Floats, task: Task) -> NDArray[Any]:
+def _halves_score(coded: Floats, target: NDArray[Any], task: Task, predict: Any) -> float:
+    predicted = np.empty(len(target), dtype=target.dtype)
+    half = np.random.default_rng(0).permutation(len(target)) % 2 == 0  # classes may alternate from row to row
+    for train, test in ((half, ~half), (~half, half)):
+        predicted[test] = predict(coded[train], target[train], coded[test], task)
+    if task == "regression":
+        errors, spread = target - predicted, target - target.mean()
+        return float(1 - (errors @ errors) / (spread @ spread))
+    return float(np.mean([(predicted[target == label] == label).mean() for label in np.unique(target)]))
+
+
+def _rank_score(coded: Floats, target: NDArray[Any]) -> float:
+    """Return the squared rank correlation; 0 for a column with missing values, which is scored without them."""
+    if not np.isfinite(coded).all() or np.ptp(coded) == 0:
+        return 0.0
+    return float(pd.Series(coded).corr(pd.Series(target), method="spearman") ** 2)
+
+
+def _predict_tree(train: Floats, target: NDArray[Any], test: Floats, task: Task) -> NDArray[Any]:
     from sklearn.tree import DecisionTreeClassifier
 
     leaves = max(4, 2 * len(np.unique(target)))
-    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(coded[:, None], target)
-    return np.asarray(tree.predict(asked[:, None]))
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0).fit(train[:, None], target)
+    return np.asarray(tree.predict(test[:, None]))
 
 
-def _by_level(coded: Floats, target: NDArray[Any], asked: Floats, task: Task) -> NDArray[Any]:
-    """Return the mean, or the most frequent class, of each level; of levels that were not shown, that of all."""
+def _predict_by_level(train: Floats, target: NDArray[Any], test: Floats, task: Task) -> NDArray[Any]:
+    """Return the mean, or the most frequent class, of each level; of levels not in the train rows, that of all."""
     if task == "regression":
-        values = pd.Series(target.astype(np.float64))
-        means = values.groupby(coded).mean()
-        return pd.Series(asked).map(means).fillna(values.mean()).to_numpy()
-    labels, classes = np.unique(target, return_inverse=True)
-    shown, asked_codes = coded.astype(np.int64) + 1, asked.astype(np.int64) + 1
-    levels = int(max(shown.max(), asked_codes.max())) + 1
-    table = np.bincount(shown * len(labels) + classes, minlength=levels * len(labels)).reshape(levels, -1)
-    best = np.where(table.any(axis=1), table.argmax(axis=1), np.bincount(classes).argmax())
-    return np.asarray(labels[best[asked_codes]])
+        values = pd.Series(target)
+        means = values.groupby(train).mean()
+        return pd.Series(test).map(means).fillna(values.mean()).to_numpy()
+    train_codes, test_codes = train.astype(np.int64) + 1, test.astype(np.int64) + 1
+    levels, labels = int(max(train_codes.max(), test_codes.max())) + 1, int(target.max()) + 1
+    table = np.bincount(train_codes * labels + target, minlength=levels * labels).reshape(levels, labels)
+    best = np.where(table.any(axis=1), table.argmax(axis=1), np.bincount(target).argmax())
+    return np.asarray(best[test_codes])
+
+
+def _combined(numeric: pd.DataFrame, truth: _Target) -> dict[str, Leak]:
+    """Return the numeric columns (n, k) that give the target together."""
+    if truth.task == "regression":
+        pairs = _addends(numeric, truth)
+        return {name: Leak(1.0, f"{' and '.join(pairs)} add up to {truth.name}") for name in pairs}
+    votes = _votes(numeric, truth)
+    together = {name: Leak(1.0, f"the largest of {', '.join(votes)} is always {truth.name}") for name in votes}
+    return together | dict(_sums(numeric, votes))
+
+
+def _votes(numeric: pd.DataFrame, truth: _Target) -> list[str]:
+    """Return columns, one for each class, of which the largest names the class, as counts of votes do."""
+    filled = [str(name) for name in numeric if (numeric[name] >= 0).all()]
+    if not truth.classes <= min(MAX_CLASSES, len(filled)):
+        return []
+    values = {name: numeric[name].to_numpy() for name in filled}
+    means = np.array([[values[name][truth.values == code].mean() for code in range(truth.classes)] for name in filled])
+    highest = means.argmax(axis=1)
+    by_class = [[filled[at] for at in np.flatnonzero(highest == code)[:6]] for code in range(truth.classes)]
+    for choice in islice(product(*by_class), 10 * MAX_COMBINED):
+        if (np.column_stack([values[name] for name in choice]).argmax(axis=1) == truth.values).mean() >= EXACT:
+            return list(choice)
+    return []
+
+
+def _sums(numeric: pd.DataFrame, votes: Sequence[str]) -> Iterator[tuple[str, Leak]]:
+    """Yield the columns that are the sum of several votes."""
+    others = {str(name): numeric[name].to_numpy() for name in numeric if name not in votes}
+    for size in range(2, len(votes) + 1):
+        for part in combinations(votes, size):
+            total = numeric[list(part)].sum(axis=1).to_numpy()
+            for name, values in others.items():
+                if np.array_equal(values, total):
+                    yield name, Leak(1.0, f"it is the sum of {', '.join(part)}")
+
+
+def _addends(numeric: pd.DataFrame, truth: _Target) -> tuple[str, ...]:
+    """Return the first two columns that add up to the target in every row; none if there are none."""
+    columns = {str(name): numeric[name].to_numpy() for name in numeric}
+    for one, other in combinations(columns, 2):
+        if not np.allclose(columns[one][:MIN_ROWS] + columns[other][:MIN_ROWS], truth.values[:MIN_ROWS]):
+            continue
+        if np.isclose(columns[one] + columns[other], truth.values).mean() >= EXACT:
+            return one, other
+    return ()

@@ -8,8 +8,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from lockstep.drift.results import Distribution
-from lockstep.html import formatting, templates
-from lockstep.pages import charts
+from lockstep.html import charts, formatting, templates
+from lockstep.pages.charts import overlaid, spelled
 
 MOST_DRAWN = 150
 """So many columns are drawn, those that tell most about the target; the others stand in the table alone."""
@@ -35,6 +35,7 @@ def html(facts: Mapping[str, Any]) -> str:
         "drawn": columns[:MOST_DRAWN],
         "warned": warned,
         "counts": counts(facts["dropped"]),
+        "odd_cells": facts.get("odd_cells", {}),
         "left_out": left_out(facts["dropped"]),
         "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
         "style": templates.style("report.css", "monitoring.css", "data_report.css"),
@@ -57,7 +58,7 @@ def left_out(dropped: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def histogram(distribution: Mapping[str, Any], name: str) -> Markup:
     """Draw shares over bins."""
-    return charts.overlaid(None, Distribution(distribution["shares"], edges=distribution["edges"]), name)
+    return overlaid(None, Distribution(distribution["shares"], edges=distribution["edges"]), name)
 
 
 def ends(one: Mapping[str, Any]) -> str:
@@ -83,7 +84,7 @@ def related(one: Mapping[str, Any]) -> str:
 @cache
 def _environment() -> Environment:
     return templates.environment(
-        {"spelled": charts.spelled}, charts=charts, histogram=histogram, ends=ends, related=related, bars=bars
+        {"spelled": spelled}, charts=charts, histogram=histogram, ends=ends, related=related, bars=bars
     )
 
 

@@ -17,8 +17,10 @@ from lockstep.drift.results import (
     Traffic,
     VersionInfo,
 )
+from lockstep.html import templates
 from lockstep.pages import monitoring
 from tests.lockstep import example_snapshot
+from tests.root import ROOT
 
 VOID = ("meta", "link", "img", "input", "br", "path", "rect")
 
@@ -195,9 +197,8 @@ def test_many_categories_are_folded():
 
 
 def test_colours_of_the_file_are_those_of_the_app():
-    own = monitoring.PLAIN.read_text(encoding="utf-8")
-    theirs = (monitoring.FOLDER.parents[3] / "flask_app/static/app.css").read_text(encoding="utf-8")
-    for name, value in re.findall(r"(--(?!shadow)[a-z-]+): (#\w+);", own):
+    theirs = (ROOT / "flask_app/static/app.css").read_text(encoding="utf-8")
+    for name, value in re.findall(r"(--(?!shadow)[a-z-]+): (#\w+);", templates.style("report.css")):
         assert f"{name}: {value};" in theirs
 
 
