@@ -47,9 +47,7 @@ class Settings:
     drain_s: int = _setting(
         "LOCKSTEP_DRAIN_S", "5", "seconds after SIGTERM in which requests are still answered, while /ready says no"
     )
-    registry_socket: str = _setting(
-        "LOCKSTEP_REGISTRY_SOCKET", "", "Unix socket of the registry sidecar; set by `serve`"
-    )
+    registry_socket: str = _setting("LOCKSTEP_REGISTRY_SOCKET", "", "socket of the registry sidecar; set by `serve`")
     exp_name: str = _setting("DVC_EXP_NAME", "", "name of the experiment that a stage runs in; set by `dvc exp run`")
     exp_baseline: str = _setting("DVC_EXP_BASELINE_REV", "", "commit that the experiment starts from; set by DVC too")
     tracking_uri: str = _setting("MLFLOW_TRACKING_URI", "", "MLflow server; else DagsHub; else a local sqlite file")

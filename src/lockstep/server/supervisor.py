@@ -86,13 +86,12 @@ class Workers(MPServer):
 
     signal_handler_reload = signal_handler_interrupt
 
-    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
-        child = functools.partial(processes.as_child, os.getpid(), target)
-        return super()._spawn_worker(idx=idx, target=child, callback_loader=callback_loader)
-
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         with STARTING:
             super()._spawn_workers(spawn_target, target_loader)
+
+    def _serve(self, spawn_target: Any, target_loader: Any) -> None:
+        super()._serve(functools.partial(processes.as_child, os.getpid(), spawn_target), target_loader)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         self._lives = {worker.idx: Life(time.monotonic()) for worker in self.wrks}
