@@ -22,6 +22,7 @@ SMOKE_ROWS = 64
 
 def main(params: ModelEvaluation) -> None:
     """Read test and train rows and the model; write metrics, predictions, curves, smoke rows, profile and gate."""
+
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), schema.kinds)

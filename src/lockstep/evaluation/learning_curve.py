@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from threadpoolctl import threadpool_limits
 
 from lockstep.config.params import ModelEvaluation, Task
 from lockstep.evaluation.residuals import short
@@ -169,12 +168,10 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        with threadpool_limits(limits=1):
-            return estimator.fit(matrix, target)
+        return estimator.fit(matrix, target)
 
 
 def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
     classes = getattr(fitted, "classes_", None)
-    with threadpool_limits(limits=1):
-        value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
+    value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
     return short(value) if np.isfinite(value) else None

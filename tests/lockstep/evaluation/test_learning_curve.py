@@ -5,7 +5,6 @@ from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from lockstep.config.params import ModelEvaluation
 from lockstep.evaluation import learning_curve
@@ -19,8 +18,7 @@ BOTH = Matrices(X[:400], Y[:400], X[400:], Y[400:], {})
 
 
 def scored_by(model):
-    with threadpool_limits(limits=1):
-        shares = model.predict_proba(BOTH.test)
+    shares = model.predict_proba(BOTH.test)
     return Scored(BOTH.test_target, shares.argmax(axis=1), shares)
 
 
