@@ -53,7 +53,6 @@ def test_workers_get_their_settings_by_the_environment(started, tmp_path, memory
         "LOCKSTEP_REGISTRY_SOCKET": str(runtime / "registry.sock"),
         "LOCKSTEP_RECORDER_SOCKET": str(runtime / "recorder.sock"),
         "PROMETHEUS_MULTIPROC_DIR": str(runtime),
-        "OMP_NUM_THREADS": "1",
     }
     parent = tmp_path / "shared memory" / f"lockstep-{os.getuid()}" if memory else tmp_path / ".lockstep/run"
     assert runtime.parent == parent
