@@ -77,7 +77,7 @@ def follow_make() -> None:
     processes, it blocks that signal, and waits for its children for ever.
     """
     parent = os.getppid()
-    if "MAKELEVEL" in os.environ and _blocked(parent) is not None:
+    if _blocked(parent) is not None:
         threading.Thread(target=_follow, args=(parent,), name="make-watch", daemon=True).start()
 
 
