@@ -11,6 +11,7 @@ from lockstep import paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
+from lockstep.pages import data_report
 from lockstep.pages.evaluation import report
 from lockstep.registry import tracking
 from lockstep.registry.model_registry import Registry
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     registry, note = None, "The champion was left out."
     if not arguments.offline:
         registry, note = _registry(settings)
+    data_report.draw()
     report.draw(registry, note)
     where = paths.REPORT.absolute()
     print(json.dumps({"report": str(where), "champion": registry is not None}) if arguments.json else paths.REPORT)
