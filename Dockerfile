@@ -20,7 +20,7 @@ RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel
 # Check the model as a server would, and leave its compiled form beside it.
 COPY params.yaml ./
 COPY build/model model
-RUN /opt/lockstep/bin/python -m lockstep.baked model && rm -f model/*.lock
+RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model && rm -f model/*.lock
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/lockstep /opt/lockstep

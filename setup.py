@@ -18,6 +18,7 @@ SERVE = [
     "mlflow-skinny>=3.17",
     "boto3>=1.43",
     "flask>=3.1",
+    "flask-wtf>=1.3",
     "jinja2>=3.1.6",
     "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",

@@ -57,7 +57,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     errors.install(app)
     guard.install(app, settings)
     headers.install(app)
-    csrf.install(app, settings)
+    csrf.init_app(app, settings)
     telemetry.install(app, services, settings)
     prediction_service.install(app, settings)
     log.install(app, settings)

@@ -38,9 +38,17 @@ def refuse_other_sites() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    own = site in OWN_SITES if site else origin is None or urlsplit(origin).netloc == request.host
-    if not own:
+    same_site = site in OWN_SITES if site else origin is None or _host_of(origin) == request.host
+    if not same_site:
         raise Forbidden("This request was sent by a page of another site.")
+
+
+def _host_of(origin: str) -> str:
+    """Return the host and port of an Origin, nothing if it is malformed, as `http://[::1`."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def add_headers(response: Response) -> Response:

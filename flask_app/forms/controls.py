@@ -12,7 +12,13 @@ from lockstep.config.params import Kind
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
 
 EXPLAIN = "explain_answer"
-"""The tick box that asks why, unless a column has its name."""
+IDEMPOTENCY_KEY = "idempotency_key"
+FORM_FIELDS = (FIELD, EXPLAIN, IDEMPOTENCY_KEY)
+"""The form's own fields: the CSRF token, the tick box for an explanation, and a name for this very page."""
+
+PREFIX = "column:"
+NOT_SUBMITTED = ("", "_charset_")
+"""Names that browsers do not submit, or fill in by themselves."""
 
 LEGACY_TEXT = "text"
 """The field that copies of the capstone project send, whatever their text column is called."""
@@ -42,10 +48,14 @@ class Control:
 
 @dataclass(frozen=True)
 class Field:
-    """A control of the form: how it is drawn, what stands in it, and what is wrong with that or worth a remark."""
+    """A control of the form: how it is drawn, what stands in it, and what is wrong with that or worth a remark.
+
+    `name` is the column's, `input_name` the one under which a browser submits the value.
+    """
 
     id: str
     name: str
+    input_name: str
     control: Control
     value: str
     example: str
@@ -75,6 +85,7 @@ def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem
     return Field(
         id=f"field-{number}",
         name=column.name,
+        input_name=input_name(column.name),
         control=_drawn(control_of(column), value, problem),
         value=value,
         example=example,
@@ -172,16 +183,22 @@ def spelled(value: float | str | None) -> str:
     return "" if value is None else str(value)
 
 
+def input_name(column: str) -> str:
+    """Return the name of a column's input: its own, or a prefixed one where the form has a field of that name."""
+    reserved = column in (*FORM_FIELDS, *NOT_SUBMITTED) or column.startswith(PREFIX)
+    return f"{PREFIX}{column}" if reserved else column
+
+
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
-    named = ((name or "", values) for name, values in form.lists())  # a part of a multipart form may lack a name
-    own = (FIELD,) if EXPLAIN in schema.kinds else (FIELD, EXPLAIN)
-    sent = {lines(name): values[-1] for name, values in named if name not in own}
+    columns = {lines(name): name for name in schema.kinds} | {lines(input_name(name)): name for name in schema.kinds}
+    form_fields = {name for name in FORM_FIELDS if name not in schema.kinds or input_name(name) in form}
+    named = ((lines(name or ""), values[-1]) for name, values in form.lists())  # a multipart part may lack a name
+    typed = {columns.get(name, name): value for name, value in named if name not in form_fields}
     texts = [column.name for column in schema.columns if column.kind == "text"]
-    if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in sent and lines(texts[0]) not in sent:
-        sent[lines(texts[0])] = sent.pop(LEGACY_TEXT)
-    names = {lines(name): name for name in schema.kinds}
-    return {names.get(name, name): value for name, value in sent.items()}
+    if len(texts) == 1 and LEGACY_TEXT not in schema.kinds and LEGACY_TEXT in typed and texts[0] not in typed:
+        typed[texts[0]] = typed.pop(LEGACY_TEXT)
+    return typed
 
 
 def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
@@ -193,7 +210,7 @@ def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
         A field was sent twice.
     """
     columns = {column.name: column for column in schema.columns}
-    switches = {lines(name): list(control_of(column).switch) for name, column in columns.items()}
+    switches = {lines(input_name(name)): list(control_of(column).switch) for name, column in columns.items()}
     sent = [(name or "", values) for name, values in form.lists()]
     twice = [name for name, values in sent if len(values) > 1 and values != switches.get(lines(name))]
     if twice:

@@ -7,9 +7,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
 from flask_app import errors
-from flask_app.admission import csrf
 from flask_app.admission.transfer import check_transfer
-from flask_app.forms import csv_upload
+from flask_app.forms import controls, csv_upload
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import prediction_service
 from flask_app.views import pages
@@ -63,7 +62,9 @@ def content() -> bytes:
 def _answer(content: bytes, service: ModelService) -> Response:
     table = csv_upload.read(content, service.require().predictor.schema, current_app.config["MAX_ROWS"])
     answered = prediction_service.answer_by_chosen(
-        service, lambda chosen: csv_upload.check(table, chosen.predictor.schema), request.form.get(csrf.FIELD, "")
+        service,
+        lambda chosen: csv_upload.check(table, chosen.predictor.schema),
+        request.form.get(controls.IDEMPOTENCY_KEY, ""),
     )
     predictor = answered.serving.predictor
     text = csv_upload.write(table, answered.predictions, predictor.label_names if predictor.schema.labels else ())

@@ -1,6 +1,7 @@
 """The form and its answer, for people."""
 
 import json
+import secrets
 import shlex
 from typing import Any
 
@@ -51,8 +52,8 @@ def service_of(name: str) -> ModelService:
     return model_service.named(current_app, name) if name else model_service.of(current_app)
 
 
-@blueprint.app_errorhandler(csrf.Refused)
-def ask_again(error: csrf.Refused) -> ResponseReturnValue:
+@blueprint.app_errorhandler(csrf.InvalidToken)
+def ask_again(error: csrf.InvalidToken) -> ResponseReturnValue:
     """Show the form again with what was typed and a new token, so that one click sends it."""
     try:
         serving = asked((request.view_args or {}).get("name", ""))
@@ -78,12 +79,12 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
         row = controls.parse(request.form, schema)
         strict_json.refuse_floods([row], serving.predictor.schema)
         answered = prediction_service.answer_by_chosen(
-            service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(csrf.FIELD, "")
+            service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
         )
     except RowsRefused as refused:
         others = listing(controls.leftover(schema, refused.faults))
         return page(serving, controls.fields(schema, typed, refused.faults), others=others), 422
-    asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in schema.kinds
+    asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
     told = explanation_chart.of(answered, asked)
     return page(serving, controls.fields(schema, typed), result=_result(answered), why=told, explain=asked)
 
@@ -92,14 +93,14 @@ def page(serving: Serving, fields: list[controls.Field] | None = None, **content
     """Return the page, with the examples in the form if no fields are given."""
     fields = fields or controls.fields(serving.predictor.schema)
     names = [service.name for service in model_service.all_of(current_app)]
-    box = explanation.offered(serving.predictor) == "asked" and controls.EXPLAIN not in serving.predictor.schema.kinds
     where = {
         "own": _own(serving),
         "address": _address(serving),
         "card": _card(serving),
         "names": names,
         "logged": log.of(current_app).on,
-        "explain_box": controls.EXPLAIN if box else "",
+        "explain_box": controls.EXPLAIN if explanation.offered(serving.predictor) == "asked" else "",
+        "idempotency": (controls.IDEMPOTENCY_KEY, secrets.token_hex(16)),
     }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 

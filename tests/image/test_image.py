@@ -212,7 +212,7 @@ def test_models_of_every_kind_answer_the_same_without_what_was_left_out(image, t
 
 ANSWER = """
 import importlib.util, json, pathlib
-from lockstep.modeling import compiled, predictor
+from lockstep.inference import compiled_cache as compiled, predictor
 for folder in sorted(pathlib.Path("/kinds").iterdir()):
     smoke = json.loads((folder / "smoke.json").read_text())
     own = compiled.load(folder, predictor.digest(folder), pathlib.Path("/tmp/compiled"))

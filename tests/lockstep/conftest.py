@@ -15,7 +15,7 @@ from lockstep.data.sources import s3 as buckets
 from lockstep.registry import tracking
 from lockstep.registry.model_registry import Registry
 from tests.lockstep import dagshub_like as fake
-from tests.lockstep.logged_answers import store, url  # noqa: F401 - fixtures
+from tests.lockstep.logged_answers import postgres, store, url  # noqa: F401 - fixtures
 from tests.lockstep.small_models import binary, made, model_bundle  # noqa: F401 - fixtures
 from tests.lockstep.small_profiles import profile, source  # noqa: F401 - fixtures
 from tests.root import ROOT

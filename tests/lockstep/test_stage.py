@@ -32,7 +32,7 @@ FAULTS = {
         1,
         "the_stage: rows.csv is empty\n  hint: fetch it again\n",
     ),
-    "without-a-hint": (raising(errors.GateRefused("too low")), 1, "the_stage: too low\n"),
+    "without-a-hint": (raising(errors.DataError("too low")), 1, "the_stage: too low\n"),
     "missing-file": (
         not_found,
         1,

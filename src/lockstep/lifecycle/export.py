@@ -1,6 +1,6 @@
 """A version as a folder that an image carries: its bundle, and a note that leads back to what made it.
 
-Example: python -m lockstep.baked build/model
+Example: python -m lockstep.lifecycle.export build/model
 """
 
 import sys

@@ -1,10 +1,13 @@
 import re
 import stat
 import threading
+import time
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 
 from flask_app import create_app
 from flask_app.admission import csrf
@@ -26,17 +29,22 @@ def typed(app):
     return {name: "" if value is None else str(value) for name, value in example(app).items()}
 
 
+def hidden_of(page):
+    names = ("csrf_token", "idempotency_key")
+    return {name: re.search(rf'name="{name}" value="([^"]+)"', page)[1] for name in names}
+
+
 def send(client, typed, **more):
     return client.post("/predict", data=typed | more, headers=BROWSER)
 
 
 def test_s03_a_page_of_ours_can_be_sent_and_sent_again(client, typed):
-    token = token_of(client.get("/", headers=BROWSER).text)
-    first, again = send(client, typed, csrf_token=token), send(client, typed, csrf_token=token)
+    hidden = hidden_of(client.get("/", headers=BROWSER).text)
+    first, again = send(client, typed, **hidden), send(client, typed, **hidden)
     assert (first.status_code, again.status_code) == (200, 200)
     ids = [re.search(r'<code id="prediction-id">(\w+)', page.text)[1] for page in (first, again)]
     assert ids[0] == ids[1]
-    third = send(client, typed, csrf_token=token_of(again.text))
+    third = send(client, typed, **hidden_of(again.text))
     assert re.search(r'<code id="prediction-id">(\w+)', third.text)[1] != ids[0]
 
 
@@ -72,6 +80,11 @@ def test_s03_every_form_of_a_browser_is_asked_whatever_its_address(app):
             assert response.status_code in (401, 403), (route, media)
 
 
+def secret_in(client):
+    with client.session_transaction(headers=BROWSER) as session:
+        return session[csrf.FIELD]
+
+
 def own(client):
     return token_of(client.get("/", headers=BROWSER).text)
 
@@ -82,12 +95,12 @@ FORGED = {
     "changed": lambda app, client: own(client)[:-2] + "xx",
     "not ASCII": lambda app, client: "\xe9\u20ac",
     "of another browser": lambda app, client: own(app.test_client()),
-    "of another secret": lambda app, client: csrf.URLSafeTimedSerializer("other", salt="form").dumps(
-        [client.get_cookie(csrf.COOKIE).value, ""]
+    "of another secret": lambda app, client: URLSafeTimedSerializer("other", salt="wtf-csrf-token").dumps(
+        secret_in(client)
     ),
-    "signed for another use": lambda app, client: csrf.URLSafeTimedSerializer(
-        app.extensions["csrf"]().secret_key, salt="x"
-    ).dumps([client.get_cookie(csrf.COOKIE).value, ""]),
+    "signed for another use": lambda app, client: URLSafeTimedSerializer(app.secret_key, salt="x").dumps(
+        secret_in(client)
+    ),
 }
 
 
@@ -112,9 +125,9 @@ def test_s03_a_token_without_its_cookie_is_refused(app, typed):
 
 @pytest.mark.parametrize(("age_s", "status"), [(12 * 3600 - 60, 200), (12 * 3600 + 60, 403), (-60, 403)])
 def test_s03_tokens_age(client, typed, monkeypatch, age_s, status):
-    now = csrf.URLSafeTimedSerializer.default_signer.get_timestamp
+    now = URLSafeTimedSerializer.default_signer.get_timestamp
     with monkeypatch.context() as past:
-        past.setattr(csrf.URLSafeTimedSerializer.default_signer, "get_timestamp", lambda self: now(self) - age_s)
+        past.setattr(URLSafeTimedSerializer.default_signer, "get_timestamp", lambda self: now(self) - age_s)
         token = own(client)
     response = send(client, typed, csrf_token=token)
     assert response.status_code == status
@@ -129,15 +142,19 @@ def test_s16_the_cookie_is_closed(client, base, name, secure):
     response = client.get("/", headers=BROWSER, base_url=base)
     (cookie,) = response.headers.getlist("Set-Cookie")
     parts = cookie.split("; ")
-    assert re.fullmatch(rf"{name}=[0-9a-f]{{32}}", parts[0])
-    assert {"HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"} <= set(parts)
+    assert re.fullmatch(rf"{name}=[\w.-]{{60,}}", parts[0])
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(parts)
+    (expires,) = (part.partition("=")[2] for part in parts if part.startswith("Expires="))
+    assert 43140 < parsedate_to_datetime(expires).timestamp() - time.time() <= 43201
     assert ("Secure" in parts) is secure
     assert not [part for part in parts if part.startswith("Domain")]
 
 
-def test_the_cookie_keeps_its_name_and_a_strange_one_is_replaced(client):
-    first = client.get("/", headers=BROWSER).headers["Set-Cookie"].split(";")[0]
-    assert client.get("/", headers=BROWSER).headers["Set-Cookie"].split(";")[0] == first
+def test_the_session_keeps_its_secret_and_a_strange_one_is_replaced(client):
+    client.get("/", headers=BROWSER)
+    first = secret_in(client)
+    client.get("/", headers=BROWSER)
+    assert secret_in(client) == first
     strange = {"Cookie": f"{csrf.COOKIE}=<script>"}
     assert "script" not in client.get("/", headers=BROWSER | strange).headers["Set-Cookie"]
 

@@ -13,7 +13,7 @@ from flask_app.forms import controls as form
 from flask_app.models import model_service
 from flask_app.views import pages
 from lockstep.data.schema import Column, Fault, RowsRefused, Schema
-from tests.flask_app.standins import ODD, example
+from tests.flask_app.standins import ODD, example, make_bundle
 
 
 def schema_of(*columns):
@@ -334,3 +334,25 @@ def test_a_model_that_is_not_served_has_no_form(pair):
     assert client.get("/models/third").status_code == 404
     assert client.post("/models/third/predict", data={"review": "good"}, headers=browser).status_code == 404
     assert client.post("/models/third/predict/file", data={"review": "good"}, headers=browser).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["csrf_token", "explain_answer", "idempotency_key", "column:a", "column:csrf_token", ""]
+)
+def test_a_column_may_be_called_like_a_field_of_the_form(serve, tmp_path, name):
+    app = serve(make_bundle("binary", tmp_path / "bundle", odd=name))
+    page = app.test_client().get("/").text
+    assert len(re.findall(f'name="{re.escape(form.input_name(name))}"', page)) == 1
+    row = {form.input_name(key): str(value) for key, value in example(app).items()}
+    hidden = {"csrf_token": "x", "idempotency_key": "y"}
+    answer = app.test_client().post("/predict", data=row | hidden | {form.input_name(name): "9.625"})
+    assert answer.status_code == 200
+    assert 'value="9.625"' in answer.text
+
+
+@pytest.mark.parametrize("name", ["csrf_token", "explain_answer"])
+def test_a_program_may_send_such_a_column_by_its_plain_name(serve, tmp_path, name):
+    app = serve(make_bundle("binary", tmp_path / "bundle", odd=name))
+    row = {key: str(value) for key, value in example(app).items()} | {name: "9.625"}
+    answer = app.test_client().post("/predict", data=row)
+    assert (answer.status_code, 'value="9.625"' in answer.text) == (200, True)

@@ -96,18 +96,18 @@ def test_what_cannot_be_explained_says_so(serve, neighbors):  # noqa: F811
 
 
 def test_a_missing_package_is_told(serve, bundles, monkeypatch):
-    monkeypatch.setattr(explanation_chart.explaining.treeshap, "installed", lambda: False)
+    monkeypatch.setattr(explanation_chart.explaining.tree_contributions, "installed", lambda: False)
     monkeypatch.setitem(sys.modules, "shap", None)
     page = sent(serve(bundles["tree"]))
     assert explanation_chart.MISSING in page
     assert controls.EXPLAIN not in page
 
 
-def test_a_column_with_the_name_of_the_box_is_a_column(serve, tmp_path):
+def test_a_column_with_the_name_of_the_box_is_a_column_beside_the_box(serve, tmp_path):
     app = serve(make_bundle("binary", tmp_path / "bundle", "decision_tree", odd=controls.EXPLAIN))
-    page = sent(app, **{controls.EXPLAIN: "9.5"})
-    assert 'type="checkbox"' not in page
-    assert 'class="why"' not in page
+    column = controls.input_name(controls.EXPLAIN)
+    assert 'class="why"' not in sent(app, **{column: "9.5"})
+    assert 'class="why"' in sent(app, **{column: "9.5", controls.EXPLAIN: "on"})
 
 
 PIECES = [

@@ -457,7 +457,7 @@ def test_the_registry_of_the_settings(settings, monkeypatch):
 
 def test_import_and_build_cost_no_mlflow(bundles, tmp_path):
     code = (
-        "import sys, flask_app, flask_app.wsgi; from lockstep.config import Settings;"
+        "import sys, flask_app, flask_app.wsgi; from lockstep.config.settings import Settings;"
         "flask_app.create_app(Settings.read({'LOCKSTEP_MODEL_NAME': 'm', 'LOCKSTEP_STATE': sys.argv[1]}));"
         "print('mlflow' in sys.modules)"
     )

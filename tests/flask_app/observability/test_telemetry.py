@@ -110,8 +110,9 @@ def test_the_version_that_serves_and_the_registry(client, app, registry, bundles
 WORKER = """
 import os, sys
 from pathlib import Path
-from flask_app import create_app, model_service
-from lockstep.config import Settings
+from flask_app import create_app
+from flask_app.models import model_service
+from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry, example
 registry = FolderRegistry()
 registry.add("1", Path(sys.argv[1]))

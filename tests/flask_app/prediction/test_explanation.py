@@ -135,7 +135,7 @@ def test_wrong_rows_are_named_as_ever(client, app):
 LIGHT = """
 import sys, json
 from pathlib import Path
-from lockstep.modeling import compiled
+from lockstep.inference import compiled_cache as compiled
 from lockstep.inference.predictor import digest
 folder = Path(sys.argv[1])
 predictor = compiled.load(folder, digest(folder), folder)

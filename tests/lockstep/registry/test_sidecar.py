@@ -83,7 +83,7 @@ def made(registry):
 def remote(made, tmp_path):
     """The registry through a keeper, at a socket whose path is longer than the kernel takes."""
     address = tmp_path / ("long" * 30) / "keeper.sock"
-    server = ipc.Server(kept.listening(address), made.answer, lambda: None)
+    server = ipc.Server(ipc.listening(address), made.answer, lambda: None)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield KeptRegistry(address, "demo")
@@ -106,7 +106,7 @@ def test_every_question_comes_through(remote, registry, tmp_path):
 
 
 def test_the_socket_is_for_this_user_alone(tmp_path):
-    with kept.listening(tmp_path / "made" / "x.sock"):
+    with ipc.listening(tmp_path / "made" / "x.sock"):
         assert stat.S_IMODE((tmp_path / "made" / "x.sock").stat().st_mode) == 0o600
 
 
@@ -194,7 +194,7 @@ def test_nonsense_is_answered(made, line):
 @pytest.mark.parametrize("answer", [b"", b"{\n", None])
 def test_a_keeper_that_dies_or_babbles_is_a_tracking_error(tmp_path, answer, monkeypatch):
     monkeypatch.setitem(kept.LIMITS_S, "production", 0.2 - kept.START_S)
-    with kept.listening(tmp_path / "x.sock") as opened:
+    with ipc.listening(tmp_path / "x.sock") as opened:
 
         def babble():
             link, _ = opened.accept()
@@ -226,7 +226,7 @@ def test_the_process_answers_at_an_open_socket_and_ends_with_its_parent(local_se
         "print(process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
-    with kept.listening(address) as opened:
+    with ipc.listening(address) as opened:
         number = str(opened.fileno())
         environment = os.environ | {"LOCKSTEP_STATE": local_settings.state, "PYTHONWARNINGS": "ignore"}
         parent = subprocess.Popen(
@@ -247,5 +247,5 @@ def test_the_process_answers_at_an_open_socket_and_ends_with_its_parent(local_se
 def test_sockets_close_when_connecting_fails(tmp_path):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(OSError):
-        kept.connected(tmp_path / "no.sock", 1)
+        ipc.connected(tmp_path / "no.sock", 1)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

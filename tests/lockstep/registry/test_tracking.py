@@ -184,12 +184,13 @@ def test_what_a_person_set_is_kept(monkeypatch):
     assert (os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) == ("77", "2")
 
 
-@pytest.mark.parametrize("module", ["tracking", "registry", "package", "commands.history", "commands.doctor"])
+@pytest.mark.parametrize(
+    "module", ["registry.tracking", "registry.model_registry", "registry.bundle", "commands.history", "commands.doctor"]
+)
 def test_importing_does_not_import_mlflow(module):
     code = f"import sys, lockstep.{module}; sys.exit('mlflow' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": "src"}
-    root = ROOT
-    assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=root).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT).returncode == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")

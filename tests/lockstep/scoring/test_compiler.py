@@ -277,7 +277,8 @@ def test_a_server_process_needs_no_scikit_learn(opened):
     if predictor.note:
         pytest.skip("this one is the pipeline itself")
     code = (
-        "import json, sys; from pathlib import Path; import flask_app.wsgi; from lockstep.modeling import compiled;"
+        "import json, sys; from pathlib import Path; import flask_app.wsgi; "
+        "from lockstep.inference import compiled_cache as compiled;"
         f"compiled.load(Path({str(folder)!r}), {digest(folder)!r});"
         "print(json.dumps(sorted({'pandas', 'sklearn', 'skops', 'mlflow'} & set(sys.modules))))"
     )

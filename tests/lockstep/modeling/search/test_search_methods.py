@@ -175,14 +175,14 @@ def test_a_failed_trial_of_a_random_search_is_recorded_and_does_not_end_it():
 
 def test_a_reference_that_fails_does_not_end_a_grid(monkeypatch):
     monkeypatch.setattr(search.space, "references", lambda task, sparse: ["gaussian_naive_bayes"])
-    point = search.scoring.piece
+    point = search.fold_score.piece
 
     def refused(matrix, target, terms, estimator, *rest):
         if "Gaussian" in type(estimator).__name__:
             return Outcome(None, "no", "never")
         return point(matrix, target, terms, estimator, *rest)
 
-    monkeypatch.setattr(bench.scoring, "piece", refused)
+    monkeypatch.setattr(bench.fold_score, "piece", refused)
     found = of("grid", references=True)
     assert [trial.status for trial in found.trials] == ["failed"] + ["compared"] * 4
     assert found.best.estimator != "gaussian_naive_bayes"
@@ -196,14 +196,14 @@ def test_if_all_trials_fail_the_first_cause_is_told():
 
 def test_a_winner_that_cannot_be_fitted_on_all_rows_gives_way(monkeypatch):
     first = of("random")
-    fit = search.scoring.fit
+    fit = search.fold_score.fit
 
     def refused(estimator, matrix, target):
         if len(target) == len(BINARY) and estimator.get_params().items() >= first.best.params.items():
             raise ConfigError("too many rows")
         return fit(estimator, matrix, target)
 
-    monkeypatch.setattr(search.scoring, "fit", refused)
+    monkeypatch.setattr(search.fold_score, "fit", refused)
     found = of("random")
     given_way = found.trials[first.trials.index(first.best)]
     assert (given_way.status, given_way.cause) == ("failed", "on all rows: too many rows")
@@ -211,9 +211,9 @@ def test_a_winner_that_cannot_be_fitted_on_all_rows_gives_way(monkeypatch):
 
 
 def test_a_metric_that_is_no_number_is_a_failed_trial(monkeypatch):
-    measure = bench.scoring.metrics.measure
+    measure = bench.fold_score.scores.measure
     monkeypatch.setattr(
-        bench.scoring.metrics, "measure", lambda name, scored: float("nan") if scored.rows else measure(name, scored)
+        bench.fold_score.scores, "measure", lambda name, scored: float("nan") if scored.rows else measure(name, scored)
     )
     with pytest.raises(ConfigError, match="roc_auc is no number on a fold"):
         of("random")

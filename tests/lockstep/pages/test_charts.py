@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lockstep.drift.results import Distribution, Interval, QualityWindow, Traffic
-from lockstep.html import charts
+from lockstep.pages import charts
 from tests.lockstep import example_snapshot
 
 
