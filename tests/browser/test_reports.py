@@ -4,7 +4,7 @@ import pytest
 
 from lockstep.pages import data_report
 from lockstep.pages.evaluation import page
-from tests.lockstep.data_report.test_facts import NAMED, report_of, raw_rows
+from tests.lockstep.data_report.test_facts import NAMED, raw_rows, report_of
 from tests.lockstep.pages.evaluation.conftest import content_of
 from tests.lockstep.small_models import make
 

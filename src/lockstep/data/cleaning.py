@@ -5,7 +5,6 @@ Nothing here changes what one row says about itself: that lives in the fitted pi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ class Cleaned:
     frame: pd.DataFrame
     kinds: dict[str, Kind]
     task: Task
-    dropped: Dropped = Dropped(0)
+    dropped: Dropped = field(default_factory=lambda: Dropped(0))
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     by: pd.Series | None = None
     marks: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))

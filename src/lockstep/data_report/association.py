@@ -34,7 +34,7 @@ class Relation(msgspec.Struct, frozen=True):
 
 
 def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Relation | None:
-    """Measure numbers or categories (n,) against the target (n,) in the rows that have a value; None for too few of them.
+    """Measure numbers or categories (n,) against the target (n,) in rows with a value; None for too few.
 
     Dates and texts come as numbers: moments and lengths.
     """

@@ -66,4 +66,4 @@ class DataReport(DataRecord, frozen=True, kw_only=True):
     about_target: TargetFacts
     sampled_rows: int
     warnings: list[DataWarning]
-    leaks: dict[str, Leak] = {}
+    leaks: dict[str, Leak] = msgspec.field(default_factory=dict)

@@ -10,7 +10,7 @@ from lockstep import files, paths
 from lockstep.data.record import Dropped
 from lockstep.data_report.record import ColumnFacts, DataReport, DataWarning
 from lockstep.drift.results import Distribution
-from lockstep.html import charts, formatting, templates
+from lockstep.html import formatting, templates
 from lockstep.pages.charts import overlaid, spelled
 
 MAX_DRAWN = 150
@@ -99,9 +99,7 @@ def related(column: ColumnFacts) -> str:
 
 @cache
 def _environment() -> Environment:
-    return templates.environment(
-        {"spelled": spelled}, shapes=charts, histogram=histogram, ends=ends, related=related, bars=bars
-    )
+    return templates.environment({"spelled": spelled}, histogram=histogram, ends=ends, related=related, bars=bars)
 
 
 def bars(distribution: Distribution) -> list[tuple[str, float]]:
