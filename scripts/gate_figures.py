@@ -21,7 +21,7 @@ from scipy.special import ndtr, ndtri
 from lockstep.config.params import Gate
 from lockstep.data.schema import Schema
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Champion, Paired, Rules
+from lockstep.gate.checks import Candidate, Champion, PairedScores, Rules
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 from scripts.drift_figures import fill, table
@@ -81,7 +81,7 @@ def refusals(pair: Pair, count: int, rows: int, runs: int) -> int:
 
 def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Rules) -> checks.Decision:
     champion, candidate = drawn
-    paired = Paired(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
+    paired = PairedScores(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
     return checks.decide(Candidate(SCHEMA), Champion("1", SCHEMA, paired), rules)
 
 

@@ -1,9 +1,10 @@
 """Learn the schema and fit the features on the train rows."""
 
+import dataclasses
 import logging
 
 from lockstep import files, paths
-from lockstep.config.params import FeatureEngineering
+from lockstep.config.params import FeatureEngineering, Reader
 from lockstep.data import cleaning, frames, parquet
 from lockstep.data.record import DataRecord
 from lockstep.data.split import fold_constraints
@@ -19,6 +20,8 @@ def main(params: FeatureEngineering) -> None:
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, record.target, record.task, kinds, params)
+    if record.reader is not None:
+        learned = dataclasses.replace(learned, reader=Reader.model_validate(record.reader))
     marks = fold_constraints(train, record.split)
     features, matrix = build.fit(train, learned, params, marks)
     if len(blocks := build.term_blocks(features)):

@@ -21,7 +21,7 @@ SMOKE_ROWS = 64
 
 
 def main(params: ModelEvaluation) -> None:
-    """Read test and train rows and the model; write metrics, predictions, plots, smoke rows, profile and the gate."""
+    """Read test and train rows and the model; write metrics, predictions, curves, smoke rows, profile and gate."""
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), schema.kinds)
@@ -50,7 +50,6 @@ def main(params: ModelEvaluation) -> None:
     files.write_json(found, paths.EVALUATION)
     plot_points.write(found, predictions, paths.POINTS)
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
-    plot_data.draw(scored, schema, paths.PLOTS)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
     files.write_json(model_card.of(schema, told), paths.CARD)

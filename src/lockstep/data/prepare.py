@@ -14,7 +14,7 @@ from lockstep.config.params import DataIngestion, DataPreprocessing, Split
 from lockstep.data import cleaning, contract
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.contract import Kept
-from lockstep.data.record import DataRecord, Dropped, SplitRecord
+from lockstep.data.record import DataRecord, Dropped, OddCells, SplitRecord
 from lockstep.data.sources import change_detection, read
 from lockstep.data.split import split
 from lockstep.errors import DataError
@@ -48,6 +48,8 @@ def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocess
         dropped=_dropped(cleaned, kept, len(train) + len(test)),
         feedback_rows=int(late.sum()),
         split=_split_record(params.split),
+        reader=origin.get("reader"),
+        odd_cells=msgspec.convert(origin.get("odd_cells", {}), dict[str, OddCells]),
     )
     return Prepared(train, test, kept.quarantined, record)
 

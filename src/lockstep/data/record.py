@@ -33,8 +33,18 @@ class SplitRecord(msgspec.Struct, frozen=True):
     column: str
 
 
+class OddCells(msgspec.Struct, frozen=True):
+    """How many cells of a column are not spelled as its format says, and the most frequent of them."""
+
+    count: int
+    examples: tuple[str, ...]
+
+
 class DataRecord(msgspec.Struct, frozen=True):
-    """The rows of a prepared data set: counts, target, task, and the kind of each feature column in order."""
+    """The rows of a prepared data set: counts, target, task, and the kind of each feature column in order.
+
+    `reader` is how the cells of the source are spelled, by the keys of `data_ingestion.reader`.
+    """
 
     train_rows: int
     test_rows: int
@@ -44,6 +54,8 @@ class DataRecord(msgspec.Struct, frozen=True):
     dropped: Dropped
     feedback_rows: int = 0
     split: SplitRecord | None = None
+    reader: dict[str, Any] | None = None
+    odd_cells: dict[str, OddCells] = {}
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
@@ -66,5 +78,14 @@ class DataRecord(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, file: Path = paths.DATA_REPORT) -> Self:
-        """Read the record of this project."""
-        return cls.from_json(files.read_json(file))
+        """Read the record of this project.
+
+        Raises
+        ------
+        DataError
+            It is missing or damaged.
+        """
+        try:
+            return cls.from_json(files.read_json(file))
+        except FileNotFoundError:
+            raise DataError(f"{file} not found", "run `dvc repro`, which writes it") from None

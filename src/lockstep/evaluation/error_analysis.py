@@ -12,6 +12,7 @@ from lockstep.data.schema import Schema, label_name
 from lockstep.drift.quality import wilson
 from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores, slices
+from lockstep.metrics.comparison import losses
 from lockstep.metrics.scores import Scored
 
 Floats = NDArray[np.float64]
@@ -19,13 +20,6 @@ LEVEL = 0.95
 MOST_SLICES = 40
 MOST_COLUMNS = 12
 LONGEST = 120
-
-
-def losses(scored: Scored) -> Floats:
-    """Return the loss of each row (n,): 1 for a wrong label, or the absolute error in the target's unit."""
-    if scored.probabilities is None:
-        return np.abs(scored.errors)
-    return (scored.truth != scored.predicted).astype(np.float64)
 
 
 def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def draw(record: Path = paths.DATA_REPORT, to: Path = paths.DATA_PAGE) -> Path:
     Raises
     ------
     DataError
-        The record is damaged.
+        The record is missing or damaged.
     """
     files.write_bytes(html(DataReport.read(record)).encode(), to)
     return to
@@ -55,6 +55,7 @@ def html(report: DataReport) -> str:
         "counts": counts(report.dropped),
         "left_out": left_out(report.dropped),
         "quarantined": sorted(report.dropped.quarantined.items(), key=lambda pair: (-pair[1], pair[0])),
+        "odd_cells": report.odd_cells,
         "style": templates.style("report.css", "monitoring.css", "data_report.css"),
     }
     return _environment().get_template("data_report.html").render(content)

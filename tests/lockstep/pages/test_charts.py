@@ -63,5 +63,5 @@ def test_words_cannot_become_marks():
 
 
 def test_a_version_has_one_colour():
-    assert charts.colour("12") == charts.colour("12") != charts.colour("11")
-    assert re.fullmatch(r"v[0-5]", charts.colour("2026-11-21"))
+    assert shapes.colour("12") == shapes.colour("12") != shapes.colour("11")
+    assert re.fullmatch(r"v[0-5]", shapes.colour("2026-11-21"))

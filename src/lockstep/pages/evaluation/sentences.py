@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lockstep.decision import Comparison, Decision
 from lockstep.html.formatting import metric, number, percent
+from lockstep.metrics.scores import METRICS
 
 NAMES = {
     "roc_auc": "ROC AUC",
@@ -147,14 +149,42 @@ def of_references(references: Sequence[Mapping[str, Any]]) -> str:
     return "None of scikit-learn's defaults is better than the model beyond noise, on the same test rows."
 
 
-def of_champion(champion: Mapping[str, Any]) -> str:
-    """Say how the model stands beside Production by the metric that it was chosen by."""
-    first = champion["metrics"][0]
-    verdict = {
-        "better": "is better than",
-        "worse": "is worse than",
-    }.get(first["verdict"], "cannot be told from")
-    return (
-        f"By {named(first['name'])}, the model {verdict} Production (version {champion['version']}) on the same "
-        f"{champion['rows']:,} rows."
+def of_champion(decision: Decision, comparison: Comparison) -> str:
+    """Return the gate's verdict on the candidate against the champion, in the gate's own words."""
+    text = (
+        f"Verdict of the gate: {decision.verdict}. {named(comparison.metric)} is {signed(comparison.difference)} "
+        f"against version {decision.against} on the same {comparison.rows:,} test rows, 95 % between "
+        f"{signed(comparison.low)} and {signed(comparison.high)}."
     )
+    if not comparison.left_out:
+        return text
+    return (
+        f"{text} {comparison.left_out:,} test rows are left out: one of the two models may have been trained on them."
+    )
+
+
+def chosen_first(comparison: Comparison) -> list[tuple[str, tuple[float, float]]]:
+    """Return the values of both models by metric, the one that the gate decides by first."""
+    return sorted(comparison.metrics.items(), key=lambda pair: pair[0] != comparison.metric)
+
+
+def gain(name: str, candidate: float, champion: float) -> float:
+    """Return the difference in a metric, positive where the candidate is better."""
+    return candidate - champion if METRICS[name].higher_is_better else champion - candidate
+
+
+def signed(value: float) -> str:
+    """Write a difference as the gate does, with its sign."""
+    return f"{value:+.4g}"
+
+
+def of_missing_comparison(decision: Decision | None, note: str = "") -> str:
+    """Return why there is no comparison with a champion; empty where there is one."""
+    if decision is None:
+        return note or "The gate has not compared this model with Production yet: `lockstep promote --dry-run` does."
+    if decision.comparison:
+        return ""
+    if not decision.against:
+        return "No version was Production when the gate decided, so there was no champion to compare with."
+    reasons = "; ".join(check.reason for check in decision.checks if "champion" in check.name and not check.passed)
+    return f"Not compared with Production, version {decision.against}: {reasons or 'the record does not say why'}."

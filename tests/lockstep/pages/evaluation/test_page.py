@@ -81,7 +81,7 @@ def test_b36_a_leak_is_called_out_on_top():
 
 
 def test_what_was_left_out_has_no_section():
-    content = content_of(make("regression"), champion={"note": "No version is Production yet."})
+    content = content_of(make("regression"), note="No version is Production yet.")
     left_out = {"learning_curve": None, "references": None, "importance": None, "words": None, "worst": []}
     weakest = {**content.facts["weakest"], "slices": [], "looked_at": 0}
     text = page.html(page.Content(**{**vars(content), "facts": {**content.facts, **left_out, "weakest": weakest}}))
