@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 CORE = [
-    "numpy>=2.3",
+    "numpy>=2.4",  # names its instruction sets as numeric_pins does
     "pandas>=3.0",
     "scipy>=1.16",
     "scikit-learn>=1.9",
@@ -62,6 +62,7 @@ TEST = [
     "ruff>=0.14",
     "mypy>=1.18",
     "cyclonedx-bom>=7.2",
+    "mkdocs-material>=9.7",
 ]
 
 setup(

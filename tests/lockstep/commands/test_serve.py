@@ -43,7 +43,6 @@ def test_workers_are_told_by_the_environment(started, tmp_path):
         "LOCKSTEP_KEEPER": str(tmp_path / f".lockstep/keeper/{os.getpid()}.sock"),
         "LOCKSTEP_RECORDER": str(tmp_path / f".lockstep/recorder/{os.getpid()}.sock"),
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / ".lockstep/metrics"),
-        "OMP_NUM_THREADS": "1",
     }
 
 
