@@ -40,6 +40,8 @@ PIPELINE = [
     "dagshub>=0.7",
     "ruamel.yaml.clib>=0.2.14",  # DVC reads dvc.lock in a fifth less time with it
     "matplotlib>=3.10",
+    "charset-normalizer>=3.4",  # encodings of text files
+    "python-calamine>=0.5",  # spreadsheets
     "setuptools>=80",  # builds the editable install without fetching anything that the lock does not hold
 ]
 BOOSTING = [

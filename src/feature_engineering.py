@@ -1,9 +1,10 @@
 """Learn the schema and fit the features on the train rows."""
 
+import dataclasses
 import logging
 
 from lockstep import files, paths
-from lockstep.config.params import FeatureEngineering
+from lockstep.config.params import FeatureEngineering, Reader
 from lockstep.data import cleaning, frames, parquet
 from lockstep.data.split import folding_marks
 from lockstep.features import build
@@ -18,6 +19,8 @@ def main(params: FeatureEngineering) -> None:
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
     learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
+    if "reader" in facts:
+        learned = dataclasses.replace(learned, reader=Reader.model_validate(facts["reader"]))
     marks = folding_marks(train, facts.get("split", {}))
     features, matrix = build.fit(train, learned, params, marks)
     if len(blocks := build.term_blocks(features)):

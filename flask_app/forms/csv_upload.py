@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,7 +13,9 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.forms.controls import cell, fields
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, label_name
+from lockstep.config.params import CellFormat
+from lockstep.data import cells as cell_values
+from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import nearest
 from lockstep.inference.predictor import Predictions
 
@@ -61,10 +63,10 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
     RowsRefused
         A column is missing, unknown or there twice, or a row is longer or shorter than the header.
     """
-    text = _decoded(content)
+    text = _decoded(content, schema)
     body = text.removeprefix(BOM)
     separator = _separator(body, schema)
-    records = _records(body, separator)
+    records = _records(body, separator, schema.reader.quote if schema.reader else '"')
     _, names = next(records, (1, []))
     header = [name if name in schema.kinds else name.strip() for name in names]
     _check_header(header, schema)
@@ -87,7 +89,7 @@ def check(table: Table, schema: Schema) -> list[Row]:
         Naming each wrong cell by row and column.
     """
     known = {column.name: column for column in schema.columns}
-    columns = [known[name] for name in table.header]
+    columns = [known.get(name) for name in table.header]
     ragged = [
         Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
@@ -95,8 +97,11 @@ def check(table: Table, schema: Schema) -> list[Row]:
     ]
     if ragged:
         raise RowsRefused(ragged)
+    readers = [_reader(column, schema) for column in columns if column]
+    places = [place for place, column in enumerate(columns) if column]
+    names = [column.name for column in columns if column]
     rows = [
-        {column.name: meant(text, column) for text, column in zip(cells, columns, strict=True)}
+        {name: read(cells[place]) for name, read, place in zip(names, readers, places, strict=True)}
         for _, cells in table.rows
     ]
     try:
@@ -112,6 +117,26 @@ def meant(text: str, column: Column) -> Any:
         return value
     other = OTHER_SPELLING.fullmatch(text.strip().lower())
     return other[1] if other and other[1] in column.categories else value
+
+
+def _reader(column: Column, schema: Schema) -> Callable[[str], Any]:
+    """Return what reads the cells of a column: as the training file was read, if its format was recorded."""
+    described = schema.cell_format(column.name)
+    if described is None or schema.reader is None:
+        return lambda text: meant(text, column)
+    parse = cell_values.parser(described, schema.reader.missing, schema.reader.trim)
+    return lambda text: _value(parse(text), text, column, described)
+
+
+def _value(value: Any, text: str, column: Column, described: CellFormat) -> Any:
+    """Return the value that the model takes; an odd cell stays as it is, and the schema refuses it."""
+    if value is cell_values.ODD:
+        return None if described.odd == "missing" else text
+    if column.kind == "numeric":
+        return value
+    if value is None:
+        return "" if column.kind == "text" and not column.nullable else None
+    return as_category(value)
 
 
 def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
@@ -141,14 +166,22 @@ def harmless(text: str) -> str:
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text.strip()) else text
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(content: bytes, schema: Schema) -> str:
+    """Return the text of a file in UTF-8, or else in the encoding of the training file."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise BadRequest("The file is not text in UTF-8: save it as CSV UTF-8.") from None
+        text = _as_in_training(content, schema)
     if "\0" in text:
         raise BadRequest("The file holds NUL characters, so it is no CSV.")
     return text
+
+
+def _as_in_training(content: bytes, schema: Schema) -> str:
+    try:
+        return content.decode(schema.reader.encoding if schema.reader else "utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("The file is not text in UTF-8: save it as CSV UTF-8.") from None
 
 
 def _separator(text: str, schema: Schema) -> str:
@@ -158,13 +191,21 @@ def _separator(text: str, schema: Schema) -> str:
     def known(separator: str) -> int:
         return len({name.strip().strip('"') for name in first.split(separator)} & schema.kinds.keys())
 
-    return max(SEPARATORS, key=known)
+    own = schema.reader.separator if schema.reader else ""
+    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=known)
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
     """Yield the records that hold anything, numbered from 1."""
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quotechar=quote or '"',
+        quoting=quoting,  # type: ignore[arg-type]
+        strict=True,
+    )
     try:
         for number, cells in enumerate(reader, 1):
             if cells:
@@ -175,7 +216,8 @@ def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 def _check_header(header: list[str], schema: Schema) -> None:
     counts = Counter(header)
-    unknown = list(islice((name for name in counts if name not in schema.kinds), MAX_UNKNOWN))
+    trained = schema.reader.columns.keys() if schema.reader else set()
+    unknown = list(islice((name for name in counts if name not in schema.kinds and name not in trained), MAX_UNKNOWN))
     guess = len(unknown) <= MAX_GUESSES
     faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in counts]
     faults += [Fault(1, name, _unknown(name, schema, guess)) for name in unknown]

@@ -23,7 +23,8 @@ from flask_app.errors import RETRY_AFTER_S
 from flask_app.models import model_service
 from flask_app.prediction import log as store
 from flask_app.prediction.log import PredictionLog
-from lockstep.data.schema import Fault, Label, RowsRefused, Schema, label_name
+from lockstep.data import cells
+from lockstep.data.schema import Fault, Label, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import StoreError
 from lockstep.prediction_log.records import Scalar
 
@@ -222,8 +223,14 @@ def _meant(one: Said, known: Mapping[str, Known] | None) -> Scalar:
 
 
 def _parsed(text: str, schema: Schema) -> Scalar:
+    """Return the label that a cell means, read as the target of the training file was; None if it means none."""
+    described = schema.cell_format(schema.target)
+    value = cells.parser(described)(text) if described else text
     if schema.labels:
-        return next((label for label in schema.labels if label_name(label) == text), None)
+        name = text if value is cells.ODD else as_category(value)
+        return next((label for label in schema.labels if label_name(label) == name), None)
+    if isinstance(value, int | float):
+        return float(value)
     try:
         return float(text) if text.isascii() and "_" not in text and math.isfinite(float(text)) else None
     except ValueError:

@@ -24,6 +24,29 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class CellFormat(Section):
+    """How the cells of one column of a file are spelled, and what becomes of a cell that is spelled otherwise."""
+
+    kind: Literal["number", "boolean", "date", "epoch", "time", "duration", "text"] = "text"
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    units: dict[str, float] = {}
+    ranges: Literal["middle", "missing"] = "middle"
+    dates: Many[str] = ()
+    ticks: Literal["s", "ms"] = "s"
+    true: Many[str] = ()
+    false: Many[str] = ()
+    spellings: dict[str, str] = {}
+    missing: Many[str] = ()
+    odd: Literal["refuse", "missing"] = "refuse"
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the numbers, as it is shown to people."""
+        named = next((unit for unit, factor in self.units.items() if factor == 1), "")
+        return {"time": "h", "duration": "s"}.get(self.kind, named)
+
+
 class Reader(Section):
     """How the bytes of a CSV become a table."""
 
@@ -37,13 +60,18 @@ class Reader(Section):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     trim: bool = False
     dates: dict[str, str] = {}
+    skip: int = Field(0, ge=0)
+    footer: int = Field(0, ge=0)
+    comment: str = ""
+    sheet: str | int = 0
+    columns: dict[str, CellFormat] = {}
 
 
 class DataIngestion(Section):
     """Where the rows come from."""
 
     source: str | Many[str] = Field(min_length=1)
-    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    format: Literal["auto", "csv", "jsonl", "json", "parquet", "sheet"] = "auto"
     reader: Reader = Reader()
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     query: str = ""

@@ -46,6 +46,7 @@ def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocess
         "kinds": list(cleaned.kinds.items()),
         "dropped": _dropped(cleaned, kept, len(train) + len(test)),
         **_divided(params.split),
+        **{name: origin[name] for name in ("reader", "odd_cells") if name in origin},
     }
     return Prepared(train, test, kept.quarantined, record)
 

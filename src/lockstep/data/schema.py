@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from lockstep.config.params import Kind, Task
+from pydantic import ValidationError
+
+from lockstep.config.params import CellFormat, Kind, Reader, Task
 from lockstep.errors import ArtifactError, LockstepError, nearest
 
 FORMAT = 1
@@ -72,12 +74,20 @@ class RowsRefused(LockstepError):
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns a model takes, in order, and what it answers."""
+    """The columns a model takes, in order, what it answers, and how files that hold such rows are read.
+
+    `reader` describes every column of the file that the model was trained on; None in models of before it was recorded.
+    """
 
     task: Task
     target: str
     labels: tuple[Label, ...]
     columns: tuple[Column, ...]
+    reader: Reader | None = None
+
+    def cell_format(self, column: str) -> CellFormat | None:
+        """Return how a file spells the cells of a column; None if that was not recorded."""
+        return self.reader.columns.get(column) if self.reader else None
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -140,6 +150,7 @@ class Schema:
             "target": self.target,
             "labels": list(self.labels),
             "columns": columns,
+            **({"reader": self.reader.model_dump(mode="json", exclude_defaults=True)} if self.reader else {}),
         }
 
     @classmethod
@@ -160,8 +171,9 @@ class Schema:
                 Column(**{"example": None} | column | {"categories": tuple(column.get("categories", ()))})
                 for column in content["columns"]
             )
-            return cls(content["task"], content["target"], tuple(content["labels"]), columns)
-        except (KeyError, TypeError) as error:
+            reader = Reader.model_validate(content["reader"]) if "reader" in content else None
+            return cls(content["task"], content["target"], tuple(content["labels"]), columns, reader)
+        except (KeyError, TypeError, ValidationError) as error:
             raise ArtifactError(f"schema.json is damaged: {error!r}", "rebuild it with `dvc repro`") from None
 
 

@@ -1,13 +1,14 @@
 """Rows of a file, their predictions beside them, piece by piece in bounded memory."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lockstep.config.params import Reader
+from lockstep.config.params import CellFormat, Reader
 from lockstep.data import parquet
 from lockstep.data.schema import Schema
 from lockstep.errors import DataError
@@ -15,6 +16,7 @@ from lockstep.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lockstep.data.sources.content import Content
     from lockstep.inference.predictor import Predictor
 
 CHUNK_ROWS = 20_000
@@ -41,17 +43,25 @@ def columns(path: Path, reader: Reader) -> frozenset[str]:
     if is_columnar(path):
         with _opened(path) as file:
             return frozenset(file.schema_arrow.empty_table().to_pandas().columns)
-    import pandas as pd
+    from lockstep.data.sources import csv_reader, formats
 
-    from lockstep.data.sources import formats
-
-    with _as_data_error(path):
-        return frozenset(pd.read_csv(path, nrows=0, **formats.spelling(reader)).columns)
+    with formats.as_text(_content(path), _kind(_content(path)), reader) as text:
+        names = csv_reader.column_names(text, reader)
+    return frozenset(name.strip() if reader.trim else name for name in names)
 
 
 def pieces(path: Path, schema: Schema, reader: Reader) -> Iterator["pd.DataFrame"]:
     """Yield the file as tables of at most `CHUNK_ROWS` rows, at least one, read as the pipeline reads its source."""
-    yield from _columnar(path) if is_columnar(path) else _lines(path, schema, reader)
+    described = described_by(reader, schema)
+    yield from _columnar(path, described) if is_columnar(path) else _lines(path, schema, described)
+
+
+def described_by(reader: Reader, schema: Schema) -> Reader:
+    """Return a reader whose columns are read as those of the training file were."""
+    if schema.reader is None:
+        return reader
+    columns = {**reader.columns, **schema.reader.columns}
+    return reader.model_copy(update={"columns": columns, "dates": {}})
 
 
 def is_columnar(path: Path) -> bool:
@@ -72,39 +82,65 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path.name} is damaged: {error}", "write it anew") from None
 
 
-@contextmanager
-def _as_data_error(path: Path) -> Iterator[None]:
-    import pandas as pd
+def _columnar(path: Path, reader: Reader) -> Iterator["pd.DataFrame"]:
+    import pyarrow as pa
 
-    try:
-        yield
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name} is no table: {error}", "data_ingestion.reader says how it is read") from None
+    from lockstep.data.sources import column_values, nested
 
-
-def _columnar(path: Path) -> Iterator["pd.DataFrame"]:
     with _opened(path) as file:
         if not file.metadata.num_rows:
-            yield file.schema_arrow.empty_table().to_pandas()
+            yield nested.flat_table(file.schema_arrow.empty_table()).to_pandas()
         for batch in file.iter_batches(CHUNK_ROWS):
-            yield batch.to_pandas()
+            piece = nested.flat_table(pa.Table.from_batches([batch])).to_pandas()
+            texts = [name for name in piece.columns if reader.columns.get(name) and _holds_texts(piece[name])]
+            described = reader.model_copy(update={"columns": {name: reader.columns[name] for name in texts}})
+            yield column_values.converted(piece, described, path.name).frame
+
+
+def _holds_texts(values: "pd.Series") -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_string_dtype(values.dtype)
 
 
 def _lines(path: Path, schema: Schema, reader: Reader) -> Iterator["pd.DataFrame"]:
-    import pandas as pd
+    from lockstep.data.sources import csv_reader, formats
 
-    from lockstep.data.sources import formats
+    if schema.reader is None:
+        reader = reader.model_copy(update={"columns": _texts(schema, reader) | reader.columns})
+    content = _content(path)
+    kind = _kind(content)
+    if kind in ("json", "jsonl"):
+        here = set(schema.kinds)
+        described = {name: described for name, described in reader.columns.items() if name in here}
+        yield formats.FORMATS[kind](content, reader.model_copy(update={"columns": described, "dates": {}})).frame
+        return
+    with formats.as_text(content, kind, reader) as text:
+        for table in csv_reader.pieces(text, reader, CHUNK_ROWS):
+            yield table.frame
 
-    words = {
-        column.name: str
-        for column in schema.columns
-        if column.kind != "numeric" and not set(column.categories) & {"true", "false"}
-    }
-    options = formats.spelling(reader)
-    with _as_data_error(path), pd.read_csv(path, dtype=words, chunksize=CHUNK_ROWS, **options) as tables:
-        for piece in tables:
-            here = {name: spelled for name, spelled in reader.dates.items() if name in piece.columns}
-            yield formats.settled(piece, reader.model_copy(update={"dates": here}), path.name)
+
+def _kind(content: "Content") -> str:
+    """Return the format that the file's ending names; CSV where it names none."""
+    from lockstep.data.sources.content import FORMATS
+
+    return (
+        content.format()
+        if PurePosixPath(content.inner).suffix.lower() in FORMATS.keys() - {".parquet", ".pq"}
+        else "csv"
+    )
+
+
+def _texts(schema: Schema, reader: Reader) -> dict[str, CellFormat]:
+    """Return the columns that models of before the reader was recorded took as text, whatever stands in them."""
+    words = (column for column in schema.columns if column.kind != "numeric" and column.name not in reader.dates)
+    return {column.name: CellFormat() for column in words if not set(column.categories) & {"true", "false"}}
+
+
+def _content(path: Path) -> "Content":
+    from lockstep.data.sources.content import Content
+
+    return Content(path, path.name, sys.maxsize)
 
 
 def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
@@ -119,7 +155,15 @@ def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterato
         rows = cleaning.canonical(piece, kinds)
         check_frame(rows, predictor.schema, done)
         done += len(piece)
-        yield piece.assign(**_answers(predictor, rows))
+        answers = _answers(predictor, rows)
+        yield piece.assign(**{unused(name, piece.columns): values for name, values in answers.items()})
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """Return a name for an added column that no column of the rows has: an underscore is put behind it."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _answers(predictor: "Predictor", rows: "pd.DataFrame") -> dict[str, Any]:

@@ -35,6 +35,7 @@ def html(facts: Mapping[str, Any]) -> str:
         "drawn": columns[:MOST_DRAWN],
         "warned": warned,
         "counts": counts(facts["dropped"]),
+        "odd_cells": facts.get("odd_cells", {}),
         "left_out": left_out(facts["dropped"]),
         "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
         "style": templates.style("report.css", "monitoring.css", "data_report.css"),

@@ -30,7 +30,7 @@ def test_a_file_to_score_is_read_as_the_source_is(project, tmp_path):
         f"{text[:start]}  reader: {READER}\n".replace("True", "true") + text[text.index("\n", start) :]
     )
     kinds = {"job": "categorical", "pay": "numeric", "day": "date"}
-    schema = SimpleNamespace(columns=[Column(name, kind, True, None) for name, kind in kinds.items()])
+    schema = SimpleNamespace(columns=[Column(name, kind, True, None) for name, kind in kinds.items()], reader=None)
     (piece,) = batch.pieces(path, schema, predict._reader())
     trained = read.read(DataIngestion(source=str(path), reader=Reader(**READER))).frame
     assert piece.astype(object).where(piece.notna(), None).to_dict("list") == {

@@ -10,7 +10,7 @@ import pytest
 
 from lockstep import stage
 from lockstep.config import params_file
-from tests.lockstep.data.sources.test_read import nested, parquet_bytes, zipped
+from tests.lockstep.data.sources.test_read import parquet_bytes, zipped
 
 STAGES = ("data_ingestion", "data_preprocessing")
 PARAMS = """
@@ -55,7 +55,6 @@ FAULTS = {
     "B15-twice": (changed("income", "age", 1), {}, "the column name 'age' stands twice"),
     "B16-no-name": (changed("income", "", 1), {}, "column 2 has no name"),
     "B18-truncated": (parquet_bytes()[:500], {"name": "rows.parquet"}, "is not a readable Parquet file"),
-    "B19-nested": (nested(), {"name": "rows.parquet"}, "column 'tags' holds nested values"),
     "B20-gzip-bomb": (gzip.compress(BOMB), {"name": "rows.csv.gz", "more": ", max_mb: 1"}, "more than 1 MiB"),
     "B20-zip-bomb": (zipped({"r.csv": BOMB}), {"name": "rows.zip", "more": ", max_mb: 1"}, "more than 1 MiB"),
     "B21-outside": (zipped({"../rows.csv": GOOD}), {"name": "rows.zip"}, "'../rows.csv', which points out"),

@@ -26,6 +26,11 @@ FORMATS = {
     ".data": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
+    ".xlsx": "sheet",
+    ".xls": "sheet",
+    ".xlsm": "sheet",
+    ".ods": "sheet",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
@@ -64,12 +69,18 @@ class Content:
             return "parquet"
         suffix = PurePosixPath(self.inner).suffix
         if suffix.lower() not in FORMATS:
-            more = "; of a spreadsheet, save a sheet as CSV" if suffix.lower() in (".xlsx", ".xls", ".ods") else ""
             raise DataError(
                 f"{self.name}: {suffix or 'no ending'} tells no format",
-                f"set data_ingestion.format to csv or parquet or jsonl{more}",
+                "set data_ingestion.format to csv, jsonl, json, parquet or sheet, or say --format to init",
             )
-        return FORMATS[suffix.lower()]
+        kind = FORMATS[suffix.lower()]
+        return "jsonl" if kind == "json" and self._starts_with(b"{") and self._is_lines() else kind
+
+    def _is_lines(self) -> bool:
+        """Tell whether the first two lines begin with JSON objects."""
+        with self.path.open("rb") as stream:
+            first, second = stream.readline(MIB).strip(), stream.readline(MIB).strip()
+        return first.endswith(b"}") and second.startswith(b"{")
 
     @contextmanager
     def opened(self, text: bool = False) -> Iterator["Counted"]:

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from lockstep import files, paths
-from lockstep.config.params import DataIngestion
+from lockstep.config.params import CellFormat, DataIngestion
 from lockstep.data.sources import http, s3, sql
+from lockstep.data.sources.column_values import OddCells
 from lockstep.data.sources.content import MIB, Content
-from lockstep.data.sources.formats import FORMATS, check_names
+from lockstep.data.sources.csv_reader import check_names
+from lockstep.data.sources.formats import FORMATS
 from lockstep.errors import DataError, nearest
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -24,11 +26,16 @@ PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Rows:
-    """A table as it was read, the sha256 of what it was read from, and what else tells where that came from."""
+    """A table as it was read, the sha256 of what it was read from, what else tells where that came from, and how.
+
+    `columns` holds the format by which the cells of each column were read, `odd` the cells that became missing.
+    """
 
     frame: pd.DataFrame
     digest: str
     origin: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, CellFormat] = field(default_factory=dict)
+    odd: dict[str, OddCells] = field(default_factory=dict)
 
 
 def read(params: DataIngestion, password: str = "") -> Rows:
@@ -101,7 +108,8 @@ def read_file(source: str, params: DataIngestion, password: str) -> Rows:
     """Read a file that lies here, in the web or in a bucket."""
     with fetched(source, params) as (content, origin):
         kind = content.format() if params.format == "auto" else params.format
-        return Rows(FORMATS[kind](content, params.reader), files.sha256(content.path), origin)
+        table = FORMATS[kind](content, params.reader)
+        return Rows(table.frame, files.sha256(content.path), origin, table.columns, table.odd)
 
 
 def read_database(source: str, params: DataIngestion, password: str) -> Rows:
@@ -180,7 +188,15 @@ def _together(named: list[str], parts: list[Rows]) -> Rows:
             )
     frame = pd.concat([part.frame[first] for part in parts], ignore_index=True)
     digest = files.sha256_bytes("\n".join(part.digest for part in parts).encode())
-    return Rows(frame, digest, {"files": {name: part.digest for name, part in zip(named, parts, strict=True)}})
+    digests = {name: part.digest for name, part in zip(named, parts, strict=True)}
+    return Rows(frame, digest, {"files": digests}, parts[0].columns, _odd_of_all(parts))
+
+
+def _odd_of_all(parts: list[Rows]) -> dict[str, OddCells]:
+    """Return the odd cells of several files: how many in all, and examples of the first that has some."""
+    names = dict.fromkeys(name for part in parts for name in part.odd)
+    columns = {name: [part.odd[name] for part in parts if name in part.odd] for name in names}
+    return {name: OddCells(sum(one.count for one in own), own[0].examples) for name, own in columns.items()}
 
 
 def _check_table(frame: pd.DataFrame, source: str) -> None:

@@ -1,0 +1,261 @@
+"""Read a cell of a file by the format of its column: the one parser behind training, batch, upload and feedback.
+
+A cell is a text; its value is a float, a bool, a text (dates in ISO 8601) or None where it is missing. JSON carries
+values as such and is not read here.
+"""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+
+from lockstep.config.params import CellFormat
+from lockstep.data.date_words import with_numbers
+
+Value = float | bool | str | None
+Parse = Callable[[str], Any]
+
+
+class Odd:
+    """The value of a cell that is not spelled as its column's format says."""
+
+    def __repr__(self) -> str:
+        return "ODD"
+
+
+ODD: Final = Odd()
+ISO: Final = "ISO8601"
+"""The name of ISO 8601 among the formats of dates, as in pandas."""
+GROUPS = {mark: re.compile(rf"\d{{1,3}}({re.escape(mark)}\d{{2,3}})*{re.escape(mark)}\d{{3}}") for mark in ",.' "}
+"""Digits in groups of three; the groups above thousands may have two digits, as in India."""
+BLANKS = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
+"""Other blanks, minus signs and apostrophes than those of ASCII, which spreadsheets and web pages put in numbers."""
+RANGE = re.compile(r"(?P<low>\S.*?)\s*(?:\s-\s|\bto\b|\bbis\b|(?<=[\d%])-|[\u2013\u2014]|\.\.\.?)\s*(?P<high>\S.*)")
+CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
+SPAN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?[\s,]*(?:(?:and|und|et|y|e)\s+)?", re.IGNORECASE)
+ISO_SPAN = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.IGNORECASE)
+SECONDS = {
+    unit: seconds
+    for seconds, units in {
+        0.001: "ms msec millisecond milliseconds",
+        1.0: "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos",
+        60.0: "m min mins minute minutes minuten minuto minutos",
+        3600.0: "h hr hrs hour hours std stunde stunden heure heures hora horas",
+        86400.0: "d day days tag tage tagen jour jours dia dias",
+        604800.0: "w wk wks week weeks woche wochen semaine semaines semana semanas",
+    }.items()
+    for unit in units.split()
+}
+"""Units of durations, in seconds."""
+EARLIEST, LATEST = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+
+def parser(format_: CellFormat, missing: Iterable[str] = ("",), trim: bool = False) -> Parse:
+    """Return the function that reads one cell of a column: its value, None where missing, or `ODD`.
+
+    `missing` holds the markers of the whole file; those of the column come on top.
+    """
+    markers = frozenset((*missing, *format_.missing))
+    read = PARSERS[format_.kind](format_)
+    strip = trim or format_.kind != "text" or bool(format_.spellings)
+
+    def parse(text: str) -> Any:
+        if text in markers:
+            return None
+        cell = text.strip() if strip else text
+        if strip and (not cell or cell in markers):
+            return None
+        return read(cell)
+
+    return parse
+
+
+def number(text: str, decimal: str = ".", thousands: str = "") -> float | None:
+    """Return a finite number of plain digits, with its marks of decimals and thousands; None if it is none."""
+    text = text.translate(BLANKS)
+    negative = text.startswith("(") and text.endswith(")")
+    text = text[1:-1] if negative else text
+    body, _, exponent = text.replace("E", "e").partition("e")
+    whole, mark, part = body.partition(decimal)
+    sign = whole[:1] if whole[:1] in ("+", "-") else ""
+    digits = whole.removeprefix(sign).lstrip() if sign else whole
+    if thousands and thousands in digits:
+        if not GROUPS[thousands].fullmatch(digits):
+            return None
+        digits = digits.replace(thousands, "")
+    plain = f"{sign}{digits}{'.' if mark else ''}{part}{'e' if exponent else ''}{exponent}"
+    if not PLAIN.fullmatch(plain):
+        return None
+    if not mark and not exponent and len(digits) > 15:  # a float may not hold it exactly
+        return -int(plain) if negative else int(plain)
+    value = float(plain)
+    return (-value if negative else value) if math.isfinite(value) else None
+
+
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
+
+
+def _number(format_: CellFormat) -> Parse:
+    units = sorted(format_.units.items(), key=lambda pair: -len(pair[0]))
+
+    def single(text: str) -> float | None:
+        value = number(text, format_.decimal, format_.thousands)
+        if value is not None or not units:
+            return value
+        return _with_unit(text, units, format_)
+
+    def read(text: str) -> Any:
+        value = single(text)
+        if value is not None:
+            return value
+        bounds = RANGE.fullmatch(text)
+        low, high = (single(bounds["low"]), single(bounds["high"])) if bounds else (None, None)
+        if low is None or high is None or low > high:
+            return ODD
+        return (low + high) / 2 if format_.ranges == "middle" else ODD
+
+    return read
+
+
+def _with_unit(text: str, units: list[tuple[str, float]], format_: CellFormat) -> float | None:
+    """Return a number that has units before or behind it, multiplied by what they stand for."""
+    negative = text.startswith("(") and text.endswith(")")
+    rest, factor = (text[1:-1] if negative else text), -1.0 if negative else 1.0
+    sign = rest[:1] if rest[:1] in ("+", "-", "\u2212") else ""
+    rest = rest.removeprefix(sign).lstrip()
+    for unit, own in units:
+        if rest.startswith(unit):
+            rest, factor = rest.removeprefix(unit).strip(), factor * own
+        elif rest.endswith(unit):
+            rest, factor = rest.removesuffix(unit).strip(), factor * own
+    value = number(sign + rest, format_.decimal, format_.thousands)
+    return None if value is None else value * factor
+
+
+def _boolean(format_: CellFormat) -> Parse:
+    words = {word.casefold(): True for word in format_.true} | {word.casefold(): False for word in format_.false}
+    return lambda text: words.get(text.casefold(), ODD)
+
+
+def _text(format_: CellFormat) -> Parse:
+    spellings = format_.spellings
+    return (lambda text: spellings.get(text, text)) if spellings else (lambda text: text)
+
+
+def _date(format_: CellFormat) -> Parse:
+    patterns = [_moment(spelled) for spelled in format_.dates]
+
+    def read(text: str) -> Any:
+        for pattern in patterns:
+            value = pattern(text)
+            if value is not None:
+                return value
+        return ODD
+
+    return read
+
+
+@lru_cache(256)
+def _moment(spelled: str) -> Callable[[str], str | None]:
+    """Return the function that reads a date of one format as ISO 8601, with its time if the format has one."""
+    if spelled == ISO:
+        return _iso
+    words = re.search("%[abAB]", spelled)
+    pattern = re.sub("%[bB]", "%m", re.sub(r"%[aA],?\s*", "", spelled)) if words else spelled
+    timed = bool(re.search("%[HIMSTXczfp]", spelled))
+
+    def read(text: str) -> str | None:
+        try:
+            moment = dt.datetime.strptime(with_numbers(text) if words else text, pattern)
+        except ValueError:
+            return None
+        return moment.isoformat() if timed else moment.date().isoformat()
+
+    return read
+
+
+def date(text: str, spelled: str) -> str | None:
+    """Return a date of a format of strptime in ISO 8601, with months in the words of common languages, or None."""
+    return _moment(spelled)(text)
+
+
+def _iso(text: str) -> str | None:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return text if re.match(r"\d{4}-?\d\d-?\d\d", text) else None
+
+
+def _epoch(format_: CellFormat) -> Parse:
+    scale = 1000.0 if format_.ticks == "ms" else 1.0
+
+    def read(text: str) -> Any:
+        value = number(text)
+        if value is None or not EARLIEST.timestamp() <= value / scale <= LATEST.timestamp():
+            return ODD
+        moment = dt.datetime.fromtimestamp(value / scale, dt.UTC).replace(tzinfo=None)
+        return moment.isoformat(timespec="milliseconds" if scale > 1 else "seconds")
+
+    return read
+
+
+def _time(format_: CellFormat) -> Parse:
+    def read(text: str) -> Any:
+        hours = clock(text)
+        return ODD if hours is None or hours >= 24 else hours
+
+    return read
+
+
+def clock(text: str) -> float | None:
+    """Return the hours of a text such as 13:30, 1:30 pm or 36:15:00; None if it is none."""
+    parts = CLOCK.fullmatch(text)
+    if not parts or int(parts[2]) > 59:
+        return None
+    hours = int(parts[1])
+    if parts[4]:
+        if not 1 <= hours <= 12:
+            return None
+        hours = hours % 12 + (12 if parts[4].lower() == "p" else 0)
+    return hours + int(parts[2]) / 60 + float((parts[3] or "0").replace(",", ".")) / 3600
+
+
+def seconds(text: str) -> float | None:
+    """Return the seconds of a duration such as `1h 30m`, `36:15:00`, `PT90S` or `2 days`; None if it is none."""
+    hours = clock(text)
+    if hours is not None:
+        return round(hours * 3600, 6)
+    if text[:1] in ("P", "p") and (parts := ISO_SPAN.fullmatch(text)) and any(parts.groups()):
+        return sum(
+            float(part or 0) * size for part, size in zip(parts.groups(), (604800, 86400, 3600, 60, 1), strict=True)
+        )
+    total, place = 0.0, 0
+    while place < len(text):
+        part = SPAN.match(text, place)
+        if not part or part[2].lower() not in SECONDS:
+            return None
+        total += float(part[1].replace(",", ".")) * SECONDS[part[2].lower()]
+        place = part.end()
+    return total if text else None
+
+
+def _duration(format_: CellFormat) -> Parse:
+    def read(text: str) -> Any:
+        value = seconds(text)
+        return ODD if value is None else value
+
+    return read
+
+
+PARSERS: dict[str, Callable[[CellFormat], Parse]] = {
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "epoch": _epoch,
+    "time": _time,
+    "duration": _duration,
+    "text": _text,
+}
