@@ -6,7 +6,7 @@ A ceiling stands where `lockstep.compat` uses private names of a package: raise 
 from setuptools import find_packages, setup
 
 CORE = [
-    "numpy>=2.3",
+    "numpy>=2.4",  # names its instruction sets as numeric_pins does
     "pandas>=3.0",
     "scipy>=1.16",
     "scikit-learn>=1.9,<1.10",
@@ -39,7 +39,6 @@ PIPELINE = [
     "graphene>=3.4",  # without a floor the resolver takes 2.0, which breaks the run page of MLflow's UI
     "dagshub>=0.7",
     "ruamel.yaml.clib>=0.2.14",  # DVC reads dvc.lock in a fifth less time with it
-    "matplotlib>=3.10",
     "charset-normalizer>=3.4",  # encodings of text files
     "python-calamine>=0.5",  # spreadsheets
     "setuptools>=80",  # builds the editable install without fetching anything that the lock does not hold
@@ -66,6 +65,7 @@ TEST = [
     "ruff>=0.14",
     "mypy>=1.18",
     "cyclonedx-bom>=7.2",
+    "mkdocs-material>=9.7",
 ]
 
 setup(

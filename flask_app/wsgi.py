@@ -11,14 +11,18 @@ from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import Front
 from flask_app.models import model_service
-from lockstep import logger, processes
+from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.runtime import logger
 from lockstep.server import slow_clients
 
 log = logging.getLogger("app")
 
-NEEDED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "TZ", "PYTHON", "PROMETHEUS_", "OMP_", "COVERAGE_")
+NEEDED = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_", "LD_", "TZ", "PYTHON", "PROMETHEUS_", "COVERAGE_"),
+    *numeric_pins.PREFIXES,  # a model that is loaded later may bring scipy's BLAS with it
+)
 
 
 def build() -> WSGIApplication:

@@ -1,5 +1,6 @@
 """The reports in one file, in a real browser, wide and narrow, light and dark."""
 
+import msgspec
 import pytest
 
 from lockstep.pages import data_report
@@ -23,7 +24,7 @@ def of_data():
 def of_evaluation(task):
     """Return the evaluation report on a small model with a column of each kind and a leak."""
     content = content_of(make(task))
-    leaking = {**vars(content), "facts": {**content.facts, "leaks": {"size": 0.99}}}
+    leaking = {**vars(content), "facts": msgspec.structs.replace(content.facts, leaks={"size": 0.99})}
     return page.html(page.Content(**leaking))
 
 

@@ -11,10 +11,12 @@ import sys
 
 import msgspec
 
+from lockstep import paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings, model_name
 from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, StoreError
+from lockstep.inference import predictor
 from lockstep.lifecycle.retraining import jobs
 from lockstep.lifecycle.retraining.jobs import Ended
 from lockstep.prediction_log.database import Store
@@ -39,6 +41,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Train again, and say what came of it."""
     if arguments.dispatch:
         return _dispatch(arguments, settings)
+    from lockstep.commands import report
+    from lockstep.lifecycle import promotion
     from lockstep.lifecycle.retraining import run as retraining
 
     params = params_file.load()
@@ -51,6 +55,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             job = _end(store, job, ended)
     finally:
         store.close()
+    if job.state != "failed":
+        report.draw(promotion.last_decision(predictor.digest(paths.MODELS)))
     _tell(job, arguments.json)
     return int(job.state == "failed")
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lockstep import logger
 from lockstep.config.settings import Settings, model_names
 from lockstep.errors import ConfigError
+from lockstep.runtime import logger
 from lockstep.server import slow_clients
 
 APP = "flask_app.wsgi"
@@ -114,13 +114,12 @@ def wait_for_port(host: str, port: int) -> None:
 
 
 def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
-    """Put into the environment what the workers read from it, and pin numeric libraries to one thread each."""
+    """Put into the environment what the workers read from it."""
     os.environ.update(
         LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
         LOCKSTEP_KEEPER=str(sockets["keeper"]),
         LOCKSTEP_RECORDER=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),
-        OMP_NUM_THREADS="1",
     )
 
 

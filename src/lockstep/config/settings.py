@@ -72,6 +72,7 @@ class Settings:
     trusted_proxies: int = _setting(
         "LOCKSTEP_TRUSTED_PROXIES", "0", "proxies before the app, each adding to X-Forwarded-For"
     )
+    url_prefix: str = _setting("LOCKSTEP_URL_PREFIX", "", "path at which a proxy shows the app, such as /ml; else none")
     allowed_hosts: str = _setting("LOCKSTEP_ALLOWED_HOSTS", "", "accepted names in the Host header; else all")
     max_in_flight: int = _setting("LOCKSTEP_MAX_IN_FLIGHT", "256", "concurrent requests of one process, then 503")
     queue_s: int = _setting("LOCKSTEP_QUEUE_S", "5", "seconds that a large request waits for a slot, then 503")

@@ -14,7 +14,7 @@ def started(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(serve, "_serve", lambda *given: calls.append(given) or 0)
     monkeypatch.setattr(serve, "wait_for_port", lambda host, port: None)
-    monkeypatch.setattr("lockstep.logger.start", lambda level: None)
+    monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.chdir(tmp_path)
     return calls
@@ -43,7 +43,6 @@ def test_workers_are_told_by_the_environment(started, tmp_path):
         "LOCKSTEP_KEEPER": str(tmp_path / f".lockstep/keeper/{os.getpid()}.sock"),
         "LOCKSTEP_RECORDER": str(tmp_path / f".lockstep/recorder/{os.getpid()}.sock"),
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / ".lockstep/metrics"),
-        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -132,10 +132,10 @@ def test_the_allow_list_is_what_the_catalog_is_made_of():
 FIT_AGAIN = """
 import sys
 sys.path[:0] = {path!r}
-from lockstep.modeling import serialization as artifact
-from tests.lockstep import test_artifact as the
+from lockstep.modeling import serialization
+from tests.lockstep.modeling import test_serialization as the
 for combination in the.COMBINATIONS[:: int(sys.argv[1])]:
-    print(the.hashlib.sha256(artifact.dumps(the.fit(*combination))).hexdigest())
+    print(the.hashlib.sha256(serialization.dumps(the.fit(*combination))).hexdigest())
 """
 
 
