@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Column, Schema
 from lockstep.inference import model_card
 from lockstep.metrics.evaluation_record import Evaluation
@@ -31,7 +32,7 @@ def facts(test_rows=150, slices=(), importance=()):
     content["importance"] = {"metric": "roc_auc", "rows": 9, "repeats": 5, "columns_in_all": 2}
     content["importance"]["columns"] = list(importance)
     search = {"metric": "roc_auc", "best": 1, "trials": [{}, {"estimator": "ridge", "params": {"alpha": 2}}]}
-    data = {"train_rows": 600, "test_rows": test_rows, "dropped": {"rows_read": 800, "rows_duplicate": 4, "rows_x": 0}}
+    data = DataRecord(600, test_rows, "churned", "binary", [], Dropped(800, rows_duplicate=4))
     source = {"source": "/home/ann/secret/churn.csv", "sha256": "ab" * 32}
     return model_card.Facts(Evaluation.from_json(content), search, data, source)
 
