@@ -27,7 +27,7 @@ promote: setup
 	lockstep promote
 
 serve: setup  ## the app with the Production model
-	lockstep serve
+	exec lockstep serve
 
 mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1:5001
 	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
@@ -77,6 +77,10 @@ retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABAS
 
 propose: setup  ## what `make retrain` made, as a pull request
 	scripts/propose build/retrain.json
+
+docs: setup-dev  ## the documentation as a site, in build/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/docs"
 
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks

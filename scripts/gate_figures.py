@@ -1,4 +1,4 @@
-"""Write the tables of docs/gate.md: how often the gate calls an equal model better or worse, and finds a better one.
+"""Write the tables of docs/measurements/gate.md: how often the gate calls an equal model better, and a better one.
 
     python -m scripts.gate_figures [--runs 200] [--print]
 
@@ -26,7 +26,7 @@ from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 from scripts.drift_figures import fill, table
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "gate.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "measurements" / "gate.md"
 SCHEMA = Schema("binary", "y", ("no", "yes"), ())
 METRICS = ("accuracy", "roc_auc", "log_loss")
 DISAGREEMENTS = (0.05, 0.10, 0.15, 0.20)
