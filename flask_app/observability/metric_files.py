@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
 log = logging.getLogger("metrics")
@@ -34,7 +33,8 @@ class MetricFile(MmapedDict):
         if read_mode:
             super().__init__(filename, read_mode)
             return
-        self._fname, self._f, self._file = filename, None, None
+        self._fname, self._f = filename, None
+        self._file: int | None = None
         self._positions: dict[str, int] = {}
         self._capacity, self._used = INITIAL_BYTES, HEADER
         self._m = mmap.mmap(-1, self._capacity)
@@ -93,11 +93,11 @@ class MetricFile(MmapedDict):
     def _adopt(self) -> bool:
         """Go on from the values of a dead process that had the same number, if there was one."""
         try:
-            self._file = os.open(self._fname, os.O_RDWR | os.O_CLOEXEC)
+            self._file = file = os.open(self._fname, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
-        self._capacity = max(self._capacity, os.fstat(self._file).st_size)
-        self._m = _reserved(self._file, self._capacity)
+        self._capacity = max(self._capacity, os.fstat(file).st_size)
+        self._m = _reserved(file, self._capacity)
         self._used = int.from_bytes(self._m[0:4], sys.byteorder)
         self._positions = {key: position for key, _, _, position in self._read_all_values()}
         return True
@@ -106,9 +106,9 @@ class MetricFile(MmapedDict):
         """Make the file under another name first, so that a scrape never reads half of it."""
         partial = Path(f"{self._fname}{PARTIAL}")
         partial.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._file = file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            mapped = _reserved(self._file, self._capacity)
+            mapped = _reserved(file, self._capacity)
             mapped[: self._used] = self._m[: self._used]
             partial.rename(self._fname)
         except OSError:
@@ -149,8 +149,3 @@ def _is_at(file: int, name: str) -> bool:
         return os.path.samestat(os.fstat(file), os.stat(name))  # noqa: PTH116 - asked once a second for each file
     except OSError:
         return False
-
-
-def use() -> None:
-    """Let prometheus_client share its values by these files."""
-    values.MmapedDict = MetricFile
