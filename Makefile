@@ -1,6 +1,6 @@
 # Two commands do it all on a machine with Python 3.11 or newer, make and git:
 #   make run     set up, run the pipeline, promote, serve on http://127.0.0.1:5000
-#   make test    set up what the tests need, and run them
+#   make test    set up what the tests of the product need, and run them
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -27,13 +27,16 @@ promote: setup
 	lockstep promote
 
 serve: setup  ## the app with the Production model
-	lockstep serve
+	exec lockstep serve
 
 mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1:5001
 	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
 
-test: setup-dev  ## all tests, with coverage
+test: setup-dev  ## the tests of the product; ARGS=--long for all of them, ARGS=--cov with coverage
 	scripts/test $(ARGS)
+
+test-project: setup-dev  ## the checks of this project, whatever its params.yaml says; `make repro` comes first
+	pytest tests_project $(ARGS)
 
 check: setup-dev  ## style, types, and tables in the docs
 	ruff check
@@ -74,6 +77,10 @@ retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABAS
 
 propose: setup  ## what `make retrain` made, as a pull request
 	scripts/propose build/retrain.json
+
+docs: setup-dev  ## the documentation as a site, in build/docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/docs"
 
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks

@@ -19,6 +19,9 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import lockstep  # noqa: F401 - pins the numeric libraries before the next lines load them
+
+# isort: split
 import joblib
 import numpy as np
 from distributed import Client, LocalCluster

@@ -8,18 +8,15 @@ sys.path.insert(0, str(Path.cwd() / "src"))
 
 
 def main() -> None:
-    """Call the main function of every stage with its section of params.yaml, threads pinned as the stages pin them."""
-    from threadpoolctl import threadpool_limits
-
-    from lockstep import logger
+    """Call the main function of every stage with its section of params.yaml."""
     from lockstep.config import params_file
+    from lockstep.runtime import logger
 
     logger.start()
     params = params_file.load()
     for name in type(params).model_fields:  # the sections are the stages, in their order
         stage = importlib.import_module(name)
-        with threadpool_limits(limits=1):
-            stage.main(getattr(params, name))
+        stage.main(getattr(params, name))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--rows N ...] [--docs] [--json]
 
 The rows are made up: 20 columns of Parquet with numbers, categories, dates and missing values. Each stage is a process
-of its own, whose peak memory the system tells when it ends. With --docs the figures go to docs/scale.md.
+of its own, whose peak memory the system tells when it ends. With --docs the figures go to docs/measurements/scale.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "scale.md"
+PAGE = ROOT / "docs" / "measurements" / "scale.md"
 STAGES = ("data_ingestion", "data_preprocessing", "feature_engineering")
 SIZES = (50_000, 500_000, 5_000_000)
 START_ROWS = 1_000
@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--rows", type=int, nargs="+", default=list(SIZES), metavar="N", help="how many rows, each size"
     )
-    parser.add_argument("--docs", action="store_true", help="write docs/scale.md")
+    parser.add_argument("--docs", action="store_true", help="write docs/measurements/scale.md")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(words)
     costs = []
@@ -188,7 +188,7 @@ def table(costs: Sequence[Cost]) -> str:
 
 
 def page(costs: Sequence[Cost]) -> str:
-    """Return docs/scale.md."""
+    """Return docs/measurements/scale.md."""
     return f"""# Scale
 
 Written by `make bench-scale ARGS=--docs`, on {os.cpu_count()} processors with Python {platform.python_version()}.

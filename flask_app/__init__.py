@@ -5,8 +5,9 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+import lockstep  # noqa: F401 - pins the numeric libraries before anything loads them
 from flask_app import errors
-from flask_app.admission import csrf, drain, guard, headers
+from flask_app.admission import csrf, drain, guard, headers, transfer, url_prefix
 from flask_app.forms.csv_upload import InMemoryRequest
 from flask_app.models import model_service
 from flask_app.models.model_service import Connect
@@ -55,7 +56,9 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     services = model_service.install(app, settings, registry)
     drain.install(app)
     errors.install(app)
+    url_prefix.init_app(app, settings)  # within the ProxyFix of the guard, whose trusted header it reads
     guard.install(app, settings)
+    transfer.init_app(app)  # runs last of what changes an answer
     headers.install(app)
     csrf.init_app(app, settings)
     telemetry.install(app, services, settings)

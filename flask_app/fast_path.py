@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from flask_app.admission import guard, headers, limits
+from flask_app.admission import guard, headers, limits, transfer
 from flask_app.admission.limits import NoRoom
 from flask_app.models import model_service
 from flask_app.models.model_service import ModelService
@@ -33,7 +33,8 @@ class Front:
         self.app = app
         self._answering = prediction_service.of(app)
         named = {f"/models/{own.name}/predict": ("/models/<name>/predict", own) for own in model_service.all_of(app)}
-        self._routes = {"/predict": ("/predict", model_service.of(app)), **named}
+        routes = {"/predict": ("/predict", model_service.of(app)), **named}
+        self._routes = routes | {app.config["URL_PREFIX"] + path: route for path, route in routes.items()}
         self._count = {rule: telemetry.of(app).counter("POST", rule, 200) for rule, _ in self._routes.values()}
         self._headers = [*headers.HEADERS.items(), *headers.UNSTORED.items(), ("Content-Type", "application/json")]
         self._full = {rule: telemetry.of(app).counter("POST", rule, 503) for rule, _ in self._routes.values()}
@@ -61,7 +62,10 @@ class Front:
             environ["wsgi.input"] = io.BytesIO(body)
             return self.app.wsgi_app(environ, start_response)
         self._count[route[0]](time.perf_counter() - started)
-        start_response("200 OK", [*self._headers, ("Content-Length", str(len(answer)))])
+        coding = []
+        if len(answer) >= transfer.SMALLEST and transfer.accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+            answer, coding = transfer.compressed(answer), [("Content-Encoding", transfer.GZIP)]
+        start_response("200 OK", [*self._headers, *coding, ("Content-Length", str(len(answer)))])
         return [answer]
 
     def _in_turn(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:

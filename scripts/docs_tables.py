@@ -10,6 +10,7 @@ import argparse
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import starmap
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from flask_app.observability.gauges import GAUGES
 from flask_app.observability.telemetry import Telemetry
+from lockstep import compat
 from lockstep.config.params import Between, Params, Section
 from lockstep.config.settings import SETTINGS
 from lockstep.data.sources.read import BUNDLED
@@ -178,10 +180,11 @@ def pipeline_tables(_: str) -> dict[str, str]:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     rows = []
     for name, stage in stages.items():
-        script = ast.parse((ROOT / "src" / f"{name}.py").read_text(encoding="utf-8"))
         read = [path for path in stage["deps"] if not path.startswith("src/")]
         written = [path for out in (*stage["outs"], *stage.get("metrics", [])) for path in names_of(out)]
-        rows.append((f"`{name}`", (ast.get_docstring(script) or "").rstrip("."), listed(read), listed(written)))
+        rows.append(
+            (f"`{name}`", (docstring(ROOT / "src" / f"{name}.py") or "").rstrip("."), listed(read), listed(written))
+        )
     return {"stages": table(("stage", "does", "reads", "writes"), rows)}
 
 
@@ -189,7 +192,7 @@ def monitoring_tables(_: str) -> dict[str, str]:
     """Return the table of metrics: those that workers count, and those that are read from the snapshot."""
     registry = CollectorRegistry()
     own = [each for each in vars(Telemetry(registry)).values() if isinstance(each, MetricWrapperBase)]
-    counted = {_exposed(each): (each._type, each._labelnames, each._documentation) for each in own}
+    counted = {name: (kind, labels, meaning) for name, kind, labels, meaning in map(compat.describe_metric, own)}
     gauges = {name: ("gauge", labels, meaning) for name, (meaning, labels) in GAUGES.items()}
     rows = [
         (f"`{name}`", kind, listed(labels), meaning.rstrip("."))
@@ -198,8 +201,23 @@ def monitoring_tables(_: str) -> dict[str, str]:
     return {"metrics": table(("metric", "type", "labels", "meaning"), rows)}
 
 
-def _exposed(metric: MetricWrapperBase) -> str:
-    return f"{metric._name}_total" if metric._type == "counter" else metric._name
+def architecture_tables(_: str) -> dict[str, str]:
+    """Return the table of floors, and that of modules with the first line of each docstring."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    floors = list(enumerate(project["tool"]["lockstep"]["floors"], start=1))
+    rows = [(str(floor), listed(units)) for floor, units in reversed(floors)]
+    modules = [
+        (f"`{'.'.join(path.relative_to(base).with_suffix('').parts)}`", (docstring(path) or "").partition("\n")[0])
+        for base, folder in ((ROOT / "src" / "lockstep", "."), (ROOT, "flask_app"))
+        for path in sorted((base / folder).rglob("*.py"))
+        if not path.name.startswith("__")
+    ]
+    return {"floors": table(("floor", "packages"), rows), "modules": table(("module", "contents"), modules)}
+
+
+def docstring(path: Path) -> str | None:
+    """Return the docstring of a module."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def names_of(out: Any) -> list[str]:
@@ -219,6 +237,7 @@ PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {
     "settings.md": settings_tables,
     "pipeline.md": pipeline_tables,
     "monitoring.md": monitoring_tables,
+    "architecture.md": architecture_tables,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the tables of docs/drift.md: how often each rule sees drift where there is some, and where there is none.
+"""Write the tables of docs/measurements/drift.md: false alarms and power of each drift rule.
 
     python -m scripts.drift_figures [--data DIR] [--runs 200] [--print] [NAME ...]
 
@@ -25,7 +25,7 @@ from lockstep.drift.profile import Profile
 from scripts.drift_windows import SEED, Pool, draw, drawn_profile, label_shift, prepare, tilt, window
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "drift.md"
+PAGE = ROOT / "docs" / "measurements" / "drift.md"
 HEAD = ("data", "rule", "quiet, 200", "quiet, 500", "broken, 200", "tilt, 200", "tilt, 500", "labels, 200")
 BINS = 10
 

@@ -1,4 +1,4 @@
-"""Write the tables of docs/gate.md: how often the gate calls an equal model better or worse, and finds a better one.
+"""Write the tables of docs/measurements/gate.md: how often the gate calls an equal model better, and a better one.
 
     python -m scripts.gate_figures [--runs 200] [--print]
 
@@ -21,12 +21,12 @@ from scipy.special import ndtr, ndtri
 from lockstep.config.params import Gate
 from lockstep.data.schema import Schema
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Champion, Paired, Rules
+from lockstep.gate.checks import Candidate, Champion, PairedScores, Rules
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 from scripts.drift_figures import fill, table
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "gate.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "measurements" / "gate.md"
 SCHEMA = Schema("binary", "y", ("no", "yes"), ())
 METRICS = ("accuracy", "roc_auc", "log_loss")
 DISAGREEMENTS = (0.05, 0.10, 0.15, 0.20)
@@ -81,7 +81,7 @@ def refusals(pair: Pair, count: int, rows: int, runs: int) -> int:
 
 def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Rules) -> checks.Decision:
     champion, candidate = drawn
-    paired = Paired(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
+    paired = PairedScores(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
     return checks.decide(Candidate(SCHEMA), Champion("1", SCHEMA, paired), rules)
 
 

@@ -2,8 +2,6 @@
 
 import logging
 
-from sklearn.pipeline import Pipeline
-
 from lockstep import files, paths
 from lockstep.config.params import ModelBuilding
 from lockstep.modeling import serialization
@@ -14,6 +12,8 @@ from lockstep.stage import run_stage
 
 def main(params: ModelBuilding) -> None:
     """Read the train matrix and the features; write the model and the record of the search."""
+    from sklearn.pipeline import Pipeline  # not at the top: lockstep pins the numeric libraries before they are loaded
+
     matrix, target = serialization.load_matrix(paths.TRAIN_MATRIX)
     features = serialization.load(paths.FEATURES)
     task = files.read_json(paths.SCHEMA)["task"]

@@ -11,10 +11,13 @@ import pytest
 
 from lockstep.config.settings import Settings
 from lockstep.registry import tracking
-from tests import ops
+from tests import ops, user_files
 from tests.lockstep import dagshub_like as fake
 
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
+
+
+user_files.install()
 
 
 def pytest_collection_modifyitems(items):

@@ -23,8 +23,8 @@ from benchmarks.serving.report import Results
 from benchmarks.serving.rounds import Settings, Start, measure
 from benchmarks.serving.sides import SIDES, TUNED
 
-DOCS = ROOT / "docs"
-PAGE = "serving-benchmark.md"
+DOCS = ROOT / "docs" / "measurements"
+PAGE = "serving.md"
 FULL = Settings(connections=(1, 16, 64), rounds=3, seconds=1.5, warm_s=0.3, port=7000)
 QUICK = Settings(connections=(1, 16), rounds=1, seconds=0.6, warm_s=0.2, port=7000)
 
@@ -103,8 +103,8 @@ def _write(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE).write_text(page, encoding="utf-8")
     content = json.dumps(report.as_json(results), indent=1, sort_keys=True)
-    (folder / "serving-benchmark.json").write_text(f"{content}\n", encoding="utf-8")
-    plot.draw(results.summaries, results.settings.connections, folder / "images" / "serving-benchmark.png")
+    (folder / "serving.json").write_text(f"{content}\n", encoding="utf-8")
+    plot.draw(results.summaries, results.settings.connections, folder / "serving.png")
     print("\n".join(made.values()))
 
 

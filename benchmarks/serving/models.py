@@ -12,6 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import lockstep  # noqa: F401 - expected answers are computed on the instruction sets of the server
+
+# isort: split
 import joblib
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.serving.environments import ROOT, STATE
-from lockstep import files, paths
+from lockstep import files, numeric_pins, paths
 from lockstep.data import frames
 from lockstep.data.schema import Schema
 from lockstep.modeling import serialization
@@ -29,7 +32,10 @@ POOL = 20_000
 """Distinct rows to ask about, where the test rows are numbers; more than an answer cache of usual size holds."""
 
 BATCH_ROWS = 1_000
-FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "AWS_", "BENTOML_", "MLSERVER_", "PYTHON")
+FORGET = (
+    *("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "AWS_", "BENTOML_", "MLSERVER_", "PYTHON"),
+    *numeric_pins.INSTRUCTIONS,  # ours sets them itself, the other sides use what the processor has
+)
 QUIET = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -28,9 +28,9 @@ from benchmarks.serving.sides import FLOOR, OURS, SIDES, TUNED, WORKERS
 
 BLOCK = re.compile(r"(<!-- begin (\w+) -->\n)(.*?)(<!-- end \2 -->)", re.DOTALL)
 PICTURE = """\
-![requests per second and p99 of every side](images/serving-benchmark.png)
+![requests per second and p99 of every side](serving.png)
 
-The figures of every round: [serving-benchmark.json](serving-benchmark.json).
+The figures of every round: [serving.json](serving.json).
 """
 Key = tuple[str, str, str]
 """Model, side, load."""

@@ -29,7 +29,7 @@ from benchmarks.serving.models import compact, environment
 from benchmarks.serving.processes import Server
 from benchmarks.serving.sides import SERVICES, WORKERS
 
-PAGE = ROOT / "docs" / "serving-benchmark.md"
+PAGE = ROOT / "docs" / "measurements" / "serving.md"
 TARGET = "served:app"
 CONNECTIONS = (1, 16, 64)
 WARM_S = 0.3
@@ -153,7 +153,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3)")
     parser.add_argument("--seconds", type=float, default=1.5, help="seconds for each measurement (default 1.5)")
     parser.add_argument("--port", type=int, default=7000, help="first of ten ports to use (default 7000)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/serving-benchmark.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements/serving.md")
     parser.add_argument("--app", metavar="MODULE:NAME", help="another application to serve")
     parser.add_argument("--interface", choices=("wsgi", "asgi", "rsgi"), default="wsgi", help="its interface")
     parser.add_argument("--path", default="/", help="where to ask it (default /)")

@@ -19,7 +19,7 @@ from benchmarks.serving import models, report
 from benchmarks.serving.environments import ROOT
 from benchmarks.serving.models import CASES, Model, compact
 
-PAGE = ROOT / "docs" / "serving-benchmark.md"
+PAGE = ROOT / "docs" / "measurements" / "serving.md"
 ROWS = 300
 REPEATS = 5
 PIPELINE_ROWS = 60
@@ -30,7 +30,7 @@ PAUSE_S = 0.0005
 def main(words: Sequence[str]) -> int:
     """Measure each step and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.steps", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/serving-benchmark.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/measurements/serving.md")
     arguments = parser.parse_args(words)
     measured = {name: steps(models.prepare(case, models.REVIEWS)) for name, case in CASES.items()}
     names = list(next(iter(measured.values())))

@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import RequestRedirect
 
 from flask_app import errors
-from flask_app.admission import authentication, headers, limits
+from flask_app.admission import authentication, headers, limits, transfer
 from flask_app.admission.authentication import Access, NoKey
 from flask_app.admission.limits import Rate, RateLimit, Room
 from lockstep.config.settings import Settings
@@ -94,7 +94,9 @@ def install(app: Flask, settings: Settings) -> None:
     app.debug = False  # whatever FLASK_DEBUG says
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=hops
+        )
     app.before_request(at_the_door)
     app.before_request(take_a_place)
     app.teardown_request(leave)
@@ -166,6 +168,7 @@ def take_a_place() -> None:
     """
     if request.routing_exception or _need() == "nothing":
         return
+    transfer.decode_body()
     body, room = request.get_data(), of(current_app).room
     if request.content_length is not None and len(body) < request.content_length:
         raise BadRequest("The body is shorter than its Content-Length.")

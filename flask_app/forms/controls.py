@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -22,6 +22,10 @@ NOT_SUBMITTED = ("", "_charset_")
 
 LEGACY_TEXT = "text"
 """The field that copies of the capstone project send, whatever their text column is called."""
+
+MOST_ECHOED, LONGEST_ECHO = 200_000, 1_000
+"""Where more characters were typed than the one, values longer than the other are not sent back: escaped, each may
+take five times its size."""
 
 CHOICES_AS_LIST = 500
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -64,14 +68,16 @@ class Field:
     choices: tuple[str, ...] = ()
     problem: str = ""
     remark: str = ""
+    left_out: bool = False
 
 
 def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()) -> list[Field]:
     """Return the controls in the order of the schema, filled with what was typed or else with the examples."""
     problems = {fault.column: fault.problem for fault in faults}
-    return [
+    drawn = [
         _field(number, column, typed, problems.get(column.name, "")) for number, column in enumerate(schema.columns)
     ]
+    return drawn if sum(len(field.value) for field in drawn) <= MOST_ECHOED else list(map(_without_long_value, drawn))
 
 
 def leftover(schema: Schema, faults: Sequence[Fault]) -> list[Fault]:
@@ -95,6 +101,13 @@ def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem
         problem="a value is needed here" if problem and not value else problem,
         remark="" if problem else _remark(column, value),
     )
+
+
+def _without_long_value(field: Field) -> Field:
+    if len(field.value) <= LONGEST_ECHO:
+        return field
+    remark = f"{len(field.value):,} characters, too many to be shown again"
+    return replace(field, value="", remark=field.remark or remark, left_out=True)
 
 
 def control_of(column: Column) -> Control:

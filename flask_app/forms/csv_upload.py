@@ -17,6 +17,7 @@ from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
 from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import nearest
+from lockstep.inference.batch import unused
 from lockstep.inference.predictor import Predictions
 
 BOM = "\ufeff"
@@ -27,8 +28,9 @@ MAX_GUESSES = 20
 FIRST_ROW = 2
 """Rows are numbered as a spreadsheet does: the header is row 1."""
 
-FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones."""
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
+Apostrophes before it count too, so that taking one away always gives the text back."""
 
 OTHER_SPELLING = re.compile(r"(true|false|-?\d+)(?:\.0+)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -68,7 +70,7 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
     separator = _separator(body, schema)
     records = _records(body, separator, schema.reader.quote if schema.reader else '"')
     _, names = next(records, (1, []))
-    header = [name if name in schema.kinds else name.strip() for name in names]
+    header = [_column_name(name, schema) for name in names]
     _check_header(header, schema)
     rows = []
     for number, cells in records:
@@ -115,6 +117,8 @@ def meant(text: str, column: Column) -> Any:
     value = cell(text, column)
     if column.kind != "categorical" or value is None or value in column.categories:
         return value
+    if unescaped(value) in column.categories:
+        return unescaped(value)
     other = OTHER_SPELLING.fullmatch(text.strip().lower())
     return other[1] if other and other[1] in column.categories else value
 
@@ -136,13 +140,15 @@ def _value(value: Any, text: str, column: Column, described: CellFormat) -> Any:
         return value
     if value is None:
         return "" if column.kind == "text" and not column.nullable else None
-    return as_category(value)
+    category = as_category(value)
+    escaped = category and category not in column.categories and unescaped(category) in column.categories
+    return unescaped(str(category)) if escaped else category
 
 
 def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
     """Return the table with the prediction and each label's probability beside every row."""
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
-    lines = [[*table.header, *_unused(answers, table.header)]]
+    lines = [[*table.header, *(unused(name, table.header) for name in answers)]]
     shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
     for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
         lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
@@ -151,7 +157,19 @@ def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
 
 def template(schema: Schema) -> str:
     """Return a file with the header that is expected and the example as its one row."""
-    return spelled([list(schema.kinds), [field.example for field in fields(schema)]])
+    examples = [
+        _example(field.example, column, schema) for field, column in zip(fields(schema), schema.columns, strict=True)
+    ]
+    text = spelled([list(schema.kinds), examples])
+    return text if text.isascii() else BOM + text  # without it, spreadsheets read and save another encoding
+
+
+def _example(text: str, column: Column, schema: Schema) -> str:
+    """Return an example as its column's cells are read: without what looks like a formula, or with a decimal comma."""
+    if column.kind == "text":
+        return FORMULA.sub("", text, count=1)
+    read = _reader(column, schema)
+    return next((one for one in (text, text.replace(".", ",")) if read(one) == column.example), text)
 
 
 def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
@@ -164,6 +182,17 @@ def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
 def harmless(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would run; numbers stay numbers."""
     return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text.strip()) else text
+
+
+def unescaped(text: str) -> str:
+    """Return the text that `harmless` was given."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def _column_name(name: str, schema: Schema) -> str:
+    """Return the column that a cell of the header names: as it stands, else without blanks, else without our escape."""
+    spellings = (name, name.strip(), unescaped(name), unescaped(name.strip()))
+    return next((spelling for spelling in spellings if spelling in schema.kinds), name.strip())
 
 
 def _decoded(content: bytes, schema: Schema) -> str:
@@ -185,14 +214,15 @@ def _as_in_training(content: bytes, schema: Schema) -> str:
 
 
 def _separator(text: str, schema: Schema) -> str:
-    """Return the separator that finds the most columns in the first line."""
-    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    """Return the separator that finds the most columns in the header."""
 
-    def known(separator: str) -> int:
-        return len({name.strip().strip('"') for name in first.split(separator)} & schema.kinds.keys())
+    def columns(separator: str) -> int:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return len({_column_name(name, schema) for name in next(reader, [])} & schema.kinds.keys())
 
+    csv.field_size_limit(MAX_CELL)
     own = schema.reader.separator if schema.reader else ""
-    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=known)
+    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=columns)
 
 
 def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
@@ -237,8 +267,3 @@ def _numbered(fault: Fault, table: Table, rows: list[dict[str, Any]]) -> Fault:
     empty = rows[fault.row].get(fault.column) is None
     problem = "empty, but this column had no missing value in training" if empty else fault.problem
     return Fault(table.rows[fault.row][0], fault.column, problem)
-
-
-def _unused(names: list[str], taken: Sequence[str]) -> list[str]:
-    """Return names for new columns that no column has yet."""
-    return [f"{name}_" if name in taken else name for name in names]

@@ -116,24 +116,42 @@ def _explanation(model: Model) -> Json:
 
 
 def _invocation(model: Model) -> Json:
-    """Describe the four shapes of rows."""
+    """Describe the four shapes of rows, each by a schema with a name, as generators of clients make a class of each."""
+    names = list(model.schema.kinds)
+    return {
+        "anyOf": [model.ref(shape_name(shape)) for shape in invocations.SHAPES],
+        "examples": [{"dataframe_split": {"columns": names, "data": [list(model.row.values())]}}],
+    }
+
+
+def _shapes(model: Model) -> dict[str, Json]:
     named, placed = json_schema.rows(model.ref("Row"), model.most), json_schema.rows(model.ref("Values"), model.most)
     bare = [json_schema.rows(json_schema.value(column), model.most) for column in model.schema.columns]
     listed = [named, placed, *(bare if len(bare) == 1 else [])]
-    names = list(model.schema.kinds)
-    split = closed({"columns": json_schema.exactly([{"const": name} for name in names]), "data": placed}) | {
-        "description": "The columns may stand in any order; an index is taken and not looked at."
-    }
-    by_column = model.ref("Columns")
-    shapes = {
-        "dataframe_split": split,
+    return {
+        "dataframe_split": model.ref("Split"),
         "dataframe_records": named,
         "instances": {"anyOf": listed},
-        "inputs": {"anyOf": [*listed, by_column]},
+        "inputs": {"anyOf": [*listed, model.ref("Columns")]},
     }
-    return {
-        "anyOf": [closed({shape: _one_of_four(rows)}, {"params": _params(model)}) for shape, rows in shapes.items()],
-        "examples": [{"dataframe_split": {"columns": names, "data": [list(model.row.values())]}}],
+
+
+def shape_name(shape: str) -> str:
+    """Return the name of the schema of one shape of rows."""
+    return f"InvocationsBy{shape.title().replace('_', '')}"
+
+
+def _shape(shape: str) -> Callable[[Model], Json]:
+    def make(model: Model) -> Json:
+        return closed({shape: _one_of_four(_shapes(model)[shape])}, {"params": model.ref("InvocationsParams")})
+
+    return make
+
+
+def _split(model: Model) -> Json:
+    columns = json_schema.exactly([{"const": name} for name in model.schema.kinds])
+    return closed({"columns": columns, "data": json_schema.rows(model.ref("Values"), model.most)}) | {
+        "description": "The columns may stand in any order; an index is taken and not looked at."
     }
 
 
@@ -178,7 +196,7 @@ def _inferred(model: Model) -> Json:
     datatypes = sorted({output.datatype for output in open_inference.outputs(model.schema)} | {BYTES})
     output = closed(
         {"name": TEXT, "shape": _list({"type": "integer"}), "datatype": {"enum": datatypes}},
-        {"parameters": {"type": "object"}, "data": {"type": "array"}},
+        {"parameters": {"type": "object"}, "data": {"type": "array", "items": {}}},
     )
     return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, {"id": TEXT})
 
@@ -224,6 +242,9 @@ PARTS: dict[str, Callable[[Model], Json]] = {
     "PredictAnswer": _answer,
     "Explanation": _explanation,
     "InvocationsRequest": _invocation,
+    **{shape_name(shape): _shape(shape) for shape in invocations.SHAPES},
+    "InvocationsParams": _params,
+    "Split": _split,
     "InvocationsAnswer": _invoked,
     "InferRequest": _inference,
     "InferAnswer": _inferred,

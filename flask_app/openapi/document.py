@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.routing import Rule
 
 from flask_app.admission import authentication, guard
@@ -17,6 +17,9 @@ from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES
 
 HIDDEN = ("static", "dashboard.style")
 """Endpoints that are no part of the API."""
+
+MOST_DOCUMENTS = 4
+"""Documents that stay: one for each URL prefix, as a trusted proxy names it."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NAME = "<name>"
@@ -68,7 +71,7 @@ def of(app: Flask) -> Document:
     model_service.of(app).require()
     serving = [found for service in model_service.all_of(app) if (found := service.serving())]
     known: dict[Any, Document] = app.extensions.setdefault("openapi", {})
-    key = tuple(one.identity for one in serving)
+    key = (request.script_root, *(one.identity for one in serving))
     document = known.get(key)
     if document is None:
         most = app.config["MAX_ROWS"]
@@ -77,7 +80,8 @@ def of(app: Flask) -> Document:
             for place, one in enumerate(serving)
         ]
         document = _made(app, models)
-        known.clear()
+        if len(known) >= MOST_DOCUMENTS:
+            known.clear()
         known[key] = document
     return document
 
@@ -100,7 +104,7 @@ def describe(app: Flask, models: list[Model]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
-        "servers": [{"url": "/"}],
+        "servers": [{"url": request.script_root or "/"}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM, **schemas},

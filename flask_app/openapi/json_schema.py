@@ -128,5 +128,5 @@ def closed(properties: Json, optional: Json | None = None) -> Json:
 
 
 def exactly(items: list[Json]) -> Json:
-    """Describe a list with these items and no others."""
-    return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items), "maxItems": len(items)}
+    """Describe a list with these items and no others; `items: false` would say it too, and generators refuse it."""
+    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}

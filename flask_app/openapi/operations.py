@@ -236,7 +236,7 @@ DESCRIBED: dict[str, Callable[[Model], Json]] = {
     "invocations.ping": _state("status", {"const": "ready"}, "503"),
     "invocations.mlflow_version": lambda model: reading(TEXT, media="text/plain"),
     "open_inference.infer": _infer,
-    "open_inference.describe": _state("inputs", {"type": "array"}, "503"),
+    "open_inference.describe": _state("inputs", {"type": "array", "items": {}}, "503"),
     "open_inference.model_ready": _state("ready", TRUE, "503"),
     "open_inference.server": _state("name", TEXT),
     "open_inference.live": _state("live", TRUE),

@@ -1,6 +1,7 @@
 """Strict JSON, and rows in each of the shapes that protocols give them."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,14 @@ from lockstep.errors import nearest
 
 MAX_UNKNOWN = 100
 """With more unknown columns than this, no time is spent on finding what each may have meant."""
+
+
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""An escape of half a UTF-16 pair; alone it is no character, and no text that UTF-8 could carry."""
+
+NOT_STRICT = (
+    "The body is not strict JSON: one UTF-8 document, no key twice, no NaN or Infinity, no half of a surrogate pair."
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,15 @@ def document(body: bytes) -> Any:
     Raises
     ------
     BadRequest
-        It is not one document in UTF-8, holds NaN or infinity, or a key stands twice.
+        It is not one document in UTF-8, holds NaN, infinity or a lone surrogate, or a key stands twice.
     """
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+        content = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
+        if SURROGATE.search(body):
+            json.dumps(content, ensure_ascii=False).encode()  # fails for one that is not half of a pair
     except (ValueError, RecursionError):
-        raise BadRequest("The body is not strict JSON: one UTF-8 document, no key twice, no NaN or Infinity.") from None
+        raise BadRequest(NOT_STRICT) from None
+    return content
 
 
 def _refuse_constant(name: str) -> None:

@@ -6,7 +6,12 @@ document.documentElement.classList.add("js");
 
 /** Return the address of an operation, its open parts filled in. */
 function address(form) {
-  return form.dataset.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements[name].value));
+  return root() + form.dataset.path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements[name].value));
+}
+
+/** Return the URL prefix of the API, nothing where there is none. */
+function root() {
+  return document.querySelector("main [data-root]")?.dataset.root ?? "";
 }
 
 /** Return a request's options; a key is sent as a bearer. */
@@ -59,7 +64,7 @@ for (const form of document.querySelectorAll("form.trying")) {
 }
 
 for (const line of document.querySelectorAll("pre")) {
-  line.textContent = line.textContent.replace("$URL", location.origin);
+  line.textContent = line.textContent.replace("$URL", location.origin + root());
 }
 
 document.getElementById("own-key")?.addEventListener("submit", (event) => event.preventDefault());

@@ -19,6 +19,7 @@ async function send() {
 
 function swap(page) {
   const focused = document.activeElement?.id;
+  for (const control of page.querySelectorAll("[data-left-out]")) control.value = document.getElementById(control.id).value;
   for (const id of SWAPPED) {
     const [now, next] = [document.getElementById(id), page.getElementById(id)];
     now.className = next.className;

@@ -3,6 +3,8 @@
 
 const SHOWN_ROWS = 20;
 const SHOWN_LABELS = 8;
+const SEPARATORS = [",", ";", "\t"];
+const MOST_HEADER = 1_000_000; // of characters in which the header ends
 const NUMBER = /^-?[\d.]+(e[+-]?\d+)?$/;
 
 const form = document.getElementById("file-form");
@@ -82,7 +84,7 @@ function refuse(problem) {
 function summarize(text, version) {
   done();
   const [header, ...rows] = parse(text);
-  const inputs = Math.max(header.lastIndexOf("prediction"), header.lastIndexOf("prediction_"));
+  const inputs = header.findLastIndex((name) => /^prediction_*$/.test(name));
   const count = rows.length.toLocaleString("en");
   const head = made("div", { className: "file-head", tabIndex: -1 });
   head.append(made("h3", {}, `${count} row${rows.length === 1 ? "" : "s"} predicted by version ${version}`), link(text));
@@ -145,7 +147,11 @@ function made(name, properties = {}, text) {
 
 /** Read CSV as the server writes it: fields in quotes where needed, lines ended by CR LF. */
 function parse(text) {
-  const separator = text.match(/([,;\t])prediction_?[,;\t\r]/)[1];
+  const separator = SEPARATORS.map((sign) => [records(text.slice(0, MOST_HEADER), sign)[0]?.length ?? 0, sign]).sort((a, b) => b[0] - a[0])[0][1];
+  return records(text, separator);
+}
+
+function records(text, separator) {
   const records = [];
   let [record, field, quoted] = [[], "", false];
   for (let place = text.startsWith("\ufeff") ? 1 : 0; place < text.length; place += 1) {

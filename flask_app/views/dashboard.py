@@ -29,7 +29,7 @@ def show() -> ResponseReturnValue:
         raise NotFound("No model of this name is served or logged here.")
     late = snapshots.is_late(seen)
     tag = _tag(seen, late)
-    if request.if_none_match.contains(tag):
+    if request.if_none_match.contains_weak(tag):
         return Response(status=304, headers={"ETag": f'"{tag}"'})
     age = formatting.duration(seen.age_s())
     page = render_template(

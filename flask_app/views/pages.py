@@ -24,6 +24,9 @@ from lockstep.data.schema import RowsRefused, label_name
 blueprint = Blueprint("pages", __name__)
 
 BARS = 10
+LONGEST_CODE = 20_000
+"""A longer request is not repeated as code."""
+
 WHOLE = 2.0**53
 
 
@@ -100,7 +103,7 @@ def page(serving: Serving, fields: list[controls.Field] | None = None, **content
         "names": names,
         "logged": log.of(current_app).on,
         "explain_box": controls.EXPLAIN if explanation.offered(serving.predictor) == "asked" else "",
-        "idempotency": (controls.IDEMPOTENCY_KEY, secrets.token_hex(16)),
+        "idempotency": (controls.IDEMPOTENCY_KEY, secrets.token_hex(16) if csrf.from_browser() else ""),
     }
     return render_template("form.html", serving=serving, fields=fields, **where, **content)
 
@@ -142,6 +145,8 @@ def _code(answered: Answered) -> dict[str, str]:
     """Return the request that a program would send for the same answer, as JSON and as a curl command."""
     rows = answered.serving.predictor.schema.objects(answered.rows)
     body = json.dumps({"rows": [{name: _plain(value) for name, value in row.items()} for row in rows]})
+    if len(body) > LONGEST_CODE:
+        return {}
     address = shlex.quote(_address(answered.serving, external=True))
     return {
         "JSON": body,

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from lockstep.errors import LockstepError
 
@@ -14,8 +14,6 @@ LONGEST_TAG = 4_900
 """So many characters every server takes in a tag."""
 
 REASON_LENGTHS = (1_000, 400, 200, 100, 40, 0)
-
-Verdict = Literal["better", "the same within noise", "worse", "not measurable", ""]
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,55 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """All answers; a candidate passes if every one is yes.
+class Disagreement:
+    """A test row that candidate and champion predict differently, and which of the two is nearer to the truth."""
 
-    `verdict` says how it is beside the champion, whose version is `against`; both are empty where there is none.
+    row: int
+    truth: str | float
+    candidate: str | float
+    champion: str | float
+    nearer: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired comparison with the champion on the same rows; a positive difference is in the candidate's favour.
+
+    `low` and `high` are the 95 % interval of `difference` in `metric`; `metrics` holds the values of both models by
+    name of the metric, and `left_out` counts the test rows that only one of the two may have been trained on.
+    """
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+    rows: int
+    left_out: int = 0
+    metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    candidate_nearer: int = 0
+    champion_nearer: int = 0
+    examples: tuple[Disagreement, ...] = ()
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Comparison":
+        """Read what `asdict` wrote."""
+        pairs = {name: (float(own), float(other)) for name, (own, other) in content.get("metrics", {}).items()}
+        examples = tuple(Disagreement(**example) for example in content.get("examples", ()))
+        return cls(**{**content, "metrics": pairs, "examples": examples})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The checks of the gate; a candidate passes if every one does.
+
+    `verdict` is that of the comparison with the champion, whose version is `against`; both are empty without one.
+    `comparison` is None where the two were not or could not be compared.
     """
 
     checks: tuple[Check, ...]
-    verdict: Verdict = ""
+    verdict: str = ""
     against: str = ""
+    comparison: Comparison | None = None
 
     @property
     def passed(self) -> bool:
@@ -54,19 +92,22 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision for gate.json."""
-        beside = {"verdict": self.verdict, "against": self.against} if self.against else {}
-        return {"passed": self.passed, **beside, "checks": [asdict(check) for check in self.checks]}
+        champion: dict[str, Any] = {"verdict": self.verdict, "against": self.against} if self.against else {}
+        if self.comparison:
+            champion["comparison"] = asdict(self.comparison)
+        return {"passed": self.passed, **champion, "checks": [asdict(check) for check in self.checks]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Decision":
         """Read what `to_json` wrote."""
         checks = tuple(Check(str(own["name"]), bool(own["passed"]), str(own["reason"])) for own in content["checks"])
-        return cls(checks, content.get("verdict", ""), content.get("against", ""))
+        comparison = Comparison.from_json(content["comparison"]) if content.get("comparison") else None
+        return cls(checks, content.get("verdict", ""), content.get("against", ""), comparison)
 
     def within(self, longest: int = LONGEST_TAG) -> dict[str, Any]:
         """Return what `to_json` does with its reasons cut so that it is at most so long as compact JSON.
 
-        The reasons of what passed give way first; if even the names are too long, the last ones are left out.
+        Examples and reasons of what passed give way first; if even the names are too long, the last ones are left out.
         """
         for passed, failed in ((length, REASON_LENGTHS[0]) for length in REASON_LENGTHS):
             if _length(content := self._cut(passed, failed)) <= longest:
@@ -81,7 +122,8 @@ class Decision:
     def _cut(self, passed: int, failed: int) -> dict[str, Any]:
         """Return the decision with reasons of at most so many characters."""
         short = (replace(own, reason=_short(own.reason, passed if own.passed else failed)) for own in self.checks)
-        return replace(self, checks=tuple(short)).to_json()
+        comparison = replace(self.comparison, examples=()) if self.comparison else None
+        return replace(self, checks=tuple(short), comparison=comparison).to_json()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Run one stage: read its section, pin the threads, and turn any fault into one line and a non-zero exit."""
+"""Run one stage: read its section, check the numeric pins, and turn any fault into one line and a non-zero exit."""
 
 import logging
 import os
@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import logger
+from lockstep import numeric_pins
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import LockstepError
+from lockstep.runtime import logger
 
 
 def run_stage(name: str, main: Callable[[Any], None]) -> None:
@@ -42,12 +43,13 @@ def _run(name: str, main: Callable[[Any], None]) -> None:
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     params = params_file.load()
-    from threadpoolctl import threadpool_limits
+    log = logging.getLogger(name)
+    if deviations := numeric_pins.deviations():
+        log.warning("dvc.lock may get other digests here: %s", ", ".join(deviations))
 
     started = time.perf_counter()
-    with threadpool_limits(limits=1):
-        main(getattr(params, name))
-    logging.getLogger(name).info("done in %.1f s", time.perf_counter() - started)
+    main(getattr(params, name))
+    log.info("done in %.1f s", time.perf_counter() - started)
 
 
 def _tell(name: str, problem: str, hint: str) -> None:

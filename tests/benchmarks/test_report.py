@@ -60,7 +60,7 @@ def test_faults_and_notes_stand_with_the_conditions():
 
 
 def test_the_page_has_a_place_for_every_part(made):
-    page = (ROOT / "docs" / "serving-benchmark.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "measurements" / "serving.md").read_text(encoding="utf-8")
     filled = report.fill(page, made)
     assert all(part in filled for part in made.values())
     assert report.fill(filled, made) == filled

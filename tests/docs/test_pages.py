@@ -2,12 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lockstep import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MODULES = sorted(path for path in (ROOT / "src/lockstep").rglob("*.py") if not path.name.startswith("__"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -25,11 +25,17 @@ def test_named_files_exist(page):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_architecture_names_every_module():
-    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    names = [".".join(path.relative_to(ROOT / "src/lockstep").with_suffix("").parts) for path in MODULES]
+def test_the_site_shows_every_page_once():
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), yaml.SafeLoader)["nav"]
+    shown = [page for section in nav for pages in section.values() for page in _pages(pages)]
 
-    assert [name for name in names if not name.startswith("commands.") and f"`{name}`" not in page] == []
+    assert len(shown) == len(set(shown))
+    assert set(shown) == {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+
+
+def _pages(entry):
+    entries = entry if isinstance(entry, list) else [entry]
+    return [page if isinstance(page, str) else next(iter(page.values())) for page in entries]
 
 
 def test_readme_names_every_command():

@@ -9,7 +9,7 @@ import pytest
 
 from lockstep import errors
 from lockstep.stage import guarded
-from tests.root import ROOT
+from tests.root import EXAMPLE, ROOT
 
 OUTPUTS = ("data/raw/data.parquet", "data/raw/source.json")
 CLEAN = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -78,7 +78,7 @@ def test_the_exit_code_is_that_of_the_work(capsys, answer, code):
 
 def lay_out(folder):
     """Copy what the first stage reads, with a small bundled data set."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("sklearn:breast_cancer", "sklearn:iris")
+    text = EXAMPLE.read_text(encoding="utf-8").replace("sklearn:breast_cancer", "sklearn:iris")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
     return folder

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from lockstep import cli, stage
 from lockstep.config.params import Params
+from tests.root import ROOT, is_user_file
 
-ROOT = Path(__file__).parents[2]
+PARAMS = Path(__file__).with_name("params.yaml")
 FORGET = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "PROMETHEUS_", "GIT_", "COV_", "AWS_")
 DATA = ROOT.parent / "shared" / "data"
 STAGES = tuple(Params.model_fields)
@@ -87,6 +88,12 @@ class Project:
         """Run the pipeline and return what DVC prints."""
         return self.run("dvc", "repro", *words).stdout
 
+    def commit(self, subject: str) -> None:
+        """Commit everything, to a new repository if there is none."""
+        self.run("git", "init", "-q")
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", subject)
+
     def git_status(self) -> str:
         """Return what git thinks has changed."""
         return self.run("git", "status", "--porcelain").stdout
@@ -108,18 +115,24 @@ class Project:
         (self.root / name).write_text(text.replace(old, new), encoding="utf-8")
 
 
-def copy_project(to: Path) -> Project:
-    """Copy the tracked files as they stand and commit them."""
+def product_files() -> list[str]:
+    """Return the tracked files of the product, without those of the user's project."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, to / name)
+    names = filter(None, listed.stdout.split("\0"))
+    return [name for name in names if not is_user_file(name) and (ROOT / name).is_file()]
+
+
+def copy_project(to: Path) -> Project:
+    """Make a project of the product's tracked files, as they stand, and the params of these tests, and commit it."""
+    for name in product_files():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, to / name)
+    shutil.copy(PARAMS, to / "params.yaml")
+    for name in ("data/external/README.md", "models/.gitkeep"):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).touch()
     project = Project(to)
-    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-    project.run("git", "init", "-q")
-    project.run("git", "add", "-A")
-    project.run("git", *identity, "commit", "-qm", "copy")
+    project.commit("copy")
     return project
 
 

@@ -4,21 +4,15 @@ The large data sets are cut to a part unless --long asks for the whole, with whi
 """
 
 import gzip
-import html
 import json
 import re
 
 import pandas as pd
 import pytest
 
-from flask_app import create_app
-from flask_app.models import model_service
-from lockstep.config.settings import Settings
-from lockstep.data import cleaning, frames, parquet
-from lockstep.data.schema import Schema, label_name
-from lockstep.errors import TrackingError
 from lockstep.files import read_json
-from tests.pipeline.project import DATA, Project, copy_of, copy_project
+from tests import answers
+from tests.pipeline.project import DATA, Project, copy_project
 
 EXAMPLES = {
     "breast-cancer": (None, "roc_auc", 0.98),
@@ -31,8 +25,6 @@ PARTS = {"housing": (6_000, "r2", 0.6), "toxicity": (5_000, "f1_weighted", 0.8),
 """Of these, how many rows are read, and what they must show at least."""
 
 FORM_ROWS = 300
-METER = re.compile(r'<meter min="0" max="1" value="([^"]+)" aria-label="([^"]*)">')
-LABEL = re.compile(r'<output class="label[^"]*">(.*?)</output>', re.DOTALL)
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -40,19 +32,16 @@ def example(request, tmp_path_factory) -> tuple[str, Project]:
     """Each ready example, run from `lockstep use` to a promoted version."""
     name, (file, _, _) = request.param, EXAMPLES[request.param]
     folder = tmp_path_factory.mktemp(name)
-    if file is None:
-        project = copy_of(request.getfixturevalue("finished"), folder / "project")
-    else:
-        if not (DATA / file).is_file():
-            pytest.skip(f"{file} is not in ../shared/data: the example {name} is NOT tested here")
-        part = None if request.config.getoption("long") else PARTS.get(name)
-        project = copy_project(folder / "project")
-        source = part_of(DATA / file, part[0], folder) if part else DATA / file
-        project.lockstep("use", name, "--source", str(source))
-        if part:
-            params = re.sub(r"floors: {.*}", f"floors: {{{part[1]}: {part[2]}}}", project.read("params.yaml"))
-            (project.root / "params.yaml").write_text(re.sub(r"trials: \d+", "trials: 4", params))
-        project.stages()
+    if file and not (DATA / file).is_file():
+        pytest.skip(f"{file} is not in ../shared/data: the example {name} is NOT tested here")
+    part = None if request.config.getoption("long") else PARTS.get(name)
+    project = copy_project(folder / "project")
+    source = file and (part_of(DATA / file, part[0], folder) if part else DATA / file)
+    project.lockstep("use", name, "--force", *(("--source", str(source)) if source else ()))
+    if part:
+        params = re.sub(r"floors: {.*}", f"floors: {{{part[1]}: {part[2]}}}", project.read("params.yaml"))
+        (project.root / "params.yaml").write_text(re.sub(r"trials: \d+", "trials: 4", params))
+    project.stages()
     project.lockstep("promote")
     return name, project
 
@@ -70,47 +59,17 @@ def part_of(path, rows, folder):
 def client(example):
     """The app, with the registry away and the example's model baked in."""
     name, project = example
-
-    def away():
-        raise TrackingError("away")
-
-    app = create_app(
-        Settings.read(
-            {
-                "LOCKSTEP_MODEL_NAME": name,
-                "LOCKSTEP_BAKED_MODEL": str(project.root / "models"),
-                "LOCKSTEP_STATE": str(project.root / ".app"),
-            }
-        ),
-        away,
-    )
-    model_service.of(app).look()
-    return app.test_client()
+    return answers.client_of(project.root, name, project.root / ".app")
 
 
 @pytest.fixture(scope="module")
 def rows(example):
-    """The test rows as a program would send them."""
-    schema = Schema.from_json(read_json(example[1].root / "models/schema.json"))
-    frame = cleaning.with_kinds(parquet.read(example[1].root / "data/interim/test.parquet"), schema.kinds)
-    return schema.objects(frames.rows_of(frame, schema))
+    return answers.rows_of(example[1].root)
 
 
 @pytest.fixture(scope="module")
-def written(example):
-    """What reports/predictions.csv says: prediction and probabilities as text, as they are printed."""
-    return pd.read_csv(example[1].root / "reports/predictions.csv", dtype=str, keep_default_na=False)
-
-
-def printed(answer):
-    """Return an answer as predictions.csv prints it."""
-    if "probabilities" not in answer:
-        return [str(answer["prediction"])]
-    return [label_name(answer["prediction"]), *map(str, answer["probabilities"].values())]
-
-
-def expected(written):
-    return written.drop(columns=["row", "actual"]).to_numpy().tolist()
+def recorded(example):
+    return answers.recorded(example[1].root)
 
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.data]
@@ -126,23 +85,16 @@ def test_gate_passes_with_the_promised_quality(example, request):
     assert json.loads(project.lockstep("history", "--json").stdout)["production"] == "1"
 
 
-def test_json_answers_equal_predictions_csv(client, rows, written):
-    answers, sizes = [], [1, 2, 7, 500]
-    while len(answers) < len(rows):
-        some = rows[len(answers) : len(answers) + sizes[len(answers) % len(sizes)]]
-        reply = client.post("/predict", json={"rows": some})
-        assert reply.status_code == 200, reply.text
-        answers += [printed(answer) for answer in reply.json["predictions"]]
-    assert answers == expected(written)
+def test_json_answers_equal_predictions_csv(client, rows, recorded):
+    replies, sizes = [], [1, 2, 7, 500]
+    while len(replies) < len(rows):
+        replies += answers.by_json(client, rows[len(replies) : len(replies) + sizes[len(replies) % len(sizes)]])
+    assert replies == recorded[1]
 
 
-def test_form_answers_equal_predictions_csv(client, rows, written, pytestconfig):
-    """Ask row by row; of large test sets every n-th row, or every row with --all-rows."""
+def test_form_answers_equal_predictions_csv(client, rows, recorded, pytestconfig):
+    """Send row by row; of large test sets every n-th row, or every row with --all-rows."""
     step = 1 if pytestconfig.getoption("all_rows") else 1 + len(rows) // FORM_ROWS
-    probabilities = [name.removeprefix("probability_") for name in written.columns if name.startswith("probability_")]
-    for row, wanted in zip(rows[::step], expected(written)[::step], strict=True):
-        reply = client.post("/predict", data={name: "" if value is None else str(value) for name, value in row.items()})
-        assert reply.status_code == 200, reply.text
-        label = html.unescape(LABEL.search(reply.text)[1])
-        shares = {html.unescape(name): value for value, name in METER.findall(reply.text)}
-        assert [label, *(shares[name] for name in probabilities)] == wanted
+    labels, expected = recorded
+    for row, wanted in zip(rows[::step], expected[::step], strict=True):
+        assert answers.by_form(client, row, labels) == wanted

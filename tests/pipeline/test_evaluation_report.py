@@ -39,18 +39,19 @@ def test_the_facts_agree_with_the_metrics_and_name_no_place(finished):
 def test_it_is_drawn_again_beside_the_champion(finished, tmp_path):
     project = copy_of(finished, tmp_path / "again")
     project.lockstep("report")
-    assert "No version is Production yet" in project.read("reports/report.html")
+    assert "No version was Production when the gate decided" in project.read("reports/report.html")
     project.lockstep("promote")
     told = json.loads(project.lockstep("report", "--json").stdout)
     assert told == {"report": str(project.root / "reports/report.html"), "champion": True}
-    assert "is Production already, as version 1" in project.read("reports/report.html")
+    assert "No version was Production when the gate decided" in project.read("reports/report.html")
+    assert project.read("reports/data.html") == finished.read("reports/data.html")
 
 
 def test_a_registry_that_is_down_loses_no_report(finished, tmp_path):
     project = copy_of(finished, tmp_path / "down")
     project.settings["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
     assert project.lockstep("report").returncode == 0
-    assert "Production could not be asked" in project.read("reports/report.html")
+    assert "Not compared with Production: cannot" in project.read("reports/report.html")
 
 
 def test_without_a_run_of_the_pipeline_it_says_what_to_do(finished, tmp_path):

@@ -13,7 +13,6 @@ import yaml
 
 from lockstep import files
 from tests.pipeline.project import STAGES, copy_of
-from tests.pipeline.test_retrain import QUICK
 
 pytestmark = pytest.mark.pipeline
 
@@ -33,8 +32,6 @@ OLD = b"what an earlier run left\n"
 def quick(finished, tmp_path_factory, template_store):
     """A finished project whose stages take little, and what it keeps of its tracking is new."""
     project = copy_of(finished, tmp_path_factory.mktemp("faults") / "a project")
-    for old, new in QUICK.items():
-        project.edit("params.yaml", old, new)
     shutil.copyfile(template_store, project.root / "first.db")
     project.settings["MLFLOW_TRACKING_URI"] = f"sqlite:///{project.root}/first.db"
     project.stages()

@@ -11,12 +11,17 @@ from tests.pipeline.project import STAGES, copy_of
 pytestmark = [pytest.mark.pipeline]
 
 
-def test_repro_leaves_git_clean(finished):
-    assert finished.git_status() == ""
+COMMITTED = {"dvc.lock", *(f"reports/{name}" for name in ("data.html", "data.json", "evaluation.json", "gate.json"))}
+COMMITTED |= {"reports/metrics.json", "reports/per_class.csv", "reports/search.json"}
 
 
-def test_nothing_changed_runs_no_stage(finished):
+def test_a_run_changes_the_lock_and_the_reports_for_git_and_nothing_else(finished):
+    assert set(finished.run("git", "diff", "--name-only", "HEAD~1").stdout.split()) == COMMITTED
+
+
+def test_nothing_changed_runs_no_stage_and_leaves_git_clean(finished):
     assert "Running stage" not in finished.repro()
+    assert finished.git_status() == ""
 
 
 def test_every_stage_is_recorded(finished):
@@ -32,8 +37,8 @@ def test_outputs_carry_no_path_host_or_run(finished):
 
 
 def test_the_data_report_is_logged_with_the_run(finished):
-    assert finished.logged("data.html") == finished.read("reports/data.html")
-    assert "30 numeric" in finished.logged("data.html")
+    assert finished.logged("data.json") == finished.read("reports/data.json")
+    assert "worst texture" in finished.logged("data.json")
 
 
 def test_registering_twice_makes_one_version(finished, tmp_path):
@@ -50,7 +55,7 @@ def test_registering_twice_makes_one_version(finished, tmp_path):
 def test_dvc_shows_metrics_params_and_plots(finished, tmp_path):
     project = copy_of(finished, tmp_path / "shown")
     assert "accuracy" in project.run("dvc", "metrics", "show").stdout
-    project.edit("params.yaml", "seed: 42}   # auto", "seed: 7}   # auto")
+    project.edit("params.yaml", "test_size: 0.2, seed: 42", "test_size: 0.2, seed: 7")
     assert "data_preprocessing.split.seed" in project.run("dvc", "params", "diff").stdout
     project.run("dvc", "plots", "show", "-o", "shown")
     page = project.read("shown/index.html")

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.server, pytest.mark.pipeline]
 
 OPENS_S, FOLLOWS_S = 60, 15
 """A version never seen here is opened first, which takes as long as it takes; one that was here is followed."""
-GOOD = "C: [0.03, 0.1, 0.3, 1.0, 3.0]"
+GOOD = "C: [0.1, 1.0]"
 OTHER = "C: [1.0]"
 WORSE = "C: [0.0001]"
 
@@ -101,7 +101,6 @@ def test_worse_is_refused_and_rollback_reaches_the_running_app(project):
         wait_for_version(address, row, "2", OPENS_S)
 
         project.edit("params.yaml", OTHER, WORSE)
-        project.edit("params.yaml", "    - {estimator: random_forest, params: {n_estimators: 50}}\n", "")
         project.stages("model_building")
         refused = project.lockstep("promote", ok=False)
         assert refused.returncode == 1

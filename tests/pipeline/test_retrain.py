@@ -19,22 +19,12 @@ from tests.serving import real
 
 pytestmark = pytest.mark.pipeline
 
-QUICK = {
-    "C: [0.03, 0.1, 0.3, 1.0, 3.0]": "C: [1.0]",
-    "    - {estimator: random_forest, params: {n_estimators: 50}}\n": "",
-    "resamples: 1000 ": "resamples: 100 ",
-    "folds: 5": "folds: 2",
-}
-"""What makes the pipeline quick, as its result is not the point here."""
-
 
 @pytest.fixture
 def project(finished, tmp_path):
     """The finished project, with its model in Production as version 1."""
     project = copy_of(finished, tmp_path / "loop")
     project.lockstep("promote")
-    for old, new in QUICK.items():
-        project.edit("params.yaml", old, new)
     return project
 
 
@@ -112,7 +102,7 @@ def test_without_labels_or_with_feedback_off_nothing_joins(project, long):
     assert retrained(project)["labelled_rows"] == 0
     assert not (project.root / "data/external/feedback").exists()
     traffic.log(project, moved(project, 60))
-    project.edit("params.yaml", "feedback: true ", "feedback: false")
+    project.edit("params.yaml", "feedback: true", "feedback: false")
     assert retrained(project)["labelled_rows"] == 0
 
 

@@ -235,10 +235,10 @@ def test_S17_a_client_cannot_pass_for_many(locked, hops, told, statuses):
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x-gzip"])
 @pytest.mark.parametrize("where", ["/predict", "/invocations", "/inference", "/v2/models/demo/infer", "/admin/reload"])
-def test_S18_nothing_is_decompressed(locked, where, encoding):
+def test_S18_nothing_but_gzip_is_decompressed(locked, where, encoding):
     headers = {**KEYED, "Authorization": f"Bearer {TOKEN}", "Content-Encoding": encoding}
     answer = locked().test_client().post(where, data=b"\x1f\x8b", headers=headers, content_type="application/json")
-    assert answer.status_code == 415
+    assert answer.status_code == (400 if encoding in ("gzip", "x-gzip") else 415)
 
 
 EVIL = "evil.example"

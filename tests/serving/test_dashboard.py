@@ -12,7 +12,7 @@ from lockstep.config.settings import Settings
 from lockstep.prediction_log.database import Store as PredictionStore
 from tests.flask_app.standins import make_bundle
 from tests.lockstep.monitoring import log as monitored
-from tests.lockstep.monitoring.test_many import fill
+from tests.lockstep.monitoring.test_monitor_many import fill
 from tests.serving.load import ask
 from tests.serving.real import Server, Store, copy_store, wait_for, words
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.pipeline import traffic
 from tests.pipeline.project import copy_project
-from tests.pipeline.test_retrain import QUICK
 from tests.serving.load import ask
 from tests.serving.real import Server, wait_for
 
@@ -30,8 +29,6 @@ def project(request, tmp_path):
     if not request.config.getoption("long"):
         pytest.skip("--long trains twice for it")
     project = copy_project(tmp_path / "loop")
-    for old, new in QUICK.items():
-        project.edit("params.yaml", old, new)
     project.edit("params.yaml", "model_evaluation:\n", f"model_evaluation:\n  monitoring: {{window_rows: {WINDOW}}}\n")
     project.repro()
     project.lockstep("promote")

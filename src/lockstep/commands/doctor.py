@@ -1,4 +1,4 @@
-"""Check Python, the project, the DVC remote, the tracking server, tokens, the state folder and the extras.
+"""Check Python, the processor, the project, the DVC remote, the tracking server, tokens, the state folder and extras.
 
 Example: lockstep doctor --json
 """
@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lockstep import paths
+from lockstep import numeric_pins, paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, LockstepError, TrackingError
@@ -51,10 +51,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--online", action="store_true", help="also ask the DVC remote and its bucket")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
+    parser.add_argument("--pins", action="store_true", help="print the variables that pin the numeric libraries")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print one row a check; exit 1 if something fails."""
+    if arguments.pins:
+        print(*(f"{name}={value}" for name, value in numeric_pins.variables().items()))
+        return 0
     checks = [_checked(name, look, settings) for name, look in CHECKS.items()]
     if arguments.online:
         checks += _bucket_checks()
@@ -78,6 +82,16 @@ def _python(name: str, _: Settings) -> Check:
     if sys.version_info < OLDEST_PYTHON:
         return Check(name, "fail", found, "install Python 3.11 or newer")
     return Check(name, "ok", found)
+
+
+def _processor(name: str, _: Settings) -> Check:
+    """Check that models get the bytes that dvc.lock records, which takes x86-64-v3."""
+    if lacking := numeric_pins.lacking():
+        todo = "nothing; outputs may differ from dvc.lock in the last digits: `lockstep verify --tolerance 1e-6`"
+        return Check(name, "warn", lacking, todo)
+    if deviations := numeric_pins.deviations():
+        return Check(name, "warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
+    return Check(name, "ok", "x86-64-v3; numeric libraries are pinned to it")
 
 
 def _root() -> Path:
@@ -236,6 +250,7 @@ def _mirror(name: str, settings: Settings) -> Check:
 
 CHECKS: dict[str, Callable[[str, Settings], Check]] = {
     "python": _python,
+    "processor": _processor,
     "project": _project,
     "params.yaml": _params,
     "dvc remote": _remote,

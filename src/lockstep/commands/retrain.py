@@ -8,19 +8,21 @@ Example: lockstep retrain --reason "new tariffs since May"
 
 import argparse
 import sys
-import time
 
 import msgspec
 
+from lockstep import paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings, model_name
 from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, StoreError
+from lockstep.inference import predictor
 from lockstep.lifecycle.retraining import jobs
 from lockstep.lifecycle.retraining.jobs import Ended
 from lockstep.prediction_log.database import Store
+from lockstep.runtime.retry import Backoff
 
-TRIES, PAUSE_S = 12, 5.0
+BACKOFF = Backoff(attempts=12, first_s=5.0, factor=1.0)
 """How often the end of a job is written down while the database is away, and the pause between."""
 
 
@@ -39,6 +41,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Train again, and say what came of it."""
     if arguments.dispatch:
         return _dispatch(arguments, settings)
+    from lockstep.commands import report
+    from lockstep.lifecycle import promotion
     from lockstep.lifecycle.retraining import run as retraining
 
     params = params_file.load()
@@ -51,6 +55,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             job = _end(store, job, ended)
     finally:
         store.close()
+    if job.state != "failed":
+        report.draw(promotion.last_decision(predictor.digest(paths.MODELS)))
     _tell(job, arguments.json)
     return int(job.state == "failed")
 
@@ -81,14 +87,7 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _end(store: Store, job: Job, ended: Ended) -> Job:
     """Note what came of a job, also if the database is away for a minute, and return its record."""
-    for left in reversed(range(TRIES)):
-        try:
-            jobs.end(store, job.id, ended)
-            break
-        except StoreError:
-            if not left:
-                raise
-            time.sleep(PAUSE_S)
+    BACKOFF.call(lambda: jobs.end(store, job.id, ended), (StoreError,))
     return jobs.find(store, job.id) or job
 
 

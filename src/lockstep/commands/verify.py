@@ -1,12 +1,14 @@
 """Rerun the pipeline in a clean copy and compare every output with dvc.lock.
 
-An output is `same` (byte for byte), `close` (its numbers within --tolerance, as another processor may give them),
-or `different`.
+An output is `same` (byte for byte), `close` (its numbers within --tolerance of those recorded, as a processor without
+x86-64-v3 may give them), `different`, or `unknown`: other bytes, and the recorded ones are neither in the workspace nor
+in DVC's cache. The exit code is 1 if an output is different, else 3 if one is unknown.
 
 Example: lockstep verify --tolerance 1e-6
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -16,13 +18,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from lockstep import paths
 from lockstep.config.settings import Settings
 from lockstep.errors import DataError
+
+Verdict = Literal["same", "close", "different", "unknown"]
+NUMERIC = (".json", ".csv", ".parquet", ".npz", ".skops")
+"""Files that are compared number by number; others are the same or different."""
+
+SEVERITY: tuple[Verdict, ...] = ("same", "close", "unknown", "different")
+UNKNOWN = 3
+HINT = "dvc pull first (or git restore, where git keeps the file)"
 
 
 @dataclass(frozen=True)
@@ -41,19 +51,39 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Compare, and exit 1 if an output is different."""
+    """Compare, and exit with the code of the worst verdict."""
     if not paths.LOCK.exists():
         raise DataError("dvc.lock not found", "run `dvc repro` first and commit it")
     recorded = read_lock(paths.LOCK)
+    cache = cache_folder()
     with clean_copy() as copy:
         _repro(copy)
         rerun = {output.path: output.md5 for output in read_lock(copy / paths.LOCK)}
-        found = [(output, _verdict(output, rerun, copy, arguments.tolerance)) for output in recorded]
+        verdicts: dict[str, Verdict] = {
+            output.path: "same"
+            if rerun.get(output.path) == output.md5
+            else compare(output, cache, copy, arguments.tolerance)
+            for output in recorded
+        }
+    weigh_digest(verdicts)
     if arguments.json:
-        print(json.dumps([{**vars(output), "verdict": verdict} for output, verdict in found]))
+        print(json.dumps([{**vars(output), "verdict": verdicts[output.path]} for output in recorded]))
     else:
-        print("\n".join(f"{verdict:9} {output.stage:20} {output.path}" for output, verdict in found))
-    return int(any(verdict == "different" for _, verdict in found))
+        print("\n".join(_line(output, verdicts[output.path]) for output in recorded))
+    return 1 if "different" in verdicts.values() else UNKNOWN if "unknown" in verdicts.values() else 0
+
+
+def _line(output: Output, verdict: Verdict) -> str:
+    return f"{verdict:9} {output.stage:20} {output.path}" + (f"  {HINT}" if verdict == "unknown" else "")
+
+
+def weigh_digest(verdicts: dict[str, Verdict]) -> None:
+    """Give the record of the model's sha256 the worst verdict of the model's files: a digest is never merely close."""
+    record = str(paths.REGISTERED)
+    files = [verdict for path, verdict in verdicts.items() if path.startswith(f"{paths.MODELS}/") and path != record]
+    worst: Verdict = max(files, key=SEVERITY.index, default="same")
+    if verdicts.get(record, "same") != "same" and worst != "same":
+        verdicts[record] = worst
 
 
 def read_lock(path: Path) -> list[Output]:
@@ -102,38 +132,53 @@ def _repro(copy: Path) -> None:
         raise DataError("the pipeline fails in a clean copy", "the stage's own message stands above")
 
 
-def _verdict(output: Output, rerun: dict[str, str], copy: Path, tolerance: float) -> str:
-    if rerun.get(output.path) == output.md5:
-        return "same"
-    here, there = Path(output.path), copy / output.path
-    if not here.is_file() or not there.is_file():
+def cache_folder() -> Path:
+    """Return the folder in which DVC keeps outputs by their MD5."""
+    listed = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        raise DataError("this is no DVC project", "run `dvc init`, or go to the project's folder")
+    return Path(listed.stdout.strip()) / "files" / "md5"
+
+
+def compare(output: Output, cache: Path, copy: Path, tolerance: float) -> Verdict:
+    """Compare a rerun file of other bytes with the recorded bytes, never with what merely lies in the workspace."""
+    rerun = copy / output.path
+    if not rerun.is_file() or rerun.suffix not in NUMERIC:
         return "different"
-    return "close" if _close(here, there, tolerance) else "different"
+    candidates = (Path(output.path), cache / output.md5[:2] / output.md5[2:])
+    recorded = next((path for path in candidates if path.is_file() and _md5(path) == output.md5), None)
+    if recorded is None:
+        return "unknown"
+    return "close" if _close(recorded, rerun, tolerance) else "different"
 
 
-def _close(here: Path, there: Path, tolerance: float) -> bool:
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _close(recorded: Path, rerun: Path, tolerance: float) -> bool:
     """Compare two files of one kind number by number; everything else in them must be equal."""
     try:
-        return _alike(_content(here), _content(there), tolerance)
-    except (KeyError, ValueError):
+        return _alike(_content(recorded, rerun.suffix), _content(rerun, rerun.suffix), tolerance)
+    except ValueError:
         return False
 
 
-def _content(path: Path) -> Any:
+def _content(path: Path, suffix: str) -> Any:
+    """Return the content of a file of a kind; in DVC's cache its name has no suffix."""
     import numpy as np
     import pandas as pd
 
-    if path.suffix == ".json":
+    if suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
-    if path.suffix in (".csv", ".parquet"):
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-        return {name: values.tolist() for name, values in table.items()}
-    if path.suffix == ".npz":
+    if suffix == ".npz":
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name].tolist() for name in stored.files}
-    if path.suffix == ".skops":
+    if suffix == ".skops":
         return _members(path)
-    raise KeyError(path.suffix)
+    table = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+    return {name: values.tolist() for name, values in table.items()}
 
 
 def _members(path: Path) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from lockstep import files
+from lockstep import files, numeric_pins
 from lockstep.errors import ComputeError
 
 LOST = (CancelledError, OSError, RuntimeError)
@@ -260,14 +259,11 @@ def _size(value: Any) -> int:
 
 
 def _run(wanted: str, function: Shared, *arguments: "Shared | Packed") -> Any:
-    """Run one task in a worker: one at a time in each process, with numeric libraries kept to one thread.
-
-    Threads of one process would change each other's filters of warnings and numbers of threads, and so results.
-    """
+    """Run one task in a worker, one at a time in each process: its threads share their filters of warnings."""
     if fingerprint() != wanted:
-        raise ComputeError("a worker that joined has other code or packages", HINT)
+        raise ComputeError("a worker that joined has other code, packages or instruction sets", HINT)
     own = [each.value for each in arguments]
-    with _ONE_AT_A_TIME, threadpool_limits(limits=1):
+    with _ONE_AT_A_TIME:
         return function.value(*own)
 
 
@@ -279,6 +275,8 @@ def _check_workers(client: Any, address: str) -> None:
     _compare("the scheduler", _asked(lambda: client.run_on_scheduler(versions)))
     for worker, there in client.run(versions, on_error="return").items():
         _compare(f"worker {worker}", there)
+    for worker, there in client.run(instructions).items():
+        _compare_instructions(worker, there)
     threads = client.nthreads()
     if max(threads.values()) > 1:
         logging.getLogger("cluster").warning("one task runs in a worker at a time: start workers with --nthreads 1")
@@ -315,9 +313,23 @@ def versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
+def instructions() -> str:
+    """Return how this process computes otherwise than `numeric_pins` says; it is loaded with numpy, so it stays so."""
+    return ", ".join(filter(None, [numeric_pins.lacking(), *numeric_pins.deviations()])) or "as pinned"
+
+
+def _compare_instructions(worker: str, there: str) -> None:
+    if there != instructions():
+        raise ComputeError(
+            f"worker {worker} computes with other instruction sets than this machine ({instructions()}): {there}",
+            "start it by `env $(lockstep doctor --pins) dask worker ...`, on processors of one kind; " + HINT,
+        )
+
+
 def fingerprint() -> str:
-    """Return the versions in one short text."""
-    return _digest(tuple(sorted(versions().items())))
+    """Return the versions and the instruction sets in one short text."""
+    return _digest((*sorted(versions().items()), ("instructions", instructions())))
 
 
 @functools.cache

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from threadpoolctl import threadpool_limits
 
 from lockstep.config.params import ModelEvaluation, Task
 from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores as metrics
+from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Reference
 from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.term_weights import Terms
@@ -68,7 +68,7 @@ class Sample:
         return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
 
 
-def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> dict[str, Any]:
+def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> LearningCurve:
     """Refit an estimator on growing shares of the train rows; score it on a fifth that never teaches, and on test rows.
 
     Classes keep their shares, groups stay together, and by time what is held out comes last and what teaches grows
@@ -79,14 +79,8 @@ def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEval
     tested = _every(len(of.test_target), SCORED_ROWS)
     sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
     found = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
-    points = [{"rows": rows, **scores} for rows, scores in found if scores]
-    return {
-        "metric": metric,
-        "points": points,
-        "train_rows": len(of.target),
-        "held_out_rows": len(held_out),
-        "test_rows": len(tested),
-    }
+    points = [LearningPoint(rows=rows, **scores) for rows, scores in found if scores]
+    return LearningCurve(metric, points, len(of.target), len(held_out), len(tested))
 
 
 def parted(target: NDArray[Any], marks: Mapping[str, Ids], seed: int, regression: bool) -> tuple[Ids, Ids]:
@@ -131,7 +125,7 @@ def _every(count: int, most: int) -> Ids:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
-def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[dict[str, Any]]:
+def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[Reference]:
     """Return what scikit-learn's defaults, fitted on the same train rows, score on the same test rows.
 
     `difference` is how much better the model is than the default, with its 95 % paired bootstrap interval; better is
@@ -143,15 +137,15 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
         own = fold_score.scored(fitted, of.test, of.test_target, np.unique(of.target))
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
-            {
-                "name": name,
-                "metric": metric,
-                "value": short(metrics.measure(metric, own)),
-                "difference": short(value),
-                "low": short(low),
-                "high": short(high),
-                "verdict": "better" if low > 0 else "worse" if high < 0 else "as good",
-            }
+            Reference(
+                name=name,
+                metric=metric,
+                value=short(metrics.measure(metric, own)),
+                difference=short(value),
+                low=short(low),
+                high=short(high),
+                verdict="better" if low > 0 else "worse" if high < 0 else "as good",
+            )
         )
     return found
 
@@ -174,12 +168,10 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        with threadpool_limits(limits=1):
-            return estimator.fit(matrix, target)
+        return estimator.fit(matrix, target)
 
 
 def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
     classes = getattr(fitted, "classes_", None)
-    with threadpool_limits(limits=1):
-        value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
+    value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
     return short(value) if np.isfinite(value) else None

@@ -4,22 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lockstep.config.params import Gate, ModelEvaluation, Task
-from lockstep.data.schema import Column, Schema
+from lockstep.data.schema import Schema
 from lockstep.decision import Check, Decision
+from lockstep.gate import champion as champions
+from lockstep.gate.champion import PairedScores, same_clients
 from lockstep.metrics import calibration, comparison, scores
-from lockstep.metrics.comparison import Difference, Weaker
 from lockstep.metrics.scores import METRICS, Scored
-from lockstep.metrics.slices import Slice
 
 DIGITS = 6
 MOST_NAMED = 10
-
-LEAST_FAIR = 50
-"""Of fewer rows that are fair to both, a comparison says little, and all rows are taken."""
 
 
 @dataclass(frozen=True)
@@ -88,38 +82,12 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Paired:
-    """The same rows (n,) as candidate and champion answer them, and their slices.
-
-    `fair` marks the rows (n,) that both or neither of the two was trained on; None where that is not known.
-    """
-
-    candidate: Scored
-    champion: Scored
-    slices: tuple[Slice, ...] = ()
-    fair: NDArray[np.bool_] | None = None
-
-    @property
-    def rows(self) -> int:
-        """Return the number of rows."""
-        return self.candidate.rows
-
-    def on_fair_rows(self) -> "Paired":
-        """Return the rows that are fair to both, or all if these are too few."""
-        fair = self.fair
-        if fair is None or fair.all() or fair.sum() < LEAST_FAIR:
-            return self
-        parts = tuple(Slice(part.column, part.name, part.rows[fair]) for part in self.slices)
-        return Paired(self.candidate.take(fair), self.champion.take(fair), parts, fair[fair])
-
-
-@dataclass(frozen=True)
 class Champion:
     """The one that is live; `paired` is None where the two do not take the same rows."""
 
     version: str
     schema: Schema
-    paired: Paired | None = None
+    paired: PairedScores | None = None
 
 
 def decide(candidate: Candidate, champion: Champion | None, rules: Rules) -> Decision:
@@ -132,9 +100,11 @@ def decide(candidate: Candidate, champion: Champion | None, rules: Rules) -> Dec
         return decision
     compared = champion.paired.on_fair_rows()
     found = comparison.difference(compared.candidate, compared.champion, rules.metric, rules.resamples, rules.seed)
-    beaten = against_champion(found, rules.gate.require, _fairness(champion.paired, compared))
-    checks = (*decision.checks, beaten, *slices_hold(compared, rules.gate))
-    return Decision(checks, found.verdict, champion.version)
+    beaten = champions.against_champion(found, rules.gate.require, champions.fairness(champion.paired, compared))
+    checks = (*decision.checks, beaten, *champions.slices_hold(compared, rules.gate))
+    return Decision(
+        checks, found.verdict, champion.version, champions.compared_with(candidate.schema, champion.paired, found)
+    )
 
 
 def _returned(candidate: Candidate, rules: Rules) -> Iterator[Check]:
@@ -225,84 +195,3 @@ def budget(name: str, value: float, most: float | None, unit: str) -> Check:
     if most is None:
         return Check(name, True, f"{told}; no budget is set")
     return Check(name, value <= most, f"{told}, may be at most {most:.4g}")
-
-
-def against_champion(found: Difference, require: str, note: str = "") -> Check:
-    """Check that the candidate is not worse than the champion beyond noise, or, if that is required, better."""
-    name = "better than the champion" if require == "better" else "not worse than the champion"
-    if found.verdict == "not measurable":
-        return Check(name, False, f"{found.metric} cannot be measured on these {found.rows} rows{note}")
-    reason = (
-        f"{found.metric} is {found.value:+.4g} against the champion on the same {found.rows} rows, "
-        f"95 % between {found.low:+.4g} and {found.high:+.4g}: {found.verdict}{note}"
-    )
-    return Check(name, found.verdict == "better" or (require != "better" and found.verdict != "worse"), reason)
-
-
-def slices_hold(paired: Paired, gate: Gate) -> Iterator[Check]:
-    """Check that no slice is worse than under the champion by more than the margin beyond noise."""
-    candidate, parts = paired.candidate, paired.slices
-    if not parts:
-        return
-    found, asked = comparison.weaker(candidate, paired.champion, parts, gate.slice_margin, gate.slice_p)
-    margin = f"{gate.slice_margin:.4g}" if candidate.classes else f"{100 * gate.slice_margin:.4g} %"
-    if not found:
-        yield Check("slices not worse", True, f"none of {asked} slices is worse by more than {margin} beyond noise")
-        return
-    what = "accuracy" if candidate.classes else "mean absolute error"
-    named = "; ".join(_spelled(one, what) for one in found[:MOST_NAMED])
-    reason = f"{len(found)} of {asked} slices are worse by more than {margin} beyond noise: {named}"
-    yield Check("slices not worse", False, reason)
-
-
-def _spelled(one: Weaker, what: str) -> str:
-    part = one.part
-    return f"{part.column} {part.name} ({part.count} rows): {what} {one.candidate:.4g}, was {one.champion:.4g}"
-
-
-def _fairness(paired: Paired, compared: Paired) -> str:
-    """Say what is to be known of the rows on which the two are compared."""
-    if paired.fair is None:
-        return "; the data changed since, and the champion may know some of these rows from training, which flatters it"
-    if paired.fair.all():
-        return ""
-    if left_out := paired.rows - compared.rows:
-        return f"; {left_out} rows are left out, as only one of the two was or may have been trained on them"
-    unfair = paired.rows - int(paired.fair.sum())
-    return f"; only one of the two was or may have been trained on {unfair} of these rows, which flatters it"
-
-
-def same_clients(candidate: Schema, champion: Schema) -> Check:
-    """Check that whoever asks the champion can ask the candidate, with the same columns and values, and read it."""
-    problems = []
-    if (candidate.task, candidate.labels) != (champion.task, champion.labels):
-        problems.append(
-            f"it answers {candidate.task} {list(candidate.labels)}, not {champion.task} {list(champion.labels)}"
-        )
-    old, new = ({column.name: column for column in schema.columns} for schema in (champion, candidate))
-    problems += [f"column {name!r} is new" for name in new.keys() - old.keys()]
-    problems += [f"column {name!r} is gone" for name in old.keys() - new.keys()]
-    problems += [told for name in new.keys() & old.keys() for told in _narrower(new[name], old[name])]
-    return Check(
-        "clients of the champion",
-        not problems,
-        "; ".join(sorted(problems)) or "takes and answers what the champion does",
-    )
-
-
-def _narrower(new: Column, old: Column) -> Iterator[str]:
-    """Yield what a column takes no more."""
-    name = f"column {new.name!r}"
-    if new.kind != old.kind:
-        yield f"{name} is {new.kind}, was {old.kind}"
-        return
-    if old.nullable and not new.nullable:
-        yield f"{name} takes no null any more"
-    if new.kind == "numeric" and new.largest < old.largest:
-        yield f"{name} takes numbers up to {new.largest:.4g} in size, was {old.largest:.4g}"
-    if new.kind == "categorical" and new.unknown == "refuse":
-        if old.unknown != "refuse":
-            yield f"{name} refuses unknown categories, which the champion takes"
-        elif gone := sorted(set(old.categories) - set(new.categories)):
-            more = f" and {len(gone) - MOST_NAMED} more" if len(gone) > MOST_NAMED else ""
-            yield f"{name} refuses {', '.join(map(repr, gone[:MOST_NAMED]))}{more}, which the champion takes"

@@ -26,6 +26,15 @@ def svg(marks: str, width: float, label: str, kind: str = "") -> Markup:
     )
 
 
+def share(of: float | None, before: float | None, label: str) -> Markup:
+    """Draw one share as a bar, with a mark where the baseline has it."""
+    marks = f'<path class="now" d="{bar(0, 20, 100 * of, 60)}"/>' if of else ""
+    if before is not None:
+        at = min(99.6, max(0.4, 100 * before))
+        marks += f'<path class="then" d="M{short(at)} 0V{HEIGHT:g}"/>'
+    return svg(marks, 100, label, "share")
+
+
 def bar(x: float, y: float, width: float, height: float) -> str:
     """Return the path of a rectangle."""
     return f"M{short(x)} {short(y)}h{short(width)}v{short(height)}h-{short(width)}z"

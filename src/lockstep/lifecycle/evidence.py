@@ -1,9 +1,6 @@
-"""Gather the facts of a version and of the champion, and ask the gate."""
+"""The evidence that the gate decides on: of a version, of its serving cost, and of the champion on the same rows."""
 
-import statistics
 import tempfile
-import time
-from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +13,14 @@ from lockstep.data.schema import Schema
 from lockstep.decision import EVALUATED_TAG, Check, Decision
 from lockstep.errors import ArtifactError, DataError
 from lockstep.gate import checks as gates
-from lockstep.gate.checks import Candidate, Champion, Cost, Paired, Rules
-from lockstep.inference import predictor
+from lockstep.gate.champion import PairedScores, same_clients
+from lockstep.gate.checks import Candidate, Champion, Cost, Rules
+from lockstep.inference import latency, predictor
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores, slices
 from lockstep.metrics.slices import Rows
 from lockstep.registry.bundle import contents
 from lockstep.registry.model_registry import TRAINED_ON_TAG, Registry, Version
-
-CALLS, LONGEST_S = 200, 2.0
-"""One row is asked for so often, or for so long, to learn the median time."""
 
 
 def judge(
@@ -35,7 +30,8 @@ def judge(
     with tempfile.TemporaryDirectory() as folder:
         bundle = _bundle(registry, version, Path(folder))
         own = Predictor.load(bundle, version.sha256)
-        cost = Cost(latency_ms(own, bundle), sum((bundle / name).stat().st_size for name in contents(bundle)) / 1e6)
+        one_row_ms = latency.of_bundle(own, bundle).one_row_ms
+        cost = Cost(one_row_ms, sum((bundle / name).stat().st_size for name in contents(bundle)) / 1e6)
         candidate = Candidate(own.schema, recorded=evaluated(version), cost=cost, rolled_back=rolled_back)
         metric = scores.primary(params.model_building.metric, own.schema.task)
         rules = Rules.of(metric, own.schema.task, params.model_evaluation)
@@ -43,10 +39,10 @@ def judge(
             return gates.decide(candidate, None, rules)
         other = Predictor.load(registry.download(champion, Path(folder, "champion")), champion.sha256)
     paired = None
-    if gates.same_clients(own.schema, other.schema).passed:
+    if same_clients(own.schema, other.schema).passed:
         test = read_test_rows(own)
         fair = fair_rows(registry, (version, champion), test, own.schema)
-        paired = Paired(own.score(test), other.score(test), slices.of(test, own.schema), fair)
+        paired = PairedScores(own.score(test), other.score(test), slices.of(test, own.schema), fair)
     return gates.decide(candidate, Champion(champion.version, other.schema, paired), rules)
 
 
@@ -61,19 +57,6 @@ def evaluated(version: Version) -> tuple[Check, ...]:
 
 def _verdict(passed: bool) -> str:
     return "the evaluation passed it" if passed else "the evaluation refused it"
-
-
-def latency_ms(asked: Predictor, bundle: Path) -> float:
-    """Return the median time to answer one row, checks included, over the rows that were recorded with the model."""
-    rows = predictor.read_json(bundle / paths.SMOKE.name)["rows"]
-    times, end = [], time.perf_counter() + LONGEST_S
-    for row in islice(cycle(rows), CALLS):
-        start = time.perf_counter()
-        asked.answers([row])
-        times.append(time.perf_counter() - start)
-        if start > end:
-            break
-    return 1000 * statistics.median(times) if times else 0.0
 
 
 def read_test_rows(asked: Predictor) -> pd.DataFrame:

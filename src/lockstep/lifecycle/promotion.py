@@ -10,6 +10,7 @@ from lockstep.config.params import Params
 from lockstep.config.settings import Settings
 from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRefused
 from lockstep.errors import RegistryError
+from lockstep.inference import predictor
 from lockstep.lifecycle.evidence import judge
 from lockstep.lifecycle.registration import register
 from lockstep.registry import history, provenance, tracking
@@ -93,6 +94,32 @@ def decide(params: Params, settings: Settings, wish: Wish) -> tuple[Case, Decisi
     return case, judge(case.registry, case.version, champion, params, case.rolled_back())
 
 
+def present_decision(params: Params, settings: Settings) -> Decision | None:
+    """Return the gate's decision on the model in models/: of now, or the last one if the model is Production already.
+
+    Nothing is registered or moved; None if the model is not registered, or went live before decisions were recorded.
+    """
+    registry = Registry(tracking.connect(settings), params.register_model.model_name)
+    version = registry.find(predictor.digest(paths.MODELS))
+    if version is None:
+        return None
+    case = Case(registry, version, registry.production(), _event(version, settings, ""), Wish())
+    if case.is_live:
+        return last_decision(version.sha256) or decisions.recorded(version.tags).decision
+    decision = judge(registry, version, case.champion, params, case.rolled_back())
+    write(case, decision)
+    return decision
+
+
+def last_decision(sha256: str) -> Decision | None:
+    """Return the decision in reports/decision.json if it is on the model of this digest, else None."""
+    try:
+        content = files.read_json(paths.DECISION)
+    except (FileNotFoundError, ValueError):
+        return None
+    return decisions.read(content) if isinstance(content, dict) and content.get("sha256") == sha256 else None
+
+
 def enact(case: Case, decision: Decision) -> Event:
     """Do what a decision lets be done, and put the decision on the version, into the history and into a file.
 
@@ -128,8 +155,9 @@ def enact(case: Case, decision: Decision) -> Event:
 
 def write(case: Case, decision: Decision, forced: bool = False, to: Path = paths.DECISION) -> None:
     """Write the decision for programs to read; it holds measured times, so it is no output of the pipeline."""
-    content = {"model": case.version.name, "version": case.version.version, "forced": forced, "to": case.wish.to}
-    files.write_json(content | {"reason": case.wish.reason} | decision.to_json(), to)
+    version = case.version
+    content = {"model": version.name, "version": version.version, "sha256": version.sha256, "forced": forced}
+    files.write_json(content | {"to": case.wish.to, "reason": case.wish.reason} | decision.to_json(), to)
 
 
 def promote_challenger(params: Params, settings: Settings, wish: Wish) -> Event:

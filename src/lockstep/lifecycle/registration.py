@@ -25,7 +25,7 @@ log = logging.getLogger("register_model")
 
 NEEDED = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "treelite")
 REPORTS = (
-    *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES, paths.PLOTS),
+    *(paths.METRICS, paths.PER_CLASS, paths.PREDICTIONS, paths.CURVES),
     *(paths.GATE, paths.SEARCH, paths.DATA_REPORT, paths.EVALUATION, paths.POINTS),
 )
 MIRRORED = (paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)

@@ -1,18 +1,19 @@
-"""Two models on the same rows: which is better, and on which slices one is worse."""
+"""Paired comparison of two models on the same rows: the better one, the slices that regress, the rows they part on."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.decision import Verdict
 from lockstep.metrics import scores
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import LEAST_ROWS, Slice
 
 Floats = NDArray[np.float64]
+Verdict = Literal["better", "the same within noise", "worse", "not measurable"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Weaker:
-    """A slice on which the candidate is worse beyond noise: shares of right answers, or mean absolute errors."""
+class RegressedSlice:
+    """A slice on which the candidate is worse beyond noise, with the accuracy or mean absolute error of both models."""
 
     part: Slice
     candidate: float
@@ -50,9 +51,9 @@ def difference(candidate: Scored, champion: Scored, metric: str, count: int, see
     return Difference(metric, *scores.difference(candidate, champion, metric, count, seed), candidate.rows)
 
 
-def weaker(
+def regressed_slices(
     candidate: Scored, champion: Scored, parts: Sequence[Slice], margin: float, alpha: float
-) -> tuple[list[Weaker], int]:
+) -> tuple[list[RegressedSlice], int]:
     """Return the slices on which the candidate is worse by more than a margin, worst first, and how many were asked.
 
     Each is asked one-sided, and Holm's method (1979) keeps the chance that any slice of two equal models is named at or
@@ -65,14 +66,25 @@ def weaker(
     named = [asked[place] for place in holm(chances, alpha)]
     sign = -1.0 if candidate.classes else 1.0
     found = [
-        Weaker(part, *(sign * float(loss[part.rows].mean()) + (candidate.classes > 0) for loss in (own, other)))
+        RegressedSlice(part, *(sign * float(loss[part.rows].mean()) + (candidate.classes > 0) for loss in (own, other)))
         for part in named
     ]
     return sorted(found, key=lambda one: sign * (one.champion - one.candidate)), len(asked)
 
 
+def furthest_apart(candidate: Scored, champion: Scored, most: int) -> list[int]:
+    """Return the rows that one model predicts better, by the distance of their predictions: `most` of each model."""
+    gain = losses(champion) - losses(candidate)
+    if candidate.probabilities is not None and champion.probabilities is not None:
+        distance = np.abs(candidate.probabilities - champion.probabilities).max(axis=1)
+    else:
+        distance = np.abs(gain)
+    order = np.argsort(-distance, kind="stable")
+    return [int(row) for side in (1.0, -1.0) for row in order[gain[order] * side > 0][:most]]
+
+
 def losses(scored: Scored) -> Floats:
-    """Return what each row (n,) costs: 1 for a wrong label, the absolute error for a value."""
+    """Return the loss of each row (n,): 1 for a wrong label, the absolute error for a value in the target's unit."""
     if scored.classes:
         return (scored.truth != scored.predicted).astype(np.float64)
     return np.abs(scored.errors)

@@ -165,12 +165,3 @@ def _outline(heights: Sequence[float], places: Sequence[float], most: float) -> 
 def _both(baseline: Distribution | None, window: Distribution | None, place: int) -> str:
     told = [("window", window), ("baseline", baseline)]
     return ", ".join(f"{name} {percent(of.shares[place])}" for name, of in told if of)
-
-
-def share(of: float | None, before: float | None, label: str) -> Markup:
-    """Draw one share as a bar, with a mark where the baseline has it."""
-    marks = f'<path class="now" d="{bar(0, 20, 100 * of, 60)}"/>' if of else ""
-    if before is not None:
-        at = min(99.6, max(0.4, 100 * before))
-        marks += f'<path class="then" d="M{short(at)} 0V{HEIGHT:g}"/>'
-    return svg(marks, 100, label, "share")

@@ -356,3 +356,20 @@ def test_a_program_may_send_such_a_column_by_its_plain_name(serve, tmp_path, nam
     row = {key: str(value) for key, value in example(app).items()} | {name: "9.625"}
     answer = app.test_client().post("/predict", data=row)
     assert (answer.status_code, 'value="9.625"' in answer.text) == (200, True)
+
+
+@pytest.mark.parametrize(("task", "column", "status"), [("text", "review", 200), ("binary", "size", 422)])
+def test_a_form_of_megabytes_is_not_sent_back(serve, bundles, task, column, status):
+    app = serve(bundles[task])
+    row = {key: str(value) for key, value in example(app).items()} | {column: "<'&\"" * 500_000}
+    answer = app.test_client().post("/predict", data=row)
+    assert answer.status_code == status
+    assert len(answer.data) < 200_000
+    assert "2,000,000 characters" in answer.text or status == 422
+
+
+def test_a_long_text_is_sent_back(serve, bundles):
+    text = "a warm film " * 1000
+    page = serve(bundles["text"]).test_client().post("/predict", data={"review": text}).text
+    assert text in page
+    assert "data-left-out" not in page

@@ -166,7 +166,7 @@ def test_s21_neither_names_nor_labels_nor_cells_are_formulas():
     table = csv_upload.read(b"=t\n=1+1\n", schema, 10)
     text = csv_upload.write(table, Predictions(["=no"], np.array([[0.75, 0.25]])), ["=no", "yes"])
     assert text == "'=t,prediction,probability_=no,probability_yes\r\n'=1+1,'=no,0.75,0.25\r\n"
-    assert csv_upload.template(schema) == "'=t\r\n'=x\r\n"
+    assert csv_upload.template(schema) == "'=t\r\nx\r\n"
 
 
 def test_the_answer_is_spelled_as_the_file_was():
@@ -300,3 +300,54 @@ def test_no_model_is_503(empty):
     client = empty.test_client()
     assert client.get("/predict/template.csv").status_code == 503
     assert post(client, b"size\n1\n").status_code == 503
+
+
+NAMES = [
+    "=a",
+    "'=a",
+    "-1",
+    "+b",
+    "@c",
+    "a;b",
+    "a,b",
+    "a\tb",
+    'a "b"',
+    " a ",
+    "a\nb",
+    "a\r\nb",
+    "é",
+    "\ufeffa",
+    "prediction",
+]
+NAMES += ["", "'", "＝a", "\ta", "csrf_token", "1"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_of_any_column_names_can_be_sent_filled_in(name):
+    names = ("x;y", "=a b", name)
+    kinds = [("numeric", 2.5), ("categorical", "-low"), ("text", "=1+1")]
+    columns = [
+        Column(name, kind, False, value, categories=("-low", "'x") if kind == "categorical" else (), unknown="refuse")
+        for name, (kind, value) in zip(names, kinds, strict=True)
+    ]
+    schema = Schema("binary", "outcome", ("no", "yes"), tuple(columns))
+    template = csv_upload.template(schema).encode()
+    table = csv_upload.read(template, schema, 10)
+    assert table.header == list(names)
+    assert csv_upload.check(table, schema) == [(2.5, "-low", "1+1")]
+    answered = csv_upload.write(table, Predictions(["yes"], np.array([[0.25, 0.75]])), ["no", "yes"])
+    again = list(csv.reader(io.StringIO(answered.removeprefix("\ufeff"), newline="")))
+    assert len(again[0]) == len(set(again[0])) == 6
+
+
+def test_cells_are_escaped_so_that_taking_the_escape_away_gives_them_back():
+    for text in ("=a", "'=a", "''=a", "'a", "a", "-1", "-a", ""):
+        assert csv_upload.unescaped(csv_upload.harmless(text)) == text or csv_upload.NUMBER.fullmatch(text)
+
+
+def test_columns_called_prediction_and_with_an_underscore_are_kept():
+    columns = tuple(replace(COLUMNS[0], name=name) for name in ("prediction", "prediction_"))
+    table = csv_upload.read(b"prediction,prediction_\n1,2\n", Schema("regression", "outcome", (), columns), 10)
+    assert (
+        csv_upload.write(table, Predictions([-2.5], None), ()).splitlines()[0] == "prediction,prediction_,prediction__"
+    )

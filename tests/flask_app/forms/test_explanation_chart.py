@@ -10,7 +10,7 @@ from flask_app.forms import controls, explanation_chart
 from flask_app.models import model_service
 from tests.flask_app.prediction.test_explanation import neighbors  # noqa: F401 - a fixture
 from tests.flask_app.standins import ODD, example, make_bundle
-from tests.flask_app.test_predict import as_form
+from tests.flask_app.views.test_predict import as_form
 
 
 def sent(app, row=None, **more):

@@ -79,6 +79,13 @@ def test_examples_fit_and_are_answered_as_described(serve, bundle):
         validator(document, schema_of(document, path, "200")).validate(response.get_json())
 
 
+def test_every_items_is_a_schema_as_generators_of_clients_need_it(serve, bundle):
+    """openapi-python-client refuses `items: false`."""
+    texts = json.dumps(described(serve(bundle).test_client()))
+    assert '"items": {' in texts
+    assert not re.search(r'"items": (?!\{)', texts)
+
+
 GOOD = {
     "a whole number": {"size": 50},
     "as large as may be": {"size": 1e30},

@@ -218,7 +218,7 @@ BODIES = {
     "header in another script": (b"{}", {"Inference-Header-Content-Length": "²"}, 400),
     "header within the JSON": (b"{}", {"Inference-Header-Content-Length": "1"}, 400),
     "csv": (b"{}", {"Content-Type": "text/csv"}, 415),
-    "gzip": (b"{}", {"Content-Encoding": "gzip"}, 415),
+    "gzip": (b"{}", {"Content-Encoding": "gzip"}, 400),
 }
 
 

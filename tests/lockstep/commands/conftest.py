@@ -1,6 +1,6 @@
 import pytest
 
-from tests.root import ROOT
+from tests.root import EXAMPLE, ROOT
 
 
 @pytest.fixture
@@ -12,6 +12,6 @@ def project(tmp_path, monkeypatch):
     (root / "dvc.yaml").touch()
     for path in (ROOT / "examples").glob("*.yaml"):
         (root / "examples" / path.name).write_bytes(path.read_bytes())
-    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (root / "params.yaml").write_bytes(EXAMPLE.read_bytes())
     monkeypatch.chdir(root)
     return root

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep import numeric_pins
 from lockstep.commands import doctor
 from tests.lockstep import dagshub_like as fake
 from tests.root import ROOT
@@ -135,6 +136,30 @@ def test_a_file_that_is_wrong_is_named(project, settings_for, examine, file, con
     assert (rows[check]["status"], code) == (status, int(status == "fail"))
     assert said in rows[check]["what"]
     assert "hunter2" not in printed
+
+
+@pytest.mark.parametrize(
+    ("lacking", "deviations", "status", "said"),
+    [
+        ("", [], "ok", "x86-64-v3"),
+        ("aarch64 is not x86-64-v3", [], "warn", "aarch64"),
+        ("", ["numpy uses X86_V4"], "warn", "numpy uses X86_V4"),
+    ],
+)
+def test_a_processor_that_computes_otherwise_is_a_warning(
+    project, settings_for, examine, monkeypatch, lacking, deviations, status, said
+):
+    monkeypatch.setattr(numeric_pins, "lacking", lambda: lacking)
+    monkeypatch.setattr(numeric_pins, "deviations", lambda: deviations)
+    code, rows, _ = examine(settings_for())
+    assert (code, rows["processor"]["status"]) == (0, status)
+    assert said in rows["processor"]["what"]
+    assert bool(rows["processor"]["todo"]) == (status == "warn")
+
+
+def test_the_pins_are_printed_for_env(settings_for, capsys):
+    assert doctor.run(arguments("--pins"), settings_for()) == 0
+    assert dict(word.split("=") for word in capsys.readouterr().out.split()) == numeric_pins.variables()
 
 
 def test_a_state_folder_that_is_a_file_fails(project, settings_for, examine):

@@ -11,7 +11,7 @@ from lockstep.errors import ArtifactError, RegistryError
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import export as baked
 from tests.flask_app.standins import make_bundle
-from tests.root import ROOT
+from tests.root import EXAMPLE
 from tests.serving.real import Store
 
 
@@ -41,7 +41,7 @@ def store(settings, bundle):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder whose params.yaml names the model."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = EXAMPLE.read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("model_name: breast-cancer", "model_name: demo"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -9,7 +9,7 @@ from lockstep.commands import init
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DataError
-from tests.root import ROOT
+from tests.root import EXAMPLE
 
 TEXT = "size;colour;price\n" + "".join(
     f"{i * 37 % 101};{'red' if i % 3 else 'blue'};{i * 7 % 50 + i},5\n" for i in range(80)
@@ -42,7 +42,7 @@ def test_a_file_from_elsewhere_is_linked_and_described(project, table, capsys):
     told = capsys.readouterr().out
     for word in ("semicolons", "after a comma", "regression", "params.yaml is written for 80 rows", "next: "):
         assert word in told
-    assert (project / "params.yaml.bak").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    assert (project / "params.yaml.bak").read_bytes() == EXAMPLE.read_bytes()
 
 
 def test_the_page_explains_itself(project, table):

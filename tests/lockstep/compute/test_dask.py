@@ -216,6 +216,13 @@ def test_workers_with_other_code_or_packages_are_refused(there, problem):
     assert all(name in told.value.problem for name in there)
 
 
+def test_workers_with_other_instruction_sets_are_refused():
+    dask._compare_instructions("w", dask.instructions())
+    with pytest.raises(ComputeError, match=r"worker w computes with other .*: numpy uses X86_V4") as refused:
+        dask._compare_instructions("w", "numpy uses X86_V4")
+    assert "lockstep doctor --pins" in refused.value.hint
+
+
 def test_a_process_without_lockstep_is_refused():
     with pytest.raises(ComputeError, match="worker w cannot run Lockstep: No module named 'lockstep'"):
         dask._compare("worker w", ModuleNotFoundError("No module named 'lockstep'"))
@@ -224,7 +231,7 @@ def test_a_process_without_lockstep_is_refused():
 def test_a_worker_that_joins_later_with_other_code_does_nothing():
     task = (dask.Shared(abs), dask.Shared(-1))
     assert dask._run(dask.fingerprint(), *task) == 1
-    with pytest.raises(ComputeError, match="other code or packages"):
+    with pytest.raises(ComputeError, match="other code, packages or instruction sets"):
         dask._run("another", *task)
 
 

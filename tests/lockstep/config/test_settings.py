@@ -210,11 +210,6 @@ def test_examples_parse(path):
     assert params_file.load(path).register_model.model_name == path.stem
 
 
-def test_the_project_starts_as_the_breast_cancer_example():
-    assert len(EXAMPLES) == 5
-    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "examples/breast-cancer.yaml").read_bytes()
-
-
 def test_examples_use_every_section_in_the_order_of_the_pipeline():
     stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
     assert list(Params.model_fields) == stages

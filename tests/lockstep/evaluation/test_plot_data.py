@@ -5,25 +5,6 @@ from sklearn.metrics import roc_curve
 from lockstep.evaluation import plot_data
 from lockstep.metrics.scores import Scored
 
-PICTURES = {
-    "binary": {"confusion.png", "roc.png", "precision_recall.png"},
-    "multiclass": {"confusion.png", "roc.png", "precision_recall.png"},
-    "regression": {"actual_predicted.png", "residuals.png"},
-}
-
-
-def test_pictures_are_drawn_and_repeat(made, tmp_path):
-    scored, schema = made.predictor.score(made.test), made.predictor.schema
-    for folder in ("one", "other"):
-        plot_data.draw(scored, schema, tmp_path / folder)
-    names = {path.name for path in (tmp_path / "one").iterdir()}
-    assert names == PICTURES[schema.task]
-    for name in names:
-        content = (tmp_path / "one" / name).read_bytes()
-        assert content.startswith(b"\x89PNG")
-        assert content == (tmp_path / "other" / name).read_bytes()
-        assert b"Software" not in content
-
 
 def test_curves_have_points_for_each_label_shown(made):
     schema = made.predictor.schema

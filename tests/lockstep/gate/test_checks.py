@@ -9,7 +9,7 @@ from lockstep.data.schema import Column, Schema
 from lockstep.decision import Check
 from lockstep.errors import ConfigError
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Champion, Cost, Examined, Paired, Rules
+from lockstep.gate.checks import Candidate, Champion, Cost, Examined, PairedScores, Rules
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 
@@ -71,9 +71,10 @@ def budget(latency_ms=1.0, size_mb=1.0, latency=None, size=None):
 def beside(own, other, metric="accuracy", slices=(), fair="all", **asked):
     """Let the gate decide on a candidate beside a champion."""
     fair = np.ones(own.rows, dtype=bool) if isinstance(fair, str) else fair
-    paired = Paired(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair)
+    paired = PairedScores(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair)
     rules = Rules(metric, gate=Gate(**asked), resamples=200, seed=1)
-    return checks.decide(Candidate(SCHEMA), Champion("7", SCHEMA, paired), rules)
+    schema = SCHEMA if own.classes else dataclasses.replace(SCHEMA, task="regression", labels=())
+    return checks.decide(Candidate(schema), Champion("7", schema, paired), rules)
 
 
 def clients(candidate, champion=SCHEMA):

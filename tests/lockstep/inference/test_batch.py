@@ -85,3 +85,14 @@ def test_what_cannot_be_scored_is_named(predictor, tmp_path, content, problem):
     (tmp_path / "in.parquet").write_bytes(content)
     with pytest.raises(DataError, match=problem):
         batch.score_file(predictor, tmp_path / "in.parquet", tmp_path / "out.csv", Reader())
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_column_called_prediction_is_not_overwritten(tmp_path, ending):
+    predictor = Predictor.load(standins.make_bundle("binary", tmp_path / "bundle", odd="prediction"))
+    rows = standins.make_frame("binary", odd="prediction")[0].drop(columns="outcome")
+    rows.to_parquet(tmp_path / "in.parquet")
+    batch.score_file(predictor, tmp_path / "in.parquet", tmp_path / f"out{ending}", Reader())
+    read = {".csv": pd.read_csv, ".parquet": pd.read_parquet}[ending](tmp_path / f"out{ending}")
+    assert read["prediction"].tolist() == pytest.approx(rows["prediction"].tolist(), nan_ok=True)
+    assert read["prediction_"].tolist() == predictor.predict_frame(rows).values

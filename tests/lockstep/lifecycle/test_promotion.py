@@ -211,6 +211,22 @@ def test_a_dry_run_shows_the_checks_and_moves_nothing(registry, version, run, ca
     assert (registry.production(), registry.history()) == (None, [])
 
 
+def test_the_present_decision_is_that_of_the_gate_and_moves_nothing(
+    registry, version, promote, params, local_settings, bundles
+):
+    promote(version(GOOD))
+    shutil.copytree(bundles[TREE], paths.MODELS)
+    assert promotion.present_decision(params, local_settings) is None
+    _, asked = promotion.decide(params, local_settings, Wish(version(TREE)))
+    decision = promotion.present_decision(params, local_settings)
+    assert (decision.against, decision.verdict, decision.comparison) == ("1", asked.verdict, asked.comparison)
+    assert promotion.last_decision(digest(paths.MODELS)) == decision
+    assert promotion.last_decision("another digest") is None
+    assert registry.production().version == "1"
+    promote("2", force=True, reason="it is the newest")
+    assert promotion.present_decision(params, local_settings).comparison == decision.comparison
+
+
 def test_a_refusal_prints_the_checks(registry, version, run, capsys):
     with pytest.raises(GateRefused):
         run("--version", version(TREE, gate="refused", gate_reasons="f1 is low"))

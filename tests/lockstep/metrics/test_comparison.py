@@ -66,7 +66,7 @@ def test_the_worst_slice_comes_first():
     wrong = np.zeros(90, dtype=bool)
     wrong[:20] = wrong[30:60] = True
     parts = [Slice("x", name, np.arange(90) // 30 == place) for place, name in enumerate("abc")]
-    found, asked = comparison.weaker(answers(wrong), answers(np.zeros(90)), parts, 0.02, 0.05)
+    found, asked = comparison.regressed_slices(answers(wrong), answers(np.zeros(90)), parts, 0.02, 0.05)
     assert asked == 3
     assert [(one.part.name, round(one.candidate, 2), one.champion) for one in found] == [("b", 0, 1), ("a", 0.33, 1)]
 
@@ -78,5 +78,5 @@ def test_equal_models_are_refused_for_a_slice_in_few_cases():
     refused = 0
     for _ in range(200):
         own, other = random.random((2, 2000)) < 0.15
-        refused += bool(comparison.weaker(answers(own), answers(other), parts, 0.0, 0.05)[0])
+        refused += bool(comparison.regressed_slices(answers(own), answers(other), parts, 0.0, 0.05)[0])
     assert refused <= 10

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lockstep.drift.results import Distribution, Interval, QualityWindow, Traffic
+from lockstep.html import charts as shapes
 from lockstep.pages import charts
 from tests.lockstep import example_snapshot
 
@@ -50,17 +51,17 @@ def test_intervals_stand_in_order_of_time_with_the_evaluation_behind():
 
 
 def test_a_share_is_marked_beside_its_baseline():
-    drawn = charts.share(0.25, 0.0, "a")
+    drawn = shapes.share(0.25, 0.0, "a")
     assert boxes(paths(drawn, "now")[0]) == [(0, 20, 25, 60)]
     assert paths(drawn, "then") == ["M0.4 0V100"]
 
 
 def test_words_cannot_become_marks():
-    drawn = str(charts.share(0.2, 0.3, example_snapshot.ODD))
+    drawn = str(shapes.share(0.2, 0.3, example_snapshot.ODD))
     assert "<img" not in drawn
     ElementTree.fromstring(drawn)
 
 
 def test_a_version_has_one_colour():
-    assert charts.colour("12") == charts.colour("12") != charts.colour("11")
-    assert re.fullmatch(r"v[0-5]", charts.colour("2026-11-21"))
+    assert shapes.colour("12") == shapes.colour("12") != shapes.colour("11")
+    assert re.fullmatch(r"v[0-5]", shapes.colour("2026-11-21"))

@@ -9,12 +9,13 @@ from lockstep.data import feedback
 from lockstep.data.schema import Column, Schema
 from lockstep.prediction_log import training_rows
 from tests.lockstep.logged_answers import answer, label
+from tests.root import EXAMPLE
 
 SIZE, PLACE = Column("size", "numeric", True, 1.0), Column("place", "text", True, "a")
 CODE = Column("code", "categorical", True, None, categories=("x",), unknown="refuse")
 SCHEMA = Schema("binary", "sold", ("no", "yes"), (SIZE, PLACE, CODE))
 PARAMS = params_file.parse(
-    (paths.PARAMS).read_text().replace("breast-cancer ", "demo ").replace("sklearn:breast_cancer", "houses.csv")
+    EXAMPLE.read_text().replace("breast-cancer ", "demo ").replace("sklearn:breast_cancer", "houses.csv")
 )
 
 

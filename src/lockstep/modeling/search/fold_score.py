@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from lockstep.errors import ConfigError
 from lockstep.metrics import scores
@@ -39,14 +38,13 @@ def piece(
         return None
     train, held_out = fold
     started = time.perf_counter()
-    with threadpool_limits(limits=1):
-        weighed = terms.by(matrix, target, train)
-        try:
-            fitted = fit(clone(estimator), weighed[train], target[train])
-        except ConfigError as error:
-            return Outcome(None, error.problem, error.hint)
-        between = time.perf_counter()
-        score = scores.measure(metric, scored(fitted, weighed[held_out], target[held_out], np.unique(target)))
+    weighed = terms.by(matrix, target, train)
+    try:
+        fitted = fit(clone(estimator), weighed[train], target[train])
+    except ConfigError as error:
+        return Outcome(None, error.problem, error.hint)
+    between = time.perf_counter()
+    score = scores.measure(metric, scored(fitted, weighed[held_out], target[held_out], np.unique(target)))
     if not np.isfinite(score):
         return Outcome(None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds")
     return Outcome(score, fit_s=between - started, score_s=time.perf_counter() - between)

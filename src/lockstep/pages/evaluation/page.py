@@ -1,4 +1,4 @@
-"""The evaluation report as one HTML file that needs nothing else, with a plain sentence under each picture."""
+"""The evaluation report as one self-contained HTML file, with a sentence on the meaning of each figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from typing import Any
 
 from jinja2 import Environment
 
+from lockstep.decision import Decision
 from lockstep.html import templates
+from lockstep.inference.latency import Latency
+from lockstep.metrics.evaluation_record import Evaluation, MetricValue
 from lockstep.metrics.scores import METRICS
 from lockstep.pages import charts
 from lockstep.pages.evaluation import figures, sentences
@@ -17,21 +20,35 @@ MOST_TRIALS = 15
 
 @dataclass(frozen=True)
 class Content:
-    """What the page shows: the facts of the evaluation, gate and search, and what was found when it was drawn."""
+    """The records that the page shows: evaluation, gate and search, and the latency measured when it is drawn.
+
+    `evaluated` is the part of the gate that the evaluation decides, `decision` the whole of it, with the comparison
+    with the champion; None where the whole gate has not decided on this model, for which `note` has the reason.
+    """
 
     name: str
-    facts: Mapping[str, Any]
-    gate: Mapping[str, Any]
+    facts: Evaluation
+    evaluated: Decision
     search: Mapping[str, Any]
-    champion: Mapping[str, Any]
-    timing: Mapping[str, Any]
+    latency: Latency
+    scorer: str
+    decision: Decision | None = None
+    note: str = ""
+    scorer_note: str = ""
     fitting: Sequence[Mapping[str, float]] = ()
+
+    @property
+    def gate(self) -> Decision:
+        """Return the most complete decision that there is."""
+        return self.decision or self.evaluated
 
 
 def html(of: Content) -> str:
     """Return the page."""
     content = {
         **vars(of),
+        "gate": of.gate,
+        "champion_note": sentences.of_missing_comparison(of.decision, of.note),
         "headline": headline(of.facts),
         "trials": trials(of.search, of.fitting),
         "trials_in_all": len(of.search["trials"]),
@@ -40,9 +57,9 @@ def html(of: Content) -> str:
     return _environment().get_template("evaluation.html").render(content)
 
 
-def headline(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the metrics, that first by which the model was chosen."""
-    return sorted(facts["metrics"], key=lambda one: one["name"] != facts["metric"])
+def headline(record: Evaluation) -> list[MetricValue]:
+    """Return the metrics, that of model selection first."""
+    return sorted(record.metrics, key=lambda one: one.name != record.metric)
 
 
 def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -1,53 +1,35 @@
-"""Read what the pipeline has written, ask Production and the clock, and draw the report."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Draw reports/report.html from the records of the pipeline and the gate's decision."""
 
 from lockstep import files, paths
 from lockstep.config import params_file
-from lockstep.data import cleaning, frames, parquet
-from lockstep.errors import ArtifactError
-from lockstep.inference import predictor
+from lockstep.decision import Decision
+from lockstep.inference import latency, predictor
 from lockstep.inference.predictor import Predictor
+from lockstep.metrics.evaluation_record import Evaluation
 from lockstep.modeling.search import checkpoint
-from lockstep.pages.evaluation import champion, latency, page
-from lockstep.pages.evaluation.champion import Candidate
-from lockstep.registry.model_registry import Registry
-
-FORMAT = 1
-"""The format of reports/evaluation.json that is understood here."""
+from lockstep.pages.evaluation import page
 
 
-def draw(registry: Registry | None, note: str = "") -> None:
-    """Write reports/report.html from the files of the pipeline; without a registry, `note` says why.
+def draw(decision: Decision | None, note: str = "") -> None:
+    """Write reports/report.html; without a decision of the whole gate, that of the evaluation is shown and `note` why.
 
     Raises
     ------
     ArtifactError
         The pipeline has not been run, or a file is damaged.
     """
-    params = params_file.load()
-    facts = _facts()
+    record = Evaluation.from_json(predictor.read_json(paths.EVALUATION), str(paths.EVALUATION))
     model = Predictor.load(paths.MODELS)
-    test = cleaning.with_kinds(parquet.read(paths.TEST), model.schema.kinds)
-    beside: Mapping[str, Any] = {"note": note}
-    if registry:
-        own = Candidate(model, predictor.digest(paths.MODELS), test, facts["metric"])
-        beside = champion.beside(registry, own, params.model_evaluation)
     content = page.Content(
-        name=params.register_model.model_name,
-        facts=facts,
-        gate=predictor.read_json(paths.GATE),
+        name=params_file.load().register_model.model_name,
+        facts=record,
+        evaluated=Decision.from_json(predictor.read_json(paths.GATE)),
+        decision=decision,
+        note=note,
         search=predictor.read_json(paths.SEARCH),
-        champion=beside,
-        timing=latency.measure(model, frames.rows_of(test, model.schema)),
+        latency=latency.of_bundle(model, paths.MODELS),
+        scorer=model.scorer.kind,
+        scorer_note=model.note,
         fitting=checkpoint.timings(paths.SEARCHES, paths.SEARCH),
     )
     files.write_bytes(page.html(content).encode(), paths.REPORT)
-
-
-def _facts() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = predictor.read_json(paths.EVALUATION)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ArtifactError(f"{paths.EVALUATION} is of another format", "run `dvc repro`")
-    return found

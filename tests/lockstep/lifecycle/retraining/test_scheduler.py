@@ -2,6 +2,7 @@ import time
 
 import pytest
 from sqlalchemy import update
+from tests.flask_app.test_retrain import PARAMS
 
 from lockstep.config.settings import Settings
 from lockstep.drift.results import Alert
@@ -13,7 +14,6 @@ from lockstep.lifecycle.retraining.scheduler import Trainer
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 from tests import github_like
-from tests.flask_app.test_retrain import PARAMS
 from tests.serving.real import wait_for
 
 PAGE = Alert(1, "drift", "demo", "3", "size", "page", "KS 0.4", 1.0)

@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from lockstep import files, paths
 from lockstep.config import params_file
 from lockstep.modeling import serialization
-from tests.root import ROOT
+from tests.root import EXAMPLE, ROOT
 
 SOURCE = ROOT
 RANDOM = np.random.default_rng(6)
@@ -33,7 +33,7 @@ SECTION = {
 
 def project(folder):
     """A folder with what the stage reads, and params.yaml of the example with another search."""
-    whole = params_file.load(SOURCE / "params.yaml").model_dump(mode="json", exclude_unset=True)
+    whole = params_file.load(EXAMPLE).model_dump(mode="json", exclude_unset=True)
     files.write_bytes(json.dumps(whole | {"model_building": SECTION}).encode(), folder / paths.PARAMS)
     serialization.save_matrix(MATRIX, TARGET, folder / paths.TRAIN_MATRIX)
     serialization.save(SimpleImputer().fit(MATRIX), folder / paths.FEATURES)

@@ -122,7 +122,6 @@ VALUES = {
     "date that is none": ({"day": "2026-02-30"}, "day", "expected a date"),
     "target sent along": ({"outcome": "top"}, "outcome", "unknown column"),
     "misspelt": ({"sise": 1.0}, "sise", "did you mean 'size'?"),
-    "lone surrogate": ({"\ud800": 1.0}, "?", "unknown column"),
 }
 
 
@@ -160,13 +159,42 @@ def test_a_flood_of_unknown_columns_is_refused_at_once(client, monkeypatch):
     assert client.post("/predict", json={"rows": rows}).status_code == 422
 
 
+SURROGATES = [
+    (r'"\ud800"', 400),
+    (r'"a \udfff b"', 400),
+    (r'"\ud83d \ude00"', 400),
+    (r'"\uD83D\uDE00"', 200),
+    (r'"\\ud800"', 200),
+]
+
+
+@pytest.mark.parametrize(("text", "status"), SURROGATES)
+def test_half_of_a_surrogate_pair_is_no_json(serve, bundles, text, status):
+    client = serve(bundles["text"]).test_client()
+    bodies = {
+        "/predict": '{"rows": [{"review": TEXT}]}',
+        "/invocations": '{"instances": [TEXT]}',
+        "/inference": '{"data": [[TEXT]]}',
+        "/v2/models/demo/infer": '{"inputs": [{"name": "review", "shape": [1], "datatype": "BYTES", "data": [TEXT]}]}',
+    }
+    for path, body in bodies.items():
+        answer = client.post(path, data=body.replace("TEXT", text), content_type="application/json")
+        assert answer.status_code == status, (path, answer.text)
+
+
+def test_half_of_a_surrogate_pair_is_no_name(client):
+    answer = client.post("/predict", data=r'{"rows": [{"\ud800": 1}]}', content_type="application/json")
+    assert answer.status_code == 400
+
+
 MEDIA = {
     "none": ({}, 415),
     "text": ({"Content-Type": "text/plain"}, 415),
     "other charset": ({"Content-Type": "application/json; charset=latin-1"}, 415),
     "xml": ({"Content-Type": "application/xml"}, 415),
-    "gzip": ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
-    "form in gzip": ({"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}, 415),
+    "deflate": ({"Content-Type": "application/json", "Content-Encoding": "deflate"}, 415),
+    "gzip that is none": ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, 400),
+    "form in deflate": ({"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "deflate"}, 415),
     "charset": ({"Content-Type": "application/json; charset=UTF-8"}, 200),
     "identity": ({"Content-Type": "application/json", "Content-Encoding": "identity"}, 200),
 }

@@ -105,7 +105,7 @@ def test_bodies_refused(client, rollbacks, case):
     assert rollbacks == []
 
 
-@pytest.mark.parametrize(("media", "encoding"), [("text/plain", "identity"), ("application/json", "gzip")])
+@pytest.mark.parametrize(("media", "encoding"), [("text/plain", "identity"), ("application/json", "deflate")])
 def test_media_types(client, rollbacks, media, encoding):
     headers = {**BEARER, "Content-Type": media, "Content-Encoding": encoding}
     assert client.post("/admin/rollback", data=b'{"reason": "r"}', headers=headers).status_code == 415

@@ -1,0 +1,96 @@
+"""Instruction-set pins: numeric libraries compute alike on every x86-64 processor with AVX2 (x86-64-v3).
+
+OpenBLAS, numpy and Arrow choose their kernels by processor, and another vector width adds up in another order.
+Importing `lockstep` sets the variables below, which each library reads once, when it is loaded, and which child
+processes inherit. So numpy must not be loaded earlier; `deviations` reports where it was.
+
+`env $(lockstep doctor --pins) COMMAND` pins a command that loads numpy itself, such as `dask worker`.
+"""
+
+import ctypes
+import os
+from contextlib import suppress
+from pathlib import Path
+
+KERNEL = "Haswell"
+"""OpenBLAS's kernels for x86-64-v3. They end a processor without AVX2 by SIGILL, so they are never forced on one."""
+
+NUMPY_BASE = ("X86_V2", "X86_V3")
+NUMPY_ABOVE = ("X86_V4", "AVX512_ICL", "AVX512_SPR")
+"""numpy's dispatched instruction sets, those that stay and those that are switched off, by their names since numpy 2.4.
+
+None implies another: each is named. numpy passes over one that the processor lacks, and ignores a name that it does not
+have; `deviations` compares with numpy's own list.
+"""
+
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Sums over several threads are added up in their number of parts."""
+
+INSTRUCTIONS = {
+    "OPENBLAS_CORETYPE": KERNEL,
+    "NPY_DISABLE_CPU_FEATURES": ",".join(NUMPY_ABOVE),
+    "ARROW_USER_SIMD_LEVEL": "AVX2",
+}
+PREFIXES = ("OMP_", "OPENBLAS_", "NPY_", "ARROW_")
+"""What a process must not take out of its environment before it has loaded the libraries."""
+
+_FMA, _AVX2 = (0, 2, 12), (1, 1, 5)
+"""Leaf, register and bit of a feature, in the numbers of glibc: leaf 0 is CPUID 1, leaf 1 is CPUID 7."""
+
+
+def pin() -> None:
+    """Set the variables in this process, over whatever stands there."""
+    os.environ.update(variables())
+    if has_x86_64_v3():
+        os.environ.pop("NPY_ENABLE_CPU_FEATURES", None)  # numpy does not start with both
+
+
+def variables() -> dict[str, str]:
+    """Return the environment variables that pin the libraries on this processor."""
+    return THREADS | (INSTRUCTIONS if has_x86_64_v3() else {})
+
+
+def has_x86_64_v3() -> bool:
+    """Return whether processor and operating system offer AVX2 and FMA, which no x86-64-v3 is without."""
+    if os.uname().machine != "x86_64":
+        return False
+    with suppress(AttributeError, OSError):
+        return all(_is_active(*feature) for feature in (_FMA, _AVX2))
+    with suppress(OSError):  # glibc before 2.33, or another C library
+        return {"avx2", "fma"} <= set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return False
+
+
+def _is_active(leaf: int, register: int, bit: int) -> bool:
+    """Return a bit of glibc's table of features: four registers of CPUID, then the same four with usable bits alone."""
+    feature_leaf = ctypes.CDLL(None).__x86_get_cpuid_feature_leaf
+    feature_leaf.restype = ctypes.POINTER(ctypes.c_uint32 * 8)
+    return bool(feature_leaf(leaf).contents[4 + register] >> bit & 1)
+
+
+def lacking() -> str:
+    """Return why nothing can be pinned on this processor; an empty text on x86-64-v3."""
+    if has_x86_64_v3():
+        return ""
+    machine = os.uname().machine
+    return f"{machine} without AVX2 and FMA" if machine == "x86_64" else f"{machine} is not x86-64-v3"
+
+
+def deviations() -> list[str]:
+    """Return how this process computes otherwise than its pins; empty if all are in force or none can be."""
+    from threadpoolctl import threadpool_info
+
+    if lacking():
+        return []
+    loaded = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    kernels = {f"{library['internal_api']} {library.get('architecture', '')}".strip() for library in loaded}
+    return _numpy_deviations() + [f"BLAS is {name}" for name in sorted(kernels - {f"openblas {KERNEL}"})]
+
+
+def _numpy_deviations() -> list[str]:
+    import numpy as np
+
+    sets = np.show_config(mode="dicts")["SIMD Extensions"]
+    used = {*sets["baseline"], *sets["found"]}
+    above, absent = sorted(used - set(NUMPY_BASE)), sorted(set(NUMPY_BASE) - used)
+    return [f"numpy uses {name}" for name in above] + [f"numpy does without {name}" for name in absent]

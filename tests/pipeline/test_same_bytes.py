@@ -1,0 +1,71 @@
+"""One dvc.lock on every x86-64-v3: natively, whatever the environment names, and emulated as other processors."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lockstep import numeric_pins
+from tests.pipeline.kernels import MACHINES, digests
+from tests.pipeline.project import DATA, copy_project
+from tests.pipeline.test_equality import part_of
+from tests.root import ROOT
+
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.skipif(bool(numeric_pins.lacking()), reason=f"NOT TESTED: {numeric_pins.lacking()}"),
+]
+
+EXAMPLES = {"breast-cancer": None, "sentiment": ROOT / "examples/reviews.csv", "housing": DATA / "housing.csv"}
+HOUSING_ROWS = 2_000
+EMULATED = ("Haswell", "EPYC")
+SORT = "from sklearn.datasets import load_breast_cancer as load; load().data.argsort(axis=0)"
+
+
+@pytest.fixture(scope="module", params=EXAMPLES)
+def example(request, tmp_path_factory):
+    """A project with a ready example: numbers by default, text and trees with --long."""
+    name, source, folder = request.param, EXAMPLES[request.param], tmp_path_factory.mktemp("bytes")
+    if source and not request.config.getoption("long"):
+        pytest.skip(f"--long runs {name}")
+    if source and not source.is_file():
+        pytest.skip(f"{source.name} is not in ../shared/data: the example {name} is NOT tested here")
+    project = copy_project(folder / "project")
+    source = part_of(source, HOUSING_ROWS, folder) if name == "housing" else source
+    project.lockstep("use", name, "--force", *(["--source", str(source)] if source else []))
+    params = re.sub(r"trials: \d+", "trials: 3", project.read("params.yaml"))
+    params = re.sub(r"max_iter: \d+", "max_iter: 60", params)
+    params = re.sub(r"jobs: \d+", "jobs: 1", params)  # an emulator does not follow into child processes
+    (project.root / "params.yaml").write_text(params)
+    return project
+
+
+@pytest.fixture(scope="module")
+def expected(example):
+    return digests(example, MACHINES["unset"])
+
+
+@pytest.mark.parametrize("machine", [name for name in MACHINES if name != "unset"])
+def test_the_environment_changes_no_byte(example, expected, machine):
+    assert digests(example, MACHINES[machine]) == expected
+
+
+@pytest.fixture(scope="module")
+def emulator(request):
+    """The command of an emulator that gets through numpy's AVX2 sort, which ends qemu 7.2 by SIGSEGV."""
+    if not request.config.getoption("long"):
+        pytest.skip("--long emulates other processors")
+    command = shutil.which("qemu-x86_64")
+    if not command:
+        pytest.skip("NOT TESTED: qemu-x86_64 is not installed (package qemu-user)")
+    sorts = subprocess.run([command, "-cpu", "Haswell", sys.executable, "-c", SORT], capture_output=True)
+    if sorts.returncode:
+        pytest.skip(f"NOT TESTED: {command} does not emulate AVX2 well enough; version 10 does")
+    return command
+
+
+@pytest.mark.parametrize("processor", EMULATED)
+def test_another_processor_writes_the_same_bytes(emulator, example, expected, processor):
+    assert digests(example, {}, emulator, "-cpu", processor) == expected
