@@ -5,15 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
 
+from lockstep.autoconfig.cell_counts import Cells
 from lockstep.autoconfig.choice import Decision
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
 from lockstep.data.date_words import NUMBERS
-
-if TYPE_CHECKING:
-    from lockstep.autoconfig.value_formats import Cells
 
 DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
         "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
@@ -151,7 +148,7 @@ def other_order(spelled: str) -> str:
     return f"%{match[3]}{match[2]}%{match[1]}{spelled[match.end() :]}" if match else ""
 
 
-def settled(formats: dict[str, CellFormat | None], columns: Sequence["Cells"]) -> dict[str, CellFormat | None]:
+def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> dict[str, CellFormat | None]:
     """Decide columns whose cells fit two orders of day and month by the order that the file needs elsewhere."""
     dated = [column for column in columns if (own := formats[column.name]) and own.kind == "date"]
     doubtful = {column.name: column for column in dated if _doubtful(formats[column.name], column)}
@@ -175,7 +172,7 @@ def settled(formats: dict[str, CellFormat | None], columns: Sequence["Cells"]) -
     return formats
 
 
-def _doubtful(described: CellFormat | None, column: "Cells") -> bool:
+def _doubtful(described: CellFormat | None, column: Cells) -> bool:
     """Tell whether the other order of day and month reads every cell as well."""
     if described is None or not other_order(described.dates[0]):
         return False

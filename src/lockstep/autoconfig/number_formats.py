@@ -3,14 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from lockstep.autoconfig.cell_counts import Cells
 from lockstep.autoconfig.choice import Decision
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
-
-if TYPE_CHECKING:
-    from lockstep.autoconfig.value_formats import Cells
 
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 """Marks of decimals and thousands, the most usual first: of those that read as many cells the first is taken."""
@@ -97,7 +94,7 @@ def _readable(numbers: Mapping[str, int], decimal: str, thousands: str) -> int:
     )
 
 
-def settled(formats: dict[str, CellFormat | None], columns: Sequence["Cells"]) -> dict[str, CellFormat | None]:
+def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> dict[str, CellFormat | None]:
     """Decide columns that two pairs of marks read by the pair that other columns of the file need."""
     needed = Counter(
         described.decimal
@@ -117,7 +114,7 @@ def settled(formats: dict[str, CellFormat | None], columns: Sequence["Cells"]) -
     return formats
 
 
-def _ambiguous(column: "Cells") -> list[tuple[str, str]]:
+def _ambiguous(column: Cells) -> list[tuple[str, str]]:
     """Return the pairs of marks that read a column equally well but give other numbers; empty if one does."""
     cores = _cores(column.present)
     odd = [parts[1] for parts in cores.values()] + [
@@ -131,7 +128,7 @@ def _ambiguous(column: "Cells") -> list[tuple[str, str]]:
     return []
 
 
-def _grouped(column: "Cells") -> str:
+def _grouped(column: Cells) -> str:
     return next(cell for cell in column.present if "," in cell or "." in cell)
 
 

@@ -3,9 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from lockstep.autoconfig import date_formats, number_formats
+from lockstep.autoconfig.cell_counts import MARKERS, Cells
 from lockstep.autoconfig.choice import Decision
 from lockstep.config.params import CellFormat, Reader
 from lockstep.data import cells as cell_values
@@ -17,41 +18,6 @@ FEW_WORDS, SHARE_BESIDE_WORDS = 5, 0.8
 """Beside so few different words a smaller share is enough: they are markers of missing values."""
 MOST_CELLS = 20_000
 """So many cells of a column, evenly spread, are looked at."""
-MARKERS = frozenset(
-    (
-        "?",
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
-        "...",
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "#n/a",
-        "#na",
-        "<na>",
-        "\\n",
-        "(null)",
-        "(none)",
-        "missing",
-        "unknown",
-        "undefined",
-        "#value!",
-        "#ref!",
-        "#div/0!",
-        "k.a.",
-        "k.a",
-        "unbekannt",
-    )
-) | {"not available", "not applicable", "keine angabe", ""}
-"""Texts that stand for a missing value, in lower case, once trimmed."""
 EVERYWHERE = frozenset(("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N"))
 """Those of them that are missing in columns of text too."""
 TRUE = frozenset(["true", "t", "yes", "y", "on", "ja", "oui", "si", "sí", "sim", "да", "是", "1", "1.0"])
@@ -73,27 +39,6 @@ class ValueFormats:
     trim: bool
     columns: Mapping[str, CellFormat]
     decisions: tuple[Decision, ...]
-
-
-@dataclass
-class Cells:
-    """The distinct cells of a column with their counts, trimmed, without missing markers of the whole file."""
-
-    name: str
-    counts: Counter[str]
-    padded: bool = False
-    words: tuple[str, ...] = ()
-    marks: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def filled(self) -> int:
-        """Return how many cells hold anything but a marker of a missing value."""
-        return sum(count for cell, count in self.counts.items() if cell.casefold() not in MARKERS)
-
-    @property
-    def present(self) -> dict[str, int]:
-        """Return the distinct cells that are no markers, with their counts."""
-        return {cell: count for cell, count in self.counts.items() if cell.casefold() not in MARKERS}
 
 
 def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:
