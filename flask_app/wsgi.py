@@ -11,9 +11,10 @@ from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import Front
 from flask_app.models import model_service
-from lockstep import logger, numeric_pins, processes
+from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.runtime import logger
 from lockstep.server import slow_clients
 
 log = logging.getLogger("app")

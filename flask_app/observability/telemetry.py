@@ -17,6 +17,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability.gauges import SnapshotGauges
+from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.data.schema import label_name
 from lockstep.drift import results
@@ -139,9 +140,8 @@ class Telemetry:
         if len(scores) == 1:
             histogram.observe(scores[0])
             return
-        histogram._sum.inc(sum(scores))
-        for place, count in collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores).items():
-            histogram._buckets[place].inc(count)
+        buckets = collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores)
+        compat.observe_many(histogram, sum(scores), buckets)
 
     def count_cached(self, result: str, rows: int) -> None:
         """Count rows by what the cache said: hit or miss; a fault counts once."""

@@ -15,9 +15,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import logger, processes
+from lockstep import processes
 from lockstep.config.settings import Settings, model_names
 from lockstep.errors import ConfigError
+from lockstep.runtime import logger
 from lockstep.server import instance, slow_clients
 
 APP = "flask_app.wsgi"

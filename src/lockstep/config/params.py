@@ -38,6 +38,7 @@ class CellFormat(Section):
     true: Many[str] = ()
     false: Many[str] = ()
     spellings: dict[str, str] = {}
+    strip: bool = False
     missing: Many[str] = ()
     odd: Literal["refuse", "missing"] = "refuse"
 

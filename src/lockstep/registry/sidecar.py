@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep import ipc, logger
+from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 from lockstep.registry import remote, tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry, Version
+from lockstep.runtime import logger
 
 log = logging.getLogger("registry")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep import ipc, logger
+from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.drift import results
 from lockstep.errors import StoreError
@@ -28,6 +28,7 @@ from lockstep.monitoring import monitor, shadow
 from lockstep.prediction_log import feedback, retention, url
 from lockstep.prediction_log.database import Asked, Store
 from lockstep.prediction_log.shipper import Shipper
+from lockstep.runtime import logger
 
 log = logging.getLogger("recorder")
 

@@ -19,7 +19,7 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(serve, "_serve", lambda *arguments: calls.append((*arguments, dict(os.environ))) or 0)
     monkeypatch.setattr(serve, "wait_for_port", lambda host, port: None)
     monkeypatch.setattr(processes, "exit_on_signals", threading.Event)
-    monkeypatch.setattr("lockstep.logger.start", lambda level: None)
+    monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(instance, "SHARED_MEMORY", tmp_path / "shared memory")
     monkeypatch.chdir(tmp_path)
