@@ -21,6 +21,7 @@ from lockstep.inference.predictor import Predictor, digest
 from lockstep.metrics import scores
 from lockstep.modeling import catalog, serialization
 from lockstep.registry.model_registry import Version
+from tests.lockstep import small_evaluation
 
 ROWS = 60
 ODD = 'a "b" <i> é__%'
@@ -62,12 +63,12 @@ def _table(task):
 
 
 SLICE = {"column": "place", "name": "<b>INLAND", "rows": 31, "loss": 0.3, "low": 0.2, "high": 0.4, "rest": 0.1}
-EVALUATION = {
-    "metrics": [{"name": "accuracy", "value": 0.91, "low": 0.88, "high": 0.93, "higher_is_better": True}],
-    "references": [{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
-    "weakest": {"slices": [SLICE | {"surely_worse": 0.05}]},
-    "importance": {"columns": [{"column": "size", "drop": 0.25, "spread": 0.01}]},
-}
+EVALUATION = small_evaluation.record(
+    ("accuracy", 0.91, 0.88, 0.93),
+    slices=[SLICE | {"surely_worse": 0.05}],
+    importance=[{"column": "size", "drop": 0.25, "spread": 0.01}],
+    references=[{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
+)
 SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
 DATA = {"train_rows": 48, "test_rows": 12, "dropped": {"rows_read": 60}}
 SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
