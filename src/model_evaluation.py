@@ -6,6 +6,7 @@ from lockstep import files, paths
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import cleaning, frames, parquet, row_hashes
 from lockstep.data.schema import Schema
+from lockstep.data_report.record import DataReport
 from lockstep.drift import profile
 from lockstep.evaluation import facts, plot_data, plot_points, test_metrics
 from lockstep.features.build import text_steps
@@ -13,7 +14,6 @@ from lockstep.gate import checks
 from lockstep.gate.checks import CandidateEvidence, GateRules
 from lockstep.inference import model_card
 from lockstep.inference.predictor import Predictor
-from lockstep.metrics import leakage
 from lockstep.modeling import serialization
 from lockstep.stage import run_stage
 
@@ -33,8 +33,8 @@ def main(params: ModelEvaluation) -> None:
     measured = test_metrics.report(scored, schema, params)
     searched = files.read_json(paths.SEARCH)
     metric = searched["metric"]
-    leaks = leakage.leaky_columns(train, schema.kinds, schema.target, schema.task)
-    alone = {name: leak.score for name, leak in leaks.items()}
+    data = DataReport.read()
+    alone = {name: leak.score for name, leak in data.leaks.items()}
     examined = test_metrics.examine(predictor, test, scored, alone)
     decision = checks.decide(CandidateEvidence(schema, examined), None, GateRules.of(metric, schema.task, params))
     tested = test_metrics.evaluated(test, scored, schema, metric, measured)
@@ -43,7 +43,7 @@ def main(params: ModelEvaluation) -> None:
     )
     subject = facts.EvaluatedModel(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
     record = facts.of(subject, matrix, measured, alone, params)
-    told = model_card.Facts(record, searched, files.read_json(paths.DATA_REPORT), files.read_json(paths.SOURCE))
+    told = model_card.Facts(record, searched, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 

@@ -17,6 +17,8 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability.gauges import SnapshotGauges
+from flask_app.observability.metric_files import MetricFile
+from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.data.schema import label_name
 from lockstep.drift import results
@@ -139,9 +141,8 @@ class Telemetry:
         if len(scores) == 1:
             histogram.observe(scores[0])
             return
-        histogram._sum.inc(sum(scores))
-        for place, count in collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores).items():
-            histogram._buckets[place].inc(count)
+        buckets = collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores)
+        compat.observe_many(histogram, sum(scores), buckets)
 
     def count_cached(self, result: str, rows: int) -> None:
         """Count rows by what the cache said: hit or miss; a fault counts once."""
@@ -191,6 +192,7 @@ def install(app: Flask, services: Sequence[ModelService], settings: Settings) ->
     """
     registry = shown = CollectorRegistry()
     if settings.metrics_dir:
+        compat.replace_metric_files(MetricFile)
         Path(settings.metrics_dir).mkdir(parents=True, exist_ok=True)
         shown = CollectorRegistry()
         shown.register(_Summed(settings.metrics_dir))

@@ -5,7 +5,7 @@ import pytest
 
 from lockstep.pages import data_report
 from lockstep.pages.evaluation import page
-from tests.lockstep.data_report.test_facts import NAMED, facts_of, raw_rows
+from tests.lockstep.data_report.test_facts import NAMED, raw_rows, report_of
 from tests.lockstep.pages.evaluation.conftest import content_of
 from tests.lockstep.small_models import make
 
@@ -18,7 +18,7 @@ CUT_OFF += " && !one.closest('.wide-table')).length"
 
 def of_data():
     """Return the data report on rows with something of each kind."""
-    return data_report.html(facts_of(raw_rows(), NAMED))
+    return data_report.html(report_of(raw_rows(), NAMED))
 
 
 def of_evaluation(task):

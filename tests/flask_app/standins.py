@@ -12,6 +12,7 @@ from flask_app.models import model_service
 from lockstep import files, paths
 from lockstep.config.params import Candidate, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.drift import profile
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.evaluation import test_metrics
@@ -70,7 +71,7 @@ EVALUATION = small_evaluation.record(
     references=[{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
 )
 SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
-DATA = {"train_rows": 48, "test_rows": 12, "dropped": {"rows_read": 60}}
+DATA = DataRecord(48, 12, "outcome", "binary", [], Dropped(60))
 SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
 
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
@@ -102,7 +103,8 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
     files.write_json(
-        model_card.of(learned, model_card.Facts(EVALUATION, SEARCH, DATA, SOURCE)), folder / paths.CARD.name
+        model_card.of(learned, model_card.Facts(EVALUATION, SEARCH, DATA, SOURCE)),
+        folder / paths.CARD.name,
     )
     predictor = Predictor.load(folder)
     compiled_cache.save(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from lockstep import files, paths
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Schema, label_name
 from lockstep.metrics.evaluation_record import Evaluation, SliceLoss
 
@@ -26,7 +27,7 @@ class Facts:
 
     evaluation: Evaluation
     search: Mapping[str, Any]
-    data: Mapping[str, Any]
+    data: DataRecord
     source: Mapping[str, Any]
 
 
@@ -44,11 +45,16 @@ def of(schema: Schema, facts: Facts) -> dict[str, Any]:
         "references": msgspec.to_builtins(record.references),
         "weakest": [_slice(part) for part in record.weakest.slices[:MOST_SLICES]],
         "importance": msgspec.to_builtins(record.importance.columns[:MOST_COLUMNS]) if record.importance else [],
-        "rows": {"train": facts.data["train_rows"], "test": facts.data["test_rows"]},
-        "left_out": {name: rows for name, rows in facts.data["dropped"].items() if rows and name != "rows_read"},
+        "rows": {"train": facts.data.train_rows, "test": facts.data.test_rows},
+        "left_out": _left_out(facts.data.dropped),
         "source": {"name": shown_source(facts.source["source"]), "sha256": facts.source["sha256"]},
         "made_with": {name: version(name) for name in MADE_WITH},
     }
+
+
+def _left_out(dropped: Dropped) -> dict[str, Any]:
+    """Return what was left out by reason, without the reasons that took nothing."""
+    return {name: rows for name, rows in msgspec.structs.asdict(dropped).items() if rows and name != "rows_read"}
 
 
 def _slice(part: SliceLoss) -> dict[str, Any]:

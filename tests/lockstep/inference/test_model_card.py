@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Column, Schema
 from lockstep.inference import model_card
 from tests.lockstep import small_evaluation
@@ -22,7 +23,7 @@ COLUMN = {"column": "age", "drop": 0.1, "spread": 0.01}
 def facts(test_rows=150, slices=(), importance=()):
     record = small_evaluation.record(("roc_auc", 0.91, 0.88, 0.93), slices, importance)
     search = {"metric": "roc_auc", "best": 1, "trials": [{}, {"estimator": "ridge", "params": {"alpha": 2}}]}
-    data = {"train_rows": 600, "test_rows": test_rows, "dropped": {"rows_read": 800, "rows_duplicate": 4, "rows_x": 0}}
+    data = DataRecord(600, test_rows, "churned", "binary", [], Dropped(800, rows_duplicate=4))
     source = {"source": "/home/ann/secret/churn.csv", "sha256": "ab" * 32}
     return model_card.Facts(record, search, data, source)
 

@@ -4,7 +4,6 @@ import http.client
 import json
 import logging
 import re
-import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass, field
@@ -16,12 +15,13 @@ from lockstep.errors import ConfigError, DispatchError, LockstepError
 from lockstep.lifecycle.retraining.jobs import JobOutcome
 from lockstep.prediction_log.database import Asked, Store
 from lockstep.prediction_log.export import export
+from lockstep.runtime.retry import Backoff
 
 log = logging.getLogger("retrain")
 
 EVENT = "retrain"
 TIMEOUT_S = 10.0
-TRIES, PAUSE_S = 3, 2.0
+ATTEMPTS, PAUSE_S = 3, 2.0
 """How often a request is sent while GitHub is out of reach, and the pause between."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -110,15 +110,15 @@ def send(repository: Repository, request: RetrainRequest, pause_s: float = PAUSE
         It was not taken.
     """
     body = json.dumps({"event_type": EVENT, "client_payload": asdict(request)}).encode()
-    problem = ""
-    for left in reversed(range(TRIES)):
-        status, problem = _post(repository, body)
-        if 200 <= status < 300:
-            return
-        if 300 <= status < 500 and status != 429:
-            raise DispatchError(f"{repository.repo}: GitHub answers {status}", HINTS.get(status, "check the address"))
-        time.sleep(pause_s if left else 0)
-    raise DispatchError(f"{repository.repo}: {problem}", "check the network and LOCKSTEP_DISPATCH_URL, and try again")
+    try:
+        Backoff(ATTEMPTS, pause_s, factor=1.0).call(lambda: _post(repository, body), (_Unavailable,))
+    except _Unavailable as error:
+        hint = "check the network and LOCKSTEP_DISPATCH_URL, and try again"
+        raise DispatchError(f"{repository.repo}: {error}", hint) from None
+
+
+class _Unavailable(Exception):
+    """GitHub is out of reach or busy, which may pass."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -128,8 +128,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _post(repository: Repository, body: bytes) -> tuple[int, str]:
-    """Return GitHub's status and what it means; 0 where there was no answer."""
+def _post(repository: Repository, body: bytes) -> None:
+    """Send the request once."""
     request = urllib.request.Request(  # noqa: S310 - https, or this machine: `Repository.from_settings` checks
         f"{repository.url}/repos/{repository.repo}/dispatches",
         data=body,
@@ -142,10 +142,12 @@ def _post(repository: Repository, body: bytes) -> tuple[int, str]:
         },
     )
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
-            return answer.status, ""
+        urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code, f"GitHub answers {error.code}"
+        if 300 <= error.code < 500 and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
+            hint = HINTS.get(error.code, "check the address")
+            raise DispatchError(f"{repository.repo}: GitHub answers {error.code}", hint) from None
+        raise _Unavailable(f"GitHub answers {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
-        return 0, f"GitHub is out of reach: {getattr(error, 'reason', error)}"
+        raise _Unavailable(f"GitHub is out of reach: {getattr(error, 'reason', error)}") from None
