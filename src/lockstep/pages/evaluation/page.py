@@ -65,7 +65,7 @@ def headline(record: Evaluation) -> list[MetricValue]:
 def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
     """Return the trials of the search, the chosen one first, then by their mean score, few enough to read.
 
-    `timings` are those of the trials in the same order, or none where no journal of this machine knows.
+    `timings` are those of the trials in the same order, or none where no checkpoint of this machine knows.
     """
     found = [
         {
