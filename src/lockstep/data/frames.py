@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep.config.params import Categorical, FeatureEngineering, Kind, Task
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
+from lockstep.data.schema import Column, FieldError, Row, RowsRefused, Schema
 
 
 def learn(
@@ -58,7 +58,7 @@ def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
             row_index = int(np.flatnonzero(wrong)[0])
             value = values.iloc[row_index]
             problem = schema.problem(column.name, None if pd.isna(value) else value)
-            faults.append(Fault(start + row_index, column.name, problem or "does not fit"))
+            faults.append(FieldError(start + row_index, column.name, problem or "does not fit"))
     if faults:
         raise RowsRefused(faults)
 

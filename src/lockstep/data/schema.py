@@ -52,7 +52,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Fault:
+class FieldError:
     """A validation error: what is wrong with one column of one row."""
 
     row: int
@@ -63,7 +63,7 @@ class Fault:
 class RowsRefused(LockstepError):
     """Rows that do not fit the schema, with every wrong column of every row."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[FieldError]) -> None:
         first = faults[0]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(
@@ -98,19 +98,19 @@ class Schema:
     def _checks(self) -> dict[str, Callable[[Any], str | None]]:
         return {column.name: _check(column) for column in self.columns}
 
-    def faults(self, row: Any, number: int = 0) -> list[Fault]:
+    def faults(self, row: Any, number: int = 0) -> list[FieldError]:
         """Return everything that is wrong with one row; nothing is coerced.
 
         A number is an int or a finite float, a category or text a string, a date an ISO 8601 string.
         """
         if not isinstance(row, dict):
-            return [Fault(number, "", "a row is an object of column names and values")]
-        faults = [Fault(number, name, "missing column") for name in self._checks if name not in row]
+            return [FieldError(number, "", "a row is an object of column names and values")]
+        faults = [FieldError(number, name, "missing column") for name in self._checks if name not in row]
         for name, value in row.items():
             check = self._checks.get(name)
             problem = check(value) if check else f"unknown column{nearest(name, self._checks)}"
             if problem:
-                faults.append(Fault(number, name, problem))
+                faults.append(FieldError(number, name, problem))
         return faults
 
     def problem(self, column: str, value: Any) -> str | None:
