@@ -22,6 +22,7 @@ def main(params: FeatureEngineering) -> None:
     learned = frames.learn(train, record.target, record.task, kinds, params)
     if record.reader is not None:
         learned = dataclasses.replace(learned, reader=Reader.model_validate(record.reader))
+    learned = dataclasses.replace(learned, positive=record.positive)
     marks = fold_constraints(train, record.split)
     features, matrix = build.fit(train, learned, params, marks)
     if len(blocks := build.term_blocks(features)):

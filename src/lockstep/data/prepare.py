@@ -49,6 +49,7 @@ def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocess
         feedback_rows=int(late.sum()),
         split=_split_record(params.split),
         reader=origin.get("reader"),
+        positive=cleaning.positive_label(train[params.target], params) if cleaned.task == "binary" else None,
         odd_cells=msgspec.convert(origin.get("odd_cells", {}), dict[str, OddCells]),
     )
     return Prepared(train, test, kept.quarantined, record)

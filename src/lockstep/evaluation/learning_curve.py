@@ -134,7 +134,7 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     found = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        own = fold_score.scored(fitted, of.test, of.test_target, np.unique(of.target))
+        own = fold_score.scored(fitted, of.test, of.test_target, of.target)
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
             Reference(

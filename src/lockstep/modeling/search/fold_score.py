@@ -44,7 +44,7 @@ def piece(
     except ConfigError as error:
         return Outcome(None, error.problem, error.hint)
     between = time.perf_counter()
-    score = scores.measure(metric, scored(fitted, weighed[held_out], target[held_out], np.unique(target)))
+    score = scores.measure(metric, scored(fitted, weighed[held_out], target[held_out], target))
     if not np.isfinite(score):
         return Outcome(None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds")
     return Outcome(score, fit_s=between - started, score_s=time.perf_counter() - between)
@@ -70,16 +70,21 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
 
 def scored(
-    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], classes: NDArray[Any] | None = None
+    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], everything: NDArray[Any] | None = None
 ) -> scores.Scored:
-    """Return what a fitted estimator says of matrix rows, beside the truth; a class it never saw has no chance."""
+    """Return what a fitted estimator says of matrix rows, beside the truth; a class it never saw has no chance.
+
+    `everything` is the target of all rows, which tells the classes and the positive one.
+    """
     if not hasattr(estimator, "classes_"):
         return scores.Scored(target, estimator.predict(matrix))
     probabilities = estimator.predict_proba(matrix)
-    classes = estimator.classes_ if classes is None else classes
+    classes, codes = np.unique(target if everything is None else everything, return_inverse=True)
+    if everything is None:
+        classes, codes = estimator.classes_, np.searchsorted(estimator.classes_, target)
     if len(classes) > len(estimator.classes_):
         known = probabilities
         probabilities = np.zeros((len(known), len(classes)))
         probabilities[:, np.searchsorted(classes, estimator.classes_)] = known
     truth = np.searchsorted(classes, target)
-    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities)
+    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities, scores.rarer(codes))
