@@ -14,6 +14,10 @@ PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
+RAW_TEST = Path("data/raw/test.parquet")
+"""Rows of the test source; a table without rows and columns where there is none."""
+RAW_CONTRACT = Path("data/raw/contract.json")
+"""Rules of the data contract that were accepted for the source, as they stood when it was read."""
 TRAIN = Path("data/interim/train.parquet")
 TEST = Path("data/interim/test.parquet")
 QUARANTINE = Path("data/interim/quarantine.parquet")
@@ -46,7 +50,7 @@ EXPERIMENT_INFO = Path("reports/experiment_info.json")
 STATE = Path(".lockstep")
 """What this machine keeps for itself: local tracking database, model cache, metrics of the workers."""
 SEARCHES = STATE / "search"
-"""Journals of searches, so that a killed one goes on where it was."""
+"""Checkpoints of searches, from which a killed one resumes."""
 
 
 TRIALS = (".dvc", "tmp", "exps")

@@ -208,7 +208,9 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     )
     params = params_file.parse(look_at(path, "y").text)
     assert params.data_preprocessing.positive == rarer
-    prepared = prepare.prepare(read.read(params.data_ingestion).frame, {"source": "x"}, params.data_preprocessing)
+    prepared = prepare.prepare(
+        prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
+    )
     assert prepared.record.positive == rarer
 
 
@@ -219,7 +221,9 @@ def test_classes_of_too_few_rows_are_dropped_and_counted(tmp_path, rows):
     found = look_at(path, "c")
     assert decided(found)["rare classes"] == "drop"
     params = params_file.parse(found.text)
-    prepared = prepare.prepare(read.read(params.data_ingestion).frame, {"source": "x"}, params.data_preprocessing)
+    prepared = prepare.prepare(
+        prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
+    )
     assert prepared.record.dropped.rare_classes == {"z": rows}
     assert set(prepared.train["c"]) == {"a", "b"}
 
