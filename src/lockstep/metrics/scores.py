@@ -25,6 +25,7 @@ class Scored:
     truth: NDArray[np.generic]
     predicted: NDArray[np.generic]
     probabilities: Floats | None = None
+    positive: int = 1
 
     @property
     def rows(self) -> int:
@@ -44,7 +45,7 @@ class Scored:
     def take(self, rows: NDArray[np.bool_]) -> "Scored":
         """Return some of the rows, by a mask (n,)."""
         shares = None if self.probabilities is None else self.probabilities[rows]
-        return Scored(self.truth[rows], self.predicted[rows], shares)
+        return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrix, truth x predicted."""
@@ -67,12 +68,19 @@ class Scored:
         return sides[0], sides[1]
 
 
+def rarer(codes: NDArray[np.int64]) -> int:
+    """Return the code of the positive class of two: the rarer one, or the second if both have as many rows."""
+    counts = np.bincount(codes, minlength=2)
+    return int(counts[1] <= counts[0]) if len(counts) == 2 else 1
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A measure: the tasks it is for, its function, and whether more is better."""
+    """A measure: the tasks it is for, its function, what it is in words, and whether more is better."""
 
     tasks: tuple[Task, ...]
     measure: Callable[[Scored, Floats], float]
+    meaning: str
     higher_is_better: bool = True
 
 
@@ -108,7 +116,7 @@ def _f1_weighted(scored: Scored, weights: Floats) -> float:
 
 def _precision(scored: Scored, weights: Floats) -> float:
     table = scored.confusion(weights)
-    return float(_ratio(np.diag(table), table.sum(axis=0))[1])
+    return float(_ratio(np.diag(table), table.sum(axis=0))[scored.positive])
 
 
 def _roc_auc_of(scored: Scored, label: int, weights: Floats) -> float:
@@ -126,7 +134,7 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
-    positives, negatives = (side[::-1] for side in scored.by_threshold(1, weights))
+    positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
     found = np.cumsum(positives)
     return (
         float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
@@ -143,7 +151,9 @@ def _log_loss(scored: Scored, weights: Floats) -> float:
 
 def _brier(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    return float(weights @ (scored.probabilities[:, 1] - scored.truth.astype(np.float64)) ** 2 / weights.sum())
+    return float(
+        weights @ (scored.probabilities[:, scored.positive] - (scored.truth == scored.positive)) ** 2 / weights.sum()
+    )
 
 
 def _r2(scored: Scored, weights: Floats) -> float:
@@ -158,23 +168,41 @@ MANY: tuple[Task, ...] = ("multiclass",)
 REGRESSION: tuple[Task, ...] = ("regression",)
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(CLASSES, _accuracy),
-    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy),
-    "f1": Metric(BINARY, lambda scored, weights: float(_f1s(scored, weights)[0][1])),
-    "f1_macro": Metric(MANY, lambda scored, weights: float(_f1s(scored, weights)[0].mean())),
-    "f1_weighted": Metric(CLASSES, _f1_weighted),
-    "precision": Metric(BINARY, _precision),
-    "recall": Metric(BINARY, lambda scored, weights: float(_recalls(scored, weights)[1])),
-    "roc_auc": Metric(CLASSES, _roc_auc),
-    "average_precision": Metric(BINARY, _average_precision),
-    "log_loss": Metric(CLASSES, _log_loss, higher_is_better=False),
-    "brier": Metric(BINARY, _brier, higher_is_better=False),
-    "r2": Metric(REGRESSION, _r2),
+    "accuracy": Metric(CLASSES, _accuracy, "share of right answers"),
+    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean of the labels' recalls"),
+    "f1": Metric(
+        BINARY,
+        lambda scored, weights: float(_f1s(scored, weights)[0][scored.positive]),
+        "precision and recall in one, of the positive label",
+    ),
+    "f1_macro": Metric(
+        MANY,
+        lambda scored, weights: float(_f1s(scored, weights)[0].mean()),
+        "precision and recall in one, every label alike",
+    ),
+    "f1_weighted": Metric(CLASSES, _f1_weighted, "precision and recall in one, labels by their rows"),
+    "precision": Metric(BINARY, _precision, "of the rows called so, the share that is"),
+    "recall": Metric(
+        BINARY,
+        lambda scored, weights: float(_recalls(scored, weights)[scored.positive]),
+        "of the rows that are, the share called so",
+    ),
+    "roc_auc": Metric(CLASSES, _roc_auc, "chance that a row that is ranks above one that is not"),
+    "average_precision": Metric(BINARY, _average_precision, "mean precision as recall grows"),
+    "log_loss": Metric(CLASSES, _log_loss, "surprise at the truth; less is better", higher_is_better=False),
+    "brier": Metric(BINARY, _brier, "squared error of the probability; less is better", higher_is_better=False),
+    "r2": Metric(REGRESSION, _r2, "share of the variance that is explained"),
     "rmse": Metric(
-        REGRESSION, lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())), higher_is_better=False
+        REGRESSION,
+        lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())),
+        "typical error, large ones count more; less is better",
+        higher_is_better=False,
     ),
     "mae": Metric(
-        REGRESSION, lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()), higher_is_better=False
+        REGRESSION,
+        lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()),
+        "typical error; less is better",
+        higher_is_better=False,
     ),
 }
 DEFAULT: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_weighted", "regression": "r2"}
