@@ -80,6 +80,20 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     return version
 
 
+def log_pages(settings: Settings) -> None:
+    """Log the drawn report pages with the run of the model in models/.
+
+    Raises
+    ------
+    ArtifactError
+        The model has no run.
+    TrackingError
+        The tracking server is out of reach.
+    """
+    run_id = predictor.read_json(paths.EXPERIMENT_INFO)["run_id"]
+    tracking.log_reports(tracking.connect(settings), run_id, (paths.DATA_PAGE, paths.REPORT))
+
+
 def _checked() -> str:
     """Return the digest of the model in models/, all of whose files can be read."""
     digest = predictor.digest(paths.MODELS)

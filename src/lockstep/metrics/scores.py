@@ -69,11 +69,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: the tasks it is for, its function, and whether more is better."""
+    """A metric: its tasks, its function, its meaning in a phrase, its direction, and its title on pages."""
 
     tasks: tuple[Task, ...]
     measure: Callable[[Scored, Floats], float]
+    meaning: str
     higher_is_better: bool = True
+    title: str = ""
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -157,24 +159,51 @@ CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 MANY: tuple[Task, ...] = ("multiclass",)
 REGRESSION: tuple[Task, ...] = ("regression",)
 
+
+def _rmse(scored: Scored, weights: Floats) -> float:
+    return float(np.sqrt(weights @ scored.errors**2 / weights.sum()))
+
+
+def _mae(scored: Scored, weights: Floats) -> float:
+    return float(weights @ np.abs(scored.errors) / weights.sum())
+
+
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(CLASSES, _accuracy),
-    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy),
-    "f1": Metric(BINARY, lambda scored, weights: float(_f1s(scored, weights)[0][1])),
-    "f1_macro": Metric(MANY, lambda scored, weights: float(_f1s(scored, weights)[0].mean())),
-    "f1_weighted": Metric(CLASSES, _f1_weighted),
-    "precision": Metric(BINARY, _precision),
-    "recall": Metric(BINARY, lambda scored, weights: float(_recalls(scored, weights)[1])),
-    "roc_auc": Metric(CLASSES, _roc_auc),
-    "average_precision": Metric(BINARY, _average_precision),
-    "log_loss": Metric(CLASSES, _log_loss, higher_is_better=False),
-    "brier": Metric(BINARY, _brier, higher_is_better=False),
-    "r2": Metric(REGRESSION, _r2),
-    "rmse": Metric(
-        REGRESSION, lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())), higher_is_better=False
+    "accuracy": Metric(CLASSES, _accuracy, "share of correct predictions"),
+    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean recall of the labels"),
+    "f1": Metric(
+        BINARY,
+        lambda scored, weights: float(_f1s(scored, weights)[0][1]),
+        "harmonic mean of precision and recall of the second label",
+        title="F1",
     ),
+    "f1_macro": Metric(
+        MANY,
+        lambda scored, weights: float(_f1s(scored, weights)[0].mean()),
+        "mean F1 of the labels",
+        title="F1 (macro)",
+    ),
+    "f1_weighted": Metric(CLASSES, _f1_weighted, "mean F1 of the labels, weighted by rows", title="F1 (weighted)"),
+    "precision": Metric(BINARY, _precision, "share of the predicted second label that is correct"),
+    "recall": Metric(
+        BINARY,
+        lambda scored, weights: float(_recalls(scored, weights)[1]),
+        "share of the second label that is found",
+    ),
+    "roc_auc": Metric(CLASSES, _roc_auc, "probability that a positive row ranks above a negative one", title="ROC AUC"),
+    "average_precision": Metric(BINARY, _average_precision, "mean precision over the recall"),
+    "log_loss": Metric(CLASSES, _log_loss, "mean negative log-likelihood; lower is better", higher_is_better=False),
+    "brier": Metric(
+        BINARY,
+        _brier,
+        "mean squared error of the probability; lower is better",
+        higher_is_better=False,
+        title="Brier score",
+    ),
+    "r2": Metric(REGRESSION, _r2, "share of the variance that is explained", title="R²"),
+    "rmse": Metric(REGRESSION, _rmse, "root mean squared error; lower is better", higher_is_better=False, title="RMSE"),
     "mae": Metric(
-        REGRESSION, lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()), higher_is_better=False
+        REGRESSION, _mae, "mean absolute error; lower is better", higher_is_better=False, title="mean absolute error"
     ),
 }
 DEFAULT: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_weighted", "regression": "r2"}

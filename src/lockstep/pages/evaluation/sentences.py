@@ -1,4 +1,4 @@
-"""What each picture of the evaluation report tells, in a plain sentence."""
+"""The meaning of each figure of the evaluation report, in a sentence."""
 
 from collections.abc import Sequence
 
@@ -17,42 +17,17 @@ from lockstep.metrics.evaluation_record import (
 )
 from lockstep.metrics.scores import METRICS
 
-NAMES = {
-    "roc_auc": "ROC AUC",
-    "f1": "F1",
-    "f1_macro": "F1 (macro)",
-    "f1_weighted": "F1 (weighted)",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "mean absolute error",
-    "brier": "Brier score",
-}
-MEANINGS = {
-    "accuracy": "share of right answers",
-    "balanced_accuracy": "mean of the labels' recalls",
-    "f1": "precision and recall in one, of the second label",
-    "f1_macro": "precision and recall in one, every label alike",
-    "f1_weighted": "precision and recall in one, labels by their rows",
-    "precision": "of the rows called so, the share that is",
-    "recall": "of the rows that are, the share called so",
-    "roc_auc": "chance that a row that is ranks above one that is not",
-    "average_precision": "mean precision as recall grows",
-    "log_loss": "surprise at the truth; less is better",
-    "brier": "squared error of the probability; less is better",
-    "r2": "share of the variance that is explained",
-    "rmse": "typical error, large ones count more; less is better",
-    "mae": "typical error; less is better",
-}
-
 
 def named(name: str) -> str:
-    """Return a metric's name for people."""
-    return NAMES.get(name, name.replace("_", " "))
+    """Return the title of a metric."""
+    metric = METRICS.get(name)
+    return (metric.title if metric else "") or name.replace("_", " ")
 
 
 def meaning(name: str) -> str:
-    """Return what a metric is; nothing for one that is not known here."""
-    return MEANINGS.get(name, "")
+    """Return the meaning of a metric in a phrase; empty for a metric of another release."""
+    metric = METRICS.get(name)
+    return metric.meaning if metric else ""
 
 
 def of_confusion(confusion: Confusion) -> str:
