@@ -1,4 +1,4 @@
-"""How good predictions are. Every metric takes row weights, so a bootstrap resample is a vector of counts."""
+"""Metrics of predictions. Every metric takes row weights, so a bootstrap resample is a vector of counts."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows with their truth and what a model said of them.
+    """Rows with their truth and a model's predictions.
 
     For classes, `truth` and `predicted` are codes (n,) into the labels and `probabilities` is (n, labels); for
     regression both are values (n,) in the target's unit and `probabilities` is None.
