@@ -96,7 +96,7 @@ def test_module_names_are_terms_of_the_field():
 
 REPEATED_CLASSES = set(
     """
-    Answered Asked Bucket Call Candidate Categories Check Content Decision Fault Finding Interrupted Job Known Labelled
+    Answered Asked Bucket Call Candidate Categories Check Content Decision Finding Interrupted Job Known Labelled
     Latency Line Model Numbers Options Outcome Output Place Plan Reader Rules Server Spelling Table Terms Text
     Window Wish
     """.split()  # noqa: SIM905
