@@ -107,7 +107,7 @@ def _width(values: pd.Series, kind: str) -> float:
 
 def _of_rows(scored: Scored, rows: NDArray[np.int64]) -> Scored:
     shares = None if scored.probabilities is None else scored.probabilities[rows]
-    return Scored(scored.truth[rows], scored.predicted[rows], shares)
+    return Scored(scored.truth[rows], scored.predicted[rows], shares, scored.positive)
 
 
 def _shuffled(rows: Sequence[Row], column: int, orders: Sequence[NDArray[np.int64]]) -> list[Row]:
@@ -129,7 +129,7 @@ def _answers(predictor: Predictor, rows: list[Row], truth_rows: Scored) -> list[
             parts.append(Scored(truth_rows.truth, np.asarray(predictions.values[part], np.float64)))
         else:
             shares = predictions.probabilities[part]
-            parts.append(Scored(truth_rows.truth, shares.argmax(axis=1), shares))
+            parts.append(Scored(truth_rows.truth, shares.argmax(axis=1), shares, truth_rows.positive))
     return parts
 
 

@@ -25,6 +25,7 @@ class Scored:
     truth: NDArray[np.generic]
     predicted: NDArray[np.generic]
     probabilities: Floats | None = None
+    positive: int = 1
 
     @property
     def rows(self) -> int:
@@ -44,7 +45,7 @@ class Scored:
     def take(self, rows: NDArray[np.bool_]) -> "Scored":
         """Return some of the rows, by a mask (n,)."""
         shares = None if self.probabilities is None else self.probabilities[rows]
-        return Scored(self.truth[rows], self.predicted[rows], shares)
+        return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrix, truth x predicted."""
@@ -65,6 +66,12 @@ class Scored:
         positive = self.truth == label
         sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
         return sides[0], sides[1]
+
+
+def rarer(codes: NDArray[np.int64]) -> int:
+    """Return the code of the positive class of two: the rarer one, or the second if both have as many rows."""
+    counts = np.bincount(codes, minlength=2)
+    return int(counts[1] <= counts[0]) if len(counts) == 2 else 1
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def _f1_weighted(scored: Scored, weights: Floats) -> float:
 
 def _precision(scored: Scored, weights: Floats) -> float:
     table = scored.confusion(weights)
-    return float(_ratio(np.diag(table), table.sum(axis=0))[1])
+    return float(_ratio(np.diag(table), table.sum(axis=0))[scored.positive])
 
 
 def _roc_auc_of(scored: Scored, label: int, weights: Floats) -> float:
@@ -128,7 +135,7 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
-    positives, negatives = (side[::-1] for side in scored.by_threshold(1, weights))
+    positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
     found = np.cumsum(positives)
     return (
         float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
@@ -145,7 +152,9 @@ def _log_loss(scored: Scored, weights: Floats) -> float:
 
 def _brier(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    return float(weights @ (scored.probabilities[:, 1] - scored.truth.astype(np.float64)) ** 2 / weights.sum())
+    return float(
+        weights @ (scored.probabilities[:, scored.positive] - (scored.truth == scored.positive)) ** 2 / weights.sum()
+    )
 
 
 def _r2(scored: Scored, weights: Floats) -> float:
@@ -173,8 +182,8 @@ METRICS: dict[str, Metric] = {
     "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean recall of the labels"),
     "f1": Metric(
         BINARY,
-        lambda scored, weights: float(_f1s(scored, weights)[0][1]),
-        "harmonic mean of precision and recall of the second label",
+        lambda scored, weights: float(_f1s(scored, weights)[0][scored.positive]),
+        "harmonic mean of precision and recall of the positive label",
         title="F1",
     ),
     "f1_macro": Metric(
@@ -184,11 +193,11 @@ METRICS: dict[str, Metric] = {
         title="F1 (macro)",
     ),
     "f1_weighted": Metric(CLASSES, _f1_weighted, "mean F1 of the labels, weighted by rows", title="F1 (weighted)"),
-    "precision": Metric(BINARY, _precision, "share of the predicted second label that is correct"),
+    "precision": Metric(BINARY, _precision, "share of the predicted positive label that is correct"),
     "recall": Metric(
         BINARY,
-        lambda scored, weights: float(_recalls(scored, weights)[1]),
-        "share of the second label that is found",
+        lambda scored, weights: float(_recalls(scored, weights)[scored.positive]),
+        "share of the positive label that is found",
     ),
     "roc_auc": Metric(CLASSES, _roc_auc, "probability that a positive row ranks above a negative one", title="ROC AUC"),
     "average_precision": Metric(BINARY, _average_precision, "mean precision over the recall"),
