@@ -112,7 +112,9 @@ def _explain(fault: Any, name: str) -> tuple[str, str]:
     if isinstance(given, bool):
         hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
     elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
-        hint = "write the number without quotes, and 1e3 as 1.0e+3"
+        hint = "write the number without quotes"
+    elif isinstance(given, float) and fault["type"].startswith("int_"):
+        hint = "write the whole number without a point or an exponent"
     return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
 
 

@@ -22,7 +22,7 @@ def test_texts_stay_texts(text):
 
 @pytest.mark.parametrize("text", ["010", "-007", "1:30", "12:30:45", "[1, 010]", "[1:30]"])
 def test_numbers_that_yaml_reads_as_others_are_refused_by_their_key(text):
-    with pytest.raises(ConfigError, match="seed = .*is read as another number"):
+    with pytest.raises(ConfigError, match=r"seed = .*is read as another number"):
         params_file.parse(f"model_building:\n  seed: {text}\n")
 
 
