@@ -11,7 +11,7 @@ from flask_app.admission import csrf, drain, guard, headers, transfer, url_prefi
 from flask_app.forms.csv_upload import InMemoryRequest
 from flask_app.models import model_service
 from flask_app.models.model_service import Connect
-from flask_app.observability import snapshots, telemetry
+from flask_app.observability import refusals, snapshots, telemetry
 from flask_app.prediction import log, prediction_service
 from flask_app.views import (
     admin,
@@ -65,6 +65,7 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     prediction_service.install(app, settings)
     log.install(app, settings)
     snapshots.install(app, settings)
+    refusals.init_app(app, settings)
     retrain.install(app, settings)
     people = (pages, files, feedback, health, model_card, dashboards, docs)
     for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):

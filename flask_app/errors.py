@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, g, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from lockstep.data.schema import Fault, RowsRefused
@@ -43,6 +43,7 @@ def install(app: Flask) -> None:
 
 def on_rows_refused(error: RowsRefused) -> Response:
     """Answer 422 and name every wrong column, as many as fit."""
+    g.refused_values = error.faults  # counted when the answer is complete
     return problem(422, "Some values do not fit what the model takes.", faults=error.faults)
 
 

@@ -69,7 +69,7 @@ class Guard:
         self._count(environ, name)
         if self.access.keyed and name is None:
             raise NoKey
-        environ[LET_IN] = True
+        environ[LET_IN] = name or True
 
     def admit_admin(self, environ: Mapping[str, Any]) -> None:
         """Let in a request that needs the admin token."""
@@ -198,6 +198,12 @@ def host(environ: Mapping[str, Any]) -> str:
     given: str = environ.get("HTTP_HOST", "").lower()
     name, colon, port = given.rpartition(":")
     return name if colon and port.isdecimal() else given
+
+
+def key_of(environ: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the API key that a request was let in by, nothing where keys are not set."""
+    name = environ.get(LET_IN)
+    return name if isinstance(name, str) else ""
 
 
 def of(app: Flask) -> Guard:

@@ -82,6 +82,18 @@ class Telemetry:
         self.cached = Counter(
             "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
         )
+        self.refused = Counter(
+            "model_refused_values",
+            "Values refused with 422.",
+            ["model", "column", "reason"],
+            registry=registry,
+        )
+        self.unseen = Counter(
+            "model_unseen_categories",
+            "Categories predicted from that training has not seen.",
+            ["model", "column"],
+            registry=registry,
+        )
         self.lost = Counter(
             "prediction_log_lost", "Predictions answered that there was no room to write down.", registry=registry
         )
@@ -142,6 +154,14 @@ class Telemetry:
         histogram._sum.inc(sum(scores))
         for place, count in collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores).items():
             histogram._buckets[place].inc(count)
+
+    def count_refused(self, model: str, column: str, reason: str, values: int) -> None:
+        """Count values that were refused; the caller bounds the columns."""
+        self.refused.labels(model, column, reason).inc(values)
+
+    def count_unseen(self, model: str, column: str, values: int) -> None:
+        """Count values of a category that training has not seen."""
+        self.unseen.labels(model, column).inc(values)
 
     def count_cached(self, result: str, rows: int) -> None:
         """Count rows by what the cache said: hit or miss; a fault counts once."""

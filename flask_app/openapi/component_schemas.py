@@ -84,8 +84,15 @@ def _answer(model: Model) -> Json:
     given = {"id": ID, "prediction": json_schema.prediction(model.schema)}
     if model.schema.labels:
         given |= {"probabilities": json_schema.probabilities(model.schema)}
-    answered = closed(given, {"explanation": model.ref("Explanation")})
+    answered = closed(given, {"explanation": model.ref("Explanation"), "warnings": _warnings(model, rows=False)})
     return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(answered)})
+
+
+def _warnings(model: Model, rows: bool = True) -> Json:
+    """Describe the warnings of an answer, by row where all rows share one list."""
+    described = ({"row": {"type": "integer"}} if rows else {}) | {"column": {"enum": list(model.schema.kinds)}}
+    about = "Values that were predicted from although the model does not know them. Only where there are any."
+    return _list(closed(described | {"problem": TEXT})) | {"description": about}
 
 
 def _explanation(model: Model) -> Json:
@@ -168,7 +175,7 @@ def _params(model: Model) -> Json:
 
 def _invoked(model: Model) -> Json:
     forms = [json_schema.prediction(model.schema)] + ([json_schema.shares(model.schema)] if model.schema.labels else [])
-    return closed({"predictions": _list({"anyOf": forms})}, {"ids": _list(ID)})
+    return closed({"predictions": _list({"anyOf": forms})}, {"ids": _list(ID), "warnings": _warnings(model)})
 
 
 def _inference(model: Model) -> Json:
@@ -198,7 +205,9 @@ def _inferred(model: Model) -> Json:
         {"name": TEXT, "shape": _list({"type": "integer"}), "datatype": {"enum": datatypes}},
         {"parameters": {"type": "object"}, "data": {"type": "array", "items": {}}},
     )
-    return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, {"id": TEXT})
+    parameters = {"type": "object", "description": "`warnings`, as a JSON text, where there are any."}
+    optional = {"id": TEXT, "parameters": parameters}
+    return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, optional)
 
 
 def _capstone(model: Model) -> Json:
@@ -211,7 +220,7 @@ def _capstone_answer(model: Model) -> Json:
     given = {"predictions": _list(json_schema.prediction(model.schema))}
     if model.schema.labels:
         given |= {"probabilities": _list(json_schema.probabilities(model.schema))}
-    return closed(given | {"ids": _list(ID), "model": TEXT, "model_version": TEXT})
+    return closed(given | {"ids": _list(ID), "model": TEXT, "model_version": TEXT}, {"warnings": _warnings(model)})
 
 
 def _list(items: Json) -> Json:

@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from flask_app.observability import telemetry
 from flask_app.prediction import response_cache
 from flask_app.prediction.response_cache import Cached
 from lockstep.config.settings import Settings
-from lockstep.data.schema import Row, RowsRefused
+from lockstep.data.schema import Row, RowsRefused, Schema
 from lockstep.inference.predictor import Predictions
 from lockstep.prediction_log.records import Variant
 from lockstep.scoring.contributions import Explanation
@@ -26,6 +27,7 @@ from lockstep.scoring.contributions import Explanation
 log = logging.getLogger("answering")
 
 STICKY = "X-Sticky-Key"
+UNSEEN = "unknown category, predicted from as unknown"
 ID_BYTES = 16
 SECRET_BYTES = 32
 
@@ -34,7 +36,8 @@ SECRET_BYTES = 32
 class Answered:
     """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
 
-    `key` is what a client sticks to its version by; `explanations` say why, if that was asked.
+    `key` is what a client sticks to its version by; `explanations` say why, if that was asked; `unseen` names by row
+    and column the categories that the model does not know.
     """
 
     serving: Serving
@@ -44,6 +47,7 @@ class Answered:
     key: str = ""
     started: float = field(default_factory=time.perf_counter)
     explanations: Sequence[Explanation] | None = None
+    unseen: Sequence[tuple[int, str]] = ()
 
     @property
     def variant(self) -> Variant:
@@ -56,7 +60,14 @@ class Answered:
         records = [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
         for record, explanation in zip(records, self.explanations or (), strict=False):
             record["explanation"] = explanation.to_json()
+        for row, column in self.unseen:
+            records[row].setdefault("warnings", []).append({"column": column, "problem": UNSEEN})
         return records
+
+    def warnings(self) -> dict[str, Any]:
+        """Return the warnings of all rows under one key, nothing if there are none, for protocols of arrays."""
+        listed = [{"row": row, "column": column, "problem": UNSEEN} for row, column in self.unseen]
+        return {"warnings": listed} if listed else {}
 
     def to_json(self) -> bytes:
         """Return the answer of /predict."""
@@ -70,8 +81,13 @@ class Answering:
     `logged` is told of everything that was answered, once the answer is complete and before it leaves.
     """
 
-    def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
-        self.count = count
+    def __init__(
+        self,
+        count: Callable[[Serving, Predictions], None],
+        cached: Cached | None = None,
+        count_unseen: Callable[[str, str, int], None] | None = None,
+    ) -> None:
+        self.count, self.count_unseen = count, count_unseen
         self.cached = cached
         self.logged: list[Callable[[Answered], None]] = []
         self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
@@ -82,7 +98,11 @@ class Answering:
         started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         self.count(serving, predictions)
-        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started)
+        unseen = unseen_categories(serving.predictor.schema, rows)
+        if unseen and self.count_unseen:
+            for column, values in Counter(column for _, column in unseen).items():
+                self.count_unseen(serving.name, column, values)
+        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started, unseen=unseen)
 
     def tell(self, answered: Answered) -> None:
         """Tell those who log of an answer that is complete."""
@@ -97,6 +117,16 @@ class Answering:
             seed = self._secret + b"%d %d" % (os.getpid(), next(self._drawn))  # unlike that of a forked twin
         drawn = hashlib.shake_256(seed).hexdigest(ID_BYTES * len(rows))
         return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
+
+
+def unseen_categories(schema: Schema, rows: Sequence[Row]) -> list[tuple[int, str]]:
+    """Return row and column of each category that the model does not know and its column does not refuse."""
+    return [
+        (number, name)
+        for index, name, known in schema.open_categories
+        for number, row in enumerate(rows)
+        if row[index] not in known
+    ]
 
 
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
@@ -123,7 +153,9 @@ def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[R
 def install(app: Flask, settings: Settings) -> None:
     """Give the app its way to answer."""
     counts = telemetry.of(app)
-    app.extensions["answering"] = Answering(counts.count_predictions, response_cache.of(settings, counts.count_cached))
+    app.extensions["answering"] = Answering(
+        counts.count_predictions, response_cache.of(settings, counts.count_cached), counts.count_unseen
+    )
 
 
 def of(app: Flask) -> Answering:

@@ -18,4 +18,5 @@ def encode(answered: Answered) -> dict[str, Any]:
     if answered.predictions.shares is not None:
         names = answered.serving.predictor.label_names
         answer["probabilities"] = [dict(zip(names, own, strict=True)) for own in answered.predictions.shares]
+    answer |= answered.warnings()
     return answer | {"ids": answered.ids, "model": answered.serving.name, "model_version": answered.serving.version}

@@ -103,4 +103,4 @@ def encode(answered: Answered, call: Invocation) -> dict[str, Any]:
     """Return the answer: labels or values, or with `predict_proba` the probabilities in the order of the labels."""
     predictions = answered.predictions
     answers = predictions.shares if call.method == "predict_proba" else predictions.values
-    return {"predictions": answers} | ({"ids": answered.ids} if call.ids else {})
+    return {"predictions": answers} | ({"ids": answered.ids} if call.ids else {}) | answered.warnings()

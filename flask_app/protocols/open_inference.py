@@ -181,6 +181,8 @@ def encode(answered: Answered, call: Inference) -> tuple[dict[str, Any], bytes]:
     answer: dict[str, Any] = {"model_name": answered.serving.name, "model_version": answered.serving.version}
     if call.id is not None:
         answer["id"] = call.id
+    if answered.unseen:
+        answer["parameters"] = {name: json.dumps(listed) for name, listed in answered.warnings().items()}
     return answer | {"outputs": [entry for entry, _ in written]}, b"".join(tail for _, tail in written)
 
 

@@ -1,6 +1,7 @@
 """The monitoring page: what the recorder last saw of a model, for people."""
 
 import hashlib
+import time
 
 from flask import Blueprint, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
@@ -8,6 +9,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
 from flask_app.models import model_service
+from flask_app.observability import refusals
 from flask_app.observability import snapshots as dashboard
 from flask_app.observability.snapshots import Seen
 from lockstep.html import formatting, templates
@@ -28,7 +30,7 @@ def show() -> ResponseReturnValue:
     if name not in names:
         raise NotFound("No model of this name is served or logged here.")
     late = snapshots.is_late(seen)
-    tag = _tag(seen, late)
+    tag = _tag(seen, late, refusals.current().mark())
     if request.if_none_match.contains_weak(tag):
         return Response(status=304, headers={"ETag": f'"{tag}"'})
     age = formatting.duration(seen.age_s())
@@ -42,6 +44,7 @@ def show() -> ResponseReturnValue:
         moment=formatting.moment,
         machine=formatting.machine,
         sections=_sections(seen, name),
+        refused=refusals.current().recent(name, time.time()),
     )
     response = current_app.make_response(page)
     response.set_etag(tag)
@@ -73,9 +76,9 @@ def _sections(seen: Seen, name: str) -> Markup | None:
     return monitoring.fragment(seen.snapshot, name, bucket_s, links=True)
 
 
-def _tag(seen: Seen, late: bool) -> str:
+def _tag(seen: Seen, late: bool, refused: tuple[int, ...]) -> str:
     """Name the state of the page, so that a browser that has it need not be sent it again."""
     minutes = int(seen.age_s() // 60) if late else -1
     return hashlib.blake2b(
-        repr((seen.mark, seen.fault, minutes, request.query_string)).encode(), digest_size=12
+        repr((seen.mark, seen.fault, minutes, refused, request.query_string)).encode(), digest_size=12
     ).hexdigest()

@@ -5,7 +5,7 @@ import secrets
 import shlex
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request, url_for
+from flask import Blueprint, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
@@ -78,18 +78,24 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
         raise UnsupportedMediaType("This form takes no files.")
     schema = serving.predictor.schema
     typed = controls.submitted(request.form, schema)
-    try:
-        row = controls.parse(request.form, schema)
-        strict_json.refuse_floods([row], serving.predictor.schema)
-        answered = prediction_service.answer_by_chosen(
-            service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
-        )
-    except RowsRefused as refused:
-        others = listing(controls.leftover(schema, refused.faults))
-        return page(serving, controls.fields(schema, typed, refused.faults), others=others), 422
+    row = controls.parse(request.form, schema)
+    strict_json.refuse_floods([row], schema)
+    answered = prediction_service.answer_by_chosen(
+        service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
+    )
     asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
     told = explanation_chart.of(answered, asked)
     return page(serving, controls.fields(schema, typed), result=_result(answered), why=told, explain=asked)
+
+
+def refuse_form(service: ModelService, error: RowsRefused) -> ResponseReturnValue:
+    """Show the form again with what was typed, and beside each control what is wrong."""
+    g.refused_values = error.faults
+    serving = service.require()
+    schema = serving.predictor.schema
+    typed = controls.submitted(request.form, schema)
+    others = listing(controls.leftover(schema, error.faults))
+    return page(serving, controls.fields(schema, typed, error.faults), others=others), 422
 
 
 def page(serving: Serving, fields: list[controls.Field] | None = None, **content: Any) -> str:
