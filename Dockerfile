@@ -39,7 +39,7 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensur
  && echo 'lockstep:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
  && echo 'lockstep:x:10001:' >> /etc/group \
  && install -d -o 10001 -g 10001 /var/lib/lockstep \
- && python -c 'import flask_app.wsgi, granian.server.mp, lockstep.keeper, lockstep.recorder, mlflow, pandas' \
+ && python -c 'import flask_app.wsgi, granian.server.mp, lockstep.registry.sidecar, lockstep.server.recorder, mlflow, pandas' \
  && python -c 'import lockstep.scoring.compiler, scipy.stats, sklearn.pipeline, skops.io, sqlite3, urllib.request'
 ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app

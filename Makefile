@@ -27,7 +27,7 @@ promote: setup
 	lockstep promote
 
 serve: setup  ## the app with the Production model
-	lockstep serve
+	exec lockstep serve
 
 mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1:5001
 	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001

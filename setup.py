@@ -1,4 +1,7 @@
-"""Name the package, its roots, the floor of every dependency, and the extras."""
+"""Name the package, its roots, the floor of every dependency, and the extras.
+
+A ceiling stands where `lockstep.compat` uses private names of a package: raise it when its tests pass with the next.
+"""
 
 from setuptools import find_packages, setup
 
@@ -6,8 +9,8 @@ CORE = [
     "numpy>=2.4",  # names its instruction sets as numeric_pins does
     "pandas>=3.0",
     "scipy>=1.16",
-    "scikit-learn>=1.9",
-    "skops>=0.16",
+    "scikit-learn>=1.9,<1.10",
+    "skops>=0.16,<0.17",
     "pydantic>=2.12",
     "pyyaml>=6.0.2",
     "rich>=14",
@@ -15,15 +18,15 @@ CORE = [
     "treelite>=4.8",
 ]
 SERVE = [
-    "mlflow-skinny>=3.17",
+    "mlflow-skinny>=3.17,<3.18",
     "boto3>=1.43",
     "flask>=3.1",
     "flask-wtf>=1.3",
     "jinja2>=3.1.6",
     "msgspec>=0.20",
     "prometheus-flask-exporter>=0.23.2",
-    "prometheus-client>=0.23",
-    "granian>=2.8",
+    "prometheus-client>=0.23,<0.27",
+    "granian>=2.8,<2.9",
     "redis>=7",
     "sqlalchemy>=2.0.44",
     "alembic>=1.17",
@@ -32,7 +35,7 @@ SERVE = [
 PIPELINE = [
     "pyarrow>=20",  # Parquet, and text columns in half the memory; a server needs neither, and it is 150 MB
     "dvc[s3]>=3.67",
-    "mlflow>=3.17",
+    "mlflow>=3.17,<3.18",
     "graphene>=3.4",  # without a floor the resolver takes 2.0, which breaks the run page of MLflow's UI
     "dagshub>=0.7",
     "ruamel.yaml.clib>=0.2.14",  # DVC reads dvc.lock in a fifth less time with it

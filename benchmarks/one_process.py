@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path.cwd() / "src"))
 
 def main() -> None:
     """Call the main function of every stage with its section of params.yaml."""
-    from lockstep import logger
     from lockstep.config import params_file
+    from lockstep.runtime import logger
 
     logger.start()
     params = params_file.load()

@@ -11,9 +11,10 @@ from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import Front
 from flask_app.models import model_service
-from lockstep import logger, numeric_pins, processes
+from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.runtime import logger
 from lockstep.server import slow_clients
 
 log = logging.getLogger("app")
@@ -27,8 +28,6 @@ NEEDED = (
 def build() -> WSGIApplication:
     """Return the app with its logger started, its models watching the registry, and if it can be each with a model."""
     settings = Settings.read(os.environ)
-    if settings.keeper:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the master's own came with the fork
     logger.start(settings.log_level)
     processes.keep_memory_flat()
     try:
@@ -37,7 +36,7 @@ def build() -> WSGIApplication:
         log.error("%s - %s", error, error.hint)
         raise SystemExit(processes.WRONG_SETTINGS) from None
     leaving = drain.of(app)
-    if settings.keeper:
+    if settings.registry_socket:
         _obey_the_master(leaving)
         forget_environment()
     services = model_service.all_of(app)
@@ -54,7 +53,6 @@ def _obey_the_master(leaving: Drain) -> None:
     """Drain when the master says so, end when it is gone, and leave Ctrl-C to it."""
     signal.signal(signal.SIGUSR1, leaving.begin)
     os.setpgid(0, 0)
-    processes.end_with_parent()
     slow_clients.watch()
 
 

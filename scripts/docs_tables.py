@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from flask_app.observability.gauges import GAUGES
 from flask_app.observability.telemetry import Telemetry
+from lockstep import compat
 from lockstep.config.params import Between, Params, Section
 from lockstep.config.settings import SETTINGS
 from lockstep.data.sources.read import BUNDLED
@@ -191,17 +192,13 @@ def monitoring_tables(_: str) -> dict[str, str]:
     """Return the table of metrics: those that workers count, and those that are read from the snapshot."""
     registry = CollectorRegistry()
     own = [each for each in vars(Telemetry(registry)).values() if isinstance(each, MetricWrapperBase)]
-    counted = {_exposed(each): (each._type, each._labelnames, each._documentation) for each in own}
+    counted = {name: (kind, labels, meaning) for name, kind, labels, meaning in map(compat.describe_metric, own)}
     gauges = {name: ("gauge", labels, meaning) for name, (meaning, labels) in GAUGES.items()}
     rows = [
         (f"`{name}`", kind, listed(labels), meaning.rstrip("."))
         for name, (kind, labels, meaning) in {**counted, **gauges}.items()
     ]
     return {"metrics": table(("metric", "type", "labels", "meaning"), rows)}
-
-
-def _exposed(metric: MetricWrapperBase) -> str:
-    return f"{metric._name}_total" if metric._type == "counter" else metric._name
 
 
 def architecture_tables(_: str) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Read the source that params.yaml names, join labelled feedback, and keep it as one Parquet file with its digest."""
 
-import dataclasses
 import logging
 import os
 from typing import Any
+
+import msgspec
 
 from lockstep import files, paths
 from lockstep.config.params import DataIngestion
@@ -41,7 +42,7 @@ def _origin(params: DataIngestion, rows: Rows, joined: Joined) -> dict[str, Any]
     if rows.columns:
         origin["reader"] = column_values.reader_json(params.reader, rows.columns)
     if rows.odd:
-        origin["odd_cells"] = {name: dataclasses.asdict(one) for name, one in rows.odd.items()}
+        origin["odd_cells"] = msgspec.to_builtins(rows.odd)
     if rows.origin:
         origin["found"] = rows.origin
     if not joined.record:

@@ -6,8 +6,7 @@ from lockstep import files, paths
 from lockstep.config.params import DataPreprocessing
 from lockstep.data import parquet
 from lockstep.data.prepare import prepare
-from lockstep.data_report import facts as report
-from lockstep.pages import data_report
+from lockstep.data_report import facts
 from lockstep.stage import run_stage
 
 
@@ -16,15 +15,14 @@ def main(params: DataPreprocessing) -> None:
     raw = parquet.read(paths.RAW)
 
     made = prepare(raw, files.read_json(paths.SOURCE), params)
-    facts = made.record | report.describe(made.train, report.Subject.of(made.record, raw), made.record["dropped"])
+    report = facts.describe(made.train, made.record, {str(name): str(dtype) for name, dtype in raw.dtypes.items()})
 
     parquet.write(made.train, paths.TRAIN)
     parquet.write(made.test, paths.TEST)
     parquet.write(made.quarantined, paths.QUARANTINE)
-    files.write_json(facts, paths.DATA_REPORT)
-    files.write_bytes(data_report.html(facts).encode(), paths.DATA_PAGE)
+    files.write_json(report.to_json(), paths.DATA_REPORT)
     log = logging.getLogger("data_preprocessing")
-    log.info("%s: %d train and %d test rows", facts["task"], len(made.train), len(made.test))
+    log.info("%s: %d train and %d test rows", report.task, len(made.train), len(made.test))
     if len(made.quarantined):
         log.warning("%d rows break the data contract: see %s", len(made.quarantined), paths.QUARANTINE)
 

@@ -6,7 +6,8 @@ import logging
 from lockstep import files, paths
 from lockstep.config.params import FeatureEngineering, Reader
 from lockstep.data import cleaning, frames, parquet
-from lockstep.data.split import folding_marks
+from lockstep.data.record import DataRecord
+from lockstep.data.split import fold_constraints
 from lockstep.features import build
 from lockstep.modeling import serialization
 from lockstep.stage import run_stage
@@ -14,14 +15,14 @@ from lockstep.stage import run_stage
 
 def main(params: FeatureEngineering) -> None:
     """Read the train rows; write the schema, the fitted features and the train matrix."""
-    facts = files.read_json(paths.DATA_REPORT)
-    kinds = dict(facts["kinds"])
+    record = DataRecord.read()
+    kinds = dict(record.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
-    learned = frames.learn(train, facts["target"], facts["task"], kinds, params)
-    if "reader" in facts:
-        learned = dataclasses.replace(learned, reader=Reader.model_validate(facts["reader"]))
-    marks = folding_marks(train, facts.get("split", {}))
+    learned = frames.learn(train, record.target, record.task, kinds, params)
+    if record.reader is not None:
+        learned = dataclasses.replace(learned, reader=Reader.model_validate(record.reader))
+    marks = fold_constraints(train, record.split)
     features, matrix = build.fit(train, learned, params, marks)
     if len(blocks := build.term_blocks(features)):
         marks["terms"] = blocks

@@ -6,6 +6,7 @@ from lockstep import files, paths
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import cleaning, frames, parquet, row_hashes
 from lockstep.data.schema import Schema
+from lockstep.data_report.record import DataReport
 from lockstep.drift import profile
 from lockstep.evaluation import facts, plot_data, plot_points, test_metrics
 from lockstep.features.build import text_steps
@@ -13,7 +14,6 @@ from lockstep.gate import checks
 from lockstep.gate.checks import Candidate, Rules
 from lockstep.inference import model_card
 from lockstep.inference.predictor import Predictor
-from lockstep.metrics import leakage
 from lockstep.modeling import serialization
 from lockstep.stage import run_stage
 
@@ -33,23 +33,25 @@ def main(params: ModelEvaluation) -> None:
     measured = test_metrics.report(scored, schema, params)
     searched = files.read_json(paths.SEARCH)
     metric = searched["metric"]
-    leaks = leakage.leaky_columns(train, schema.kinds, schema.target, schema.task)
-    alone = {name: leak.score for name, leak in leaks.items()}
+    data = DataReport.read()
+    alone = {name: leak.score for name, leak in data.leaks.items()}
     examined = test_metrics.examine(predictor, test, scored, alone)
     decision = checks.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = test_metrics.evaluated(test, scored, schema, metric, measured)
-    taught = facts.Taught(*serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_marks(paths.TRAIN_MATRIX))
-    found = facts.of(facts.Subject(predictor, pipeline, test, scored, metric), taught, measured, params)
-    found |= {"leaks": alone, "model_bytes": paths.MODEL.stat().st_size}
-    told = model_card.Facts(found, searched, files.read_json(paths.DATA_REPORT), files.read_json(paths.SOURCE))
+    matrix = facts.TrainMatrix(
+        *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_marks(paths.TRAIN_MATRIX)
+    )
+    subject = facts.Subject(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
+    record = facts.of(subject, matrix, measured, alone, params)
+    told = model_card.Facts(record, searched, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
     files.write_json(measured, paths.METRICS)
     files.write_csv(test_metrics.per_class(scored, schema), paths.PER_CLASS)
     files.write_csv(predictions, paths.PREDICTIONS)
-    files.write_json(found, paths.EVALUATION)
-    plot_points.write(found, predictions, paths.POINTS)
+    files.write_json(record.to_json(), paths.EVALUATION)
+    plot_points.write(record, predictions, paths.POINTS)
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)

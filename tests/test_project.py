@@ -31,7 +31,9 @@ RIMS = {
     "src/lockstep/numeric_pins.py",
 }
 """Where a process begins or another is started: they alone read the environment."""
-MLFLOW = {f"src/lockstep/registry/{name}.py" for name in ("tracking", "model_registry", "bundle", "runs")}
+MLFLOW = {f"src/lockstep/registry/{name}.py" for name in ("tracking", "model_registry", "bundle", "runs")} | {
+    "src/lockstep/compat.py"
+}
 
 
 def named(path):

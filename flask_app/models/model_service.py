@@ -23,7 +23,7 @@ from lockstep.decision import Recorded
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.registry import tracking, tracking_server
 from lockstep.registry.model_registry import Registry
-from lockstep.registry.remote import KeptRegistry
+from lockstep.registry.remote import RemoteRegistry
 
 log = logging.getLogger("model")
 
@@ -36,8 +36,8 @@ START_S = 15.0
 SILENT_S = 15.0
 """After this long without an answer the registry counts as silent."""
 
-KEPT_POLL_S = 0.5
-"""Seconds between two looks where a keeper does the asking of the registry; a question to it costs little."""
+SIDECAR_POLL_S = 0.5
+"""Seconds between two polls of the sidecar, which cost the registry nothing."""
 
 Connect = Callable[[], ModelRegistry]
 
@@ -57,7 +57,7 @@ class ModelService:
         self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)
         self._connect = connect
         self._patience_s = patience_s(settings)
-        self._poll_s = KEPT_POLL_S if settings.keeper else max(1, settings.poll_s)
+        self._poll_s = SIDECAR_POLL_S if settings.registry_socket else max(1, settings.poll_s)
         self._registry: ModelRegistry | None = None
         self._reachable: bool | None = None
         self._answered = time.monotonic()
@@ -231,9 +231,9 @@ def patience_s(settings: Settings) -> float:
 
 
 def registry_of(settings: Settings, name: str) -> Connect:
-    """Return what connects to the registry of a model: through the keeper if there is one, else by itself."""
-    if settings.keeper:
-        return lambda: KeptRegistry(Path(settings.keeper), name)
+    """Return a factory of registry clients: through the sidecar in a server, else directly."""
+    if settings.registry_socket:
+        return lambda: RemoteRegistry(Path(settings.registry_socket), name)
     return lambda: Registry(tracking.connect(settings), name)
 
 

@@ -17,6 +17,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability.gauges import SnapshotGauges
+from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.data.schema import label_name
 from lockstep.drift import results
@@ -151,9 +152,8 @@ class Telemetry:
         if len(scores) == 1:
             histogram.observe(scores[0])
             return
-        histogram._sum.inc(sum(scores))
-        for place, count in collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores).items():
-            histogram._buckets[place].inc(count)
+        buckets = collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores)
+        compat.observe_many(histogram, sum(scores), buckets)
 
     def count_refused(self, model: str, column: str, reason: str, values: int) -> None:
         """Count values that were refused; the caller bounds the columns."""

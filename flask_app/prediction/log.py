@@ -80,10 +80,10 @@ class PredictionLog:
         StoreError
             The recorder or its database is out of reach.
         """
-        if not self.settings.recorder:
+        if not self.settings.recorder_socket:
             return self._here().ask(operation, given)
         try:
-            return ipc.request(Path(self.settings.recorder), {"ask": operation, "given": given}, within_s)
+            return ipc.request(Path(self.settings.recorder_socket), {"ask": operation, "given": given}, within_s)
         except NoReply as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lockstep import logger, paths
+from lockstep import paths
 from lockstep.config.settings import Settings
+from lockstep.runtime import logger
 from lockstep.stage import guarded
 
 COMMANDS = (

@@ -9,9 +9,7 @@ Example
 
 import http.client
 import json
-import random
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
+
+from lockstep.runtime.retry import Backoff
 
 Value = float | int | str | None
 Row = Mapping[str, Value]
@@ -204,23 +204,19 @@ class Client:
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         """Send until there is an answer that another attempt would not better."""
-        for attempt in range(self.retries + 1):
-            try:
-                status, head, content = self._send(method, path, body, headers)
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                fault: ClientError = Unreachable(f"{self._host} does not answer: {error or type(error).__name__}")
-                fault.__cause__, asked_s = error, 0.0
-            else:
-                if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
-                    return decoded(content)
-                fault = explained(status, head, content)
-                asked_s = fault.retry_after_s or 0.0
-                if status not in BUSY or asked_s > LONGEST_WAIT_S:
-                    raise fault
-            if attempt < self.retries:
-                time.sleep(max(asked_s, backoff(attempt)))
-        raise fault
+        backoff = Backoff(self.retries + 1, FIRST_WAIT_S, longest_s=LONGEST_WAIT_S, jitter=0.5)
+        return backoff.call(lambda: self._exchange(method, path, body, headers), (ClientError,), _wished_pause_s)
+
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
+        """Send once, and return the content of a good answer."""
+        try:
+            status, head, content = self._send(method, path, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unreachable(f"{self._host} does not answer: {error or type(error).__name__}") from error
+        if status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            return decoded(content)
+        raise explained(status, head, content)
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
@@ -233,9 +229,14 @@ class Client:
         return response.status, response.headers, response.read()
 
 
-def backoff(attempt: int) -> float:
-    """Return a wait in seconds that doubles with each attempt, drawn so that clients do not come back together."""
-    return random.uniform(0.5, 1.0) * min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt)  # noqa: S311 - no secret
+def _wished_pause_s(error: Exception, attempt: int) -> float:
+    """Return how long a busy server wants no request; raise what another attempt would not better."""
+    if not isinstance(error, Answered):
+        return 0.0
+    pause_s = error.retry_after_s or 0.0
+    if error.status not in BUSY or pause_s > LONGEST_WAIT_S:
+        raise error
+    return pause_s
 
 
 def decoded(content: bytes) -> Any:

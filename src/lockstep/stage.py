@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from lockstep import logger, numeric_pins
+from lockstep import numeric_pins
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import LockstepError
+from lockstep.runtime import logger
 
 
 def run_stage(name: str, main: Callable[[Any], None]) -> None:

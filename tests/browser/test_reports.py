@@ -1,10 +1,11 @@
 """The reports in one file, in a real browser, wide and narrow, light and dark."""
 
+import msgspec
 import pytest
 
 from lockstep.pages import data_report
 from lockstep.pages.evaluation import page
-from tests.lockstep.data_report.test_facts import NAMED, facts_of, raw_rows
+from tests.lockstep.data_report.test_facts import NAMED, raw_rows, report_of
 from tests.lockstep.pages.evaluation.conftest import content_of
 from tests.lockstep.small_models import make
 
@@ -17,13 +18,13 @@ CUT_OFF += " && !one.closest('.wide-table')).length"
 
 def of_data():
     """Return the data report on rows with something of each kind."""
-    return data_report.html(facts_of(raw_rows(), NAMED))
+    return data_report.html(report_of(raw_rows(), NAMED))
 
 
 def of_evaluation(task):
     """Return the evaluation report on a small model with a column of each kind and a leak."""
     content = content_of(make(task))
-    leaking = {**vars(content), "facts": {**content.facts, "leaks": {"size": 0.99}}}
+    leaking = {**vars(content), "facts": msgspec.structs.replace(content.facts, leaks={"size": 0.99})}
     return page.html(page.Content(**leaking))
 
 

@@ -12,6 +12,7 @@ from flask_app.models import model_service
 from lockstep import files, paths
 from lockstep.config.params import Candidate, Categorical, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.drift import profile
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.evaluation import test_metrics
@@ -69,7 +70,7 @@ EVALUATION = {
     "importance": {"columns": [{"column": "size", "drop": 0.25, "spread": 0.01}]},
 }
 SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
-DATA = {"train_rows": 48, "test_rows": 12, "dropped": {"rows_read": 60}}
+DATA = DataRecord(48, 12, "outcome", "binary", [], Dropped(60))
 SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
 
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lockstep import client as module
 from lockstep.client import Busy, Client, Denied, Failed, Fault, Model, NotServed, Refused, Unreachable
+from lockstep.runtime import retry
 
 GOOD = {
     "model": {"name": "demo", "version": "3"},
@@ -64,7 +64,7 @@ def answering(*answers):
 def waits(monkeypatch):
     """The waits between attempts, none of which takes time."""
     waited = []
-    monkeypatch.setattr(module.time, "sleep", waited.append)
+    monkeypatch.setattr(retry.time, "sleep", waited.append)
     return waited
 
 

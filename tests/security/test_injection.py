@@ -10,8 +10,8 @@ import pytest
 
 from flask_app import create_app
 from flask_app.models import model_service
-from lockstep import logger
 from lockstep.errors import RegistryError
+from lockstep.runtime import logger
 from tests.flask_app.standins import ODD, example
 from tests.security.conftest import TOKEN
 

@@ -126,7 +126,7 @@ class Server:
         """Return the processes below the master, as the system sees them."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def keeper(self):
+    def sidecar(self):
         return next((process for process in self.tree() if "lockstep.registry.sidecar" in words(process)), None)
 
     def workers(self):

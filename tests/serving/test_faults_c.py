@@ -145,12 +145,12 @@ def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     assert len(running.seen) > 100
 
 
-def test_c01_a_killed_keeper_is_replaced(server, local, load):
+def test_c01_a_killed_sidecar_is_replaced(server, local, load):
     with load(clients=2) as running:
         for _ in range(2):
-            victim = server.keeper()
+            victim = server.sidecar()
             victim.kill()
-            wait_for(lambda gone=victim: not gone.is_running() and server.keeper(), CHANGED_S)
+            wait_for(lambda gone=victim: not gone.is_running() and server.sidecar(), CHANGED_S)
         local[0].promote("2")
         wait_for(lambda: serves(server, "2"), OPENED_S)  # MLflow is imported, then the version opened
     assert running.failed() == []
@@ -178,7 +178,7 @@ def test_c02_all_workers_killed_at_once(server, load):
 def test_c03_a_killed_master_takes_all_with_it_and_a_new_start_can_bind(make, local):
     first = make(folder="same", MLFLOW_TRACKING_URI=local[0].settings.tracking_uri).start()
     left = first.tree()
-    assert len(left) == 4  # two workers, the keeper and the recorder
+    assert len(left) == 4  # two workers, the sidecar and the recorder
     first.process.kill()
     again = make(folder="same", port=first.port, MLFLOW_TRACKING_URI=local[0].settings.tracking_uri)
     again.start(ready=False)
@@ -237,7 +237,6 @@ def test_c05_a_server_leaves_under_load_and_nothing_is_lost(pair, rows, local):
     assert running.failed() == []
     assert len(running.seen) > 100
     assert "Traceback" not in first.log.read_text()
-    assert list((first.folder / "state" / "keeper").iterdir()) == []
 
 
 def test_c06_a_rolling_restart_loses_nothing(pair, rows, local):
@@ -325,7 +324,7 @@ def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate)
 
 
 AWAY = ["shut", "hangs", *ANSWERS]
-KEEPER_THREADS = 1 + sidecar.THREADS + 2 * 3 + 2
+SIDECAR_THREADS = 1 + sidecar.THREADS + 2 * 3 + 2
 """Its own, its pool, a thread for each question that two workers have under way, and a little of MLflow's."""
 
 IDS = {"shut": "c09", "hangs": "c10"} | dict.fromkeys(ANSWERS, "c11")
@@ -355,7 +354,7 @@ def test_a_registry_that_fails_at_run_time_fails_no_request(followed, remote, ro
         gate.set(mode)
         wait_for(lambda: health(server)["status"] == "degraded", 10)
         time.sleep(away_s)
-        assert server.keeper().num_threads() <= KEEPER_THREADS
+        assert server.sidecar().num_threads() <= SIDECAR_THREADS
         assert "model_registry_up 0.0" in server.get("/metrics")[2]
         assert health(server)["fault"] == "the model registry is out of reach"
         store.promote("2")

@@ -8,12 +8,12 @@ Example: lockstep log export week.parquet --since 2026-11-14
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.runtime.progress import Progress
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +45,8 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
     asked = Asked(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
     store = Store.of(settings)
-    with _progress("predictions written") as told:
-        count = export(store, asked, arguments.to, told)
+    with Progress("count", "predictions written") as progress:
+        count = export(store, asked, arguments.to, progress.update)
     store.close()
     print(f"{count} predictions in {arguments.to}")
     return 0
@@ -58,8 +58,8 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
 
     store = Store.of(settings)
     try:
-        with _progress("predictions added") as told:
-            added = bring(store, arguments.source, told)
+        with Progress("count", "predictions added") as progress:
+            added = bring(store, arguments.source, progress.update)
     except NotThere as missing:
         if not arguments.missing_ok:
             raise
@@ -79,8 +79,8 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     if days < 1:
         raise ConfigError(f"{days} days: nothing would be kept, or all", "name at least one day: --days 30")
     store = Store.of(settings)
-    with _progress("predictions deleted") as told:
-        count = prune(store, time.time_ns() // 1000 - days * DAY_US, told)
+    with Progress("count", "predictions deleted") as progress:
+        count = prune(store, time.time_ns() // 1000 - days * DAY_US, progress.update)
     store.close()
     print(f"{count} predictions older than {days} days deleted")
     return 0
@@ -108,15 +108,3 @@ def moment_us(text: str) -> int:
     except ValueError:
         raise ConfigError(f"{text!r} is no time by ISO 8601", "write 2026-11-14 or 2026-11-14T09:00:00+01:00") from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
-    """Show a running count on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed} " + what), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda count: progress.update(task, completed=count)

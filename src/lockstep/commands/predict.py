@@ -13,10 +13,9 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from lockstep import paths, storage
 from lockstep.compute import pool as compute
@@ -25,6 +24,7 @@ from lockstep.config.params import DataIngestion, Reader
 from lockstep.config.settings import Settings, model_name
 from lockstep.errors import ConfigError, DataError, RegistryError
 from lockstep.inference import batch, batch_job
+from lockstep.runtime.progress import Progress
 
 MOST_NAMES = 5
 
@@ -65,8 +65,8 @@ def _placed(text: str) -> str:
 def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
-        with storage.written(arguments.output) as partial, _rows_shown(path.name) as seen:
-            rows = batch.score_file(model.load(), path, partial, _reader(), seen)
+        with storage.written(arguments.output) as partial, Progress("count", f"rows of {path.name}") as progress:
+            rows = batch.score_file(model.load(), path, partial, _reader(), progress.advance)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
     else:
@@ -80,8 +80,8 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     found, others = batch_job.find(arguments.input, source, pattern, out)
     model = _model(arguments.version, settings)
     made = batch_job.plan(found, source, out, _reader(), model.load())
-    with _pool(arguments, settings) as pool, _parts_shown(len(found)) as seen:
-        outcomes = batch_job.score_all(pool, model, made, found, seen)
+    with _pool(arguments, settings) as pool, Progress("items", "parts", len(found)) as progress:
+        outcomes = batch_job.score_all(pool, model, made, found, lambda name, outcome: progress.advance())
     failed = {name: own for name, own in outcomes.items() if own.state == "failed"}
     for name, own in failed.items():
         print(f"{name}: {own.problem}\n  hint: {own.hint}", file=sys.stderr)
@@ -157,37 +157,3 @@ def _model(number: str | None, settings: Settings) -> batch_job.Model:
     with tempfile.TemporaryDirectory() as folder:
         own = registry.download(version, Path(folder, "model"))
         return batch_job.Model.of(version.name, version.version, version.sha256, own)
-
-
-@contextmanager
-def _rows_shown(name: str) -> Iterator[Callable[[int], None]]:
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} rows of {task.description}"), TimeElapsedColumn())
-    with _bar(*columns) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda rows: progress.advance(task, rows)
-
-
-@contextmanager
-def _parts_shown(number: int) -> Iterator[Callable[[str, batch_job.Outcome], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("parts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _bar(*columns, TextColumn("{task.fields[rows]:,} rows")) as progress:
-        task = progress.add_task("", total=number, rows=0)
-        rows = 0
-
-        def seen(part: str, outcome: batch_job.Outcome) -> None:
-            nonlocal rows
-            rows += outcome.rows
-            progress.update(task, advance=1, rows=rows)
-
-        yield seen
-
-
-def _bar(*columns: Any) -> Any:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(*columns, console=Console(stderr=True))

@@ -7,7 +7,7 @@ import argparse
 import json
 import webbrowser
 
-from lockstep import files, paths
+from lockstep import paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.decision import Decision
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def draw(decision: Decision | None, note: str = "") -> None:
     """Write both pages from the records of the pipeline."""
-    files.write_bytes(data_report.html(predictor.read_json(paths.DATA_REPORT)).encode(), paths.DATA_PAGE)
+    data_report.draw()
     report.draw(decision, note)
 
 

@@ -8,7 +8,6 @@ Example: lockstep retrain --reason "new tariffs since May"
 
 import argparse
 import sys
-import time
 
 import msgspec
 
@@ -21,8 +20,9 @@ from lockstep.inference import predictor
 from lockstep.lifecycle.retraining import jobs
 from lockstep.lifecycle.retraining.jobs import Ended
 from lockstep.prediction_log.database import Store
+from lockstep.runtime.retry import Backoff
 
-TRIES, PAUSE_S = 12, 5.0
+BACKOFF = Backoff(attempts=12, first_s=5.0, factor=1.0)
 """How often the end of a job is written down while the database is away, and the pause between."""
 
 
@@ -87,14 +87,7 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _end(store: Store, job: Job, ended: Ended) -> Job:
     """Note what came of a job, also if the database is away for a minute, and return its record."""
-    for left in reversed(range(TRIES)):
-        try:
-            jobs.end(store, job.id, ended)
-            break
-        except StoreError:
-            if not left:
-                raise
-            time.sleep(PAUSE_S)
+    BACKOFF.call(lambda: jobs.end(store, job.id, ended), (StoreError,))
     return jobs.find(store, job.id) or job
 
 

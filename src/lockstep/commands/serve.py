@@ -8,17 +8,23 @@ import errno
 import importlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import logger
+from lockstep import processes
 from lockstep.config.settings import Settings, model_names
 from lockstep.errors import ConfigError
-from lockstep.server import slow_clients
+from lockstep.runtime import logger
+from lockstep.server import instance, slow_clients
 
 APP = "flask_app.wsgi"
+HELPERS = {"registry": "lockstep.registry.sidecar", "recorder": "lockstep.server.recorder"}
+"""Processes beside the workers: the name of the socket and the module."""
+
 CONNECTIONS = 8192
 """Most open connections of a worker; beyond, they wait unaccepted. One that sends no whole header needs no thread."""
 
@@ -46,6 +52,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="server processes (default: the setting LOCKSTEP_WORKERS)")
 
 
+@dataclass(frozen=True)
+class Options:
+    """How the server runs; `stop` is set by a signal that came before the workers were started."""
+
+    host: str
+    port: int
+    workers: int
+    drain_s: float
+    stop: threading.Event
+
+
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; a worker that dies is replaced."""
     host, port = arguments.host or settings.host, arguments.port or settings.port
@@ -54,37 +71,43 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(
             f"port {port} and workers {workers}: one is out of range", "ports are 1 to 65535, workers 1 up"
         )
+    options = Options(host, port, workers, settings.drain_s, processes.exit_on_signals())
+    processes.follow_make()
     wait_for_port(host, port)
-    state = Path(settings.state).absolute()
-    metrics = Path(settings.metrics_dir or state / "metrics").absolute()
-    empty_metrics(metrics)
-    sockets = {name: state / name / f"{os.getpid()}.sock" for name in ("keeper", "recorder")}
-    for own in sockets.values():
-        forget_the_dead(own.parent)
-    tell_workers(settings, metrics, sockets)
-    logger.start(settings.log_level)
-    print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
-    return _serve(host, port, workers, settings.drain_s, sockets)
+    with runtime_folders(settings) as (sockets, metrics):
+        set_environment(settings, metrics, sockets)
+        logger.start(settings.log_level)
+        print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
+        return _serve(options, sockets)
+
+
+@contextmanager
+def runtime_folders(settings: Settings) -> Iterator[tuple[dict[str, Path], Path]]:
+    """Yield the sockets and the metrics' folder of this server, in runtime folders that no other server uses.
+
+    Raises
+    ------
+    ConfigError
+        They cannot be made.
+    """
+    parent = instance.shared_memory(Path(settings.state).absolute())
+    with ExitStack() as folders:
+        try:
+            runtime = folders.enter_context(instance.runtime_folder(parent))
+            parent = Path(settings.metrics_dir).absolute()
+            metrics = folders.enter_context(instance.runtime_folder(parent)) if settings.metrics_dir else runtime
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the server's folder in {parent}: {error.strerror or error}",
+                "let this user write there; PROMETHEUS_MULTIPROC_DIR and LOCKSTEP_STATE name other folders",
+            ) from None
+        yield {name: runtime / f"{name}.sock" for name in HELPERS}, metrics
 
 
 def address(host: str, port: int) -> str:
     """Return the address that people open."""
     name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}"
-
-
-def empty_metrics(folder: Path) -> None:
-    """Remove the counts of workers of an earlier start, and nothing else."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("*.db"):
-        left.unlink(missing_ok=True)
-
-
-def forget_the_dead(sockets: Path) -> None:
-    """Remove the sockets of servers that were killed, which are named by their process."""
-    for left in sockets.glob("*.sock"):
-        if not left.stem.isdecimal() or not Path("/proc", left.stem).exists():
-            left.unlink(missing_ok=True)
 
 
 def wait_for_port(host: str, port: int) -> None:
@@ -113,39 +136,38 @@ def wait_for_port(host: str, port: int) -> None:
         time.sleep(0.1)
 
 
-def tell_workers(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
+def set_environment(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
     """Put into the environment what the workers read from it."""
     os.environ.update(
         LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
-        LOCKSTEP_KEEPER=str(sockets["keeper"]),
-        LOCKSTEP_RECORDER=str(sockets["recorder"]),
+        LOCKSTEP_REGISTRY_SOCKET=str(sockets["registry"]),
+        LOCKSTEP_RECORDER_SOCKET=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),
     )
 
 
 @contextmanager
-def _kept(name: str, own: Path) -> Iterator[None]:
-    """Keep a process that answers at a socket for as long as the server runs."""
+def _helper(name: str, address: Path) -> Iterator[None]:
+    """Run a helper process that answers at a socket for as long as the server runs."""
     from lockstep import ipc
-    from lockstep.server.supervisor import start_kept
+    from lockstep.server.supervisor import start_helper
 
-    with ipc.listening(own) as opened:
-        process = start_kept(name, opened)
+    with ipc.listen(address) as listener:
+        process = start_helper(name, HELPERS[name], listener)
         try:
             yield
         finally:
             process.stop(LAST_S)
-            own.unlink(missing_ok=True)
 
 
-def _serve(host: str, port: int, workers: int, drain_s: float, sockets: Mapping[str, Path]) -> int:
-    with ExitStack() as beside:
-        for name, own in sockets.items():
-            beside.enter_context(_kept(name, own))
-        return _serve_with_workers(host, port, workers, drain_s)
+def _serve(options: Options, sockets: Mapping[str, Path]) -> int:
+    with ExitStack() as helpers:
+        for name, path in sockets.items():
+            helpers.enter_context(_helper(name, path))
+        return _serve_with_workers(options)
 
 
-def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> int:
+def _serve_with_workers(options: Options) -> int:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
@@ -154,13 +176,13 @@ def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> i
 
     importlib.import_module(APP)  # once, before the workers are forked from here
     server = Workers(
-        drain_s,
+        options.drain_s,
         target=f"{APP}:build",
         factory=True,
-        address=host,
-        port=port,
+        address=options.host,
+        port=options.port,
         interface=Interfaces.WSGI,
-        workers=workers,
+        workers=options.workers,
         blocking_threads=slow_clients.THREADS,
         backpressure=CONNECTIONS,
         http=HTTPModes.http1,
@@ -169,5 +191,7 @@ def _serve_with_workers(host: str, port: int, workers: int, drain_s: float) -> i
         websockets=False,
         log_level=LogLevels.error,
     )
+    if options.stop.is_set():
+        return 0
     server.serve()
     return int(server.failed)

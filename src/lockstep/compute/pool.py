@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from joblib import Parallel, delayed
 
+from lockstep import compat
 from lockstep.config.params import Compute
 from lockstep.config.settings import Settings
 from lockstep.errors import ComputeError, ConfigError
@@ -39,12 +40,10 @@ class LocalPool:
         ComputeError
             A process was killed.
         """
-        from joblib.externals.loky.process_executor import TerminatedWorkerError
-
         work = (delayed(_numbered)(place, function, *shared, *task) for place, task in enumerate(tasks))
         try:
             yield from Parallel(n_jobs=self.jobs, return_as="generator_unordered")(work)
-        except TerminatedWorkerError:
+        except compat.worker_death():
             raise ComputeError(
                 "a process was killed, as the system does where memory runs out", "run it with fewer jobs"
             ) from None

@@ -47,7 +47,7 @@ class Settings:
     drain_s: int = _setting(
         "LOCKSTEP_DRAIN_S", "5", "seconds after SIGTERM in which requests are still answered, while /ready says no"
     )
-    keeper: str = _setting("LOCKSTEP_KEEPER", "", "Unix socket of the registry sidecar; set by `serve`")
+    registry_socket: str = _setting("LOCKSTEP_REGISTRY_SOCKET", "", "socket of the registry sidecar; set by `serve`")
     exp_name: str = _setting("DVC_EXP_NAME", "", "name of the experiment that a stage runs in; set by `dvc exp run`")
     exp_baseline: str = _setting("DVC_EXP_BASELINE_REV", "", "commit that the experiment starts from; set by DVC too")
     tracking_uri: str = _setting("MLFLOW_TRACKING_URI", "", "MLflow server; else DagsHub; else a local sqlite file")
@@ -93,8 +93,8 @@ class Settings:
     )
     log_days: int = _setting("LOCKSTEP_LOG_DAYS", "90", "days after which predictions leave the log; 0: never")
     spool_mb: int = _setting("LOCKSTEP_SPOOL_MB", "512", "most MiB of predictions spooled on disk for the database")
-    recorder: str = _setting(
-        "LOCKSTEP_RECORDER", "", "Unix socket of the recorder, for reading the prediction log; set by `serve`"
+    recorder_socket: str = _setting(
+        "LOCKSTEP_RECORDER_SOCKET", "", "Unix socket of the recorder, for reading the prediction log; set by `serve`"
     )
     monitor_s: int = _setting("LOCKSTEP_MONITOR_S", "10", "seconds between two evaluations of drift and quality")
     challenger_share: int = _setting(

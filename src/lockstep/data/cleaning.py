@@ -5,7 +5,6 @@ Nothing here changes what one row says about itself: that lives in the fitted pi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from pandas.api import types
 
 from lockstep.config.params import Columns, DataPreprocessing, Kind, Role, Task
 from lockstep.data import columnwise as whole
+from lockstep.data.record import Dropped
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
@@ -38,7 +38,7 @@ class Cleaned:
     frame: pd.DataFrame
     kinds: dict[str, Kind]
     task: Task
-    dropped: dict[str, Any] = field(default_factory=dict)
+    dropped: Dropped = field(default_factory=lambda: Dropped(0))
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     by: pd.Series | None = None
     marks: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
@@ -82,13 +82,13 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
         clean_frame, marks = clean_frame.iloc[order], marks[order]
     once = ~whole.duplicated(clean_frame, marks) if params.drop_duplicates else np.ones(len(clean_frame), dtype=bool)
     kept = clean_frame[once]
-    dropped = {
-        "columns_left_out": {name: role for name, role in roles.items() if role in ("id", "ignore")},
-        "columns_without_values": empty,
-        "rows_read": len(frame),
-        "rows_without_target": len(frame) - len(labelled),
-        "rows_duplicate": len(labelled) - len(kept),
-    }
+    dropped = Dropped(
+        rows_read=len(frame),
+        rows_without_target=len(frame) - len(labelled),
+        rows_duplicate=len(labelled) - len(kept),
+        columns_left_out={name: role for name, role in roles.items() if role in ("id", "ignore")},
+        columns_without_values=empty,
+    )
     by = frame.loc[kept.index, params.split.column].reset_index(drop=True) if params.split.column else None
     return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by, marks[once])
 

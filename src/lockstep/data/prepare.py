@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from lockstep import paths
@@ -13,6 +14,7 @@ from lockstep.config.params import DataIngestion, DataPreprocessing, Split
 from lockstep.data import cleaning, contract
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.contract import Kept
+from lockstep.data.record import DataRecord, Dropped, OddCells, SplitRecord
 from lockstep.data.sources import change_detection, read
 from lockstep.data.split import split
 from lockstep.errors import DataError
@@ -25,7 +27,7 @@ class Prepared:
     train: pd.DataFrame
     test: pd.DataFrame
     quarantined: pd.DataFrame
-    record: dict[str, Any]
+    record: DataRecord
 
 
 def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocessing) -> Prepared:
@@ -37,17 +39,18 @@ def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocess
         cleaned = dataclasses.replace(cleaned, by=pd.Series(cleaned.places >= len(raw)))
     late = (cleaned.places >= len(raw) - origin.get("feedback_rows", 0)) & (cleaned.places < len(raw))
     train, test = split(cleaned, params.target, params.split, late)
-    record = {
-        "train_rows": len(train),
-        "test_rows": len(test),
-        "target": params.target,
-        "task": cleaned.task,
-        **({"feedback_rows": int(late.sum())} if origin.get("feedback_rows") else {}),
-        "kinds": list(cleaned.kinds.items()),
-        "dropped": _dropped(cleaned, kept, len(train) + len(test)),
-        **_divided(params.split),
-        **{name: origin[name] for name in ("reader", "odd_cells") if name in origin},
-    }
+    record = DataRecord(
+        train_rows=len(train),
+        test_rows=len(test),
+        target=params.target,
+        task=cleaned.task,
+        kinds=list(cleaned.kinds.items()),
+        dropped=_dropped(cleaned, kept, len(train) + len(test)),
+        feedback_rows=int(late.sum()),
+        split=_split_record(params.split),
+        reader=origin.get("reader"),
+        odd_cells=msgspec.convert(origin.get("odd_cells", {}), dict[str, OddCells]),
+    )
     return Prepared(train, test, kept.quarantined, record)
 
 
@@ -73,18 +76,18 @@ def with_test_file(raw: pd.DataFrame, params: Split) -> pd.DataFrame:
     return pd.concat([raw, given[list(raw.columns)]], ignore_index=True)
 
 
-def _dropped(cleaned: Cleaned, kept: Kept, divided: int) -> dict[str, Any]:
-    """Return what was left out, by reason; what no rule of the contract or split took is not spoken of."""
-    quarantined = {"rows_quarantined": len(kept.quarantined), "quarantined": kept.reasons} if kept.reasons else {}
-    twice = len(cleaned.frame) - divided
-    return {
-        **cleaned.dropped,
-        "rows_read": cleaned.dropped["rows_read"] + len(kept.quarantined),
-        **quarantined,
-        **({"rows_on_both_sides": twice} if twice else {}),
-    }
+def _dropped(cleaned: Cleaned, kept: Kept, split_rows: int) -> Dropped:
+    """Return what was left out, by reason."""
+    return msgspec.structs.replace(
+        cleaned.dropped,
+        rows_read=cleaned.dropped.rows_read + len(kept.quarantined),
+        rows_quarantined=len(kept.quarantined),
+        quarantined=kept.reasons,
+        rows_on_both_sides=len(cleaned.frame) - split_rows,
+    )
 
 
-def _divided(params: Split) -> dict[str, Any]:
-    """Return what the cross-validation must respect: the column of groups or times."""
-    return {"split": {"method": params.method, "column": params.column}} if params.method in ("group", "time") else {}
+def _split_record(params: Split) -> SplitRecord | None:
+    if params.method in ("group", "time") and params.column:
+        return SplitRecord(params.method, params.column)
+    return None

@@ -3,8 +3,7 @@
 Whichever way, rows that repeat each other stand on one side, and every label of a test row is one that training shows.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from lockstep.config.params import Split
 from lockstep.data import feedback
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.columnwise import row_hashes
+from lockstep.data.record import SplitRecord
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
 
@@ -183,13 +183,12 @@ METHODS: dict[str, Callable[[Cleaned, str, Split, Marks], Mask]] = {
 """Ways to split by name; adding one is one function and one line."""
 
 
-def folding_marks(train: pd.DataFrame, divided: Mapping[str, Any]) -> dict[str, Codes]:
-    """Return what the cross-validation of train rows must respect: `groups` or `times` (n,), as `divided` says."""
-    marks = {"group": ("groups", group_codes), "time": ("times", time_ranks)}
-    if not divided:
+def fold_constraints(train: pd.DataFrame, split: SplitRecord | None) -> dict[str, Codes]:
+    """Return what the folds of train rows must respect: `groups` or `times` (n,), nothing for a split by chance."""
+    if split is None:
         return {}
-    name, make = marks[divided["method"]]
-    return {name: make(train[divided["column"]])}
+    name, encode = {"group": ("groups", group_codes), "time": ("times", time_ranks)}[split.method]
+    return {name: encode(train[split.column])}
 
 
 def group_codes(values: pd.Series) -> Codes:

@@ -1,7 +1,8 @@
-"""How much one column tells about the target, as one figure with its name."""
+"""Association of one column with the target: one measure by name, and its value."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from lockstep.config.params import Kind, Task
 BINS = 32
 """Numbers are cut into so many bins of equal count before they are compared with classes."""
 
-FEWEST = 3
-"""Fewer rows with a value say nothing."""
+MIN_ROWS = 3
+"""With fewer rows that have a value there is no association to measure."""
 
 AUC = "AUC"
 INFORMATION = "share of information"
@@ -20,7 +21,7 @@ SPEARMAN = "Spearman correlation"
 RATIO = "correlation ratio"
 
 
-class Relation(NamedTuple):
+class Relation(msgspec.Struct, frozen=True):
     """A measure by name and its value; `AUC` from 0 to 1 with 0.5 for none, the correlation from -1, others from 0."""
 
     measure: str
@@ -33,13 +34,13 @@ class Relation(NamedTuple):
 
 
 def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Relation | None:
-    """Relate numbers or categories (n,) to the target (n,) over the rows that have a value; None if that says nothing.
+    """Measure numbers or categories (n,) against the target (n,) in rows with a value; None for too few.
 
     Dates and texts come as numbers: moments and lengths.
     """
     present = values.notna().to_numpy()
     values, target = values[present], target[present]
-    if len(values) < FEWEST or _constant(values) or _constant(target):
+    if len(values) < MIN_ROWS or _constant(values) or _constant(target):
         return None
     if task == "regression":
         return _with_numbers(values, kind, target.to_numpy(dtype=np.float64))
@@ -53,21 +54,21 @@ def relation(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> Re
 def auc(ranks: NDArray[Any], positive: NDArray[np.bool_]) -> float:
     """Return the area under the ROC curve from mean ranks (n,): Mann and Whitney's U over the number of pairs."""
     pairs = int(positive.sum()) * int((~positive).sum())
-    own = int(positive.sum())
-    return float((ranks[positive].sum() - own * (own + 1) / 2) / pairs)
+    count = int(positive.sum())
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / pairs)
 
 
 def information_share(codes: NDArray[Any], labels: NDArray[Any]) -> float:
-    """Return which share of the labels' entropy the codes (n,) tell: Theil's U, with Miller and Madow's correction.
+    """Return the share of the labels' entropy that the codes (n,) explain: Theil's U, corrected as by Miller and Madow.
 
-    Without the correction an identifier, of which every value is new, would tell all.
+    Without the correction an identifier, of which every value is new, would explain all of it.
     """
     table = np.zeros((int(codes.max()) + 1, int(labels.max()) + 1)) if len(codes) else np.zeros((1, 1))
     np.add.at(table, (codes, labels), 1)
     rows, columns, total = table.sum(axis=1), table.sum(axis=0), table.sum()
-    known = _entropy(rows / total) + _entropy(columns / total) - _entropy(table.ravel() / total)
+    shared = _entropy(rows / total) + _entropy(columns / total) - _entropy(table.ravel() / total)
     surplus = (len(rows) - 1) * (len(columns) - 1) / (2 * total)
-    return float(np.clip((known - surplus) / _entropy(columns / total), 0, 1))
+    return float(np.clip((shared - surplus) / _entropy(columns / total), 0, 1))
 
 
 def binned(values: pd.Series) -> pd.Series:
@@ -88,7 +89,7 @@ def _with_numbers(values: pd.Series, kind: Kind, target: NDArray[np.float64]) ->
 def correlation_ratio(codes: NDArray[Any], levels: int, target: NDArray[np.float64]) -> float:
     """Return eta, the root of the share of the target's variance (n,) between levels, less what chance gives (Kelley).
 
-    The share is 1 - (n - 1) / (n - levels) * (1 - eta squared), so that an identifier tells nothing.
+    The share is 1 - (n - 1) / (n - levels) * (1 - eta squared), so that an identifier explains nothing.
     """
     if levels >= len(target):
         return 0.0
@@ -105,5 +106,5 @@ def _constant(values: pd.Series) -> bool:
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:
-    some = shares[shares > 0]
-    return float(-(some * np.log(some)).sum())
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())

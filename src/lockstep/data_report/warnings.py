@@ -1,74 +1,74 @@
-"""What in the data a person should look at before trusting a model made of it."""
+"""Data warnings: what a person should look at before training on these rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from lockstep.data.record import Dropped
+from lockstep.data_report.record import ColumnFacts, DataWarning, TargetFacts
 from lockstep.metrics.leakage import Leak
 
 NEAR_CONSTANT = 0.99
-MOST_LEVELS = 100
-ALL_DIFFERENT = 0.95
+MAX_CATEGORIES = 100
+ALL_DISTINCT = 0.95
 MANY_MISSING = 0.4
 SMALL_CLASS = 0.1
-FEW_OF_A_CLASS = 10
-FEWEST_ROWS = 20
-"""Among fewer rows nothing is odd about a column of which every value is another."""
-
-Columns = Sequence[Mapping[str, Any]]
+MIN_CLASS_ROWS = 10
+MIN_ROWS = 20
+"""In fewer rows it is no surprise that every value of a column is distinct."""
 
 
 def warnings(
-    columns: Columns, target: Mapping[str, Any], dropped: Mapping[str, Any], sampled: int, leaks: Mapping[str, Leak]
-) -> list[dict[str, str]]:
-    """Return each warning: its kind, the column it is about ("" for none), and a sentence; leaks come first."""
-    found = [*_of_rows(dropped), *_of_classes(target)]
-    for column in columns:
-        found += [
-            {"kind": kind, "column": str(column["name"]), "text": text} for kind, text in _of_column(column, sampled)
-        ]
-    return [*_of_leaks(leaks), *found]
+    columns: Sequence[ColumnFacts],
+    target: TargetFacts,
+    dropped: Dropped,
+    leaks: Mapping[str, Leak],
+    sampled_rows: int,
+) -> list[DataWarning]:
+    """Return all warnings; leaks come first, then those of rows and target, then those of each column."""
+    by_column = [
+        DataWarning(kind, column.name, text) for column in columns for kind, text in _of_column(column, sampled_rows)
+    ]
+    return [*_of_leaks(leaks), *_of_rows(dropped), *_of_classes(target), *by_column]
 
 
-def _of_leaks(leaks: Mapping[str, Leak]) -> Iterator[dict[str, str]]:
+def _of_leaks(leaks: Mapping[str, Leak]) -> Iterator[DataWarning]:
     for name, leak in leaks.items():
         text = f"{leak.reason}: is it known when a prediction is requested? If not, make it an id or ignore it"
-        yield {"kind": "leak", "column": name, "text": text}
+        yield DataWarning("leak", name, text)
 
 
-def _of_column(column: Mapping[str, Any], sampled: int) -> Iterator[tuple[str, str]]:
-    present = column["rows"] - column["missing"]
-    if column["missing"] > MANY_MISSING * column["rows"]:
-        yield "missing", f"{column['missing']} of {column['rows']} values are missing"
-    if present and column["distinct"] == 1:
+def _of_column(column: ColumnFacts, sampled_rows: int) -> Iterator[tuple[str, str]]:
+    if column.missing > MANY_MISSING * column.rows:
+        yield "missing", f"{column.missing} of {column.rows} values are missing"
+    if column.distinct == 1:
         yield "near-constant", "all its values are the same"
-    elif present and column["most_frequent_share"] >= NEAR_CONSTANT:
-        yield "near-constant", f"one value stands in {column['most_frequent_share']:.1%} of the rows"
-    yield from _of_levels(column, sampled)
+    elif column.most_frequent_share >= NEAR_CONSTANT:
+        yield "near-constant", f"one value stands in {column.most_frequent_share:.1%} of the rows"
+    yield from _of_categories(column, sampled_rows)
 
 
-def _of_levels(column: Mapping[str, Any], sampled: int) -> Iterator[tuple[str, str]]:
-    """Warn of identifiers, and of categories with more levels than the rows can teach."""
-    if sampled < FEWEST_ROWS:
+def _of_categories(column: ColumnFacts, sampled_rows: int) -> Iterator[tuple[str, str]]:
+    """Warn of identifiers, and of categories too many to learn from these rows."""
+    if sampled_rows < MIN_ROWS:
         return
-    different = column["distinct"] >= ALL_DIFFERENT * sampled
-    if column["in_order"] or (column["kind"] == "categorical" and different):
+    all_distinct = column.distinct >= ALL_DISTINCT * sampled_rows
+    if column.in_order or (column.kind == "categorical" and all_distinct):
         yield "id-like", "nearly every row has a value of its own: make it an id unless it means something"
-    elif column["kind"] == "categorical" and column["distinct"] > MOST_LEVELS:
-        yield "high cardinality", f"{column['distinct']} categories, many of which few rows can teach"
+    elif column.kind == "categorical" and column.distinct > MAX_CATEGORIES:
+        yield "high cardinality", f"{column.distinct} categories, many of them in few rows"
 
 
-def _of_rows(dropped: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Warn of duplicate rows, wherever they were left."""
-    if count := dropped.get("rows_duplicate", 0):
-        text = f"{count} of {dropped['rows_read']} rows equal an earlier one; they were dropped"
-        yield {"kind": "duplicate rows", "column": "", "text": text}
+def _of_rows(dropped: Dropped) -> Iterator[DataWarning]:
+    """Warn of duplicate rows."""
+    if dropped.rows_duplicate:
+        text = f"{dropped.rows_duplicate} of {dropped.rows_read} rows equal an earlier one; they were dropped"
+        yield DataWarning("duplicate rows", "", text)
 
 
-def _of_classes(target: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    classes = target.get("classes", [])
-    if not classes:
+def _of_classes(target: TargetFacts) -> Iterator[DataWarning]:
+    """Warn of a class that is rare."""
+    if not target.classes:
         return
-    least, rows = classes[-1], target["rows"]
-    if least["rows"] < FEW_OF_A_CLASS or least["rows"] < SMALL_CLASS * rows:
-        text = f"class {least['label']!r} has {least['rows']} of {rows} train rows: accuracy says little of it"
-        yield {"kind": "imbalance", "column": "", "text": text}
+    rarest = target.classes[-1]
+    if rarest.rows < MIN_CLASS_ROWS or rarest.rows < SMALL_CLASS * target.rows:
+        text = f"class {rarest.label!r} has {rarest.rows} of {target.rows} train rows: accuracy says little of it"
+        yield DataWarning("imbalance", "", text)

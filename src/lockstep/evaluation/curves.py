@@ -1,7 +1,5 @@
 """Points of the curves that show how far probabilities can be trusted: ROC, precision, calibration, thresholds."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,6 +7,14 @@ from numpy.typing import NDArray
 from lockstep.data.schema import Schema, label_name
 from lockstep.drift.quality import wilson
 from lockstep.evaluation import plot_data
+from lockstep.metrics.evaluation_record import (
+    CalibrationBin,
+    CalibrationCurve,
+    Confusion,
+    Curve,
+    Curves,
+    ThresholdPoint,
+)
 from lockstep.metrics.scores import Scored
 
 Floats = NDArray[np.float64]
@@ -18,31 +24,29 @@ MOST_LABELS = 12
 """Of more labels, the most frequent ones are drawn."""
 
 
-def of(scored: Scored, schema: Schema) -> dict[str, Any] | None:
+def of(scored: Scored, schema: Schema) -> Curves | None:
     """Return the points of each curve; None for regression."""
     if not schema.labels:
         return None
-    return {
-        "roc": roc(scored, schema),
-        "precision_recall": precision_recall(scored, schema),
-        "calibration": calibration(scored, schema),
-        "thresholds": thresholds(scored) if schema.task == "binary" else [],
-    }
+    return Curves(
+        roc=roc(scored, schema),
+        precision_recall=precision_recall(scored, schema),
+        calibration=calibration(scored, schema),
+        thresholds=thresholds(scored) if schema.task == "binary" else [],
+    )
 
 
-def roc(scored: Scored, schema: Schema) -> list[dict[str, Any]]:
+def roc(scored: Scored, schema: Schema) -> list[Curve]:
     """Return false positive rate and recall of each label, against the others, from the strictest threshold on."""
     return [
-        {"label": name, "points": [[0.0, 0.0], *_thinned(own, ["false_positive_rate", "recall"])]}
+        Curve(name, [[0.0, 0.0], *_thinned(own, ["false_positive_rate", "recall"])])
         for name, own in _by_label(scored, schema)
     ]
 
 
-def precision_recall(scored: Scored, schema: Schema) -> list[dict[str, Any]]:
+def precision_recall(scored: Scored, schema: Schema) -> list[Curve]:
     """Return recall and precision of each label, against the others, from the strictest threshold on."""
-    return [
-        {"label": name, "points": _thinned(own, ["recall", "precision"])} for name, own in _by_label(scored, schema)
-    ]
+    return [Curve(name, _thinned(own, ["recall", "precision"])) for name, own in _by_label(scored, schema)]
 
 
 def _by_label(scored: Scored, schema: Schema) -> list[tuple[str, pd.DataFrame]]:
@@ -58,7 +62,7 @@ def _thinned(points: pd.DataFrame, columns: list[str]) -> list[list[float]]:
     return found
 
 
-def calibration(scored: Scored, schema: Schema) -> dict[str, Any]:
+def calibration(scored: Scored, schema: Schema) -> CalibrationCurve:
     """Return how often what is said to happen does happen, in bins of equal numbers of rows.
 
     Of two labels, the probability of the second; of more, that of the answer given (Guo et al. 2017). Each bin has the
@@ -71,10 +75,10 @@ def calibration(scored: Scored, schema: Schema) -> dict[str, Any]:
     else:
         said, came = scored.probabilities.max(axis=1), scored.truth == scored.predicted
         label = "the answer given"
-    return {"label": label, "bins": bins(said, came)}
+    return CalibrationCurve(label, bins(said, came))
 
 
-def bins(said: Floats, came: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def bins(said: Floats, came: NDArray[np.bool_]) -> list[CalibrationBin]:
     """Cut probabilities (n,) at their deciles and count what came true (n,); equal probabilities stay together."""
     edges = np.quantile(said, np.linspace(0, 1, BINS + 1))[1:-1]
     place = np.searchsorted(edges, said)
@@ -83,19 +87,12 @@ def bins(said: Floats, came: NDArray[np.bool_]) -> list[dict[str, Any]]:
         own = place == one
         rows, true = int(own.sum()), int(came[own].sum())
         low, high = wilson(true, rows)
-        found.append(
-            {
-                "said": round(float(said[own].mean()), 6),
-                "came": round(true / rows, 6),
-                "low": round(low, 6),
-                "high": round(high, 6),
-                "rows": rows,
-            }
-        )
+        mean = round(float(said[own].mean()), 6)
+        found.append(CalibrationBin(mean, round(true / rows, 6), round(low, 6), round(high, 6), rows))
     return found
 
 
-def thresholds(scored: Scored) -> list[dict[str, float]]:
+def thresholds(scored: Scored) -> list[ThresholdPoint]:
     """Return precision, recall, F1, accuracy and the share of rows answered with the second label, by the least
     probability that is asked of it."""
     assert scored.probabilities is not None  # noqa: S101 - classes only
@@ -105,19 +102,19 @@ def thresholds(scored: Scored) -> list[dict[str, float]]:
         told = said >= threshold
         hits, alarms, truths = int((told & truth).sum()), int(told.sum()), int(truth.sum())
         found.append(
-            {
-                "threshold": float(threshold),
-                "precision": round(hits / alarms, 6) if alarms else 1.0,
-                "recall": round(hits / truths, 6) if truths else 0.0,
-                "f1": round(2 * hits / (alarms + truths), 6) if alarms + truths else 0.0,
-                "accuracy": round(float((told == truth).mean()), 6),
-                "share": round(alarms / len(truth), 6),
-            }
+            ThresholdPoint(
+                threshold=float(threshold),
+                precision=round(hits / alarms, 6) if alarms else 1.0,
+                recall=round(hits / truths, 6) if truths else 0.0,
+                f1=round(2 * hits / (alarms + truths), 6) if alarms + truths else 0.0,
+                accuracy=round(float((told == truth).mean()), 6),
+                share=round(alarms / len(truth), 6),
+            )
         )
     return found
 
 
-def confusion(scored: Scored, schema: Schema, most: int = 25) -> dict[str, Any] | None:
+def confusion(scored: Scored, schema: Schema, most: int = 25) -> Confusion | None:
     """Return the counts truth x answer; of more labels than can be drawn, the most frequent, the rest as others."""
     if not schema.labels:
         return None
@@ -130,4 +127,4 @@ def confusion(scored: Scored, schema: Schema, most: int = 25) -> dict[str, Any] 
         joining[most - 1] = 1 - joining[:-1].sum(axis=0)
         table = joining @ table @ joining.T
         names = [*(names[code] for code in kept), "(other labels)"]
-    return {"labels": names, "table": table.tolist()}
+    return Confusion(names, table.tolist())

@@ -13,6 +13,7 @@ from lockstep.drift.quality import wilson
 from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores, slices
 from lockstep.metrics.comparison import losses
+from lockstep.metrics.evaluation_record import SliceLoss, WeakestSlices, WorstRow
 from lockstep.metrics.scores import Scored
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,7 @@ MOST_COLUMNS = 12
 LONGEST = 120
 
 
-def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) -> dict[str, Any]:
+def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) -> WeakestSlices:
     """Return the slices of test rows (n), those first that are most surely worse than the rest.
 
     `surely_worse` is the least by which a slice's loss exceeds that of the rest, at a confidence of 95 % for all slices
@@ -31,21 +32,21 @@ def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) ->
     cut = slices.of(frame, schema)
     own = losses(scored)
     found = [
-        {
-            "column": part.column,
-            "name": part.name,
-            **beside_the_rest(own[part.rows], own[~part.rows], scored.probabilities is not None, len(cut)),
-            "metric": _metric(scored, part.rows, metric),
-        }
+        SliceLoss(
+            column=part.column,
+            name=part.name,
+            metric=_metric(scored, part.rows, metric),
+            **against_the_rest(own[part.rows], own[~part.rows], scored.probabilities is not None, len(cut)),
+        )
         for part in cut
         if part.count < len(frame)
     ]
-    found.sort(key=lambda one: (-one["surely_worse"], one["column"], one["name"]))
+    found.sort(key=lambda part: (-part.surely_worse, part.column, part.name))
     measure = "share of wrong answers" if schema.labels else "mean absolute error"
-    return {"measure": measure, "metric": metric, "looked_at": len(found), "slices": found[:MOST_SLICES]}
+    return WeakestSlices(measure, metric, len(found), found[:MOST_SLICES])
 
 
-def beside_the_rest(inside: Floats, outside: Floats, shares: bool, looks: int) -> dict[str, Any]:
+def against_the_rest(inside: Floats, outside: Floats, shares: bool, looks: int) -> dict[str, Any]:
     """Compare the losses of some rows with those of all others, each of any number."""
     means = float(inside.mean()), float(outside.mean())
     interval = _shares if shares else _means
@@ -98,9 +99,7 @@ def _metric(scored: Scored, rows: NDArray[np.bool_], metric: str) -> float | Non
     return short(value) if np.isfinite(value) else None
 
 
-def worst(
-    frame: pd.DataFrame, scored: Scored, schema: Schema, most: int, columns: Sequence[str]
-) -> list[dict[str, Any]]:
+def worst(frame: pd.DataFrame, scored: Scored, schema: Schema, most: int, columns: Sequence[str]) -> list[WorstRow]:
     """Return the test rows (n) with the largest errors: of classes, those of which the truth was thought least likely.
 
     The values of the first `MOST_COLUMNS` columns are shown, long ones cut.
@@ -109,11 +108,11 @@ def worst(
     wrong = losses(scored) > 0
     order = [place for place in np.argsort(-size, kind="stable") if wrong[place]][:most]
     return [
-        {
-            "row": int(place),
+        WorstRow(
+            row=int(place),
+            values={name: _cut(frame[name].iloc[place]) for name in columns[:MOST_COLUMNS]},
             **_told(scored, schema, place),
-            "values": {name: _cut(frame[name].iloc[place]) for name in columns[:MOST_COLUMNS]},
-        }
+        )
         for place in order
     ]
 

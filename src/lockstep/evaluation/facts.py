@@ -1,9 +1,10 @@
-"""All that an evaluation finds out about a model, as one record: the same data, model and params, the same record."""
+"""The evaluation record of a model: deterministic, the same for the same data, model and params."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -20,26 +21,34 @@ from lockstep.evaluation import (
 )
 from lockstep.evaluation.learning_curve import Matrices
 from lockstep.inference.predictor import Predictor
+from lockstep.metrics.evaluation_record import (
+    Evaluation,
+    LabelScores,
+    LearningCurve,
+    MetricValue,
+    Reference,
+    RowCounts,
+)
 from lockstep.metrics.scores import METRICS, Scored
 
-FORMAT = 1
 MOST_CELLS = 20_000_000
 """A matrix with more values is neither learned from again nor given to scikit-learn's defaults."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, the test rows that it was asked about, what it said, and the metric that it was chosen by."""
+    """A model with the size of its file, the test rows with their predictions, and the metric of model selection."""
 
     predictor: Predictor
     pipeline: Any
     test: pd.DataFrame
     scored: Scored
     metric: str
+    model_bytes: int = 0
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainMatrix:
     """The matrix of the train rows (rows x features) with its target (rows), and what the split kept to."""
 
     matrix: Any
@@ -47,63 +56,74 @@ class Taught:
     marks: Mapping[str, NDArray[Any]]
 
 
-def of(subject: Subject, taught: Taught, measured: Mapping[str, Any], params: ModelEvaluation) -> dict[str, Any]:
-    """Return the content of reports/evaluation.json, which docs/evaluation.md describes key by key."""
+def of(
+    subject: Subject,
+    train: TrainMatrix,
+    metrics: Mapping[str, Any],
+    leaks: Mapping[str, float],
+    params: ModelEvaluation,
+) -> Evaluation:
+    """Return the evaluation record: `metrics` is the content of metrics.json, `leaks` scores the leaky columns."""
     schema, scored, test = subject.predictor.schema, subject.scored, subject.test
     shuffled = importance.permutation(subject.predictor, test, scored, subject.metric, params)
-    ranked = [one["column"] for one in (shuffled or {}).get("columns", [])]
+    ranked = [one.column for one in shuffled.columns] if shuffled else []
     columns = [*ranked, *(name for name in schema.kinds if name not in set(ranked))]
-    return {
-        "format": FORMAT,
-        "task": schema.task,
-        "target": schema.target,
-        "labels": [label_name(label) for label in schema.labels],
-        "metric": subject.metric,
-        "rows": {"train": len(taught.target), "test": scored.rows},
-        "metrics": _metrics(measured),
-        "per_class": test_metrics.per_class(scored, schema).to_dict("records"),
-        "confusion": curves.confusion(scored, schema),
-        "curves": curves.of(scored, schema),
-        "residuals": residuals.of(scored),
-        "weakest": error_analysis.weakest(test, scored, schema, subject.metric),
-        "worst": error_analysis.worst(test, scored, schema, params.report.worst_rows, columns),
-        "importance": shuffled,
-        "words": importance.words(subject.pipeline, schema, taught.matrix),
-        **_refitted(subject, taught, params),
-    }
+    refitted = _refitted(subject, train, params)
+    return Evaluation(
+        task=schema.task,
+        target=schema.target,
+        labels=[label_name(label) for label in schema.labels],
+        metric=subject.metric,
+        rows=RowCounts(len(train.target), scored.rows),
+        metrics=_metrics(metrics),
+        per_class=msgspec.convert(test_metrics.per_class(scored, schema).to_dict("records"), list[LabelScores]),
+        confusion=curves.confusion(scored, schema),
+        curves=curves.of(scored, schema),
+        residuals=residuals.of(scored),
+        weakest=error_analysis.weakest(test, scored, schema, subject.metric),
+        worst=error_analysis.worst(test, scored, schema, params.report.worst_rows, columns),
+        importance=shuffled,
+        words=importance.words(subject.pipeline, schema, train.matrix),
+        learning_curve=refitted.curve,
+        references=refitted.references,
+        left_out=refitted.left_out,
+        leaks=dict(leaks),
+        model_bytes=subject.model_bytes,
+    )
 
 
-def _metrics(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each metric that has a known name, with its interval, in the order of the catalog of metrics."""
+def _metrics(measured: Mapping[str, Any]) -> list[MetricValue]:
+    """Return each metric with its interval, in the order of the catalog of metrics."""
     bounds = measured["interval_95"]
     return [
-        {
-            "name": name,
-            "value": measured[name],
-            "low": bounds[name][0],
-            "high": bounds[name][1],
-            "higher_is_better": METRICS[name].higher_is_better,
-        }
+        MetricValue(name, measured[name], bounds[name][0], bounds[name][1], METRICS[name].higher_is_better)
         for name in METRICS
         if name in bounds
     ]
 
 
-def _refitted(subject: Subject, taught: Taught, params: ModelEvaluation) -> dict[str, Any]:
-    """Return what takes further fits: the learning curve, and scikit-learn's defaults; None where it was left out."""
-    asked, schema = params.report, subject.predictor.schema
-    cells = getattr(taught.matrix, "nnz", taught.matrix.size)
-    left_out = None
+@dataclass(frozen=True)
+class Refits:
+    """What takes further fits: learning curve and scikit-learn's defaults, or the reason why they were left out."""
+
+    curve: LearningCurve | None = None
+    references: list[Reference] | None = None
+    left_out: str | None = None
+
+
+def _refitted(subject: Subject, train: TrainMatrix, params: ModelEvaluation) -> Refits:
+    wanted, schema = params.report, subject.predictor.schema
+    cells = getattr(train.matrix, "nnz", train.matrix.size)
     if cells > MOST_CELLS:
-        left_out = f"{cells:,} values are more than {MOST_CELLS:,}, which are learned from again"
-    found: dict[str, Any] = {"learning_curve": None, "references": None, "left_out": left_out}
-    if left_out or not (asked.learning_curve or asked.references):
-        return found
+        return Refits(left_out=f"{cells:,} values are more than {MOST_CELLS:,}, which are learned from again")
+    if not (wanted.learning_curve or wanted.references):
+        return Refits()
     features, estimator = (subject.pipeline.named_steps[name] for name in ("features", "estimator"))
     target = frames.target_array(subject.test, schema)
-    whole = Matrices(taught.matrix, taught.target, features.transform(subject.test), target, taught.marks)
-    if asked.learning_curve:
-        found["learning_curve"] = learning_curve.curve(whole, estimator, subject.metric, params)
-    if asked.references and len(taught.target) <= asked.reference_rows:
-        found["references"] = learning_curve.references(whole, schema.task, subject.scored, subject.metric, params)
-    return found
+    whole = Matrices(train.matrix, train.target, features.transform(subject.test), target, train.marks)
+    curve = references = None
+    if wanted.learning_curve:
+        curve = learning_curve.curve(whole, estimator, subject.metric, params)
+    if wanted.references and len(train.target) <= wanted.reference_rows:
+        references = learning_curve.references(whole, schema.task, subject.scored, subject.metric, params)
+    return Refits(curve, references)

@@ -16,6 +16,7 @@ from lockstep.evaluation.residuals import short
 from lockstep.features.transformers import TextTfidf
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
+from lockstep.metrics.evaluation_record import ColumnImportance, Importance, LabelTerms
 from lockstep.metrics.scores import METRICS, Scored
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Extent:
 
 def permutation(
     predictor: Predictor, frame: pd.DataFrame, scored: Scored, metric: str, params: ModelEvaluation
-) -> dict[str, Any] | None:
+) -> Importance | None:
     """Return how much the metric of test rows (n) falls when a column's values change places (Breiman 2001).
 
     Each column is shuffled `REPEATS` times; `drop` is the mean fall and `spread` its standard deviation. Where columns
@@ -63,13 +64,8 @@ def permutation(
         drops = [sign * (base - scores.measure(metric, answer)) for answer in _answers(predictor, told, own)]
         found.append((short(np.mean(drops)), short(np.std(drops, ddof=1)), name))
     found.sort(key=lambda one: -one[0])
-    return {
-        "metric": metric,
-        "rows": len(rows),
-        "repeats": REPEATS,
-        "columns_in_all": len(predictor.schema.columns),
-        "columns": [{"column": name, "drop": drop, "spread": spread} for drop, spread, name in found],
-    }
+    columns = [ColumnImportance(name, drop, spread) for drop, spread, name in found]
+    return Importance(metric, len(rows), REPEATS, len(predictor.schema.columns), columns)
 
 
 def extent(frame: pd.DataFrame, scored: Scored, schema: Schema, most: int) -> Extent:
@@ -137,7 +133,7 @@ def _answers(predictor: Predictor, rows: list[Row], own: Scored) -> list[Scored]
     return found
 
 
-def words(pipeline: Any, schema: Schema, matrix: Any, most: int = WORDS) -> list[dict[str, Any]] | None:
+def words(pipeline: Any, schema: Schema, matrix: Any, most: int = WORDS) -> list[LabelTerms] | None:
     """Return the terms that weigh most for and against each label, or for a higher value; None if there are none.
 
     A term's weight is its coefficient times the standard deviation of its feature among the train rows (rows x
@@ -151,7 +147,7 @@ def words(pipeline: Any, schema: Schema, matrix: Any, most: int = WORDS) -> list
     terms = np.concatenate([part.get_feature_names_out() for _, part in texts])
     weights = np.atleast_2d(estimator.coef_)[:, columns] * _deviations(matrix)[columns]
     return [
-        {"label": label, "for": _top(terms, weights[place], most), "against": _top(terms, -weights[place], most)}
+        LabelTerms(label, _top(terms, weights[place], most), _top(terms, -weights[place], most))
         for place, label in enumerate(_outputs(schema, len(weights)))
     ]
 
@@ -170,7 +166,7 @@ def _outputs(schema: Schema, count: int) -> list[str]:
     return names if count == len(names) else names[1:]
 
 
-def _top(terms: NDArray[np.object_], weights: Floats, most: int) -> list[list[Any]]:
+def _top(terms: NDArray[np.object_], weights: Floats, most: int) -> list[tuple[str, float]]:
     """Return the terms of largest weight (terms,), the largest first, those of positive weight alone."""
     order = np.argsort(-weights, kind="stable")[:most]
-    return [[str(terms[place]), short(weights[place])] for place in order if weights[place] > 0]
+    return [(str(terms[place]), short(weights[place])) for place in order if weights[place] > 0]

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from lockstep.config.params import ModelEvaluation, Task
 from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores as metrics
+from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Reference
 from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.term_weights import Terms
@@ -67,7 +68,7 @@ class Sample:
         return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
 
 
-def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> dict[str, Any]:
+def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> LearningCurve:
     """Refit an estimator on growing shares of the train rows; score it on a fifth that never teaches, and on test rows.
 
     Classes keep their shares, groups stay together, and by time what is held out comes last and what teaches grows
@@ -78,14 +79,8 @@ def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEval
     tested = _every(len(of.test_target), SCORED_ROWS)
     sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
     found = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
-    points = [{"rows": rows, **scores} for rows, scores in found if scores]
-    return {
-        "metric": metric,
-        "points": points,
-        "train_rows": len(of.target),
-        "held_out_rows": len(held_out),
-        "test_rows": len(tested),
-    }
+    points = [LearningPoint(rows=rows, **scores) for rows, scores in found if scores]
+    return LearningCurve(metric, points, len(of.target), len(held_out), len(tested))
 
 
 def parted(target: NDArray[Any], marks: Mapping[str, Ids], seed: int, regression: bool) -> tuple[Ids, Ids]:
@@ -130,7 +125,7 @@ def _every(count: int, most: int) -> Ids:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
-def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[dict[str, Any]]:
+def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[Reference]:
     """Return what scikit-learn's defaults, fitted on the same train rows, score on the same test rows.
 
     `difference` is how much better the model is than the default, with its 95 % paired bootstrap interval; better is
@@ -142,15 +137,15 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
         own = fold_score.scored(fitted, of.test, of.test_target, np.unique(of.target))
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
-            {
-                "name": name,
-                "metric": metric,
-                "value": short(metrics.measure(metric, own)),
-                "difference": short(value),
-                "low": short(low),
-                "high": short(high),
-                "verdict": "better" if low > 0 else "worse" if high < 0 else "as good",
-            }
+            Reference(
+                name=name,
+                metric=metric,
+                value=short(metrics.measure(metric, own)),
+                difference=short(value),
+                low=short(low),
+                high=short(high),
+                verdict="better" if low > 0 else "worse" if high < 0 else "as good",
+            )
         )
     return found
 

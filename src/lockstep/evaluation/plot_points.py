@@ -1,14 +1,16 @@
 """The points behind each picture of an evaluation, as tables that `dvc plots` draws and compares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep import files
+from lockstep.metrics.evaluation_record import Evaluation
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "confusion": ("actual", "predicted"),
@@ -23,32 +25,31 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Each table and its columns; one that the task or the params leave out has no rows."""
 
 
-def write(facts: Mapping[str, Any], predictions: pd.DataFrame, folder: Path) -> None:
+def write(record: Evaluation, predictions: pd.DataFrame, folder: Path) -> None:
     """Write each table into a folder; `predictions` are those of reports/predictions.csv."""
-    rows = tables(facts)
-    if facts["labels"]:
+    rows = tables(record)
+    if record.labels:
         rows["confusion"] = predictions[["actual", "prediction"]].to_numpy().tolist()
     for name, columns in COLUMNS.items():
         files.write_csv(pd.DataFrame(rows.get(name, []), columns=list(columns)), folder / f"{name}.csv")
 
 
-def tables(facts: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
-    """Return the rows of each table that the content of reports/evaluation.json has."""
-    found: dict[str, Sequence[Any]] = {
-        "importance": (facts["importance"] or {}).get("columns", []),
-        "learning_curve": (facts["learning_curve"] or {}).get("points", []),
-        "slices": [{**one, "slice": f"{one['column']}: {one['name']}"} for one in facts["weakest"]["slices"]],
-    }
-    if facts["curves"]:
-        found |= {"calibration": facts["curves"]["calibration"]["bins"], "thresholds": facts["curves"]["thresholds"]}
-    if facts["residuals"]:
-        histogram = facts["residuals"]["histogram"]
-        middles = _middles(np.asarray(histogram["edges"]))
-        found |= {
-            "residuals": facts["residuals"]["points"],
-            "residual_histogram": list(zip(middles, histogram["shares"], strict=True)),
-        }
-    return found
+def tables(record: Evaluation) -> dict[str, Sequence[Any]]:
+    """Return the rows of each table that the evaluation record has."""
+    weakest = [{**msgspec.to_builtins(part), "slice": f"{part.column}: {part.name}"} for part in record.weakest.slices]
+    rows: dict[str, Sequence[Any]] = {"slices": weakest}
+    if record.importance:
+        rows["importance"] = msgspec.to_builtins(record.importance.columns)
+    if record.learning_curve:
+        rows["learning_curve"] = msgspec.to_builtins(record.learning_curve.points)
+    if record.curves:
+        rows["calibration"] = msgspec.to_builtins(record.curves.calibration.bins)
+        rows["thresholds"] = msgspec.to_builtins(record.curves.thresholds)
+    if record.residuals:
+        histogram = record.residuals.histogram
+        rows["residuals"] = record.residuals.points
+        rows["residual_histogram"] = list(zip(_middles(np.asarray(histogram.edges)), histogram.shares, strict=True))
+    return rows
 
 
 def _middles(edges: NDArray[np.float64]) -> list[float]:

@@ -6,8 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lockstep import files, paths
+from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Schema, label_name
+from lockstep.metrics.evaluation_record import Evaluation, SliceLoss
 
 FORMAT = 1
 MOST_SLICES = 5
@@ -21,15 +25,15 @@ FEW_ROWS = 200
 class Facts:
     """What the stages found out: reports/evaluation.json, search.json, data.json and data/raw/source.json."""
 
-    evaluation: Mapping[str, Any]
+    evaluation: Evaluation
     search: Mapping[str, Any]
-    data: Mapping[str, Any]
+    data: DataRecord
     source: Mapping[str, Any]
 
 
 def of(schema: Schema, facts: Facts) -> dict[str, Any]:
     """Return the card of a model, for `models/card.json`: nothing in it is a clock's, a machine's or the registry's."""
-    measured, best = facts.evaluation, facts.search["trials"][facts.search["best"]]
+    record, best = facts.evaluation, facts.search["trials"][facts.search["best"]]
     return {
         "format": FORMAT,
         "target": schema.target,
@@ -37,19 +41,24 @@ def of(schema: Schema, facts: Facts) -> dict[str, Any]:
         "labels": [label_name(label) for label in schema.labels],
         "estimator": {"name": best["estimator"], "params": best["params"], "trials": len(facts.search["trials"])},
         "metric": facts.search["metric"],
-        "metrics": measured["metrics"],
-        "references": measured["references"],
-        "weakest": [_slice(one) for one in measured["weakest"]["slices"][:MOST_SLICES]],
-        "importance": measured["importance"]["columns"][:MOST_COLUMNS],
-        "rows": {"train": facts.data["train_rows"], "test": facts.data["test_rows"]},
-        "left_out": {name: rows for name, rows in facts.data["dropped"].items() if rows and name != "rows_read"},
+        "metrics": msgspec.to_builtins(record.metrics),
+        "references": msgspec.to_builtins(record.references),
+        "weakest": [_slice(part) for part in record.weakest.slices[:MOST_SLICES]],
+        "importance": msgspec.to_builtins(record.importance.columns[:MOST_COLUMNS]) if record.importance else [],
+        "rows": {"train": facts.data.train_rows, "test": facts.data.test_rows},
+        "left_out": _left_out(facts.data.dropped),
         "source": {"name": shown_source(facts.source["source"]), "sha256": facts.source["sha256"]},
         "made_with": {name: version(name) for name in MADE_WITH},
     }
 
 
-def _slice(one: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one[name] for name in ("column", "name", "rows", "loss", "rest", "surely_worse")}
+def _left_out(dropped: Dropped) -> dict[str, Any]:
+    """Return what was left out by reason, without the reasons that took nothing."""
+    return {name: rows for name, rows in msgspec.structs.asdict(dropped).items() if rows and name != "rows_read"}
+
+
+def _slice(part: SliceLoss) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in ("column", "name", "rows", "loss", "rest", "surely_worse")}
 
 
 def shown_source(named: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep import files
+from lockstep import compat, files
 from lockstep.errors import ArtifactError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -22,56 +22,15 @@ ZIP64_BYTES = 1 << 30
 """An array this large gets the header of a large entry, whose size must be known beforehand."""
 
 PROTOCOL = 2
-ALLOWED_LOADERS = frozenset(
-    [
-        "DTypeNode",
-        "DictNode",
-        "JsonNode",
-        "ListNode",
-        "LossNode",
-        "NdArrayNode",
-        "ObjectNode",
-        "RandomGeneratorNode",
-        "SliceNode",
-        "TreeNode",
-        "TupleNode",
-        "TypeNode",
-    ]
-)
 ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
-        "numpy": "dtype float64 int64 ndarray uint64",
-        "numpy.random._generator": "Generator",
         "lockstep.features.tabular": "Absent TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
-        "sklearn._loss._loss": "CyHalfBinomialLoss CyHalfMultinomialLoss CyHalfSquaredError",
-        "sklearn._loss.link": "IdentityLink Interval LogitLink MultinomialLogit",
-        "sklearn._loss.loss": "HalfBinomialLoss HalfMultinomialLoss HalfSquaredError",
-        "sklearn.compose._column_transformer": "ColumnTransformer",
-        "sklearn.ensemble._forest": "RandomForestClassifier RandomForestRegressor",
-        "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
-        "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": (
-            "HistGradientBoostingClassifier HistGradientBoostingRegressor"
-        ),
-        "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
-        "sklearn.impute._base": "SimpleImputer",
-        "sklearn.linear_model._logistic": "LogisticRegression",
-        "sklearn.linear_model._ridge": "Ridge",
-        "sklearn.metrics._dist_metrics": "EuclideanDistance64",
-        "sklearn.naive_bayes": "ComplementNB GaussianNB MultinomialNB",
-        "sklearn.neighbors._classification": "KNeighborsClassifier",
-        "sklearn.neighbors._kd_tree": "KDTree",
-        "sklearn.neighbors._regression": "KNeighborsRegressor",
-        "sklearn.pipeline": "Pipeline",
-        "sklearn.preprocessing._data": "RobustScaler StandardScaler",
-        "sklearn.preprocessing._encoders": "OneHotEncoder",
-        "sklearn.preprocessing._label": "LabelEncoder",
-        "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor",
-        "sklearn.tree._tree": "Tree",
+        **compat.SAVED_TYPES,
     }.items()
     for name in names.split()
 )
@@ -164,7 +123,7 @@ def check(content: bytes, name: str) -> set[str]:
     types = set()
     for node in _nodes(tree):
         loader, kind = str(node.get("__loader__")), f"{node.get('__module__')}.{node.get('__class__')}"
-        if loader not in ALLOWED_LOADERS or kind not in ALLOWED_TYPES:
+        if loader not in compat.SKOPS_LOADERS or kind not in ALLOWED_TYPES:
             raise ArtifactError(
                 f"{name} holds {kind} ({loader}), which is not on the allow-list", "never load it elsewhere"
             )

@@ -36,7 +36,7 @@ from lockstep.prediction_log.tables import latency_us_of
 from lockstep.registry import tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry
-from lockstep.registry.remote import KeptRegistry
+from lockstep.registry.remote import RemoteRegistry
 
 HOUR_S = 3600
 SPANS = ((60, 60), (48, 3600))
@@ -298,7 +298,7 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
 
 
 def _registry_of(settings: Settings) -> Callable[[str], Asked]:
-    """Return what connects to the registry of a model: through the keeper if there is one, else by itself."""
-    if settings.keeper:
-        return lambda name: KeptRegistry(Path(settings.keeper), name)
+    """Return a factory of registry clients: through the sidecar in a server, else directly."""
+    if settings.registry_socket:
+        return lambda name: RemoteRegistry(Path(settings.registry_socket), name)
     return lambda name: Registry(tracking.connect(settings), name)

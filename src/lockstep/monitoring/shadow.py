@@ -26,7 +26,7 @@ from lockstep.prediction_log.privacy import HASHED
 from lockstep.prediction_log.records import Answer, Record
 from lockstep.registry import tracking
 from lockstep.registry.model_registry import Registry, Version
-from lockstep.registry.remote import KeptRegistry
+from lockstep.registry.remote import RemoteRegistry
 
 log = logging.getLogger("shadow")
 
@@ -210,9 +210,9 @@ def of(settings: Settings, state: Path) -> Shadow | None:
     """Return what answers in the shadow, if the settings leave the challenger there and rows are logged."""
     if settings.challenger_share or settings.log_rows in ("none", "off"):
         return None
-    keeper = Path(settings.keeper)
+    sidecar = Path(settings.registry_socket)
 
     def connect(name: str) -> Asked:
-        return KeptRegistry(keeper, name) if settings.keeper else Registry(tracking.connect(settings), name)
+        return RemoteRegistry(sidecar, name) if settings.registry_socket else Registry(tracking.connect(settings), name)
 
     return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

@@ -1,93 +1,108 @@
-"""The data report as one HTML file that needs nothing else and carries no clock: the same facts, the same bytes."""
+"""Data report as one self-contained HTML file, drawn from `reports/data.json`; the same record, the same bytes."""
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from lockstep import files, paths
+from lockstep.data.record import Dropped
+from lockstep.data_report.record import ColumnFacts, DataReport, DataWarning
 from lockstep.drift.results import Distribution
-from lockstep.html import charts, formatting, templates
+from lockstep.html import formatting, templates
 from lockstep.pages.charts import overlaid, spelled
 
-MOST_DRAWN = 150
-"""So many columns are drawn, those that tell most about the target; the others stand in the table alone."""
+MAX_DRAWN = 150
+"""So many columns are drawn, those of the strongest relation to the target; the others stand in the table alone."""
 
-COUNTED = {
+COUNTS = {
     "rows_read": "rows read",
     "rows_without_target": "rows without target",
     "rows_duplicate": "duplicate rows",
     "rows_quarantined": "rows quarantined",
     "rows_on_both_sides": "test rows that repeat a train row",
 }
+ALWAYS_SHOWN = 3
+"""The first of them are shown even where they are 0."""
 
 
-def html(facts: Mapping[str, Any]) -> str:
-    """Return the page for the content of reports/data.json."""
-    columns = sorted(facts["columns"], key=lambda one: -one["strength"])
-    warned: dict[str, list[dict[str, str]]] = {}
-    for warning in facts["warnings"]:
-        warned.setdefault(warning["column"], []).append(warning)
+def draw(record: Path = paths.DATA_REPORT, to: Path = paths.DATA_PAGE) -> Path:
+    """Draw `reports/data.html` from the record that data_preprocessing wrote, and return its path.
+
+    `lockstep report` and `make repro` call it; no stage does.
+
+    Raises
+    ------
+    DataError
+        The record is missing or damaged.
+    """
+    files.write_bytes(html(DataReport.read(record)).encode(), to)
+    return to
+
+
+def html(report: DataReport) -> str:
+    """Return the page of a data report."""
+    columns = sorted(report.columns, key=lambda column: -column.strength)
+    notes: dict[str, list[DataWarning]] = {}
+    for warning in report.warnings:
+        notes.setdefault(warning.column, []).append(warning)
     content = {
-        "facts": facts,
+        "report": report,
         "columns": columns,
-        "drawn": columns[:MOST_DRAWN],
-        "warned": warned,
-        "counts": counts(facts["dropped"]),
-        "odd_cells": facts.get("odd_cells", {}),
-        "left_out": left_out(facts["dropped"]),
-        "quarantined": sorted(facts["dropped"].get("quarantined", {}).items(), key=lambda pair: (-pair[1], pair[0])),
+        "drawn": columns[:MAX_DRAWN],
+        "notes": notes,
+        "counts": counts(report.dropped),
+        "left_out": left_out(report.dropped),
+        "quarantined": sorted(report.dropped.quarantined.items(), key=lambda pair: (-pair[1], pair[0])),
+        "odd_cells": report.odd_cells,
         "style": templates.style("report.css", "monitoring.css", "data_report.css"),
     }
     return _environment().get_template("data_report.html").render(content)
 
 
-def counts(dropped: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Return how many rows were read and taken away, each with its words."""
-    found = {name: value for name, value in dropped.items() if isinstance(value, int) and not isinstance(value, bool)}
-    order = [*COUNTED, *sorted(found.keys() - COUNTED.keys())]
-    return [(COUNTED.get(name, name.replace("_", " ")), found[name]) for name in order if name in found]
+def counts(dropped: Dropped) -> list[tuple[str, int]]:
+    """Return how many rows were read and how many dropped, each with its label."""
+    rows = [(label, getattr(dropped, name)) for name, label in COUNTS.items()]
+    return rows[:ALWAYS_SHOWN] + [(label, count) for label, count in rows[ALWAYS_SHOWN:] if count]
 
 
-def left_out(dropped: Mapping[str, Any]) -> list[tuple[str, str]]:
+def left_out(dropped: Dropped) -> list[tuple[str, str]]:
     """Return each column that is no feature, with the reason."""
-    named = [(name, f"its role is {role}") for name, role in dropped.get("columns_left_out", {}).items()]
-    return named + [(name, "it holds no value") for name in dropped.get("columns_without_values", [])]
+    by_role = [(name, f"its role is {role}") for name, role in dropped.columns_left_out.items()]
+    return by_role + [(name, "it holds no value") for name in dropped.columns_without_values]
 
 
-def histogram(distribution: Mapping[str, Any], name: str) -> Markup:
+def histogram(distribution: Distribution, name: str) -> Markup:
     """Draw shares over bins."""
-    return overlaid(None, Distribution(distribution["shares"], edges=distribution["edges"]), name)
+    return overlaid(None, distribution, name)
 
 
-def ends(one: Mapping[str, Any]) -> str:
+def ends(column: ColumnFacts) -> str:
     """Write what a column holds: the range of numbers, dates and lengths, or the number of categories."""
-    if one["kind"] == "categorical":
-        return f"{one['distinct']} categories"
-    if "least" not in one:
+    if column.kind == "categorical":
+        return f"{column.distinct} categories"
+    if column.least is None or column.greatest is None:
         return "no value"
-    if one["kind"] == "date":
-        return f"{one['least']} to {one['greatest']}"
-    unit = " characters" if one["kind"] == "text" else ""
-    return f"{formatting.number(one['least'])} to {formatting.number(one['greatest'])}{unit}"
+    if isinstance(column.least, str) or isinstance(column.greatest, str):
+        return f"{column.least} to {column.greatest}"
+    unit = " characters" if column.kind == "text" else ""
+    return f"{formatting.number(column.least)} to {formatting.number(column.greatest)}{unit}"
 
 
-def related(one: Mapping[str, Any]) -> str:
-    """Write how a column bears on the target, with the name of the measure."""
-    if one["relation"] is None:
+def related(column: ColumnFacts) -> str:
+    """Write the association of a column with the target, with the name of the measure."""
+    if column.relation is None:
         return formatting.DASH
-    of = {"date": " of the moment", "text": " of the length"}.get(one["kind"], "")
-    return f"{one['relation']['measure']}{of} {formatting.metric(one['relation']['value'])}"
+    part = {"date": " of the moment", "text": " of the length"}.get(column.kind, "")
+    return f"{column.relation.measure}{part} {formatting.metric(column.relation.value)}"
 
 
 @cache
 def _environment() -> Environment:
-    return templates.environment(
-        {"spelled": spelled}, charts=charts, histogram=histogram, ends=ends, related=related, bars=bars
-    )
+    return templates.environment({"spelled": spelled}, histogram=histogram, ends=ends, related=related, bars=bars)
 
 
-def bars(distribution: Mapping[str, Any]) -> list[tuple[str, float]]:
+def bars(distribution: Distribution) -> list[tuple[str, float]]:
     """Return the labels of a distribution with their shares."""
-    return list(zip(distribution["labels"], distribution["shares"], strict=True))
+    return list(zip(distribution.labels or [], distribution.shares, strict=True))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep import decision
+from lockstep import compat, decision
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.registry import history as events
 from lockstep.registry import tracking
@@ -84,8 +84,7 @@ class Registry:
         client = self.client
         if not _supported(lambda: client.search_registered_models(max_results=1)):
             return Capabilities(registry=False, aliases=False, stages=False)
-        # The client's own method asks for the model first, and then a missing model looks like a server with stages.
-        move = client._get_registry_client().transition_model_version_stage
+        move = compat.stage_transition(client)
         return Capabilities(
             registry=True,
             aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),

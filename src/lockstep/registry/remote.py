@@ -1,6 +1,6 @@
-"""The model registry as a worker sees it: through the keeper, at a Unix socket, and never for longer than its limits.
+"""Client of the registry sidecar: the model registry as a worker uses it, within time limits.
 
-A question is one line of JSON, and so is its answer.
+Request and reply are one line of JSON each, over a Unix socket.
 """
 
 from dataclasses import asdict
@@ -17,16 +17,16 @@ LIMITS_S = {
     **dict.fromkeys(("promote", "rollback"), 30.0),
     "download": 600.0,
 }
-"""How long each question waits for the registry."""
+"""How long each request waits for the registry."""
 
 START_S = 11.0
-"""How much longer a worker waits: a keeper that has just been started loads MLflow first."""
+"""How much longer a worker waits: a sidecar that has just been started loads MLflow first."""
 
 HISTORY = 100
 
 
-class KeptRegistry:
-    """The registry of one model, asked through the keeper."""
+class RemoteRegistry:
+    """The registry of one model, behind the sidecar."""
 
     def __init__(self, address: Path, name: str) -> None:
         self.address, self.name = address, name
@@ -37,19 +37,19 @@ class KeptRegistry:
         Raises
         ------
         TrackingError
-            The registry or the keeper does not answer.
+            The registry or the sidecar does not answer.
         """
-        found = self._ask("production")
-        return Version(**found) if found else None
+        version = self._request("production")
+        return Version(**version) if version else None
 
     def challenger(self) -> Version | None:
         """Return the version that is tried beside Production, if there is one."""
-        found = self._ask("challenger")
-        return Version(**found) if found else None
+        version = self._request("challenger")
+        return Version(**version) if version else None
 
     def history(self) -> list[Event]:
         """Return the moves of Production and the refusals, newest first, at most `HISTORY` of them."""
-        return [Event(**one) for one in self._ask("history")]
+        return [Event(**event) for event in self._request("history")]
 
     def get(self, version: str) -> Version:
         """Return one version.
@@ -59,23 +59,23 @@ class KeptRegistry:
         RegistryError
             There is no such version.
         """
-        return Version(**self._ask("get", version=version))
+        return Version(**self._request("get", version=version))
 
     def download(self, version: Version, to: Path) -> Path:
-        """Let the keeper fetch a version's bundle into a folder of this machine."""
-        return Path(self._ask("download", version=asdict(version), to=str(to.absolute())))
+        """Let the sidecar fetch a version's bundle into a folder of this machine."""
+        return Path(self._request("download", version=asdict(version), to=str(to.absolute())))
 
     def promote(self, version: str, event: Event) -> Event:
         """Make a version Production."""
-        return Event(**self._ask("promote", version=version, event=asdict(event)))
+        return Event(**self._request("promote", version=version, event=asdict(event)))
 
     def rollback(self, event: Event) -> Event:
         """Restore the version that served before."""
-        return Event(**self._ask("rollback", event=asdict(event)))
+        return Event(**self._request("rollback", event=asdict(event)))
 
-    def _ask(self, operation: str, **given: Any) -> Any:
-        question = {"ask": operation, "name": self.name, "given": given}
+    def _request(self, operation: str, **arguments: Any) -> Any:
+        message = {"ask": operation, "name": self.name, "given": arguments}
         try:
-            return ipc.request(self.address, question, LIMITS_S[operation] + START_S)
+            return ipc.request(self.address, message, LIMITS_S[operation] + START_S)
         except ipc.NoReply as error:
-            raise TrackingError(f"the keeper of the registry does not answer: {error}", "wait a moment") from None
+            raise TrackingError(f"the registry sidecar does not answer: {error}", "wait a moment") from None

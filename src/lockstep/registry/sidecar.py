@@ -1,6 +1,6 @@
-"""The one process of a server that speaks to the model registry, so that no worker needs MLflow.
+"""Registry sidecar: the one process of a server that imports MLflow and calls the model registry.
 
-`lockstep serve` starts it with a socket that is open already: while it is started anew, questions wait there.
+`lockstep serve` starts it with a socket that is open already: while it restarts, requests wait there.
 """
 
 import json
@@ -17,14 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep import ipc, logger, processes
+from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 from lockstep.registry import remote, tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry, Version
+from lockstep.runtime import logger
 
-log = logging.getLogger("keeper")
+log = logging.getLogger("registry")
 
 THREADS = 8
 HTTP_TIMEOUT_S = "5"
@@ -34,53 +35,54 @@ STUCK_S = 60.0
 
 
 @dataclass(frozen=True)
-class Flight:
-    """A question on its way to the registry, or its answer."""
+class Call:
+    """A call to the registry that is under way, or its result."""
 
     started: float
     limit_s: float
     future: "Future[Any]"
 
-    def landed(self, before_s: float) -> bool:
-        """Tell whether there is an answer, to a question asked at least this long ago."""
+    def finished(self, before_s: float) -> bool:
+        """Return whether it has a result and began at least this long ago."""
         return self.future.done() and self.age_s() >= before_s
 
     def stuck(self) -> bool:
-        """Tell whether it will never land."""
+        """Return whether it will never end."""
         return not self.future.done() and self.age_s() > self.limit_s + STUCK_S
 
     def age_s(self) -> float:
-        """Return how long ago it was asked."""
+        """Return how long ago it began."""
         return time.monotonic() - self.started
 
 
-class Keeper:
-    """Answers the workers; what several of them ask at once, the registry is asked once."""
+class Sidecar:
+    """Request handler of the sidecar; equal requests of several workers share one call to the registry."""
 
     def __init__(self, connect: Callable[[str], Registry], fresh_s: float) -> None:
         self._connect, self._fresh_s = connect, fresh_s
         self._registries: dict[str, Registry] = {}
-        self._flights: dict[tuple[str, ...], Flight] = {}
+        self._calls: dict[tuple[str, ...], Call] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, "registry")
 
     def answer(self, line: bytes) -> bytes:
-        """Answer a question, whatever happens."""
-        return ipc.answered(lambda: self._ask(json.loads(line)), _unforeseen)
+        """Return the reply to a request, whatever happens."""
+        return ipc.reply(lambda: self._dispatch(json.loads(line)), _unexpected)
 
     def stuck(self) -> bool:
-        """Tell whether a call to the registry hangs for good."""
+        """Return whether a call to the registry hangs for good."""
         with self._lock:
-            return any(flight.stuck() for flight in self._flights.values())
+            return any(call.stuck() for call in self._calls.values())
 
-    def _ask(self, question: Mapping[str, Any]) -> Any:
-        operation, name, given = question["ask"], question["name"], question["given"]
-        act = OPERATIONS[operation]
-        flight = self._flight((operation, name, json.dumps(given)), lambda: act(self._registry(name), given))
+    def _dispatch(self, message: Mapping[str, Any]) -> Any:
+        operation, name, arguments = message["ask"], message["name"], message["given"]
+        function = OPERATIONS[operation]
+        key = operation, name, json.dumps(arguments)
+        call = self._call(key, lambda: function(self._registry(name), arguments))
         try:
-            return flight.future.result(max(0.0, flight.limit_s - flight.age_s()))
+            return call.future.result(max(0.0, call.limit_s - call.age_s()))
         except TimeoutError:
-            raise TrackingError(f"the registry does not answer within {flight.limit_s:.0f} s: {operation}") from None
+            raise TrackingError(f"the registry does not answer within {call.limit_s:.0f} s: {operation}") from None
         except TrackingError:
             self._registries.pop(name, None)
             raise
@@ -88,23 +90,23 @@ class Keeper:
             if operation in MOVES:
                 self._forget(name)
 
-    def _flight(self, key: tuple[str, ...], act: Callable[[], Any]) -> Flight:
-        """Join a question that is under way, or was answered a moment ago and may be out of date; else ask it."""
-        fresh_s = self._fresh_s if key[0] in WATCHED else 0.0
+    def _call(self, key: tuple[str, ...], function: Callable[[], Any]) -> Call:
+        """Join an equal call that is under way, or ended so lately that its result may be out of date; else make it."""
+        fresh_s = self._fresh_s if key[0] in POLLED else 0.0
         with self._lock:
-            for old in [other for other, flight in self._flights.items() if flight.landed(self._fresh_s)]:
-                del self._flights[old]
-            flight = self._flights.get(key)
-            if flight is None or flight.landed(fresh_s):
-                flight = Flight(time.monotonic(), remote.LIMITS_S[key[0]], self._pool.submit(act))
-                self._flights[key] = flight
-            return flight
+            for old in [other for other, call in self._calls.items() if call.finished(self._fresh_s)]:
+                del self._calls[old]
+            call = self._calls.get(key)
+            if call is None or call.finished(fresh_s):
+                call = Call(time.monotonic(), remote.LIMITS_S[key[0]], self._pool.submit(function))
+                self._calls[key] = call
+            return call
 
     def _forget(self, name: str) -> None:
-        """Ask anew what is where, since Production was moved from here."""
+        """Drop what moved with Production."""
         with self._lock:
-            for operation in WATCHED:
-                self._flights.pop((operation, name, "{}"), None)
+            for operation in POLLED:
+                self._calls.pop((operation, name, "{}"), None)
 
     def _registry(self, name: str) -> Registry:
         if name not in self._registries:
@@ -112,34 +114,34 @@ class Keeper:
         return self._registries[name]
 
 
-def _production(registry: Registry, given: Mapping[str, Any]) -> Any:
-    found = registry.production()
-    return asdict(found) if found else None
+def _production(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    version = registry.production()
+    return asdict(version) if version else None
 
 
-def _challenger(registry: Registry, given: Mapping[str, Any]) -> Any:
-    found = registry.challenger()
-    return asdict(found) if found else None
+def _challenger(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    version = registry.challenger()
+    return asdict(version) if version else None
 
 
-def _history(registry: Registry, given: Mapping[str, Any]) -> Any:
+def _history(registry: Registry, arguments: Mapping[str, Any]) -> Any:
     return [asdict(event) for event in registry.history()[: remote.HISTORY]]
 
 
-def _get(registry: Registry, given: Mapping[str, Any]) -> Any:
-    return asdict(registry.get(given["version"]))
+def _get(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    return asdict(registry.get(arguments["version"]))
 
 
-def _download(registry: Registry, given: Mapping[str, Any]) -> Any:
-    return str(registry.download(Version(**given["version"]), Path(given["to"])))
+def _download(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    return str(registry.download(Version(**arguments["version"]), Path(arguments["to"])))
 
 
-def _promote(registry: Registry, given: Mapping[str, Any]) -> Any:
-    return asdict(registry.promote(given["version"], Event(**given["event"])))
+def _promote(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    return asdict(registry.promote(arguments["version"], Event(**arguments["event"])))
 
 
-def _rollback(registry: Registry, given: Mapping[str, Any]) -> Any:
-    return asdict(registry.rollback(Event(**given["event"])))
+def _rollback(registry: Registry, arguments: Mapping[str, Any]) -> Any:
+    return asdict(registry.rollback(Event(**arguments["event"])))
 
 
 OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
@@ -151,33 +153,32 @@ OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
     "promote": _promote,
     "rollback": _rollback,
 }
-WATCHED = ("production", "challenger", "history")
-"""What many ask again and again, so that an answer stands for a moment."""
+POLLED = ("production", "challenger", "history")
+"""What the workers poll, so that a result is shared for a moment."""
 
 MOVES = ("promote", "rollback")
 
 
-def _unforeseen(error: Exception) -> TrackingError:
-    log.warning("a question to the registry failed", exc_info=error)
+def _unexpected(error: Exception) -> TrackingError:
+    log.warning("a call to the registry failed", exc_info=error)
     return TrackingError(f"unexpected {type(error).__name__}: {error}"[:500], "`lockstep doctor` looks")
 
 
 def main(words: list[str]) -> None:
-    """Answer at the socket whose number is given, until the parent is gone."""
-    processes.end_with_parent()
+    """Serve the socket of a file descriptor."""
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", HTTP_TIMEOUT_S)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", HTTP_RETRIES)
-    with suppress(TrackingError):  # such settings are the answer to every question
+    with suppress(TrackingError):  # every request raises it again
         tracking.prepare(settings)
-    keeper = Keeper(lambda name: Registry(tracking.connect(settings), name), settings.poll_s)
-    ipc.Server(socket.socket(fileno=int(words[0])), keeper.answer, lambda: _end_if_stuck(keeper)).serve_forever()
+    sidecar = Sidecar(lambda name: Registry(tracking.connect(settings), name), settings.poll_s)
+    ipc.Server(socket.socket(fileno=int(words[0])), sidecar.answer, lambda: _end_if_stuck(sidecar)).serve_forever()
 
 
-def _end_if_stuck(keeper: Keeper) -> None:
-    if keeper.stuck():
-        log.error("the registry hangs for good: starting anew")
+def _end_if_stuck(sidecar: Sidecar) -> None:
+    if sidecar.stuck():
+        log.error("the registry hangs for good: restarting the sidecar")
         os._exit(1)
 
 

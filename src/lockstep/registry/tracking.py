@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
+from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
@@ -135,30 +136,15 @@ def _make_local_store(database: Path | None) -> None:
 
 
 def _migrate(database: Path) -> None:
-    from mlflow.store.db.utils import _safe_initialize_tables, create_sqlalchemy_engine
-
     log.info("creating the local tracking store in %s, a few seconds", database.parent)
-    engine = create_sqlalchemy_engine(f"{SQLITE}{database}")
-    _safe_initialize_tables(engine)
-    engine.dispose()
+    compat.create_mlflow_tables(f"{SQLITE}{database}")
 
 
 def _check(server: Server) -> None:
     """Ask once, with little patience, so that what is wrong can be said plainly."""
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
-
     patience = min(CHECK_TIMEOUT_S, int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
     with speaking(f"reach the tracking server {server.shown}"):
-        answer = http_request(
-            get_default_host_creds(server.uri),
-            "/api/2.0/mlflow/experiments/search",
-            "POST",
-            json={"max_results": 1},
-            max_retries=1,
-            timeout=patience,
-            raise_on_status=False,
-        )
+        answer = compat.mlflow_post(server.uri, "/api/2.0/mlflow/experiments/search", {"max_results": 1}, patience)
     _judge(server, answer.status_code, answer.headers.get("Content-Type", ""))
 
 

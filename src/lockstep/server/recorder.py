@@ -1,7 +1,7 @@
-"""The one process of a server that speaks to the prediction log's database, so that no worker does.
+"""Recorder: the one process of a server that uses the database of the prediction log.
 
-`lockstep serve` starts it with a socket that is open already. It carries what the workers spooled into the database,
-answers their questions, and looks after drift, quality, alerts and jobs.
+`lockstep serve` starts it with a socket that is open already. It ships what the workers spooled into the database,
+serves their queries, and runs monitoring, alerts and retraining.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep import ipc, logger, processes
+from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.drift import results
 from lockstep.errors import StoreError
@@ -28,23 +28,24 @@ from lockstep.monitoring import monitor, shadow
 from lockstep.prediction_log import feedback, retention, url
 from lockstep.prediction_log.database import Asked, Store
 from lockstep.prediction_log.shipper import Shipper
+from lockstep.runtime import logger
 
 log = logging.getLogger("recorder")
 
 SHIP_S = 0.25
 AGAIN_S = 1.0
 LAST_S = 5.0
-"""Between two looks into the spool; after a fault of the database; and what a stop allows for what is left."""
+"""Between two reads of the spool; after a fault of the database; and for the rest of the spool at a stop."""
 
 BEHIND = 5
-"""How far this process and those it starts stand back where processors are short: answers go before."""
+"""Niceness of this process and its children: the workers come first."""
 
 PRUNE_S = 3600.0
-"""Between two times that what is older than the log keeps is deleted."""
+"""Between two deletions of what is older than the retention."""
 
 
 class Recorder:
-    """Ships one server's spool, and answers what its workers ask about the log."""
+    """Request handler and background work of the recorder."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -67,46 +68,46 @@ class Recorder:
         """
         return self.shipper.store()
 
-    def ask(self, operation: str, given: Mapping[str, Any]) -> Any:
-        """Answer a question with what JSON can say."""
-        return OPERATIONS[operation](self, given)
+    def ask(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Return the result of an operation, as JSON can hold it."""
+        return OPERATIONS[operation](self, arguments)
 
     def answer(self, line: bytes) -> bytes:
-        """Answer a line with a line, whatever happens."""
+        """Return the reply to a request, whatever happens."""
 
-        def act() -> Any:
-            question = json.loads(line)
-            return self.ask(question["ask"], question["given"])
+        def call() -> Any:
+            message = json.loads(line)
+            return self.ask(message["ask"], message["given"])
 
-        return ipc.answered(act, _unforeseen)
+        return ipc.reply(call, _unexpected)
 
     def ship(self) -> None:
-        """Ship until this is stopped."""
+        """Ship until the recorder stops."""
         while not self.stopped.is_set():
             self.stopped.wait(self._ship_once())
 
     def watch(self) -> None:
-        """Look after everything else, again and again, until this is stopped."""
+        """Monitor until the recorder stops."""
         while not self.stopped.is_set():
             self._guarded(self.look)
             self.stopped.wait(max(1, self.settings.monitor_s))
 
     def look(self) -> None:
-        """Measure what is new, and write down how everything is."""
+        """Measure what is new, and write the snapshot."""
         if self._watcher is None:
             self._watcher = monitor.start(self.settings, self.store, self.trainer.newest)
-        seen = self._watcher.look(time.time(), self.shipper.state())
-        results.write(seen, self.state / results.FILE)
-        self.trainer.look(seen.alerts)
+        snapshot = self._watcher.look(time.time(), self.shipper.state())
+        results.write(snapshot, self.state / results.FILE)
+        self.trainer.look(snapshot.alerts)
 
     def follow(self) -> None:
-        """Follow the challengers that run in the shadow until this is stopped."""
+        """Score the traffic by the challengers in the shadow until the recorder stops."""
         while self.shadow and not self.stopped.is_set():
             self._guarded(self.shadow.follow)
             self.stopped.wait(max(1, self.settings.poll_s))
 
     def prune(self) -> None:
-        """Delete what is older than the log keeps, again and again, until this is stopped."""
+        """Delete what is older than the retention of the log until the recorder stops."""
         while self.settings.log_days and not self.stopped.is_set():
             self._guarded(lambda: retention.prune(self.store(), self._oldest_us()))
             self.stopped.wait(PRUNE_S)
@@ -131,31 +132,31 @@ class Recorder:
             log.exception("shipping failed")
             return AGAIN_S
 
-    def _guarded(self, act: Callable[[], Any]) -> None:
+    def _guarded(self, call: Callable[[], Any]) -> None:
         try:
-            act()
-        except StoreError as error:
+            call()
+        except (StoreError, OSError) as error:  # of the state folder: full, read-only or gone
             log.warning("%s", error)
         except Exception:
-            log.exception("a look failed")
+            log.exception("monitoring failed")
 
 
-def _find(recorder: Recorder, given: Mapping[str, Any]) -> Any:
-    found = recorder.store().find(given["id"])
-    return msgspec.to_builtins(found) if found else None
+def _find(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
+    prediction = recorder.store().find(arguments["id"])
+    return msgspec.to_builtins(prediction) if prediction else None
 
 
-def _predictions(recorder: Recorder, given: Mapping[str, Any]) -> Any:
-    return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(given, Asked)))
+def _predictions(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
+    return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(arguments, Asked)))
 
 
-def _labels(recorder: Recorder, given: Mapping[str, Any]) -> Any:
-    return msgspec.to_builtins(recorder.store().labels(given["id"]))
+def _labels(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
+    return msgspec.to_builtins(recorder.store().labels(arguments["id"]))
 
 
-def _known(recorder: Recorder, given: Mapping[str, Any]) -> Any:
+def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
     recorder.shipper.ship()  # so that what was answered or labelled a moment ago is known
-    return msgspec.to_builtins(feedback.known(recorder.store(), given["ids"]))
+    return msgspec.to_builtins(feedback.known(recorder.store(), arguments["ids"]))
 
 
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
@@ -163,20 +164,19 @@ OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "labels": _labels,
-    "retrain": lambda recorder, given: recorder.trainer.ask(given["reason"]),
-    "job": lambda recorder, given: recorder.trainer.find(given["id"]),
+    "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"]),
+    "job": lambda recorder, arguments: recorder.trainer.find(arguments["id"]),
 }
-"""What may be asked; another part adds its own functions here."""
+"""The operations that a request may name; another package adds its own functions here."""
 
 
-def _unforeseen(error: Exception) -> StoreError:
-    log.warning("a question about the prediction log failed", exc_info=error)
+def _unexpected(error: Exception) -> StoreError:
+    log.warning("a query of the prediction log failed", exc_info=error)
     return StoreError(f"unexpected {type(error).__name__}: {error}"[:500], "look into the server's log")
 
 
 def main(words: list[str]) -> None:
-    """Answer at the socket whose number is given, and ship, until SIGTERM or until the parent is gone."""
-    processes.end_with_parent()
+    """Serve the socket of a file descriptor, and ship, until SIGTERM."""
     os.nice(BEHIND)
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)

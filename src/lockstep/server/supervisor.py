@@ -1,5 +1,6 @@
-"""The master of the worker processes: replaces each that dies, keeps the keeper and the recorder, and drains."""
+"""Supervisor of the worker and helper processes: replaces each that dies, and drains at SIGTERM."""
 
+import functools
 import logging
 import math
 import os
@@ -27,7 +28,7 @@ SETTLED_S = 10.0
 LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
-TELL_AGAIN_S = 0.2
+SIGNAL_AGAIN_S = 0.2
 LOOK_S = 1.0
 """Between two signals to a worker, and the longest sleep of the master: Python may sleep over a signal that comes just
 as its main thread goes to wait, and a worker that is only just starting does not listen yet."""
@@ -89,6 +90,9 @@ class Workers(MPServer):
         with STARTING:
             super()._spawn_workers(spawn_target, target_loader)
 
+    def _serve(self, spawn_target: Any, target_loader: Any) -> None:
+        super()._serve(functools.partial(processes.as_child, os.getpid(), spawn_target), target_loader)
+
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         self._lives = {worker.idx: Life(time.monotonic()) for worker in self.wrks}
         while not self.interrupt_signal and not self.failed:
@@ -106,7 +110,7 @@ class Workers(MPServer):
         while time.monotonic() < end and (left := [worker for worker in self.wrks if worker.is_alive()]):
             for worker in left:
                 worker.terminate()
-            left[0].join(TELL_AGAIN_S)
+            left[0].join(SIGNAL_AGAIN_S)
         super()._stop_workers()
 
     def _pause_s(self) -> float:
@@ -116,24 +120,26 @@ class Workers(MPServer):
     def _note_deaths(self) -> None:
         """Plan the replacement of each worker that died since the last look."""
         while self.interrupt_children:
-            place = self.interrupt_children.pop()
-            pause_s = self._lives[place].pause_s()
-            code = self.wrks[place].inner.exitcode or 0
+            worker_id = self.interrupt_children.pop()
+            pause_s = self._lives[worker_id].pause_s()
+            code = self.wrks[worker_id].inner.exitcode or 0
             self._failures = self._failures + 1 if code > 0 and pause_s else 0
             hopeless = code == processes.WRONG_SETTINGS or self._failures >= MOST_FAILURES
             self.failed = hopeless and not self._one_serves()
-            self._due[place] = time.monotonic() + pause_s
+            self._due[worker_id] = time.monotonic() + pause_s
 
     def _one_serves(self) -> bool:
         return any(worker.is_alive() and self._lives[worker.idx].settled() for worker in self.wrks)
 
     def _replace(self, spawn_target: Any, target_loader: Any) -> None:
-        for place in [place for place, due in self._due.items() if due <= time.monotonic() and not self.failed]:
-            del self._due[place]
-            self._lives[place].born = time.monotonic()
-            self.wrks[place] = self._spawn_worker(idx=place, target=spawn_target, callback_loader=target_loader)
+        if self.failed:
+            return
+        for worker_id in [worker_id for worker_id, due in self._due.items() if due <= time.monotonic()]:
+            del self._due[worker_id]
+            self._lives[worker_id].born = time.monotonic()
+            self.wrks[worker_id] = self._spawn_worker(idx=worker_id, target=spawn_target, callback_loader=target_loader)
             with STARTING:
-                self.wrks[place].start()
+                self.wrks[worker_id].start()
 
     def _drain(self) -> None:
         """Tell the workers to say that they are not ready, and let them answer what still comes."""
@@ -143,12 +149,12 @@ class Workers(MPServer):
             for worker in self.wrks:
                 with suppress(ProcessLookupError):
                     os.kill(worker.inner.pid, signal.SIGUSR1)
-            self.main_loop_interrupt.wait(min(left, TELL_AGAIN_S))
+            self.main_loop_interrupt.wait(min(left, SIGNAL_AGAIN_S))
             self.main_loop_interrupt.clear()
 
 
-class KeptProcess:
-    """A child process that is started again whenever it ends, until it is told to stop."""
+class HelperProcess:
+    """A child process that is started again whenever it ends, until it is stopped."""
 
     def __init__(self, name: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> None:
         self.name = name
@@ -165,19 +171,20 @@ class KeptProcess:
             self.process.wait(within_s)
 
     def _watch(self) -> None:
+        """Restart the process from this one thread: the kernel ends a child with the thread that started it."""
         life = Life(time.monotonic())
         while True:
             code = self.process.wait()
             if self._stopped.wait(life.pause_s()):
                 return
-            log.warning("the %s ended with code %s: starting another", self.name, code)
+            log.warning("the %s process ended with code %s: starting another", self.name, code)
             life.born = time.monotonic()
             with STARTING:
                 self.process = self._start()
 
 
-def start_kept(name: str, opened: socket.socket) -> KeptProcess:
-    """Start a process of this package that answers at an open socket, in a session that Ctrl-C does not reach."""
-    number = opened.fileno()
-    command = [sys.executable, "-m", f"lockstep.{name}", str(number)]
-    return KeptProcess(name, lambda: subprocess.Popen(command, pass_fds=(number,), start_new_session=True))
+def start_helper(name: str, module: str, listener: socket.socket) -> HelperProcess:
+    """Start a module that answers at an open socket, in a session that Ctrl-C does not reach."""
+    number = listener.fileno()
+    command = [sys.executable, "-m", "lockstep.processes", str(os.getpid()), module, str(number)]
+    return HelperProcess(name, lambda: subprocess.Popen(command, pass_fds=(number,), start_new_session=True))

@@ -476,7 +476,7 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
     monkeypatch.setenv("LOCKSTEP_STATE", str(tmp_path))
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     monkeypatch.setattr(model_service, "registry_of", lambda settings, name: registry.connect)
-    monkeypatch.setattr("lockstep.logger.start", lambda level: None)
+    monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     made = []
     monkeypatch.setattr(wsgi, "create_app", lambda settings: made.append(create_app(settings)) or made[0])
     wsgi.build()

@@ -162,7 +162,7 @@ def test_the_log_takes_the_admin_token(make):
 
 
 def test_a_recorder_that_is_away_is_told(make, tmp_path):
-    app = make(recorder=str(tmp_path / "nobody.sock"))
+    app = make(recorder_socket=str(tmp_path / "nobody.sock"))
     answer = app.test_client().get("/predictions", headers=BEARER)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

@@ -1,21 +1,27 @@
 import argparse
 import os
+import threading
+from pathlib import Path
 
 import pytest
 
+from lockstep import processes
 from lockstep.commands import serve
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.server import instance
 
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """What the server was started with, instead of a server."""
+    """What the server was started with, instead of a server, and the environment at that time."""
     calls = []
-    monkeypatch.setattr(serve, "_serve", lambda *given: calls.append(given) or 0)
+    monkeypatch.setattr(serve, "_serve", lambda *arguments: calls.append((*arguments, dict(os.environ))) or 0)
     monkeypatch.setattr(serve, "wait_for_port", lambda host, port: None)
-    monkeypatch.setattr("lockstep.logger.start", lambda level: None)
+    monkeypatch.setattr(processes, "exit_on_signals", threading.Event)
+    monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(instance, "SHARED_MEMORY", tmp_path / "shared memory")
     monkeypatch.chdir(tmp_path)
     return calls
 
@@ -29,28 +35,34 @@ def run(*arguments, **environment):
 def test_settings_are_the_default_and_arguments_go_before(started, capsys):
     assert run(HOST="0.0.0.0", PORT="5001", LOCKSTEP_WORKERS="3") == 0
     assert run("--host", "::1", "--port", "8000", "--workers", "1") == 0
-    assert [given[:3] for given in started] == [("0.0.0.0", 5001, 3), ("::1", 8000, 1)]
+    assert [(o.host, o.port, o.workers) for o, *_ in started] == [("0.0.0.0", 5001, 3), ("::1", 8000, 1)]
     shown = capsys.readouterr().out
     assert "http://127.0.0.1:5001 " in shown
     assert "http://[::1]:8000 " in shown
 
 
-def test_workers_are_told_by_the_environment(started, tmp_path):
+@pytest.mark.parametrize("memory", [False, True])
+def test_workers_get_their_settings_by_the_environment(started, tmp_path, memory):
+    if memory:
+        (tmp_path / "shared memory").mkdir()
     run()
-    told = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    assert told == {
+    environment = {name: value for name, value in started[0][2].items() if name != "PYTEST_CURRENT_TEST"}
+    runtime = Path(environment["PROMETHEUS_MULTIPROC_DIR"])
+    assert environment == {
         "LOCKSTEP_MODEL_NAME": "demo",
-        "LOCKSTEP_KEEPER": str(tmp_path / f".lockstep/keeper/{os.getpid()}.sock"),
-        "LOCKSTEP_RECORDER": str(tmp_path / f".lockstep/recorder/{os.getpid()}.sock"),
-        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / ".lockstep/metrics"),
+        "LOCKSTEP_REGISTRY_SOCKET": str(runtime / "registry.sock"),
+        "LOCKSTEP_RECORDER_SOCKET": str(runtime / "recorder.sock"),
+        "PROMETHEUS_MULTIPROC_DIR": str(runtime),
     }
+    parent = tmp_path / "shared memory" / f"lockstep-{os.getuid()}" if memory else tmp_path / ".lockstep/run"
+    assert runtime.parent == parent
+    assert not runtime.exists()
 
 
-def test_old_counts_go_and_nothing_else(started, tmp_path):
-    for name in ("counter_1.db", "precious.txt"):
-        (tmp_path / name).write_text("x")
-    run(PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
-    assert {path.name for path in tmp_path.iterdir()} == {"precious.txt"}
+def test_a_folder_that_cannot_be_made_is_named(started, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot make the server's folder in .*file"):
+        run(PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "file"))
 
 
 @pytest.mark.parametrize("arguments", [("--port", "70000"), ("--port", "-1"), ("--workers", "-2")])

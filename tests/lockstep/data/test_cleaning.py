@@ -119,7 +119,7 @@ def test_rows_without_target_are_dropped_and_counted(values, kept, dtype):
     cleaned = clean(rows(y=values))
     assert (cleaned.frame["y"].tolist(), str(cleaned.frame["y"].dtype)) == (kept, dtype)
     assert cleaned.frame["x"].tolist() == [1.0, 3.0, 4.0]
-    assert (cleaned.dropped["rows_read"], cleaned.dropped["rows_without_target"]) == (4, 1)
+    assert (cleaned.dropped.rows_read, cleaned.dropped.rows_without_target) == (4, 1)
 
 
 FAULTS = {
@@ -165,14 +165,14 @@ def test_cleaning_faults(frame, params, problem, hint):
 def test_a_column_without_values_is_dropped_and_reported():
     cleaned = clean(rows(B29=[None] * 4, kept=[1.0, None, None, None]))
     assert list(cleaned.frame.columns) == ["x", "kept", "y"]
-    assert cleaned.dropped["columns_without_values"] == ["B29"]
+    assert cleaned.dropped.columns_without_values == ["B29"]
 
 
 def test_roles_of_params_win_and_the_left_out_are_reported():
     frame = rows(n=[1, 2, 1, 2], key=["k1", "k2", "k3", "k4"], junk=[1, 2, 3, 4])
     cleaned = clean(frame, columns=Columns(categorical=("n",), id=("key",), ignore=("junk",)))
     assert cleaned.kinds == {"x": "numeric", "n": "categorical"}
-    assert cleaned.dropped["columns_left_out"] == {"key": "id", "junk": "ignore"}
+    assert cleaned.dropped.columns_left_out == {"key": "id", "junk": "ignore"}
     assert list(cleaned.frame.columns) == ["x", "n", "y"]
 
 
@@ -185,7 +185,7 @@ def test_duplicates(drop, left):
     frame = pd.concat([rows(), rows().iloc[[0, 2]]], ignore_index=True)
     cleaned = clean(frame, drop_duplicates=drop)
     assert len(cleaned.frame) == left
-    assert cleaned.dropped["rows_duplicate"] == 6 - left
+    assert cleaned.dropped.rows_duplicate == 6 - left
     assert cleaned.frame.index.tolist() == list(range(left))
 
 

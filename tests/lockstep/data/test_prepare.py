@@ -19,7 +19,8 @@ from lockstep.config.params import (
 )
 from lockstep.data import cleaning, frames
 from lockstep.data.prepare import prepare
-from lockstep.data.split import folding_marks
+from lockstep.data.record import SplitRecord
+from lockstep.data.split import fold_constraints
 from lockstep.errors import ConfigError, DataError
 from lockstep.features import build
 from lockstep.inference.predictor import Predictor
@@ -44,10 +45,10 @@ def prepared(frame, **params):
 def fitted(made, features=None, **building):
     """Return the schema and the pipeline of prepared rows, and their test rows."""
     features = features or FeatureEngineering()
-    kinds, task = dict(made.record["kinds"]), made.record["task"]
+    kinds, task = dict(made.record.kinds), made.record.task
     train, test = (cleaning.with_kinds(part, kinds) for part in (made.train, made.test))
     learned = frames.learn(train, "y", task, kinds, features)
-    marks = folding_marks(train, made.record.get("split", {}))
+    marks = fold_constraints(train, made.record.split)
     transformers, matrix = build.fit(train, learned, features, marks)
     grid = (Candidate(estimator="ridge" if task == "regression" else "logistic_regression"),)
     params = ModelBuilding(**{"candidates": grid} | building)
@@ -103,7 +104,7 @@ LIVED_THROUGH = {
 @pytest.mark.parametrize(("make", "params", "columns"), LIVED_THROUGH.values(), ids=LIVED_THROUGH.keys())
 def test_rows_with_a_fault_still_make_a_model(make, params, columns):
     made = prepared(make(), **params)
-    assert columns is None or [name for name, _ in made.record["kinds"]] == columns
+    assert columns is None or [name for name, _ in made.record.kinds] == columns
     _, quality = trained(made, FeatureEngineering(text=Text(min_documents=1)))
     assert quality > 0.85
 
@@ -174,9 +175,9 @@ def test_what_was_quarantined_is_counted():
     frame = rows(age=[*range(COUNT - 5), 900, 901, None, -3, 40])
     contract = Contract(on_violation="quarantine", columns={"age": Rule(minimum=0, maximum=120)})
     made = prepared(frame, contract=contract)
-    assert made.record["dropped"]["rows_read"] == COUNT
-    assert made.record["dropped"]["rows_quarantined"] == 3
-    assert made.record["dropped"]["quarantined"] == {"age: below 0": 1, "age: above 120": 2}
+    assert made.record.dropped.rows_read == COUNT
+    assert made.record.dropped.rows_quarantined == 3
+    assert made.record.dropped.quarantined == {"age: below 0": 1, "age: above 120": 2}
     assert len(made.train) + len(made.test) == COUNT - 3
     assert made.quarantined["quarantine_row"].tolist() == [115, 116, 118]
 
@@ -266,7 +267,7 @@ def test_b37_rows_of_a_test_file_that_train_rows_repeat_are_left_out(tmp_path, m
     split = Split(method="file", path="test.tsv", reader={"separator": "\t"})
     made = prepared(frame, split=split, drop_duplicates=drop)
     assert (len(made.train), len(made.test)) == (COUNT, 20)
-    left_out = made.record["dropped"]["rows_duplicate" if drop else "rows_on_both_sides"]
+    left_out = getattr(made.record.dropped, "rows_duplicate" if drop else "rows_on_both_sides")
     assert left_out == 10
 
 
@@ -288,7 +289,7 @@ def test_feedback_and_a_test_file_go_together(tmp_path, monkeypatch):
     frame = pd.concat([rows(), rows(x=rows()["x"] + 5).head(50)], ignore_index=True)
     params = DataPreprocessing(target="y", split=Split(method="file", path="test.csv"))
     made = prepare(frame, {"source": "rows.csv", "feedback_rows": 50}, params)
-    assert made.record["feedback_rows"] == 50
+    assert made.record.feedback_rows == 50
     assert 20 < len(made.test) < 45
     assert len(made.train) + len(made.test) == 190
     assert (made.test["x"] > 5.9).sum() >= 20
@@ -303,9 +304,9 @@ def test_feedback_and_a_test_file_go_together(tmp_path, monkeypatch):
 )
 def test_groups_and_times_reach_the_folds_and_are_no_features(split, extra):
     made = prepared(rows(**extra), split=split)
-    assert made.record["split"] == {"method": split.method, "column": split.column}
-    assert [name for name, _ in made.record["kinds"]] == ["x"]
-    marks = folding_marks(made.train, made.record["split"])
+    assert made.record.split == SplitRecord(split.method, split.column)
+    assert [name for name, _ in made.record.kinds] == ["x"]
+    marks = fold_constraints(made.train, made.record.split)
     assert [len(own) for own in marks.values()] == [len(made.train)]
     _, quality = trained(made, folds=3)
     assert quality > 0.85

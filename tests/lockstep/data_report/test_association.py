@@ -18,7 +18,7 @@ CLASSES = pd.Series(["no", "no", "yes", "yes", "no", "yes"])
 )
 def test_auc_orders_two_classes_ties_counting_half(values, expected):
     found = relation(pd.Series(values, dtype=float), "numeric", CLASSES, "binary")
-    assert found == ("AUC", pytest.approx(expected))
+    assert (found.measure, found.value) == ("AUC", pytest.approx(expected))
 
 
 def test_auc_is_that_of_scikit_learn():
@@ -47,7 +47,8 @@ def test_one_telling_class_of_three_is_not_all():
 
 def test_numbers_and_a_numeric_target_are_compared_by_rank():
     target = pd.Series(np.arange(20.0))
-    assert relation(np.exp(-target), "numeric", target, "regression") == ("Spearman correlation", pytest.approx(-1))
+    found = relation(np.exp(-target), "numeric", target, "regression")
+    assert (found.measure, found.value) == ("Spearman correlation", pytest.approx(-1))
 
 
 def test_categories_and_a_numeric_target():

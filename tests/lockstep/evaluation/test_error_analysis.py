@@ -30,12 +30,12 @@ def test_a_large_weak_slice_comes_before_a_tiny_one_that_looks_worse():
     found = error_analysis.weakest(
         pd.DataFrame({"town": town}), wrong_where(wrong), schema_of(town="categorical"), "accuracy"
     )
-    assert [one["name"] for one in found["slices"]] == ["large", "tiny", "fine"]
-    assert found["slices"][0]["loss"] == 0.3
-    assert found["slices"][0]["metric"] == 0.7
-    assert found["slices"][0]["rest"] == pytest.approx(87 / 1600, rel=1e-5)
-    assert found["slices"][0]["surely_worse"] > found["slices"][1]["surely_worse"]
-    assert found["looked_at"] == 3
+    assert [one.name for one in found.slices] == ["large", "tiny", "fine"]
+    assert found.slices[0].loss == 0.3
+    assert found.slices[0].metric == 0.7
+    assert found.slices[0].rest == pytest.approx(87 / 1600, rel=1e-5)
+    assert found.slices[0].surely_worse > found.slices[1].surely_worse
+    assert found.looked_at == 3
 
 
 def test_quiet_slices_are_seldom_called_worse():
@@ -45,13 +45,13 @@ def test_quiet_slices_are_seldom_called_worse():
         found = error_analysis.weakest(
             frame, wrong_where(RANDOM.random(300) < 0.2), schema_of(**dict.fromkeys("abcdef", "numeric")), "accuracy"
         )
-        alarms += any(one["surely_worse"] > 0 for one in found["slices"])
+        alarms += any(one.surely_worse > 0 for one in found.slices)
     assert alarms <= 6  # 5 % of 40 are 2; more than 6 happens once in 300 times
 
 
 def test_the_difference_of_shares_is_newcombe_s():
     one, other = np.repeat([1.0, 0.0], [56, 14]), np.repeat([1.0, 0.0], [48, 32])
-    found = error_analysis.beside_the_rest(one, other, shares=True, looks=1)
+    found = error_analysis.against_the_rest(one, other, shares=True, looks=1)
     assert found["difference"] == pytest.approx(0.2)
     assert found["difference_low"] == pytest.approx(0.0524, abs=5e-5)  # Newcombe 1998, table II (a), method 10
     assert found["difference_high"] == pytest.approx(0.3339, abs=5e-5)
@@ -59,7 +59,7 @@ def test_the_difference_of_shares_is_newcombe_s():
 
 def test_the_difference_of_means_is_welch_s():
     one, other = RANDOM.exponential(3, 50), RANDOM.exponential(1, 400)
-    found = error_analysis.beside_the_rest(one, other, shares=False, looks=1)
+    found = error_analysis.against_the_rest(one, other, shares=False, looks=1)
     expected = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     assert found["difference_low"] == pytest.approx(expected.low, rel=1e-5)
     assert found["difference_high"] == pytest.approx(expected.high, rel=1e-5)
@@ -75,13 +75,13 @@ def test_the_surest_mistakes_come_first_and_long_values_are_cut():
     shares = np.asarray([[0.6, 0.4], [0.1, 0.9], [0.3, 0.7], [1.0, 0.0]])
     scored = Scored(np.asarray([1, 0, 0, 0]), shares.argmax(axis=1), shares)
     found = error_analysis.worst(frame, scored, schema_of(a="numeric", b="text"), 2, ["b", "a"])
-    assert [one["row"] for one in found] == [1, 2]
-    assert found[0]["values"] == {"b": "y", "a": None}
-    assert (found[0]["truth"], found[0]["prediction"]) == ("no", "yes")
-    assert (found[0]["probability"], found[0]["probability_of_truth"]) == (0.9, 0.1)
+    assert [one.row for one in found] == [1, 2]
+    assert found[0].values == {"b": "y", "a": None}
+    assert (found[0].truth, found[0].prediction) == ("no", "yes")
+    assert (found[0].probability, found[0].probability_of_truth) == (0.9, 0.1)
     all_of_them = error_analysis.worst(frame, scored, schema_of(a="numeric", b="text"), 20, ["b", "a"])
-    assert [one["row"] for one in all_of_them] == [1, 2, 0]
-    assert len(all_of_them[2]["values"]["b"]) == error_analysis.LONGEST
+    assert [one.row for one in all_of_them] == [1, 2, 0]
+    assert len(all_of_them[2].values["b"]) == error_analysis.LONGEST
     assert error_analysis.worst(frame, scored, schema_of(a="numeric"), 0, ["a"]) == []
 
 
@@ -89,4 +89,4 @@ def test_the_largest_errors_of_numbers_come_first():
     scored = Scored(np.asarray([1.0, 2.0, 3.0]), np.asarray([1.5, 2.0, -7.0]))
     schema = Schema("regression", "y", (), (Column("a", "numeric", True, None),))
     found = error_analysis.worst(pd.DataFrame({"a": [1.0, 2.0, 3.0]}), scored, schema, 5, ["a"])
-    assert [(one["row"], one["error"]) for one in found] == [(2, -10), (0, 0.5)]
+    assert [(one.row, one.error) for one in found] == [(2, -10), (0, 0.5)]

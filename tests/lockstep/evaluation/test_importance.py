@@ -19,16 +19,16 @@ def measured(made, params=PARAMS):
 
 def test_the_column_that_tells_matters_and_the_one_that_does_not_does_not(made):
     found = measured(made)
-    drops = {one["column"]: one["drop"] for one in found["columns"]}
-    assert found["columns"] == sorted(found["columns"], key=lambda one: -one["drop"])
+    drops = {one.column: one.drop for one in found.columns}
+    assert found.columns == sorted(found.columns, key=lambda one: -one.drop)
     assert max(drops, key=drops.get) in ("review", "size")
     assert drops["review"] + drops["size"] > 5 * abs(drops["town"])
     assert found == measured(made)
-    assert (found["rows"], found["columns_in_all"]) == (len(made.test), 4)
+    assert (found.rows, found.columns_in_all) == (len(made.test), 4)
 
 
 def test_it_is_near_that_of_scikit_learn(binary):
-    found = {one["column"]: one["drop"] for one in measured(binary)["columns"]}
+    found = {one.column: one.drop for one in measured(binary).columns}
     names = list(binary.predictor.schema.kinds)
     told = permutation_importance(
         binary.pipeline, binary.test[names], binary.test["y"], scoring="roc_auc", n_repeats=10, random_state=1
@@ -70,10 +70,10 @@ def test_the_words_that_decide_are_named_in_both_directions(task):
     made = make(task)
     features = made.pipeline.named_steps["features"]
     (found,) = importance.words(made.pipeline, made.predictor.schema, features.transform(made.test))
-    assert found["label"] == {"binary": "yes", "regression": "a higher y"}[task]
-    assert "great" in [term for term, _ in found["for"][:3]]
-    assert "awful" in [term for term, _ in found["against"][:3]]
-    assert all(weight > 0 for side in ("for", "against") for _, weight in found[side])
+    assert found.label == {"binary": "yes", "regression": "a higher y"}[task]
+    assert "great" in [term for term, _ in found.supporting[:3]]
+    assert "awful" in [term for term, _ in found.opposing[:3]]
+    assert all(weight > 0 for side in (found.supporting, found.opposing) for _, weight in side)
 
 
 def test_a_word_s_weight_is_its_coefficient_times_its_deviation(binary):
@@ -83,8 +83,8 @@ def test_a_word_s_weight_is_its_coefficient_times_its_deviation(binary):
     (found,) = importance.words(binary.pipeline, binary.predictor.schema, matrix)
     block = features.output_indices_["text 0"]
     terms = features.named_transformers_["text 0"].get_feature_names_out().tolist()
-    place = block.start + terms.index(found["for"][0][0])
-    assert found["for"][0][1] == pytest.approx(estimator.coef_[0][place] * dense[:, place].std(), rel=1e-5)
+    place = block.start + terms.index(found.supporting[0][0])
+    assert found.supporting[0][1] == pytest.approx(estimator.coef_[0][place] * dense[:, place].std(), rel=1e-5)
 
 
 def test_trees_have_no_words(made):

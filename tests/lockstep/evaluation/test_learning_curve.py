@@ -24,39 +24,39 @@ def scored_by(model):
 
 def test_the_curve_grows_and_its_test_score_is_that_of_scikit_learn():
     found = learning_curve.curve(BOTH, LogisticRegression().fit(X, Y), "roc_auc", PARAMS)
-    assert [one["rows"] for one in found["points"]] == [32, 64, 128, 224, 320]
-    assert found["held_out_rows"] == 80
+    assert [one.rows for one in found.points] == [32, 64, 128, 224, 320]
+    assert found.held_out_rows == 80
     teaching, held_out = learning_curve.parted(BOTH.target, {}, PARAMS.seed, regression=False)
     model = LogisticRegression().fit(BOTH.train[teaching], BOTH.target[teaching])
-    last = found["points"][-1]
+    last = found.points[-1]
     for name, rows, truth in (
         ("train", BOTH.train[teaching], BOTH.target[teaching]),
         ("held_out", BOTH.train[held_out], BOTH.target[held_out]),
         ("test", BOTH.test, BOTH.test_target),
     ):
-        assert last[name] == pytest.approx(roc_auc_score(truth, model.predict_proba(rows)[:, 1]), abs=1e-5)
+        assert getattr(last, name) == pytest.approx(roc_auc_score(truth, model.predict_proba(rows)[:, 1]), abs=1e-5)
     assert found == learning_curve.curve(BOTH, LogisticRegression().fit(X, Y), "roc_auc", PARAMS)
 
 
 def test_few_rows_may_teach():
     params = ModelEvaluation.model_validate({"report": {"learning_rows": 100}})
     found = learning_curve.curve(BOTH, LogisticRegression().fit(X, Y), "accuracy", params)
-    assert [one["rows"] for one in found["points"]] == [20, 40, 70, 100]
+    assert [one.rows for one in found.points] == [20, 40, 70, 100]
 
 
 def test_a_share_without_one_of_the_classes_gives_no_point():
     target = np.where(np.arange(400) < 3, "rare", np.where(BOTH.target == 1, "a", "b"))
     whole = Matrices(BOTH.train, target, BOTH.test, target[:200], {})
     found = learning_curve.curve(whole, LogisticRegression(max_iter=500).fit(BOTH.train, target), "accuracy", PARAMS)
-    assert found["points"]
-    assert found["points"][0]["rows"] > 32
+    assert found.points
+    assert found.points[0].rows > 32
 
 
 def test_sparse_regression_is_learned_too():
     rows, values = make_regression(300, 5, noise=3, random_state=0)
     whole = Matrices(sparse.csr_matrix(rows[:200]), values[:200], sparse.csr_matrix(rows[200:]), values[200:], {})
     found = learning_curve.curve(whole, Ridge(), "r2", PARAMS)
-    assert found["points"][-1]["test"] > 0.99
+    assert found.points[-1].test > 0.99
 
 
 def test_every_prefix_holds_the_classes_in_their_shares():
@@ -87,12 +87,12 @@ def test_by_time_the_last_rows_are_held_out_and_the_nearest_before_them_teach_fi
 def test_references_are_scikit_learn_s_defaults_on_the_same_rows():
     own = scored_by(learning_curve.fit(HistGradientBoostingClassifier(random_state=42), BOTH.train, BOTH.target))
     found = learning_curve.references(BOTH, "binary", own, "roc_auc", PARAMS)
-    assert [one["name"] for one in found] == ["default LogisticRegression", "default HistGradientBoostingClassifier"]
+    assert [one.name for one in found] == ["default LogisticRegression", "default HistGradientBoostingClassifier"]
     plain = scored_by(LogisticRegression(random_state=42).fit(BOTH.train, BOTH.target))
-    assert found[0]["value"] == pytest.approx(roc_auc_score(plain.truth, plain.probabilities[:, 1]), abs=1e-6)
+    assert found[0].value == pytest.approx(roc_auc_score(plain.truth, plain.probabilities[:, 1]), abs=1e-6)
     value, low, high = scores.difference(own, plain, "roc_auc", 100, PARAMS.seed)
-    assert (found[0]["difference"], found[0]["low"], found[0]["high"]) == pytest.approx((value, low, high), abs=1e-5)
-    assert (found[1]["difference"], found[1]["verdict"]) == (0, "as good")
+    assert (found[0].difference, found[0].low, found[0].high) == pytest.approx((value, low, high), abs=1e-5)
+    assert (found[1].difference, found[1].verdict) == (0, "as good")
 
 
 def test_a_model_that_is_worse_than_the_defaults_is_told():
@@ -100,11 +100,11 @@ def test_a_model_that_is_worse_than_the_defaults_is_told():
     found = learning_curve.references(
         BOTH, "binary", Scored(BOTH.test_target, coin.argmax(axis=1), coin), "roc_auc", PARAMS
     )
-    assert {one["verdict"] for one in found} == {"worse"}
+    assert {one.verdict for one in found} == {"worse"}
 
 
 def test_texts_have_no_boosting_as_a_reference():
     whole = Matrices(sparse.csr_matrix(BOTH.train), BOTH.target, sparse.csr_matrix(BOTH.test), BOTH.test_target, {})
     own = scored_by(LogisticRegression().fit(BOTH.train, BOTH.target))
     found = learning_curve.references(whole, "binary", own, "roc_auc", PARAMS)
-    assert [one["name"] for one in found] == ["default LogisticRegression"]
+    assert [one.name for one in found] == ["default LogisticRegression"]

@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from lockstep import compat
 from lockstep.config.params import Candidate, Categorical, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning
 from lockstep.errors import ArtifactError
@@ -125,7 +126,7 @@ def test_the_allow_list_is_what_the_catalog_is_made_of():
             types.add(f"{node['__module__']}.{node['__class__']}")
             loaders.add(node["__loader__"])
     assert types == serialization.ALLOWED_TYPES
-    assert loaders == serialization.ALLOWED_LOADERS
+    assert loaders == compat.SKOPS_LOADERS
 
 
 FIT_AGAIN = """

@@ -8,7 +8,7 @@ import pytest
 
 from lockstep import processes
 from lockstep.server import supervisor
-from lockstep.server.supervisor import KeptProcess, Life, Workers
+from lockstep.server.supervisor import HelperProcess, Life, Workers
 from tests.serving.real import wait_for
 
 
@@ -95,15 +95,15 @@ def test_each_signal_adds_haste(master, signals, haste, killed):
     assert (master._haste, master.wrks[0].killed, master.interrupt_signal) == (haste, killed, True)
 
 
-def test_a_kept_process_is_started_again_until_it_is_stopped():
-    kept = KeptProcess("keeper", lambda: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
-    first = kept.process
+def test_a_helper_process_is_started_again_until_it_is_stopped():
+    helper = HelperProcess("registry", lambda: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+    first = helper.process
     first.kill()
-    wait_for(lambda: kept.process is not first, 5)
-    kept.stop()
-    assert kept.process.wait(5) == -signal.SIGTERM
+    wait_for(lambda: helper.process is not first, 5)
+    helper.stop()
+    assert helper.process.wait(5) == -signal.SIGTERM
     time.sleep(0.1)
-    assert kept.process.poll() is not None
+    assert helper.process.poll() is not None
 
 
 def test_no_worker_is_forked_while_another_process_is_started(master):
@@ -118,8 +118,8 @@ def test_no_worker_is_forked_while_another_process_is_started(master):
         return made[-1]
 
     made = []
-    kept = KeptProcess("recorder", start)
-    kept.process.kill()
+    helper = HelperProcess("recorder", start)
+    helper.process.kill()
     assert starting.wait(10)
     die(master, 0, -9)
     replacing = threading.Thread(target=master._replace, args=(None, None))
@@ -129,4 +129,4 @@ def test_no_worker_is_forked_while_another_process_is_started(master):
     go.set()
     replacing.join(10)
     assert master.wrks[0].is_alive()
-    kept.stop(5)
+    helper.stop(5)

@@ -11,18 +11,11 @@ from pandas.api import types
 
 from lockstep.config.params import CellFormat, Reader
 from lockstep.data import cells
+from lockstep.data.record import OddCells
 from lockstep.errors import DataError, nearest
 
 MOST_EXAMPLES = 5
 NUMBERS = ("number", "time", "duration")
-
-
-@dataclass(frozen=True)
-class OddCells:
-    """How many cells of a column are not spelled as its format says, and the most frequent of them."""
-
-    count: int
-    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)

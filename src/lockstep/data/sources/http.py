@@ -4,7 +4,6 @@ import http.client
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from lockstep import files
 from lockstep.config.params import DataIngestion
 from lockstep.data.sources.content import MIB
 from lockstep.data.sources.network_policy import resolve
-from lockstep.data.sources.progress import Progress
 from lockstep.errors import DataError
+from lockstep.runtime.progress import Progress
+from lockstep.runtime.retry import Backoff
 
-ATTEMPTS, REDIRECTS, PIECE = 5, 5, 1 << 18
-PAUSE_S = 0.5
+BACKOFF = Backoff(attempts=5, first_s=0.5)
+REDIRECTS, PIECE = 5, 1 << 18
 BROKEN = (OSError, http.client.HTTPException)
 RETRIED = (429, 500, 502, 503, 504)
 PAGE = (b"<!doctype html", b"<html")
@@ -52,23 +52,26 @@ def download(page: Page, to: Path) -> dict[str, Any]:
         The address is not accepted, the server refuses, the file is too large or no file of data.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _attempt(page, to)
-        except ssl.SSLCertVerificationError as error:
+
+    def on_failure(error: Exception, attempt: int) -> None:
+        if isinstance(error, ssl.SSLCertVerificationError):
             raise DataError(
                 f"{page.url}: the certificate is not accepted: {error.verify_message}",
                 "check the address; a certificate authority of your own goes into SSL_CERT_FILE",
             ) from None
-        except (Interrupted, *BROKEN) as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-            log.warning("%s: %s (attempt %d of %d)", page.url, reason, attempt, ATTEMPTS)
-        if attempt < ATTEMPTS:
-            time.sleep(PAUSE_S * 2 ** (attempt - 1))
-    raise DataError(
-        f"{page.url} could not be fetched: {reason}",
-        "run it again, it goes on where it broke off; a slow server needs data_ingestion.timeout_s",
-    )
+        log.warning("%s: %s (attempt %d of %d)", page.url, _reason(error), attempt, BACKOFF.attempts)
+
+    try:
+        return BACKOFF.call(lambda: _attempt(page, to), (Interrupted, *BROKEN), on_failure)
+    except (Interrupted, *BROKEN) as error:
+        raise DataError(
+            f"{page.url} could not be fetched: {_reason(error)}",
+            "run it again, it goes on where it broke off; a slow server needs data_ingestion.timeout_s",
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
 
 
 def probe(page: Page) -> dict[str, Any]:
@@ -118,13 +121,13 @@ def _receive(page: Page, answer: http.client.HTTPResponse, stream: Any, start: i
     if whole is not None and whole > limit:
         raise _too_large(page)
     here = start
-    with Progress(page.url.partition("?")[0], here, whole) as shown:
+    with Progress("bytes", page.url.partition("?")[0], whole, here) as progress:
         while piece := answer.read(PIECE):
             here += len(piece)
             if here > limit:
                 raise _too_large(page)
             stream.write(piece)
-            shown.at(here)
+            progress.update(here)
     if whole is not None and here < whole:
         raise Interrupted(f"broke off after {here} of {whole} bytes")
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from lockstep import files, paths
 from lockstep.config.params import CellFormat, DataIngestion
+from lockstep.data.record import OddCells
 from lockstep.data.sources import http, s3, sql
-from lockstep.data.sources.column_values import OddCells
 from lockstep.data.sources.content import MIB, Content
 from lockstep.data.sources.csv_reader import check_names
 from lockstep.data.sources.formats import FORMATS

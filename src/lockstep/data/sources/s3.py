@@ -9,8 +9,8 @@ from typing import Any
 
 from lockstep.config.params import DataIngestion
 from lockstep.data.sources.content import MIB
-from lockstep.data.sources.progress import Progress
 from lockstep.errors import DataError
+from lockstep.runtime.progress import Progress, Style
 
 ATTEMPTS, PIECE = 5, 1 << 18
 HINTS = {
@@ -127,16 +127,17 @@ def download(found: Object, params: DataIngestion, to: Path, hidden: bool = Fals
     if found.size > params.max_mb * MIB:
         raise DataError(f"{name} is larger than {params.max_mb} MiB", "raise data_ingestion.max_mb if it is meant")
     to.parent.mkdir(parents=True, exist_ok=True)
-    with _asking(name) as client_of, to.open("wb") as stream, Progress(name, 0, found.size, hidden) as shown:
+    style: Style = "hidden" if hidden else "bytes"
+    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, found.size) as progress:
         client = client_of(params.timeout_s)
         for _ in range(ATTEMPTS):
-            _receive(client, found, stream, shown)
+            _receive(client, found, stream, progress)
             if stream.tell() >= found.size:
                 return
     raise DataError(f"{name} broke off {ATTEMPTS} times", "run it again when the network is better")
 
 
-def _receive(client: Any, found: Object, stream: Any, shown: Progress) -> None:
+def _receive(client: Any, found: Object, stream: Any, progress: Progress) -> None:
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
     start = stream.tell()
@@ -145,7 +146,7 @@ def _receive(client: Any, found: Object, stream: Any, shown: Progress) -> None:
     try:
         for piece in answer["Body"].iter_chunks(PIECE):
             stream.write(piece)
-            shown.at(stream.tell())
+            progress.update(stream.tell())
     except (IncompleteReadError, ResponseStreamingError, HTTPClientError):
         return  # the caller sees that bytes are missing, and goes on from there
 

@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from urllib.parse import urlsplit
 
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DispatchError
+from lockstep.runtime.retry import Backoff
 
 EVENT = "retrain"
 TIMEOUT_S = 10.0
-TRIES, PAUSE_S = 3, 2.0
+ATTEMPTS, PAUSE_S = 3, 2.0
 """How often an order is given while GitHub is out of reach, and the pause between."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -76,15 +76,15 @@ def send(target: Target, order: Order, pause_s: float = PAUSE_S) -> None:
     """
     payload = {"model": order.model, "reason": order.reason, "trigger": order.trigger, "job": order.job}
     body = json.dumps({"event_type": EVENT, "client_payload": payload}).encode()
-    problem = ""
-    for left in reversed(range(TRIES)):
-        status, problem = _post(target, body)
-        if 200 <= status < 300:
-            return
-        if 300 <= status < 500 and status != 429:
-            raise DispatchError(f"{target.repo}: GitHub answers {status}", HINTS.get(status, "check the address"))
-        time.sleep(pause_s if left else 0)
-    raise DispatchError(f"{target.repo}: {problem}", "check the network and LOCKSTEP_DISPATCH_URL, and try again")
+    try:
+        Backoff(ATTEMPTS, pause_s, factor=1.0).call(lambda: _post(target, body), (_Unavailable,))
+    except _Unavailable as error:
+        hint = "check the network and LOCKSTEP_DISPATCH_URL, and try again"
+        raise DispatchError(f"{target.repo}: {error}", hint) from None
+
+
+class _Unavailable(Exception):
+    """GitHub is out of reach or busy, which may pass."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -94,8 +94,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _post(target: Target, body: bytes) -> tuple[int, str]:
-    """Return GitHub's status and what it means; 0 where there was no answer."""
+def _post(target: Target, body: bytes) -> None:
+    """Send the order once."""
     request = urllib.request.Request(  # noqa: S310 - https, or this machine: `Target.of` has looked
         f"{target.url}/repos/{target.repo}/dispatches",
         data=body,
@@ -108,10 +108,12 @@ def _post(target: Target, body: bytes) -> tuple[int, str]:
         },
     )
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
-            return answer.status, ""
+        urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code, f"GitHub answers {error.code}"
+        if 300 <= error.code < 500 and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
+            hint = HINTS.get(error.code, "check the address")
+            raise DispatchError(f"{target.repo}: GitHub answers {error.code}", hint) from None
+        raise _Unavailable(f"GitHub answers {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
-        return 0, f"GitHub is out of reach: {getattr(error, 'reason', error)}"
+        raise _Unavailable(f"GitHub is out of reach: {getattr(error, 'reason', error)}") from None

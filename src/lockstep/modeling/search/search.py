@@ -1,5 +1,6 @@
 """Choose among candidates by cross-validation, and fit the best on all train rows."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from lockstep.modeling import catalog
 from lockstep.modeling.search import fold_score, space
 from lockstep.modeling.search.checkpoint import Journal
 from lockstep.modeling.search.fold_score import scored as scored
-from lockstep.modeling.search.progress import Progress
 from lockstep.modeling.search.trials import Bench, Ground, Job
+from lockstep.runtime.progress import Progress
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""
 Marks = Mapping[str, NDArray[np.int64]]
+
+log = logging.getLogger("search")
 
 LEAST_ROWS = 100
 """Fewest rows that teach in a fold of the first round of halving."""
@@ -126,7 +129,9 @@ def _compared(job: Job, ground: Ground, journal: Journal | None) -> Bench:
     sizes = [math.ceil(len(job.points) * plan[0] / share) for share in plan]
     total = len(ground.folds) * (sum(sizes) if params.search.method == "halving" else len(job.points))
     kept = min(total, len(journal.known)) if journal else 0
-    with compute.pool(params.compute, params.jobs) as pool, Progress(total, kept) as progress:
+    if kept:
+        log.info("%d of %d fits were done before and are not repeated", kept, total)
+    with compute.pool(params.compute, params.jobs) as pool, Progress("items", "fits", total, kept, log) as progress:
         bench = Bench(job, ground, pool, progress, journal)
         if params.search.method == "halving":
             _halve(bench, plan)

@@ -20,9 +20,9 @@ from lockstep.modeling.search import fold_score, folds, subsample
 from lockstep.modeling.search.checkpoint import Journal
 from lockstep.modeling.search.fold_score import Outcome
 from lockstep.modeling.search.folds import Fold
-from lockstep.modeling.search.progress import Progress
 from lockstep.modeling.search.space import Point
 from lockstep.modeling.search.term_weights import Terms
+from lockstep.runtime.progress import Progress
 
 NO_TERMS = np.zeros((0, 2), np.int64)
 
@@ -155,7 +155,7 @@ class Bench:
         if self.journal:
             self.journal.add(self.name(trial, share, fold), outcome)
         self._take(trial, fold, share, outcome)
-        self.progress.advance(self._leader)
+        self.progress.advance(detail=f"best so far {self._leader}" if self._leader else "")
 
     def _take(self, trial: int, fold: int, share: float, outcome: Outcome) -> None:
         spent = self.seconds.setdefault(trial, {"fit_s": 0.0, "score_s": 0.0})

@@ -1,6 +1,6 @@
 """The drawings of the evaluation report, as inline SVG of marks; the words stand beside them in HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +9,14 @@ from markupsafe import Markup
 from lockstep.drift.results import Distribution
 from lockstep.html import formatting
 from lockstep.html.charts import COLOURS, HEIGHT, bar, hover, short, svg
+from lockstep.metrics.evaluation_record import (
+    CalibrationBin,
+    Curve,
+    ErrorSpread,
+    Histogram,
+    LearningPoint,
+    ThresholdPoint,
+)
 from lockstep.pages.charts import overlaid
 
 Line = Sequence[Sequence[float]]
@@ -38,10 +46,10 @@ class Scale:
 UNIT = Scale((0, 1), (0, 1))
 
 
-def curves(lines: Sequence[Mapping[str, Any]], label: str, diagonal: bool = False) -> Markup:
+def curves(lines: Sequence[Curve], label: str, diagonal: bool = False) -> Markup:
     """Draw lines of shares against shares, each in its colour."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>'] if diagonal else []
-    marks += [f'<path class="line {colour(place)}" d="{UNIT.path(one["points"])}"/>' for place, one in enumerate(lines)]
+    marks += [f'<path class="line {colour(place)}" d="{UNIT.path(one.points)}"/>' for place, one in enumerate(lines)]
     return svg("".join(marks), 100, label, "square")
 
 
@@ -50,15 +58,15 @@ def colour(place: int) -> str:
     return f"v{place % COLOURS}"
 
 
-def calibration(bins: Sequence[Mapping[str, float]], label: str) -> Markup:
+def calibration(bins: Sequence[CalibrationBin], label: str) -> Markup:
     """Draw what was said against what came true, each bin with its interval, around the diagonal of perfection."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>']
     for one in bins:
-        x, y = short(UNIT.x(one["said"])), short(UNIT.y(one["came"]))
-        ends = f"{short(UNIT.y(one['low']))}V{short(UNIT.y(one['high']))}"
+        x, y = short(UNIT.x(one.said)), short(UNIT.y(one.came))
+        ends = f"{short(UNIT.y(one.low))}V{short(UNIT.y(one.high))}"
         marks.append(f'<path class="whisker v0" d="M{x} {ends}"/><path class="point v0" d="M{x} {y}h0"/>')
-    for one, (left, right) in zip(bins, pairwise(_between([100 * own["said"] for own in bins])), strict=True):
-        told = f"said {formatting.percent(one['said'])}, came {formatting.percent(one['came'])}, {one['rows']} rows"
+    for one, (left, right) in zip(bins, pairwise(_between([100 * own.said for own in bins])), strict=True):
+        told = f"said {formatting.percent(one.said)}, came {formatting.percent(one.came)}, {one.rows} rows"
         marks.append(hover(left, right - left, told))
     return svg("".join(marks), 100, label, "square")
 
@@ -68,13 +76,13 @@ def _between(places: Sequence[float]) -> list[float]:
     return [0.0, *((low + high) / 2 for low, high in pairwise(places)), 100.0] if places else []
 
 
-def thresholds(points: Sequence[Mapping[str, float]], names: Sequence[str], label: str) -> Markup:
+def thresholds(points: Sequence[ThresholdPoint], names: Sequence[str], label: str) -> Markup:
     """Draw several shares against the threshold."""
-    lines = [{"points": [[one["threshold"], one[name]] for one in points]} for name in names]
-    drawn = [f'<path class="line {colour(place)}" d="{UNIT.path(one["points"])}"/>' for place, one in enumerate(lines)]
-    for one, (left, right) in zip(points, pairwise(_between([100 * own["threshold"] for own in points])), strict=True):
-        told = ", ".join(f"{name} {formatting.percent(one[name])}" for name in names)
-        drawn.append(hover(left, right - left, f"from {one['threshold']:g} on: {told}"))
+    lines = [[[one.threshold, getattr(one, name)] for one in points] for name in names]
+    drawn = [f'<path class="line {colour(place)}" d="{UNIT.path(line)}"/>' for place, line in enumerate(lines)]
+    for one, (left, right) in zip(points, pairwise(_between([100 * own.threshold for own in points])), strict=True):
+        told = ", ".join(f"{name} {formatting.percent(getattr(one, name))}" for name in names)
+        drawn.append(hover(left, right - left, f"from {one.threshold:g} on: {told}"))
     return svg("".join(drawn), 100, label, "square")
 
 
@@ -92,54 +100,53 @@ def extremes(points: Line) -> tuple[float, float]:
     return min(every), max(every)
 
 
-def histogram(of: Mapping[str, Sequence[float]], label: str) -> Markup:
+def histogram(of: Histogram, label: str) -> Markup:
     """Draw shares over bins."""
-    return overlaid(None, Distribution(list(of["shares"]), edges=list(of["edges"])), label)
+    return overlaid(None, Distribution(list(of.shares), edges=list(of.edges)), label)
 
 
-def spreads(groups: Sequence[Mapping[str, float]], label: str) -> Markup:
+def spreads(groups: Sequence[ErrorSpread], label: str) -> Markup:
     """Draw the errors of each group as a median within its interval, around 0."""
     low, high = errors_range(groups)
     scale, marks = Scale((0, len(groups)), (low, high)), []
     marks.append(f'<path class="then faint" d="M0 {short(scale.y(0))}H100"/>')
     for place, one in enumerate(groups):
         x = short(scale.x(place + 0.5))
-        marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(one["low"]))}V{short(scale.y(one["high"]))}"/>')
-        marks.append(f'<path class="point v0" d="M{x} {short(scale.y(one["median"]))}h0"/>')
-        span = f"{formatting.number(one['from'])} to {formatting.number(one['to'])}"
-        told = f"predicted {span}: off by {formatting.number(one['median'])}, {one['rows']} rows"
+        marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(one.low))}V{short(scale.y(one.high))}"/>')
+        marks.append(f'<path class="point v0" d="M{x} {short(scale.y(one.median))}h0"/>')
+        span = f"{formatting.number(one.least)} to {formatting.number(one.most)}"
+        told = f"predicted {span}: off by {formatting.number(one.median)}, {one.rows} rows"
         marks.append(hover(scale.x(place), scale.x(1), told))
     return svg("".join(marks), 100, label)
 
 
-def errors_range(groups: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+def errors_range(groups: Sequence[ErrorSpread]) -> tuple[float, float]:
     """Return the range that `spreads` draws."""
-    low, high = min(0.0, *(one["low"] for one in groups)), max(0.0, *(one["high"] for one in groups))
+    low, high = min(0.0, *(one.low for one in groups)), max(0.0, *(one.high for one in groups))
     return low - ROOM * (high - low), high + ROOM * (high - low)
 
 
-def learning(points: Sequence[Mapping[str, Any]], names: Sequence[str], label: str) -> Markup:
+def learning(points: Sequence[LearningPoint], names: Sequence[str], label: str) -> Markup:
     """Draw scores against the number of rows that taught."""
     low, high = scores_range(points, names)
-    scale = Scale((0, points[-1]["rows"]), (low, high))
+    scale = Scale((0, points[-1].rows), (low, high))
     marks = []
     for place, name in enumerate(names):
-        line = [(one["rows"], one[name]) for one in points if one[name] is not None]
+        line = [(one.rows, getattr(one, name)) for one in points if getattr(one, name) is not None]
         dots = "".join(f"M{short(scale.x(x))} {short(scale.y(y))}h0" for x, y in line)
         marks.append(f'<path class="line {colour(place)}" d="{scale.path(line)}"/>' if len(line) > 1 else "")
         marks.append(f'<path class="point {colour(place)}" d="{dots}"/>')
-    edges = _between([scale.x(one["rows"]) for one in points])
+    edges = _between([scale.x(one.rows) for one in points])
     for one, (left, right) in zip(points, pairwise(edges), strict=True):
-        told = ", ".join(
-            f"{name.replace('_', ' ')} {formatting.metric(one[name])}" for name in names if one[name] is not None
-        )
-        marks.append(hover(left, right - left, f"{one['rows']} rows: {told}"))
+        scores = [(name.replace("_", " "), getattr(one, name)) for name in names]
+        told = ", ".join(f"{name} {formatting.metric(score)}" for name, score in scores if score is not None)
+        marks.append(hover(left, right - left, f"{one.rows} rows: {told}"))
     return svg("".join(marks), 100, label)
 
 
-def scores_range(points: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[float, float]:
+def scores_range(points: Sequence[LearningPoint], names: Sequence[str]) -> tuple[float, float]:
     """Return the range that `learning` draws."""
-    known = [one[name] for one in points for name in names if one[name] is not None]
+    known = [getattr(one, name) for one in points for name in names if getattr(one, name) is not None]
     low, high = min(known), max(known)
     room = ROOM * (high - low) or 0.01 * abs(high) or 1.0
     return low - room, high + room
@@ -161,9 +168,9 @@ def amount(value: float, reach: float, label: str) -> Markup:
     return svg(f'<path class="now" d="{bar(0, 20, 100 * share, 60)}"/>' if share else "", 100, label, "share")
 
 
-def reach(rows: Sequence[Mapping[str, Any]], low: str, high: str, around: float | None = None) -> tuple[float, float]:
+def reach(rows: Sequence[Any], low: str, high: str, around: float | None = None) -> tuple[float, float]:
     """Return the range that holds the intervals of all rows, with some room, and the value around which they lie."""
-    every = [one[name] for one in rows for name in (low, high)] + ([] if around is None else [around])
+    every = [getattr(one, name) for one in rows for name in (low, high)] + ([] if around is None else [around])
     least, most = (min(every), max(every)) if every else (0.0, 1.0)
     room = ROOM * (most - least) or 0.05 * abs(most) or 1.0
     return least - room, most + room

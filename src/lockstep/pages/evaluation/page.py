@@ -10,6 +10,7 @@ from jinja2 import Environment
 from lockstep.decision import Decision
 from lockstep.html import templates
 from lockstep.inference.latency import Latency
+from lockstep.metrics.evaluation_record import Evaluation, MetricValue
 from lockstep.metrics.scores import METRICS
 from lockstep.pages import charts
 from lockstep.pages.evaluation import figures, sentences
@@ -26,7 +27,7 @@ class Content:
     """
 
     name: str
-    facts: Mapping[str, Any]
+    facts: Evaluation
     evaluated: Decision
     search: Mapping[str, Any]
     latency: Latency
@@ -56,9 +57,9 @@ def html(of: Content) -> str:
     return _environment().get_template("evaluation.html").render(content)
 
 
-def headline(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the metrics, that first by which the model was chosen."""
-    return sorted(facts["metrics"], key=lambda one: one["name"] != facts["metric"])
+def headline(record: Evaluation) -> list[MetricValue]:
+    """Return the metrics, that of model selection first."""
+    return sorted(record.metrics, key=lambda one: one.name != record.metric)
 
 
 def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:

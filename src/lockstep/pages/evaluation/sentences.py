@@ -1,10 +1,20 @@
 """What each picture of the evaluation report tells, in a plain sentence."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lockstep.decision import Comparison, Decision
 from lockstep.html.formatting import metric, number, percent
+from lockstep.metrics.evaluation_record import (
+    CalibrationCurve,
+    Confusion,
+    ErrorSpread,
+    Importance,
+    LearningCurve,
+    Reference,
+    Residuals,
+    ThresholdPoint,
+    WeakestSlices,
+)
 from lockstep.metrics.scores import METRICS
 
 NAMES = {
@@ -45,9 +55,9 @@ def meaning(name: str) -> str:
     return MEANINGS.get(name, "")
 
 
-def of_confusion(confusion: Mapping[str, Any]) -> str:
+def of_confusion(confusion: Confusion) -> str:
     """Say how many answers are right, and which mistake is the most frequent."""
-    table, labels = confusion["table"], confusion["labels"]
+    table, labels = confusion.table, confusion.labels
     right, rows = sum(table[place][place] for place in range(len(table))), sum(map(sum, table))
     wrong = [(table[i][j], labels[i], labels[j]) for i in range(len(table)) for j in range(len(table)) if i != j]
     most = max(wrong, default=(0, "", ""), key=lambda one: one[0])
@@ -58,92 +68,89 @@ def of_confusion(confusion: Mapping[str, Any]) -> str:
     return f"{told} The most frequent mistake: {most[1]} is called {most[2]}, {times}."
 
 
-def of_calibration(calibration: Mapping[str, Any]) -> str:
+def of_calibration(calibration: CalibrationCurve) -> str:
     """Say whether probabilities can be taken at their word."""
-    bins = calibration["bins"]
-    off = [one for one in bins if not one["low"] <= one["said"] <= one["high"]]
+    bins = calibration.bins
+    off = [one for one in bins if not one.low <= one.said <= one.high]
     if not off:
         return "Every interval holds the diagonal: as far as these rows tell, probabilities can be taken at their word."
-    worst = max(off, key=lambda one: abs(one["came"] - one["said"]))
-    which = "more" if worst["came"] > worst["said"] else "less"
+    worst = max(off, key=lambda one: abs(one.came - one.said))
+    which = "more" if worst.came > worst.said else "less"
     return (
-        f"{len(off)} of {len(bins)} bins lie off the diagonal beyond noise: where {percent(worst['said'])} is said, "
-        f"it comes true {which} often, in {percent(worst['came'])}."
+        f"{len(off)} of {len(bins)} bins lie off the diagonal beyond noise: where {percent(worst.said)} is said, "
+        f"it comes true {which} often, in {percent(worst.came)}."
     )
 
 
-def of_thresholds(points: Sequence[Mapping[str, float]]) -> str:
+def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
     """Say where F1 is highest, and what half is worth beside it."""
-    best = max(points, key=lambda one: one["f1"])
-    half = min(points, key=lambda one: abs(one["threshold"] - 0.5))
+    best = max(points, key=lambda one: one.f1)
+    half = min(points, key=lambda one: abs(one.threshold - 0.5))
     return (
-        f"F1 is highest, {metric(best['f1'])}, if {percent(best['threshold'])} is asked for; "
-        f"at {percent(half['threshold'])} it is {metric(half['f1'])}, "
-        f"with precision {metric(half['precision'])} and recall {metric(half['recall'])}."
+        f"F1 is highest, {metric(best.f1)}, if {percent(best.threshold)} is asked for; "
+        f"at {percent(half.threshold)} it is {metric(half.f1)}, "
+        f"with precision {metric(half.precision)} and recall {metric(half.recall)}."
     )
 
 
-def of_residuals(residuals: Mapping[str, Any]) -> str:
+def of_residuals(residuals: Residuals) -> str:
     """Say how far half and nearly all of the errors reach."""
-    levels = residuals["quantiles"]
+    levels = residuals.quantiles
     return (
         f"Half of the errors lie between {number(levels['0.25'])} and {number(levels['0.75'])}, nine of ten between "
         f"{number(levels['0.05'])} and {number(levels['0.95'])}; the middle one is {number(levels['0.5'])}."
     )
 
 
-def of_spreads(groups: Sequence[Mapping[str, float]]) -> str:
+def of_spreads(groups: Sequence[ErrorSpread]) -> str:
     """Say where the errors spread most, and whether some answers are off to one side."""
-    widest = max(groups, key=lambda one: one["high"] - one["low"])
-    aside = [one for one in groups if not one["low"] <= 0 <= one["high"]]
-    told = f"Errors spread most where {number(widest['from'])} to {number(widest['to'])} is predicted."
+    widest = max(groups, key=lambda one: one.high - one.low)
+    aside = [one for one in groups if not one.low <= 0 <= one.high]
+    told = f"Errors spread most where {number(widest.least)} to {number(widest.most)} is predicted."
     return told + (f" {len(aside)} of the ten groups are off to one side." if aside else "")
 
 
-def of_slices(weakest: Mapping[str, Any]) -> str:
+def of_slices(weakest: WeakestSlices) -> str:
     """Say whether any slice is surely worse than the rest."""
-    sure = [one for one in weakest["slices"] if one["surely_worse"] > 0]
+    sure = [one for one in weakest.slices if one.surely_worse > 0]
     if not sure:
         return (
-            f"None of {weakest['looked_at']} slices is worse than the rest beyond noise; those that come nearest to it "
+            f"None of {weakest.looked_at} slices is worse than the rest beyond noise; those that come nearest to it "
             "stand on top."
         )
     top = sure[0]
     return (
-        f"{len(sure)} of {weakest['looked_at']} slices are worse than the rest beyond noise. "
-        f"The weakest: {top['column']} {top['name']}, "
-        f"{weakest['measure']} {number(top['loss'])} against {number(top['rest'])} elsewhere."
+        f"{len(sure)} of {weakest.looked_at} slices are worse than the rest beyond noise. "
+        f"The weakest: {top.column} {top.name}, "
+        f"{weakest.measure} {number(top.loss)} against {number(top.rest)} elsewhere."
     )
 
 
-def of_importance(importance: Mapping[str, Any]) -> str:
+def of_importance(importance: Importance) -> str:
     """Say which column matters most, and how many matter at all."""
-    columns = importance["columns"]
+    columns = importance.columns
     if not columns:
         return "No column was shuffled."
-    top, mattering = columns[0], [one for one in columns if one["drop"] > 2 * one["spread"]]
-    told = (
-        f"Without what {top['column']} tells, {named(importance['metric'])} falls by {number(max(0.0, top['drop']))}."
-    )
+    top, mattering = columns[0], [one for one in columns if one.drop > 2 * one.spread]
+    told = f"Without what {top.column} tells, {named(importance.metric)} falls by {number(max(0.0, top.drop))}."
     shown = f" {len(mattering)} of {len(columns)} columns matter beyond noise when shuffled alone."
-    rest = importance["columns_in_all"] - len(columns)
+    rest = importance.columns_in_all - len(columns)
     return told + shown + (f" {rest} more columns were not shuffled." if rest else "")
 
 
-def of_learning(learning: Mapping[str, Any]) -> str:
+def of_learning(learning: LearningCurve) -> str:
     """Say whether more rows would help, by the last step of the curve."""
-    known = [one for one in learning["points"] if one["held_out"] is not None]
-    if len(known) < 2:
+    scores = [(point.rows, point.held_out) for point in learning.points if point.held_out is not None]
+    if len(scores) < 2:
         return "Too few rows for a curve."
-    last, before = known[-1], known[-2]
-    gain = last["held_out"] - before["held_out"]
-    grown = f"From {before['rows']:,} to {last['rows']:,} rows, the score on rows held out moved by {gain:+.4f}."
+    (before, earlier), (rows, last) = scores[-2:]
+    grown = f"From {before:,} to {rows:,} rows, the score on held-out rows changed by {last - earlier:+.4f}."
     return f"{grown} A curve that still rises says that more rows would help; a gap to the train rows says overfitting."
 
 
-def of_references(references: Sequence[Mapping[str, Any]]) -> str:
+def of_references(references: Sequence[Reference]) -> str:
     """Say whether the model is at least as good as the defaults."""
-    worse = [one["name"] for one in references if one["verdict"] == "worse"]
+    worse = [one.name for one in references if one.verdict == "worse"]
     if worse:
         return f"The model is worse than {' and '.join(worse)} beyond noise: the search has missed something."
     return "None of scikit-learn's defaults is better than the model beyond noise, on the same test rows."

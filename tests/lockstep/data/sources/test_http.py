@@ -13,6 +13,7 @@ from lockstep.data.sources import http as web
 from lockstep.data.sources import network_policy
 from lockstep.data.sources import read as sources
 from lockstep.errors import DataError
+from lockstep.runtime.retry import Backoff
 
 TABLE = "age,town,bought\n" + "".join(f"{20 + i % 60},town {i % 7},{i % 2}\n" for i in range(4000))
 BODY = TABLE.encode()
@@ -134,7 +135,7 @@ def server():
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(web, "PAUSE_S", 0.0)
+    monkeypatch.setattr(web, "BACKOFF", Backoff(5, 0.0))
 
 
 def read(url, **more):
@@ -160,7 +161,7 @@ def test_b45_an_interrupted_download_asks_for_the_rest_alone(server):
 
 
 def test_b45_the_rest_is_fetched_by_the_next_run_too(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(web, "ATTEMPTS", 1)
+    monkeypatch.setattr(web, "BACKOFF", Backoff(1, 0.0))
     with pytest.raises(DataError, match="broke off after 30000 of"):
         read(f"{server.at}/broken.csv")
     assert left(tmp_path) == ["broken.csv.json", "broken.csv.part"]
@@ -202,7 +203,7 @@ def test_faults_of_servers(server, name, problem, hint):
 
 
 def test_b46_a_server_that_says_nothing_is_given_up(server, monkeypatch):
-    monkeypatch.setattr(web, "ATTEMPTS", 2)
+    monkeypatch.setattr(web, "BACKOFF", Backoff(2, 0.0))
     with pytest.raises(DataError, match="no answer in time") as refused:
         read(f"{server.at}/slow.csv", timeout_s=0.2)
     assert "data_ingestion.timeout_s" in refused.value.hint

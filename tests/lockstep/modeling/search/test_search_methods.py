@@ -11,7 +11,6 @@ from lockstep.modeling import serialization
 from lockstep.modeling.search import search
 from lockstep.modeling.search import trials as bench
 from lockstep.modeling.search.checkpoint import Journal, Outcome
-from lockstep.modeling.search.progress import Progress
 
 RANDOM = np.random.default_rng(4)
 MATRIX = RANDOM.normal(size=(330, 5))
@@ -219,21 +218,8 @@ def test_a_metric_that_is_no_number_is_a_failed_trial(monkeypatch):
         of("random")
 
 
-def test_progress_tells_what_is_done_what_leads_and_what_is_left(caplog, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("lockstep.modeling.search.progress.time.monotonic", lambda: now[0])
-    with caplog.at_level(logging.INFO), Progress(100, kept=40) as progress:
-        for _ in range(30):
-            now[0] += 1
-            progress.advance("ridge alpha=3: r2 0.5000")
-    assert caplog.messages == [
-        "40 of 100 fits were done before and are not repeated",
-        "60 of 100 fits, about 40 s left; best so far ridge alpha=3: r2 0.5000",
-    ]
-
-
 def test_a_search_that_goes_on_says_so_and_what_leads(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("lockstep.modeling.search.progress.EVERY_S", 0.0)
+    monkeypatch.setattr("lockstep.runtime.progress.EVERY_S", 0.0)
     with caplog.at_level(logging.INFO), Journal(tmp_path, "p" * 64) as kept:
         found = of("random", journal=kept)
         of("random", journal=kept)

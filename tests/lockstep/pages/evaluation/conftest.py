@@ -25,17 +25,16 @@ def facts_of(made):
     schema = made.predictor.schema
     scored, metric = made.predictor.score(made.test), scores.primary("auto", schema.task)
     features = made.pipeline.named_steps["features"]
-    taught = facts.Taught(features.transform(made.train), frames.target_array(made.train, schema), {})
-    subject = facts.Subject(made.predictor, made.pipeline, made.test, scored, metric)
-    found = facts.of(subject, taught, test_metrics.report(scored, schema, PARAMS), PARAMS)
-    return found | {"leaks": {}, "model_bytes": 12_345}
+    matrix = facts.TrainMatrix(features.transform(made.train), frames.target_array(made.train, schema), {})
+    subject = facts.Subject(made.predictor, made.pipeline, made.test, scored, metric, model_bytes=12_345)
+    return facts.of(subject, matrix, test_metrics.report(scored, schema, PARAMS), {}, PARAMS)
 
 
 def content_of(made, **changed):
     """Return all that the page shows."""
     found = facts_of(made)
     search = {
-        "metric": found["metric"],
+        "metric": found.metric,
         "best": 1,
         "trials": [
             {"estimator": "ridge", "params": {"alpha": 1.0}, "scores": [0.5, 0.7]},

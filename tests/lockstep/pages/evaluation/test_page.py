@@ -1,6 +1,7 @@
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from lockstep.evaluation import error_analysis
@@ -71,7 +72,7 @@ def test_the_same_content_gives_the_same_bytes(made):
 
 def test_b36_a_leak_is_called_out_on_top():
     content = content_of(make("binary"))
-    facts = {**content.facts, "leaks": {"<b>copy</b>": 0.9991}}
+    facts = msgspec.structs.replace(content.facts, leaks={"<b>copy</b>": 0.9991})
     text = page.html(page.Content(**{**vars(content), "facts": facts}))
     assert Outline(text).headings[0] == "leak"
     assert "<b>copy" not in text
@@ -83,8 +84,9 @@ def test_b36_a_leak_is_called_out_on_top():
 def test_what_was_left_out_has_no_section():
     content = content_of(make("regression"), note="No version is Production yet.")
     left_out = {"learning_curve": None, "references": None, "importance": None, "words": None, "worst": []}
-    weakest = {**content.facts["weakest"], "slices": [], "looked_at": 0}
-    text = page.html(page.Content(**{**vars(content), "facts": {**content.facts, **left_out, "weakest": weakest}}))
+    weakest = msgspec.structs.replace(content.facts.weakest, slices=[], looked_at=0)
+    facts = msgspec.structs.replace(content.facts, **left_out, weakest=weakest)
+    text = page.html(page.Content(**{**vars(content), "facts": facts}))
     headings = Outline(text).headings
     assert {"learning", "references", "importance", "words", "worst"} & set(headings) == set()
     assert "No version is Production yet." in text

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lockstep import logger
+from lockstep.runtime import logger
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What every long-running command shares: a progress display, and retries with backoff."""

@@ -1,0 +1,58 @@
+import contextlib
+import os
+
+import psutil
+import pytest
+
+from tests.flask_app.standins import make_bundle
+from tests.serving.real import Server, copy_store
+
+START_S = 90.0
+"""A start takes 2 to 3 s; a machine that does much else takes its time."""
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory):
+    return make_bundle("binary", tmp_path_factory.mktemp("bundle") / "bundle")
+
+
+@pytest.fixture
+def make(tmp_path, bundle, template_store):
+    """Return a function that gives servers with a bundled model and an empty registry, all gone at the end."""
+    servers = []
+
+    def act(folder=None, **options):
+        folder = folder or tmp_path / "server"
+        folder.mkdir(exist_ok=True)
+        store = folder / "state" / "mlflow.db"
+        if not store.exists():
+            copy_store(template_store, folder)
+        options = {"LOCKSTEP_BAKED_MODEL": str(bundle), "LOCKSTEP_DRAIN_S": "0", "workers": 1} | options
+        servers.append(Server(folder, **options))
+        return servers[-1]
+
+    yield act
+    for server in servers:
+        if server.process:
+            server.kill()
+
+
+@pytest.fixture
+def orphans(tmp_path):
+    """Return a function that gives the processes whose environment names this test's folder."""
+
+    def living():
+        return [process for process in psutil.process_iter() if str(tmp_path) in environment_of(process)]
+
+    yield living
+    for process in living():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def environment_of(process):
+    """Return the state folder and the working directory of a process, nothing of one that is gone."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            return f"{process.environ().get('LOCKSTEP_STATE', '')} {process.cwd()}"
+    return ""

@@ -1,0 +1,70 @@
+import io
+import logging
+import sys
+
+import pytest
+
+from lockstep.runtime import progress
+from lockstep.runtime.progress import Progress
+
+
+class Screen(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def screen(monkeypatch):
+    """Put a terminal in place of standard error; in the test itself, since pytest replaces it after the fixtures."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", Screen())
+    return sys.stderr
+
+
+DISPLAYS = {
+    "bytes of a known size": (Progress("bytes", "https://example.org/rows.csv", 4_000_000), 2_000_000, "2.0/4.0 MB"),
+    "bytes of an unknown size": (Progress("bytes", "https://example.org/rows.csv"), 2_000_000, "2.0/? MB"),
+    "count": (Progress("count", "rows of [a].csv"), 12_345, "12,345 rows of [a].csv"),
+    "items": (Progress("items", "parts", 9), 4, "4/9"),
+}
+
+
+@pytest.mark.parametrize("name", DISPLAYS)
+def test_a_terminal_shows_how_much_is_done(monkeypatch, name):
+    terminal = screen(monkeypatch)
+    display, done, text = DISPLAYS[name]
+    with display:
+        display.update(done, "best so far [ridge]")
+    assert text in terminal.getvalue()
+    assert display.name.rpartition("/")[2] in terminal.getvalue()
+    assert ("best so far [ridge]" in terminal.getvalue()) == (display.style == "items")
+
+
+SILENT = {"hidden": Progress("hidden", "rows", 9), "done": Progress("items", "fits", 9, 9)}
+
+
+@pytest.mark.parametrize("display", SILENT.values(), ids=SILENT)
+def test_a_terminal_shows_nothing_that_is_hidden_or_done(monkeypatch, display):
+    terminal = screen(monkeypatch)
+    with display:
+        display.update(9)
+    assert terminal.getvalue() == ""
+
+
+def test_without_a_terminal_and_a_log_nothing_is_shown(capsys):
+    with Progress("bytes", "https://example.org/rows.csv", 100) as display:
+        display.update(50)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_terminal_the_log_gets_a_line_every_so_often(caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with caplog.at_level(logging.INFO), Progress("items", "fits", 100, 40, logging.getLogger("search")) as display:
+        for _ in range(30):
+            now[0] += 1
+            display.advance(detail="best so far ridge alpha=3: r2 0.5000")
+    assert caplog.messages == ["60 of 100 fits, about 40 s left; best so far ridge alpha=3: r2 0.5000"]
+
+
+def test_the_line_of_work_without_a_size_names_no_rest():
+    assert Progress("count", "rows").line(5.0) == "0 rows"
