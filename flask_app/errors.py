@@ -34,7 +34,7 @@ class NoModel(ServiceUnavailable):
         )
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Let every fault of a request end here."""
     app.register_error_handler(RowsRefused, on_rows_refused)
     app.register_error_handler(HTTPException, on_http_exception)

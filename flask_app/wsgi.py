@@ -9,7 +9,7 @@ from wsgiref.types import WSGIApplication
 from flask_app import create_app
 from flask_app.admission import drain
 from flask_app.admission.drain import Drain
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from flask_app.models import model_service
 from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
@@ -35,7 +35,7 @@ def build() -> WSGIApplication:
     except ConfigError as error:
         log.error("%s - %s", error, error.hint)
         raise SystemExit(processes.WRONG_SETTINGS) from None
-    leaving = drain.of(app)
+    leaving = drain.from_app(app)
     if settings.registry_socket:
         _obey_the_master(leaving)
         forget_environment()
@@ -46,7 +46,7 @@ def build() -> WSGIApplication:
         service.wait()
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
-    return leaving.wrap(Front(app))
+    return leaving.wrap(FastPath(app))
 
 
 def _obey_the_master(leaving: Drain) -> None:

@@ -67,7 +67,7 @@ class Access:
         self.governed = self._admin is not None
 
     @classmethod
-    def of(cls, settings: Settings) -> "Access":
+    def from_settings(cls, settings: Settings) -> "Access":
         """Return what the settings say."""
         return cls(settings.api_keys, settings.admin_token)
 

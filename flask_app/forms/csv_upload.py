@@ -44,7 +44,7 @@ class InMemoryRequest(Request):
 
 
 @dataclass(frozen=True)
-class Table:
+class UploadedTable:
     """The cells of a file as text, each row with its number in a spreadsheet, and how the file spells them."""
 
     header: list[str]
@@ -53,7 +53,7 @@ class Table:
     marked: bool
 
 
-def read(content: bytes, schema: Schema, most: int) -> Table:
+def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     """Read a CSV file whose header names every column of the schema once, in any order.
 
     Raises
@@ -79,10 +79,10 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
             raise RequestEntityTooLarge(f"At most {most} rows a file.")
     if not rows:
         raise UnprocessableEntity("The file holds a header, but no rows.")
-    return Table(header, rows, separator, marked=text != body)
+    return UploadedTable(header, rows, separator, marked=text != body)
 
 
-def check(table: Table, schema: Schema) -> list[Row]:
+def check(table: UploadedTable, schema: Schema) -> list[Row]:
     """Return the rows of a table as the model takes them.
 
     Raises
@@ -145,7 +145,7 @@ def _value(value: Any, text: str, column: Column, described: CellFormat) -> Any:
     return unescaped(str(category)) if escaped else category
 
 
-def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
+def write(table: UploadedTable, predictions: Predictions, labels: Sequence[str]) -> str:
     """Return the table with the prediction and each label's probability beside every row."""
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
     lines = [[*table.header, *(unused(name, table.header) for name in answers)]]
@@ -262,7 +262,7 @@ def _unknown(name: str, schema: Schema, guess: bool) -> str:
     return f"unknown column{nearest(name, schema.kinds) if guess else ''}"
 
 
-def _numbered(fault: Fault, table: Table, rows: list[dict[str, Any]]) -> Fault:
+def _numbered(fault: Fault, table: UploadedTable, rows: list[dict[str, Any]]) -> Fault:
     """Return a fault with the number its row has in the file."""
     empty = rows[fault.row].get(fault.column) is None
     problem = "empty, but this column had no missing value in training" if empty else fault.problem

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from flask_app.forms.controls import spelled
 from flask_app.prediction import explanation as explaining
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from lockstep.data.schema import RowsRefused, label_name
 from lockstep.features.tokenizer import CLEANERS
 from lockstep.inference.predictor import Predictor
@@ -28,7 +28,7 @@ MISSING = "This server cannot say why: it lacks the package that explains trees.
 
 
 @dataclass(frozen=True)
-class Line:
+class Bar:
     """A column with its value, what it adds, and the place and width of its bar in percent."""
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextSpan:
     """A piece of a text; a marked one speaks `for` or `against` the answer, with a strength of 1 to 3."""
 
     text: str
@@ -49,16 +49,16 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Marked:
+class HighlightedText:
     """A text with its words marked, and those that add most."""
 
     name: str
-    pieces: list[Piece]
+    pieces: list[TextSpan]
     words: list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
-class Why:
+class ExplanationView:
     """What the page says of why; only `note` where nothing can be said."""
 
     note: str = ""
@@ -66,29 +66,29 @@ class Why:
     base: str = ""
     score: str = ""
     zero: float = 0.0
-    lines: Sequence[Line] = ()
-    texts: Sequence[Marked] = ()
+    lines: Sequence[Bar] = ()
+    texts: Sequence[HighlightedText] = ()
 
 
-def of(answered: Answered, asked: bool) -> Why | None:
+def build(answered: PredictionResult, asked: bool) -> ExplanationView | None:
     """Return why a row was answered so, or the sentence that says what is in the way; trees only if it is asked."""
     predictor = answered.serving.predictor
     offered = explaining.offered(predictor)
     if offered == "asked" and not asked:
         return None
     if offered in NOTES:
-        return Why(NOTES[offered])
+        return ExplanationView(NOTES[offered])
     try:
         (explanation,) = explaining.explained(answered).explanations or ()
     except (HTTPException, RowsRefused) as refused:
-        return Why(f"Why it is so cannot be said now. {getattr(refused, 'description', refused)}")
+        return ExplanationView(f"Why it is so cannot be said now. {getattr(refused, 'description', refused)}")
     return _drawn(explanation, predictor)
 
 
 NOTES = {"never": NEVER, "missing": MISSING}
 
 
-def _drawn(explanation: Explanation, predictor: Predictor) -> Why:
+def _drawn(explanation: Explanation, predictor: Predictor) -> ExplanationView:
     scale = 100.0 if explanation.unit == "probability" else 1.0
     write = _writer([scale * one.amount for one in explanation.contributions] + [scale * explanation.score], scale)
     listed, rest = explanation.contributions[:MOST_LINES], explanation.contributions[MOST_LINES:]
@@ -99,12 +99,12 @@ def _drawn(explanation: Explanation, predictor: Predictor) -> Why:
     left, right = max(0.0, -min(amounts, default=0.0)), max(0.0, *amounts, 0.0)
     step = 100 / ((left + right) or 1.0)
     lines = [
-        Line(name, value, write(own), _toward(own), step * (left + min(own, 0.0)), step * abs(own))
+        Bar(name, value, write(own), _toward(own), step * (left + min(own, 0.0)), step * abs(own))
         for name, value, own in bars
     ]
     texts = [_marked(one, predictor, write) for one in listed if one.words]
     base, score = (write(own).lstrip("+") for own in (explanation.base, explanation.score))
-    return Why("", _unit(explanation, predictor), base, score, step * left, lines, texts)
+    return ExplanationView("", _unit(explanation, predictor), base, score, step * left, lines, texts)
 
 
 def _unit(explanation: Explanation, predictor: Predictor) -> str:
@@ -143,12 +143,12 @@ def _value(one: Contribution) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
-def _marked(one: Contribution, predictor: Predictor, write: Callable[[float], str]) -> Marked:
+def _marked(one: Contribution, predictor: Predictor, write: Callable[[float], str]) -> HighlightedText:
     words = [(word.word, write(word.amount), _toward(word.amount)) for word in (one.words or ())[:MOST_WORDS]]
     amounts = {word.word: word.amount for word in one.words or ()}
     text = str(one.value)
     shown = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
-    return Marked(one.column, pieces(shown, amounts, _cleaned(one.column, predictor)), words)
+    return HighlightedText(one.column, pieces(shown, amounts, _cleaned(one.column, predictor)), words)
 
 
 def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
@@ -159,7 +159,7 @@ def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
     return lambda word: reduce(lambda text, step: step(text), steps, word)
 
 
-def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> list[Piece]:
+def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> list[TextSpan]:
     """Return a text cut where words stand that add enough to be marked; put together again it is the same text."""
     strongest = max(map(abs, amounts.values()), default=0.0)
     found, end = [], 0
@@ -169,7 +169,7 @@ def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> 
         if share < FAINTEST:
             continue
         if match.start() > end:
-            found.append(Piece(text[end : match.start()]))
-        found.append(Piece(match[0], _toward(amount), 3 if share > 0.5 else 2 if share > 0.2 else 1))
+            found.append(TextSpan(text[end : match.start()]))
+        found.append(TextSpan(match[0], _toward(amount), 3 if share > 0.5 else 2 if share > 0.2 else 1))
         end = match.end()
-    return [*found, Piece(text[end:])] if end < len(text) else found
+    return [*found, TextSpan(text[end:])] if end < len(text) else found

@@ -152,7 +152,7 @@ def reason_of(problem: str) -> str:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Count the rows that an app refuses."""
-    app.extensions["refusals"] = Refusals(settings, telemetry.of(app).count_refused)
+    app.extensions["refusals"] = Refusals(settings, telemetry.from_app(app).count_refused)
     app.after_request(_after)
 
 
@@ -166,7 +166,7 @@ def _after(response: Response) -> Response:
     """Count what a handler of `RowsRefused` left for this request."""
     faults: Any = g.pop("refused_values", None)
     if faults:
-        name = (request.view_args or {}).get("name") or model_service.of(current_app).name
+        name = (request.view_args or {}).get("name") or model_service.default(current_app).name
         serving = model_service.named(current_app, name).serving()
         if serving:
             current().add(name, serving.predictor.schema, faults, guard.key_of(request.environ))

@@ -204,7 +204,7 @@ class Telemetry:
         return response
 
 
-def install(app: Flask, services: Sequence[ModelService], settings: Settings) -> None:
+def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -> None:
     """Count requests, predictions and swaps, and answer /metrics.
 
     With a folder, which PROMETHEUS_MULTIPROC_DIR must name too, an answer sums up all processes that share it.
@@ -225,7 +225,7 @@ def install(app: Flask, services: Sequence[ModelService], settings: Settings) ->
     _Exporter(app, registry=shown, path="/metrics", export_defaults=False, group_by="url_rule")
 
 
-def of(app: Flask) -> Telemetry:
+def from_app(app: Flask) -> Telemetry:
     """Return the metrics of an app."""
     telemetry: Telemetry = app.extensions["telemetry"]
     return telemetry

@@ -15,7 +15,7 @@ MOST_LINES = 60
 
 
 @dataclass(frozen=True)
-class Line:
+class SchemaRow:
     """A property of a schema, how deep it lies, and what is said of it."""
 
     depth: int
@@ -26,26 +26,26 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Spelling:
+class RowFormat:
     """How a model's rows are spelled, and for objects the columns with their examples."""
 
     id: str
     name: str
     about: str
-    columns: list[tuple[Line, str]]
+    columns: list[tuple[SchemaRow, str]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class OperationView:
     """An operation as the page shows it."""
 
     id: str
     method: str
     path: str
     summary: str
-    parameters: list[Line]
-    takes: list[Line]
-    gives: list[Line]
+    parameters: list[SchemaRow]
+    takes: list[SchemaRow]
+    gives: list[SchemaRow]
     media: str
     others: list[str]
     example: str
@@ -56,26 +56,28 @@ class Shown:
     sendable: bool
 
 
-def groups(document: Json) -> list[tuple[str, list[Shown]]]:
+def groups(document: Json) -> list[tuple[str, list[OperationView]]]:
     """Return the operations in the order of the document, by subject."""
-    found: dict[str, list[Shown]] = {}
+    found: dict[str, list[OperationView]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             found.setdefault(operation["tags"][0], []).append(_shown(document, path, method, operation))
     return list(found.items())
 
 
-def spellings(document: Json) -> list[Spelling]:
+def spellings(document: Json) -> list[RowFormat]:
     """Return how rows are spelled, for each model that serves."""
     schemas = document["components"]["schemas"]
     return [
-        Spelling(name.lower(), name, schema["description"], _columns(document, schema) if _plain(name) == "Row" else [])
+        RowFormat(
+            name.lower(), name, schema["description"], _columns(document, schema) if _plain(name) == "Row" else []
+        )
         for name, schema in schemas.items()
         if _plain(name) in PLAIN
     ]
 
 
-def _columns(document: Json, row: Json) -> list[tuple[Line, str]]:
+def _columns(document: Json, row: Json) -> list[tuple[SchemaRow, str]]:
     found = list(lines(document, row))
     examples = [row["properties"][line.name]["examples"][0] for line in found]
     return [(line, json.dumps(one, ensure_ascii=False)[:80]) for line, one in zip(found, examples, strict=True)]
@@ -85,13 +87,13 @@ def _plain(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _shown(document: Json, path: str, method: str, operation: Json) -> Shown:
+def _shown(document: Json, path: str, method: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {}).get("content", {})
     schema = resolved(document, body.get("application/json", {}).get("schema", {}))
     media, given = _answer(document, operation)
     parameters = operation.get("parameters", [])
     example = _example(schema)
-    return Shown(
+    return OperationView(
         id=operation["operationId"],
         method=method.upper(),
         path=path,
@@ -117,7 +119,7 @@ def _example(schema: Json) -> str:
     return json.dumps(given[0], indent=2, ensure_ascii=False)
 
 
-def _few(found: Iterator[Line]) -> list[Line]:
+def _few(found: Iterator[SchemaRow]) -> list[SchemaRow]:
     """Return lines once each, and not too many."""
     return list(islice(dict.fromkeys(found), MOST_LINES))
 
@@ -131,9 +133,9 @@ def _answer(document: Json, operation: Json) -> tuple[str, Json]:
     return "", {}
 
 
-def _parameter(parameter: Json) -> Line:
+def _parameter(parameter: Json) -> SchemaRow:
     about = parameter.get("description") or parameter["schema"].get("description", "")
-    return Line(0, parameter["name"], f"in the {parameter['in']}", parameter.get("required", False), about)
+    return SchemaRow(0, parameter["name"], f"in the {parameter['in']}", parameter.get("required", False), about)
 
 
 def _first(schema: Json) -> str:
@@ -150,7 +152,7 @@ def resolved(document: Json, schema: Json) -> Json:
     return schema
 
 
-def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[Line]:
+def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[SchemaRow]:
     """Yield the properties of a schema from top to bottom; rows are only named."""
     if depth > DEEPEST or named(schema):
         return
@@ -159,7 +161,7 @@ def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[Line]:
         yield from (replace(line, needed=False) for line in lines(document, choice, depth))
     needed = schema.get("required", ())
     for name, one in schema.get("properties", {}).items():
-        yield Line(depth, name, kind(document, one), name in needed, _about(resolved(document, one)))
+        yield SchemaRow(depth, name, kind(document, one), name in needed, _about(resolved(document, one)))
         yield from lines(document, one, depth + 1)
     if isinstance(schema.get("items"), dict):
         yield from lines(document, schema["items"], depth)

@@ -42,7 +42,7 @@ NAMED = 20
 UNKNOWN = "no prediction with this id is logged"
 
 
-class Known(msgspec.Struct):
+class LoggedPrediction(msgspec.Struct):
     """What the recorder says of a logged prediction."""
 
     model: str
@@ -52,7 +52,7 @@ class Known(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Said:
+class SubmittedLabel:
     """What somebody says was true, as JSON has it or still as text, and in which line of a file."""
 
     prediction: str
@@ -62,7 +62,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Taken:
+class LabelResult:
     """A label as it was taken, and what it did."""
 
     label: Scalar
@@ -76,7 +76,7 @@ class NoSuchPrediction(NotFound):
         super().__init__("No prediction with this id is logged. An id stands in each answer.")
 
 
-def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
+def take(said: Sequence[SubmittedLabel], source: str, key: str = "") -> list[LabelResult]:
     """Write down what fits, all of it or nothing; while the log's database is away, all waits for it.
 
     With an idempotency key, the same label for the same prediction is the same saying, however often it comes.
@@ -96,14 +96,14 @@ def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
     faults = [Fault(one.line, *wrong) for one in said if (wrong := _wrong(one, known))]
     if faults:
         raise RowsRefused(faults)
-    taken = [Taken(one.label, _outcome(one, known)) for one in said]
+    taken = [LabelResult(one.label, _outcome(one, known)) for one in said]
     for one, own in zip(said, taken, strict=True):
         if own.outcome != "unchanged":
             predictions.label(one.prediction, one.label, _event(one, key), source)
     return taken
 
 
-def read(content: bytes, most: int) -> list[Said]:
+def read(content: bytes, most: int) -> list[SubmittedLabel]:
     """Read a CSV file with the columns `id` and `label`.
 
     Raises
@@ -130,10 +130,10 @@ def read(content: bytes, most: int) -> list[Said]:
     faults = faults or _twice(rows)
     if faults:
         raise RowsRefused(faults)
-    return [Said(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
+    return [SubmittedLabel(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
 
 
-def counts(taken: Sequence[Taken]) -> dict[str, int]:
+def counts(taken: Sequence[LabelResult]) -> dict[str, int]:
     """Return how many labels were new, changed, unchanged, or wait."""
     found = Counter(one.outcome for one in taken)
     return {
@@ -166,7 +166,7 @@ def schemas(app: Flask) -> dict[str, Schema]:
 
 
 def _log() -> PredictionLog:
-    predictions = store.of(current_app)
+    predictions = store.from_app(current_app)
     if not predictions.on:
         raise Conflict("The prediction log is switched off, so there is nothing that feedback could be about.")
     if predictions.full:
@@ -174,7 +174,7 @@ def _log() -> PredictionLog:
     return predictions
 
 
-def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Known] | None:
+def _known(predictions: PredictionLog, said: Sequence[SubmittedLabel]) -> Mapping[str, LoggedPrediction] | None:
     """Return what is logged under the ids, or None while nobody can tell."""
     within_s = PATIENCE_S + EACH_S * len(said)
     try:
@@ -182,10 +182,10 @@ def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Kno
     except StoreError as error:
         log.warning("feedback waits, as the log cannot be asked: %s", error)
         return None
-    return msgspec.convert(found, dict[str, Known])
+    return msgspec.convert(found, dict[str, LoggedPrediction])
 
 
-def _wrong(one: Said, known: Mapping[str, Known] | None) -> tuple[str, str] | None:
+def _wrong(one: SubmittedLabel, known: Mapping[str, LoggedPrediction] | None) -> tuple[str, str] | None:
     """Return which part of a saying is wrong and why; while the log is away, a label of any model here will do."""
     if not 0 < len(one.prediction) <= LONGEST_ID:
         return "id", UNKNOWN
@@ -200,7 +200,7 @@ def _wrong(one: Said, known: Mapping[str, Known] | None) -> tuple[str, str] | No
     return ("label", found) if found else None
 
 
-def _outcome(one: Said, known: Mapping[str, Known] | None) -> Outcome:
+def _outcome(one: SubmittedLabel, known: Mapping[str, LoggedPrediction] | None) -> Outcome:
     if known is None:
         return "waiting"
     before = known[one.prediction]
@@ -209,13 +209,13 @@ def _outcome(one: Said, known: Mapping[str, Known] | None) -> Outcome:
     return "unchanged" if before.label == one.label else "changed"
 
 
-def _event(one: Said, key: str) -> str:
+def _event(one: SubmittedLabel, key: str) -> str:
     if not key:
         return secrets.token_hex(16)
     return hashlib.blake2b(repr((key, one.prediction, one.label)).encode(), digest_size=16).hexdigest()
 
 
-def _meant(one: Said, known: Mapping[str, Known] | None) -> Scalar:
+def _meant(one: SubmittedLabel, known: Mapping[str, LoggedPrediction] | None) -> Scalar:
     """Return the label that a text means to the model that answered, else the text."""
     served, own = schemas(current_app), (known or {}).get(one.prediction)
     asked = [served[own.model]] if own and own.model in served else list(served.values())

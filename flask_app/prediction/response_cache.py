@@ -52,7 +52,7 @@ class PredictionCache(Protocol):
         """Keep the answers to rows."""
 
 
-class Cached:
+class CachingPredictor:
     """Answers rows from a cache, and by the model what is not there."""
 
     def __init__(self, cache: PredictionCache, count: Count) -> None:
@@ -228,7 +228,7 @@ def joined(answers: Sequence[Answer]) -> Predictions:
     return Predictions([value for value, _ in answers], shares or None)
 
 
-def of(settings: Settings, count: Count) -> Cached | None:
+def from_settings(settings: Settings, count: Count) -> CachingPredictor | None:
     """Return what the settings say, or None where nothing is kept.
 
     Raises
@@ -237,8 +237,8 @@ def of(settings: Settings, count: Count) -> Cached | None:
         REDIS_URL is no address of a Redis, or its client is not installed.
     """
     if settings.redis_url:
-        return Cached(RedisCache(connect(settings.redis_url), count), count)
-    return Cached(LocalCache(settings.cache_rows), count) if settings.cache_rows else None
+        return CachingPredictor(RedisCache(connect(settings.redis_url), count), count)
+    return CachingPredictor(LocalCache(settings.cache_rows), count) if settings.cache_rows else None
 
 
 def connect(url: str) -> "Redis":

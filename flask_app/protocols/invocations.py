@@ -7,9 +7,9 @@ from typing import Any
 from werkzeug.exceptions import UnprocessableEntity
 
 from flask_app.forms import csv_upload
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json
-from flask_app.protocols.strict_json import Call, Terms
+from flask_app.protocols.strict_json import Call, RowLimits
 from lockstep.data.schema import Row
 
 PARAMS = ("version", "predict_method", "ids")
@@ -43,7 +43,7 @@ def decode(body: bytes) -> Invocation:
 
     params = _params(content.get("params"))
 
-    def rows(terms: Terms) -> list[Row]:
+    def rows(terms: RowLimits) -> list[Row]:
         if params.get("method") == "predict_proba" and not terms.schema.labels:
             raise UnprocessableEntity('"params": this model predicts numbers, so it takes no "predict_proba".')
         return SHAPES[shape](content[shape], terms, f'"{shape}"')
@@ -66,7 +66,7 @@ def _params(params: Any) -> dict[str, Any]:
     return {"version": strict_json.version(given, "version"), "method": method, "ids": ids}
 
 
-def _split(content: Any, terms: Terms, what: str) -> list[Row]:
+def _split(content: Any, terms: RowLimits, what: str) -> list[Row]:
     content = strict_json.fields(content, SPLIT, what)
     columns, data, index = content.get("columns"), content.get("data"), content.get("index")
     if not isinstance(columns, list) or not isinstance(data, list):
@@ -76,7 +76,7 @@ def _split(content: Any, terms: Terms, what: str) -> list[Row]:
     return strict_json.under_header(columns, data, terms, f'{what}: "data"')
 
 
-def _list(rows: Any, terms: Terms, what: str) -> list[Row]:
+def _list(rows: Any, terms: RowLimits, what: str) -> list[Row]:
     """Take objects, lists in the order of the columns, or the bare values of a model's one column."""
     rows = strict_json.sequence(rows, what, terms.most)
     if any(isinstance(row, dict) for row in rows):
@@ -86,12 +86,12 @@ def _list(rows: Any, terms: Terms, what: str) -> list[Row]:
     return strict_json.by_place(rows, terms, what)
 
 
-def _inputs(content: Any, terms: Terms, what: str) -> list[Row]:
+def _inputs(content: Any, terms: RowLimits, what: str) -> list[Row]:
     """Take what a list may be, or lists of values under column names."""
     return strict_json.by_column(content.items(), terms) if isinstance(content, dict) else _list(content, terms, what)
 
 
-SHAPES: dict[str, Callable[[Any, Terms, str], list[Row]]] = {
+SHAPES: dict[str, Callable[[Any, RowLimits, str], list[Row]]] = {
     "dataframe_split": _split,
     "dataframe_records": strict_json.by_name,
     "instances": _list,
@@ -99,7 +99,7 @@ SHAPES: dict[str, Callable[[Any, Terms, str], list[Row]]] = {
 }
 
 
-def encode(answered: Answered, call: Invocation) -> dict[str, Any]:
+def encode(answered: PredictionResult, call: Invocation) -> dict[str, Any]:
     """Return the answer: labels or values, or with `predict_proba` the probabilities in the order of the labels."""
     predictions = answered.predictions
     answers = predictions.shares if call.method == "predict_proba" else predictions.values

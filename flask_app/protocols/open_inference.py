@@ -7,9 +7,9 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json, tensors
-from flask_app.protocols.strict_json import Call, Terms
+from flask_app.protocols.strict_json import Call, RowLimits
 from flask_app.protocols.tensors import BYTES, Tensor
 from lockstep.config.params import Kind
 from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
@@ -24,7 +24,7 @@ LABELS: dict[type, str] = {str: BYTES, bool: "BOOL", int: "INT64"}
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTensor:
     """An output of a model: its tensor's name, datatype and values a row."""
 
     name: str
@@ -69,7 +69,7 @@ def decode(body: bytes, header: str | None = None) -> Inference:
 def addressed(call: Inference, name: str, version: str | None) -> Inference:
     """Return a call to the version that an address names, if it does, whose outputs are checked with its rows."""
 
-    def rows(terms: Terms) -> list[Row]:
+    def rows(terms: RowLimits) -> list[Row]:
         check(call, name, terms.schema)
         return call.rows(terms)
 
@@ -114,10 +114,10 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
     return wanted
 
 
-def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
+def _rows(found: list[Tensor]) -> Callable[[RowLimits], list[Row]]:
     """Return what checks tensors of one column each, or one tensor of all the columns of a numeric model."""
 
-    def rows(terms: Terms) -> list[Row]:
+    def rows(terms: RowLimits) -> list[Row]:
         schema = terms.schema
         (first, *others), count = found, len(schema.columns)
         whole = len(first.shape) == 2 and first.width == count and first.name not in schema.kinds and not others
@@ -132,11 +132,11 @@ def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
     return rows
 
 
-def outputs(schema: Schema) -> list[Output]:
+def outputs(schema: Schema) -> list[OutputTensor]:
     """Return the outputs of a model in their order."""
     kind = LABELS[type(schema.labels[0])] if schema.labels else "FP64"
-    shares = [Output("probabilities", "FP64", schema.labels)] if schema.labels else []
-    return [Output("prediction", kind), *shares, Output("id", BYTES)]
+    shares = [OutputTensor("probabilities", "FP64", schema.labels)] if schema.labels else []
+    return [OutputTensor("prediction", kind), *shares, OutputTensor("id", BYTES)]
 
 
 def describe(name: str, version: str, schema: Schema) -> dict[str, Any]:
@@ -156,11 +156,11 @@ def _spelling(datatype: str) -> dict[str, str]:
     return {"content_type": "str"} if datatype == BYTES else {}
 
 
-def _width(output: Output) -> list[int]:
+def _width(output: OutputTensor) -> list[int]:
     return [] if output.labels is None else [len(output.labels)]
 
 
-def _facts(output: Output) -> dict[str, str]:
+def _facts(output: OutputTensor) -> dict[str, str]:
     """Return what a client should know of an output: the labels stand in a JSON text, as parameters are no lists."""
     labels = {} if output.labels is None else {"labels": json.dumps([label_name(label) for label in output.labels])}
     return _spelling(output.datatype) | labels
@@ -173,7 +173,7 @@ def check(call: Inference, name: str, schema: Schema) -> None:
         raise UnprocessableEntity('"model_name" must be the name in the address, or be left out.')
 
 
-def encode(answered: Answered, call: Inference) -> tuple[dict[str, Any], bytes]:
+def encode(answered: PredictionResult, call: Inference) -> tuple[dict[str, Any], bytes]:
     """Return the answer: JSON, and the bytes of its binary outputs."""
     known = {output.name: output for output in outputs(answered.serving.predictor.schema)}
     wanted = dict.fromkeys(known, call.binary) if call.wanted is None else call.wanted
@@ -186,7 +186,7 @@ def encode(answered: Answered, call: Inference) -> tuple[dict[str, Any], bytes]:
     return answer | {"outputs": [entry for entry, _ in written]}, b"".join(tail for _, tail in written)
 
 
-def _written(output: Output, answered: Answered, binary: bool) -> tuple[dict[str, Any], bytes]:
+def _written(output: OutputTensor, answered: PredictionResult, binary: bool) -> tuple[dict[str, Any], bytes]:
     values: list[Any] = answered.ids if output.name == "id" else answered.predictions.values
     if output.labels is not None:
         values = [share for row in answered.predictions.shares or [] for share in row]

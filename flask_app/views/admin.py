@@ -74,7 +74,7 @@ def _roll_back(service: ModelService, event: Event) -> Event:
 
 
 def _service(name: str) -> ModelService:
-    return model_service.named(current_app, name) if name else model_service.of(current_app)
+    return model_service.named(current_app, name) if name else model_service.default(current_app)
 
 
 def _state(service: ModelService) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from flask_app.models import model_service
 from flask_app.observability import refusals
 from flask_app.observability import snapshots as dashboard
-from flask_app.observability.snapshots import Seen
+from flask_app.observability.snapshots import SnapshotState
 from lockstep.html import formatting, templates
 from lockstep.pages import monitoring
 
@@ -23,7 +23,7 @@ MOST_DIGITS = 7
 @blueprint.get("/dashboard")
 def show() -> ResponseReturnValue:
     """Show traffic, quality, drift, alerts, versions and the loop of one model, as last looked at."""
-    snapshots = dashboard.of(current_app)
+    snapshots = dashboard.from_app(current_app)
     seen = snapshots.read()
     names = _names(seen)
     name = request.args.get("model") or names[0]
@@ -61,14 +61,14 @@ def style() -> ResponseReturnValue:
     return response.make_conditional(request)
 
 
-def _names(seen: Seen) -> list[str]:
+def _names(seen: SnapshotState) -> list[str]:
     """Return the models that are served here, then the others that the figures know."""
     served = [service.name for service in model_service.all_of(current_app)]
     known = sorted(seen.snapshot.models) if seen.snapshot else []
     return [*served, *(name for name in known if name not in served)]
 
 
-def _sections(seen: Seen, name: str) -> Markup | None:
+def _sections(seen: SnapshotState, name: str) -> Markup | None:
     if seen.snapshot is None or name not in seen.snapshot.models:
         return None
     span = request.args.get("span", "")
@@ -76,7 +76,7 @@ def _sections(seen: Seen, name: str) -> Markup | None:
     return monitoring.fragment(seen.snapshot, name, bucket_s, links=True)
 
 
-def _tag(seen: Seen, late: bool, refused: tuple[int, ...]) -> str:
+def _tag(seen: SnapshotState, late: bool, refused: tuple[int, ...]) -> str:
     """Name the state of the page, so that a browser that has it need not be sent it again."""
     minutes = int(seen.age_s() // 60) if late else -1
     return hashlib.blake2b(

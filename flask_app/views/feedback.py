@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMedi
 from flask_app import errors
 from flask_app.forms import controls
 from flask_app.prediction import feedback
-from flask_app.prediction.feedback import NoSuchPrediction, Said
+from flask_app.prediction.feedback import NoSuchPrediction, SubmittedLabel
 from flask_app.views import calls, files
 from flask_app.views.predict import FORMS
 from lockstep.data.schema import Fault, RowsRefused, label_name
@@ -72,7 +72,7 @@ def _page(**content: Any) -> str:
     return render_template("feedback.html", labels=names, **{"taken": None, "counts": None} | content)
 
 
-def _sent() -> Said:
+def _sent() -> SubmittedLabel:
     """Return what a program sent.
 
     Raises
@@ -88,17 +88,17 @@ def _sent() -> Said:
         raise UnprocessableEntity(f"{error}. Send {{'id': ..., 'label': ...}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
-    return Said(body.id, body.label)
+    return SubmittedLabel(body.id, body.label)
 
 
-def _typed() -> Said:
+def _typed() -> SubmittedLabel:
     """Return what a form sent, whose label is a text."""
     calls.check_transfer()
     given: dict[str, Any] = {name: request.form.getlist(name) for name in FIELDS}
     if request.files or any(len(values) != 1 for values in given.values()):
         raise UnprocessableEntity("Send an id and a label, each once.")
     (own,), (text,) = given.values()
-    return Said(own.strip(), text.strip(), is_text=True)
+    return SubmittedLabel(own.strip(), text.strip(), is_text=True)
 
 
 def _refused(fault: Fault) -> ResponseReturnValue:

@@ -38,7 +38,7 @@ def health() -> ResponseReturnValue:
 
 def describe() -> dict[str, Any]:
     """Return the state of the service as JSON."""
-    service = model_service.of(current_app)
+    service = model_service.default(current_app)
     serving, registry = service.serving(), service.registry_state()
     healthy = serving and service.fault is None and registry != "silent"
     return {

@@ -49,7 +49,7 @@ def describe(serving: Serving, recorded: Recorded) -> dict[str, Any]:
 
 def _promotion(serving: Serving) -> dict[str, Any] | None:
     """Return who brought the version into Production, as the recorder last saw it."""
-    snapshot = snapshots.of(current_app).read().snapshot
+    snapshot = snapshots.from_app(current_app).read().snapshot
     state = snapshot.models.get(serving.name) if snapshot else None
     info = state.production if state else None
     if info is None or info.version != serving.version:

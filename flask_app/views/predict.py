@@ -18,7 +18,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 @blueprint.post("/predict")
 def predict() -> ResponseReturnValue:
     """Answer rows by the default model: JSON with JSON, a form with a page."""
-    return _answer(model_service.of(current_app))
+    return _answer(model_service.default(current_app))
 
 
 @blueprint.post("/models/<name>/predict")

@@ -19,7 +19,7 @@ blueprint = Blueprint("predictions", __name__)
 MOST = 1000
 
 
-class Asked(Struct, forbid_unknown_fields=True):
+class LogFilter(Struct, forbid_unknown_fields=True):
     """Which predictions: all that is named must hold. The newest come first, `cursor` goes on where an answer ended."""
 
     model: str = ""
@@ -39,14 +39,14 @@ def show() -> ResponseReturnValue:
     given = msgspec.structs.asdict(asked)
     limits = {"since_us": _us(given.pop("since")), "until_us": _us(given.pop("until")), "before": given.pop("cursor")}
     try:
-        found = log.of(current_app).ask("predictions", **given, **limits)
+        found = log.from_app(current_app).ask("predictions", **given, **limits)
     except StoreError as error:
         raise ServiceUnavailable(f"{error.problem}.", retry_after=RETRY_AFTER_S) from None
     following = found[-1]["seq"] if len(found) == asked.limit else None
     return {"predictions": [_shown(one) for one in found], "next": None if following is None else str(following)}
 
 
-def _asked() -> Asked:
+def _asked() -> LogFilter:
     """Return what the address asks for.
 
     Raises
@@ -58,7 +58,7 @@ def _asked() -> Asked:
     if twice := [name for name, values in given.items() if len(values) > 1]:
         raise UnprocessableEntity(f"{twice[0]!r} is given twice.")
     try:
-        return msgspec.convert({name: values[0] for name, values in given.items()}, Asked, strict=False)
+        return msgspec.convert({name: values[0] for name, values in given.items()}, LogFilter, strict=False)
     except msgspec.ValidationError as error:
         raise UnprocessableEntity(f"{error}.") from None
 

@@ -48,7 +48,7 @@ def follow(job: str) -> ResponseReturnValue:
     return dict(found)
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Refuse rules of retraining that are none, before anybody waits for them to work.
 
     Raises
@@ -62,7 +62,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 def _ask(operation: str, **given: Any) -> Any:
     try:
-        return store.of(current_app).ask(operation, **given)
+        return store.from_app(current_app).ask(operation, **given)
     except StoreError as error:
         log.warning("%s; %s", error, error.hint)
         raise ServiceUnavailable("The prediction log is out of reach.", retry_after=RETRY_AFTER_S) from None

@@ -180,5 +180,5 @@ class FolderRegistry:
 
 def example(app):
     """Return the row that the form shows at first, as JSON."""
-    columns = model_service.of(app).require().predictor.schema.columns
+    columns = model_service.default(app).require().predictor.schema.columns
     return {column.name: column.example for column in columns}

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.lifecycle.retraining import run as retraining
 
     params = params_file.load()
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         with retraining.alone(settings):
             job = _job(arguments, params.register_model.model_name, store)
@@ -75,7 +75,7 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
     target = handover.target(settings)
     model = model_name(settings)
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         job = _job(arguments, model, store)
         job = _end(store, job, handover.run(settings, store, target, model, job))

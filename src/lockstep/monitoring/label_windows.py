@@ -17,7 +17,7 @@ from lockstep.drift.results import Challenge
 from lockstep.drift.sequential_test import LOOK
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.monitoring_queries import Labelled
+from lockstep.prediction_log.monitoring_queries import LabelledRow
 
 PIECE = 5_000
 DAY_S = 86_400.0
@@ -30,7 +30,7 @@ MOST_EARLY, EARLY_S = 5_000, 3600.0
 """Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds."""
 
 SHADOW_ID_BYTES = 16
-Pending = dict[str, Labelled]
+Pending = dict[str, LabelledRow]
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Side:
     variants: tuple[str, ...]
     answers: dict[str, tuple[object, object, int]] = field(default_factory=dict)
 
-    def add(self, own: Labelled) -> None:
+    def add(self, own: LabelledRow) -> None:
         """Take one label; a later one for the same prediction takes the place of the earlier."""
         known = self.answers.get(own.id)
         if known or len(self.answers) < MOST_COMPARED:
@@ -54,7 +54,7 @@ class Side:
 
 
 @dataclass
-class Duel:
+class ChallengerComparison:
     """Production and challenger of one model; with share 0 both answer the same rows, else each its own."""
 
     production: Side
@@ -63,7 +63,7 @@ class Duel:
     measured: int = 0
 
     @classmethod
-    def between(cls, production: str, challenger: str, share: int) -> "Duel":
+    def between(cls, production: str, challenger: str, share: int) -> "ChallengerComparison":
         """Begin without labels."""
         return cls(Side(production, ("production",)), Side(challenger, ("challenger",)), share)
 
@@ -88,11 +88,11 @@ class Labels:
         self.open = open
         self.seq = 0
         self.pending: dict[tuple[str, str], Pending] = {}
-        self.duels: dict[str, Duel] = {}
+        self.duels: dict[str, ChallengerComparison] = {}
         self._ends: dict[tuple[str, str], int] = {}
         self._early: dict[int, float] = {}
 
-    def piece(self) -> list[Labelled] | None:
+    def piece(self) -> list[LabelledRow] | None:
         """Return the next labels, at most `PIECE`; None when all are read."""
         found, early = monitoring_queries.labelled_after(self.open(), self.seq, PIECE)
         self.seq = max([self.seq, *early, *(own.seq for own in found)])
@@ -100,7 +100,7 @@ class Labels:
         self._early = dict([*self._early.items(), *((seq, now) for seq in early)][-MOST_EARLY:])
         return found if found or early else None
 
-    def late(self) -> list[Labelled]:
+    def late(self) -> list[LabelledRow]:
         """Return the labels that came before their predictions, for those that are there by now."""
         found = monitoring_queries.labelled_at(self.open(), list(self._early))
         gone = time.monotonic() - EARLY_S
@@ -110,15 +110,15 @@ class Labels:
             self._wait(own, late=True)
         return found
 
-    def challenge(self, model: str, production: str, challenger: str, share: int) -> Duel:
+    def challenge(self, model: str, production: str, challenger: str, share: int) -> ChallengerComparison:
         """Return the duel of two versions; another pair, or another way to share the traffic, begins anew."""
         duel = self.duels.get(model)
         named = (duel.production.version, duel.challenger.version, duel.share) if duel else None
         if duel is None or named != (production, challenger, share):
-            duel = self.duels[model] = Duel.between(production, challenger, share)
+            duel = self.duels[model] = ChallengerComparison.between(production, challenger, share)
         return duel
 
-    def take(self, found: list[Labelled]) -> None:
+    def take(self, found: list[LabelledRow]) -> None:
         """Add labels to the duels, and those that no window covers yet to what waits for one."""
         shadows = self._shadows(found)
         for own in found:
@@ -130,7 +130,7 @@ class Labels:
                 if own.version == side.version and own.variant in side.variants:
                     self._oppose(duel, side, own, shadows)
 
-    def full(self, key: tuple[str, str], size: int, least: int, at: float) -> list[Labelled] | None:
+    def full(self, key: tuple[str, str], size: int, least: int, at: float) -> list[LabelledRow] | None:
         """Return the labels of the next window of a version, if it is full, or old and large enough."""
         waiting = list(self.pending.get(key, {}).values())
         old = bool(waiting) and at - waiting[0].labelled_us / 1e6 > DAY_S
@@ -138,13 +138,13 @@ class Labels:
             return waiting[:size]
         return None
 
-    def covered(self, key: tuple[str, str], window: list[Labelled]) -> None:
+    def covered(self, key: tuple[str, str], window: list[LabelledRow]) -> None:
         """Let go of the labels of a window that was kept."""
         self._ends[key] = max(self._ends[key], *(own.seq for own in window))
         for own in window:
             self.pending[key].pop(own.id, None)
 
-    def _wait(self, own: Labelled, late: bool = False) -> None:
+    def _wait(self, own: LabelledRow, late: bool = False) -> None:
         key = (own.model, own.version)
         if key not in self._ends:
             self._ends[key] = monitoring_queries.end_of(self.open(), *key, "quality")
@@ -154,7 +154,9 @@ class Labels:
             if known is None or own.labelled_us >= known.labelled_us:
                 waiting[own.id] = own
 
-    def _oppose(self, duel: Duel, side: Side, own: Labelled, shadows: Mapping[str, Labelled]) -> None:
+    def _oppose(
+        self, duel: ChallengerComparison, side: Side, own: LabelledRow, shadows: Mapping[str, LabelledRow]
+    ) -> None:
         if duel.share:
             side.add(own)
         elif side is duel.production and own.id in shadows:
@@ -162,7 +164,7 @@ class Labels:
             duel.challenger.add(_as_shadow(own, shadows[own.id]))
             self._wait(_as_shadow(own, shadows[own.id]))
 
-    def _shadows(self, found: list[Labelled]) -> dict[str, Labelled]:
+    def _shadows(self, found: list[LabelledRow]) -> dict[str, LabelledRow]:
         """Return what challengers in the shadow answered to the rows of these predictions, by the prediction's id."""
         wanted = {}
         for own in found:
@@ -178,6 +180,6 @@ def shadow_id(prediction: str, version: str) -> str:
     return hashlib.blake2b(f"{prediction}{version}".encode(), digest_size=SHADOW_ID_BYTES).hexdigest()
 
 
-def _as_shadow(own: Labelled, answer: Labelled) -> Labelled:
+def _as_shadow(own: LabelledRow, answer: LabelledRow) -> LabelledRow:
     """Give the label of a prediction to what the challenger answered to the same row."""
     return msgspec.structs.replace(answer, seq=own.seq, label=own.label, labelled_us=own.labelled_us)

@@ -32,7 +32,7 @@ def look(settings: Settings) -> Snapshot:
     from lockstep.monitoring import monitor
     from lockstep.prediction_log.database import Store
 
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         made = monitor.start(settings, lambda: store).look(time.time(), LogState())
     finally:

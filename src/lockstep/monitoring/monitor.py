@@ -29,7 +29,7 @@ from lockstep.drift.results import (
 from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
-from lockstep.monitoring.registry_view import Asked, Known, Registered
+from lockstep.monitoring.registry_view import ModelVersions, RegistryView, VersionSource
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import latency_us_of
@@ -81,7 +81,7 @@ class Watcher:
     """Looks at one prediction log, once `open` can give it; `before` is the snapshot that an earlier process left."""
 
     open: Callable[[], Store]
-    registered: Registered
+    registered: RegistryView
     options: Options
     jobs: Callable[[], list[Job]] = list
     before: Snapshot = field(default_factory=lambda: Snapshot(0))
@@ -126,7 +126,7 @@ class Watcher:
         self.before = seen
         return seen
 
-    def _known(self, name: str, at: float) -> Known:
+    def _known(self, name: str, at: float) -> ModelVersions:
         """Return who is in which role, from the registry, else from what was noted of it, else from the traffic."""
         known = self.registered.look(name)
         if known.moves != self._noted.get(name, []):
@@ -141,7 +141,7 @@ class Watcher:
             known.production = VersionInfo(version) if version else None
         return known
 
-    def _measure(self, known: Mapping[str, Known], at: float) -> None:
+    def _measure(self, known: Mapping[str, ModelVersions], at: float) -> None:
         """Measure the windows that are full, if this process is the one to do so."""
         with monitoring_queries.leading(self.store) as leads:
             if leads and not self._led:
@@ -158,16 +158,16 @@ class Watcher:
             for name, own in known.items():
                 profile = self._profile(name, own)
                 if profile and own.production:
-                    place = windows.Place(name, own.production.version, profile, self.options.log_rows)
+                    place = windows.WindowPosition(name, own.production.version, profile, self.options.log_rows)
                     windows.measure_drift(self.store, place, at, WINDOWS_S)
 
     def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
         return lambda version: self.registered.made(model, version).profile
 
-    def _profile(self, model: str, known: Known) -> Profile | None:
+    def _profile(self, model: str, known: ModelVersions) -> Profile | None:
         return self.registered.made(model, known.production.version).profile if known.production else None
 
-    def _model(self, name: str, known: Known, at: float) -> ModelState:
+    def _model(self, name: str, known: ModelVersions, at: float) -> ModelState:
         """Return all that is known of one model."""
         version = known.production.version if known.production else ""
         made = self.registered.made(name, version)
@@ -196,7 +196,7 @@ class Watcher:
         filled = {version: [own.get(start, 0) for start in starts] for version, own in sorted(found.items())}
         return Traffic(bucket_s, [float(start) for start in starts], filled)
 
-    def _drift(self, name: str, known: Known, at: float) -> list[DriftWindow]:
+    def _drift(self, name: str, known: ModelVersions, at: float) -> list[DriftWindow]:
         """Return the windows, with all features for the newest of each version; before the first, what came so far."""
         found = monitoring_queries.windows(self.store, DriftWindow, name, MOST_WINDOWS)
         profile = self._profile(name, known)
@@ -207,7 +207,7 @@ class Watcher:
             found.insert(0, DriftWindow(version, first or at, at, rows, "not enough data"))
         return found
 
-    def _quality(self, name: str, known: Known, profile: Profile) -> Quality:
+    def _quality(self, name: str, known: ModelVersions, profile: Profile) -> Quality:
         """Return the windows of quality, and before them those that are filling."""
         found = monitoring_queries.windows(self.store, QualityWindow, name, MOST_WINDOWS)
         filling = [self._filling(name, version) for version in known.versions()]
@@ -227,7 +227,7 @@ class Watcher:
             self._partial[name, version] = (len(waiting), window)
         return window
 
-    def _challenge(self, name: str, known: Known) -> Challenge | None:
+    def _challenge(self, name: str, known: ModelVersions) -> Challenge | None:
         """Return how challenger and Production compare, or that this is not known yet."""
         if not (known.production and known.challenger):
             return None
@@ -257,7 +257,7 @@ class Watcher:
                     monitoring_queries.keep_alert(self.store, over)
         return monitoring_queries.alerts(self.store, MOST_ALERTS)
 
-    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Finding | None]]:
+    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Condition | None]]:
         profile = self.registered.made(name, state.production.version).profile if state.production else None
         if profile is None or state.production is None:
             return []
@@ -292,12 +292,12 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     """Return the watcher of a server, which goes on where the one before it ended."""
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
-    registered = Registered(_registry_of(settings), state, before)
+    registered = RegistryView(_registry_of(settings), state, before)
     options = Options(model_names(settings), settings.log_rows, settings.challenger_share)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
 
 
-def _registry_of(settings: Settings) -> Callable[[str], Asked]:
+def _registry_of(settings: Settings) -> Callable[[str], VersionSource]:
     """Return a factory of registry clients: through the sidecar in a server, else directly."""
     if settings.registry_socket:
         return lambda name: RemoteRegistry(Path(settings.registry_socket), name)

@@ -37,7 +37,7 @@ BATCH_S = 0.5
 PIECE = 1000
 
 
-class Asked(Protocol):
+class BundleSource(Protocol):
     """What this asks a registry."""
 
     def production(self) -> Version | None:
@@ -101,7 +101,9 @@ class Pair:
 class Shadow:
     """Follows the challengers of some models, and answers in their name; a fault of one is noted and hurts nobody."""
 
-    def __init__(self, state: Path, models: Sequence[str], connect: Callable[[str], Asked], hashed: bool) -> None:
+    def __init__(
+        self, state: Path, models: Sequence[str], connect: Callable[[str], BundleSource], hashed: bool
+    ) -> None:
         self.folder, self.models, self.hashed = state / FOLDER, models, hashed
         self.left_out = 0
         self._models = state / "models"
@@ -166,7 +168,7 @@ class Shadow:
             raise ArtifactError("the log holds hashes, which no model can answer", "set LOCKSTEP_LOG_ROWS=plain")
         return Pair(production, columns, challenger, self._load(challenger, registry))
 
-    def _load(self, version: Version, registry: Asked) -> Predictor:
+    def _load(self, version: Version, registry: BundleSource) -> Predictor:
         try:
             predictor = compiled_cache.load(self._bundle(version, registry), version.sha256, self.folder)
         except ArtifactError:
@@ -175,7 +177,7 @@ class Shadow:
         log.info("%s version %s answers in the shadow", version.name, version.version)
         return predictor
 
-    def _bundle(self, version: Version, registry: Asked) -> Path:
+    def _bundle(self, version: Version, registry: BundleSource) -> Path:
         """Return a folder with a version's files: the workers' own, or one fetched for this."""
         for folder in (self._models / version.sha256, self.folder / version.sha256):
             if folder.is_dir():
@@ -206,13 +208,13 @@ def _pieces(record: Record) -> Iterable[Answer]:
         )
 
 
-def of(settings: Settings, state: Path) -> Shadow | None:
+def from_settings(settings: Settings, state: Path) -> Shadow | None:
     """Return what answers in the shadow, if the settings leave the challenger there and rows are logged."""
     if settings.challenger_share or settings.log_rows in ("none", "off"):
         return None
     sidecar = Path(settings.registry_socket)
 
-    def connect(name: str) -> Asked:
+    def connect(name: str) -> BundleSource:
         return RemoteRegistry(sidecar, name) if settings.registry_socket else Registry(tracking.connect(settings), name)
 
     return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

@@ -9,10 +9,10 @@ import numpy as np
 from lockstep.drift import detect, quality
 from lockstep.drift.profile import Profile, Scalar
 from lockstep.drift.results import DriftWindow, QualityWindow
-from lockstep.monitoring.label_windows import Duel, Labels
+from lockstep.monitoring.label_windows import ChallengerComparison, Labels
 from lockstep.prediction_log import monitoring_queries
-from lockstep.prediction_log.database import Asked, Store, Stored
-from lockstep.prediction_log.monitoring_queries import Labelled, Window
+from lockstep.prediction_log.database import PredictionFilter, Store, Stored
+from lockstep.prediction_log.monitoring_queries import LabelledRow, MonitoringWindow
 
 SLOW_S = 3600.0
 """A window of predictions that is not full by then is closed, if it has enough rows to say something."""
@@ -21,7 +21,7 @@ HASHED_KINDS = ("categorical", "text")
 
 
 @dataclass(frozen=True)
-class Place:
+class WindowPosition:
     """What is measured against what: a version's predictions, logged so, against its profile."""
 
     model: str
@@ -30,12 +30,12 @@ class Place:
     log_rows: str = "plain"
 
 
-def next_rows(model: str, version: str, after: int, profile: Profile) -> Asked:
+def next_rows(model: str, version: str, after: int, profile: Profile) -> PredictionFilter:
     """Return which predictions the next window of Production covers."""
-    return Asked(model, version, "production", after=after, limit=profile.thresholds.window_rows)
+    return PredictionFilter(model, version, "production", after=after, limit=profile.thresholds.window_rows)
 
 
-def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int:
+def measure_drift(store: Store, place: WindowPosition, at: float, budget_s: float) -> int:
     """Measure the windows that are full, the oldest first, for so long at most; return how many.
 
     A window that is not full is taken too once its first prediction is `SLOW_S` old.
@@ -57,13 +57,13 @@ def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int
         result = drift_of(place, seen)
         marks = (seen[0].seq, seen[-1].seq)
         monitoring_queries.keep_window(
-            store, Window(place.model, place.version, "drift", *marks, result.start, result.end, result)
+            store, MonitoringWindow(place.model, place.version, "drift", *marks, result.start, result.end, result)
         )
         done += 1
     return done
 
 
-def drift_of(place: Place, seen: Sequence[Stored]) -> DriftWindow:
+def drift_of(place: WindowPosition, seen: Sequence[Stored]) -> DriftWindow:
     """Hold predictions against the profile of their version; what was not logged, or only as a hash, is left out."""
     rows = [row for own in seen if (row := own.row) is not None]
     columns: Mapping[str, Sequence[Scalar]] = place.profile.columns(rows) if rows else {}
@@ -106,18 +106,22 @@ def _close(labels: Labels, profiles: Mapping[str, Callable[[str], Profile | None
             result = measure_quality(profile, version, window)
             marks = (min(own.seq for own in window), max(own.seq for own in window))
             times = (min(own.labelled_us for own in window) / 1e6, max(own.labelled_us for own in window) / 1e6)
-            monitoring_queries.keep_window(labels.open(), Window(model, version, "quality", *marks, *times, result))
+            monitoring_queries.keep_window(
+                labels.open(), MonitoringWindow(model, version, "quality", *marks, *times, result)
+            )
             labels.covered((model, version), window)
 
 
-def _compare(labels: Labels, model: str, duel: Duel, profile: Profile) -> None:
+def _compare(labels: Labels, model: str, duel: ChallengerComparison, profile: Profile) -> None:
     if result := duel.measure(profile):
         marks, times = (labels.seq, labels.seq), (time.time(), time.time())
         version = duel.challenger.version
-        monitoring_queries.keep_window(labels.open(), Window(model, version, "challenge", *marks, *times, result))
+        monitoring_queries.keep_window(
+            labels.open(), MonitoringWindow(model, version, "challenge", *marks, *times, result)
+        )
 
 
-def measure_quality(profile: Profile, version: str, window: Sequence[Labelled]) -> QualityWindow:
+def measure_quality(profile: Profile, version: str, window: Sequence[LabelledRow]) -> QualityWindow:
     """Measure the quality of labelled predictions of one version."""
     shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
     labelled = quality.Labelled(

@@ -41,7 +41,7 @@ class Added(msgspec.Struct):
     labels: int = 0
 
 
-class Asked(msgspec.Struct, omit_defaults=True):
+class PredictionFilter(msgspec.Struct, omit_defaults=True):
     """Which predictions: all that is set must hold; `after` and `before` are marks by `seq`, which they exclude.
 
     With `after` the oldest come first, else the newest.
@@ -103,7 +103,7 @@ class Store:
         return cls(connections)
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Open the database that the settings name."""
         return cls.open(address.database(settings))
 
@@ -142,7 +142,7 @@ class Store:
             self._once(link, LOSSES, LOSSES.c.event, [msgspec.structs.asdict(one) for one in sorted_out[Lost]])
             return Added(predictions, len(labels))
 
-    def predictions(self, asked: Asked) -> list[Stored]:
+    def predictions(self, asked: PredictionFilter) -> list[Stored]:
         """Return predictions with their latest labels."""
         return self._read(_select(asked))
 
@@ -264,7 +264,7 @@ def _joined(labelled: bool = False) -> Select[Any]:
     return wanted.select_from(PREDICTIONS.join(LABELS, latest, isouter=not labelled))
 
 
-def _select(asked: Asked) -> Select[Any]:
+def _select(asked: PredictionFilter) -> Select[Any]:
     named = [
         PREDICTIONS.c[name] == given for name in ("model", "version", "variant") if (given := getattr(asked, name))
     ]

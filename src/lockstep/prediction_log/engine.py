@@ -66,7 +66,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     StoreError
         The database is out of reach, locked or full.
     """
-    with told(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+    with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
 
 
@@ -79,12 +79,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
     StoreError
         The database is out of reach.
     """
-    with told(), engine.connect() as connection:
+    with translated_errors(), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Tell what is wrong with the database in one line."""
     try:
         yield

@@ -11,7 +11,7 @@ import msgspec
 from lockstep import storage
 from lockstep.data import parquet
 from lockstep.errors import ConfigError
-from lockstep.prediction_log.database import Asked, Store, Stored
+from lockstep.prediction_log.database import PredictionFilter, Store, Stored
 from lockstep.prediction_log.records import Scalar
 
 PAGE = 2000
@@ -35,7 +35,7 @@ COLUMNS = {
 Lines = Iterator[Sequence[tuple[Any, ...]]]
 
 
-def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = lambda count: None) -> int:
+def export(store: Store, asked: PredictionFilter, to: str, told: Callable[[int], None] = lambda count: None) -> int:
     """Write predictions, the oldest first, to a file or an s3:// address whose ending says how; return how many.
 
     Raises

@@ -21,11 +21,11 @@ from lockstep.prediction_log.records import Answer, Label, Record, Scalar
 Line = dict[str, Any]
 
 
-class NotThere(ConfigError):
+class MissingSource(ConfigError):
     """There is no such file."""
 
 
-def bring(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
+def import_file(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
     """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
 
     Raises
@@ -46,7 +46,7 @@ def bring(store: Store, source: str, told: Callable[[int], None] = lambda count:
                 added = Added(added.predictions + new.predictions, added.labels + new.labels)
                 told(added.predictions)
         except FileNotFoundError:
-            raise NotThere(f"{source} is not there", "name a file that exists") from None
+            raise MissingSource(f"{source} is not there", "name a file that exists") from None
         except OSError as error:
             raise ConfigError(f"{source}: {error.strerror or error}", "make it readable") from None
     return added
@@ -61,7 +61,7 @@ def _local(source: str) -> Iterator[Path]:
     folder, _, name = source.rpartition("/")
     at = storage.place(folder, DataIngestion(source=source))
     if at.identity(name) is None:
-        raise NotThere(f"{source} is not there", "export it: `lockstep log export`")
+        raise MissingSource(f"{source} is not there", "export it: `lockstep log export`")
     with at.fetched(name) as path:
         yield path
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, text
 
 from lockstep.drift.results import Alert, Challenge, DriftWindow, QualityWindow
-from lockstep.prediction_log.database import MINUTE_US, Asked, Store
+from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store
 from lockstep.prediction_log.records import Scalar
 from lockstep.prediction_log.tables import (
     ALERTS,
@@ -39,7 +39,7 @@ R = TypeVar("R", DriftWindow, QualityWindow, Challenge)
 KINDS: dict[type[Result], Kind] = {DriftWindow: "drift", QualityWindow: "quality", Challenge: "challenge"}
 
 
-class Window(msgspec.Struct):
+class MonitoringWindow(msgspec.Struct):
     """One measured window: its first and last mark, of predictions or labels, and its times in seconds since 1970."""
 
     model: str
@@ -52,7 +52,7 @@ class Window(msgspec.Struct):
     result: Result
 
 
-class Labelled(msgspec.Struct):
+class LabelledRow(msgspec.Struct):
     """A label, and the prediction that it is about."""
 
     seq: int
@@ -120,7 +120,7 @@ def lost(store: Store) -> int:
         return int(link.execute(select(func.coalesce(func.sum(LOSSES.c.count), 0))).scalar_one())
 
 
-def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[Labelled], list[int]]:
+def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[LabelledRow], list[int]]:
     """Return the labels after a mark in the order in which they came, and the marks of those without a prediction."""
     wanted = _labelled_rows().where(LABELS.c.seq > seq).order_by(LABELS.c.seq).limit(limit)
     with store.reading() as link:
@@ -128,7 +128,7 @@ def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[Labelled], 
     return [_labelled(row) for row in rows if row.id], [row.seq for row in rows if not row.id]
 
 
-def labelled_at(store: Store, marks: Sequence[int]) -> list[Labelled]:
+def labelled_at(store: Store, marks: Sequence[int]) -> list[LabelledRow]:
     """Return the labels at these marks whose predictions are there by now."""
     found = []
     with store.reading() as link:
@@ -145,7 +145,7 @@ def _labelled_rows() -> Select[Any]:
     return wanted.select_from(LABELS.outerjoin(PREDICTIONS, own.id == LABELS.c.prediction_id))
 
 
-def answers(store: Store, ids: Sequence[str]) -> list[Labelled]:
+def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
     """Return predictions by their ids, as if not labelled yet; those that are not there are left out."""
     own = PREDICTIONS.c
     columns = (own.seq, own.id, own.model, own.version, own.variant, own.at_us, own.value, own.shares)
@@ -158,7 +158,7 @@ def answers(store: Store, ids: Sequence[str]) -> list[Labelled]:
     return found
 
 
-def waiting(store: Store, asked: Asked) -> tuple[int, float]:
+def waiting(store: Store, asked: PredictionFilter) -> tuple[int, float]:
     """Return how many predictions are there, at most the limit, and when the first was answered, 0 if there is none."""
     own = PREDICTIONS.c
     place = (own.model == asked.model, own.version == asked.version, own.variant == asked.variant)
@@ -187,7 +187,7 @@ def windows(store: Store, of: type[R], model: str, limit: int, version: str = ""
     return [msgspec.json.decode(result, type=of) for result in found]
 
 
-def keep_window(store: Store, window: Window) -> bool:
+def keep_window(store: Store, window: MonitoringWindow) -> bool:
     """Keep a window; return False if another server has measured it already."""
     row = {name: getattr(window, name) for name in ("model", "version", "kind", "start_seq", "end_seq")}
     times = {"start_us": round(window.start * 1e6), "end_us": round(window.end * 1e6)}
@@ -203,7 +203,7 @@ def keep_window(store: Store, window: Window) -> bool:
         return bool(made)
 
 
-def _slim_before(link: Connection, window: Window, newest: int) -> None:
+def _slim_before(link: Connection, window: MonitoringWindow, newest: int) -> None:
     """Leave of the window before only what alarmed, without its distributions, which nobody looks at any more."""
     own = and_(WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind)
     before = select(WINDOWS.c.id, WINDOWS.c.result).where(own, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
@@ -278,11 +278,11 @@ def _counted(store: Store, wanted: Any) -> dict[str, dict[Any, int]]:
     return found
 
 
-def _labelled(row: Any) -> Labelled:
+def _labelled(row: Any) -> LabelledRow:
     content = dict(row._mapping)
     for name in ("value", "label", "shares"):
         content[name] = None if content[name] is None else msgspec.json.decode(content[name])
-    return Labelled(**content)
+    return LabelledRow(**content)
 
 
 def _alert(row: Any) -> Alert:

@@ -24,7 +24,7 @@ SchemaOf = Callable[[str], Schema | None]
 """Return the schema of a version, None if it is gone."""
 
 
-class Labelled(msgspec.Struct):
+class TrainingRow(msgspec.Struct):
     """A prediction's row with the label that counts: the latest."""
 
     id: str
@@ -64,7 +64,7 @@ def export(store: Store, params: Params, schema: Schema, schema_of: SchemaOf, ha
     return found
 
 
-def read(store: Store, model: str) -> Iterator[Labelled]:
+def read(store: Store, model: str) -> Iterator[TrainingRow]:
     """Yield the labelled predictions of a model that hold their row, by time and id, each with its latest label."""
     wanted = (
         select(PREDICTIONS.c.id, PREDICTIONS.c.at_us, PREDICTIONS.c.version, PREDICTIONS.c.row, LABELS.c.label)
@@ -82,7 +82,7 @@ def read(store: Store, model: str) -> Iterator[Labelled]:
         yield _labelled(before)
 
 
-def usable(one: Labelled, wanted: Schema, own: Schema | None, hashed: bool) -> tuple[dict[str, Any], str]:
+def usable(one: TrainingRow, wanted: Schema, own: Schema | None, hashed: bool) -> tuple[dict[str, Any], str]:
     """Return a row under its columns and the target, or why it cannot teach."""
     if own is None:
         return {}, "its version is gone"
@@ -119,8 +119,8 @@ def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dic
     files.write_json(content, path.with_suffix(".json"))
 
 
-def _labelled(found: Any) -> Labelled:
-    return Labelled(found.id, found.at_us, found.version, json.loads(found.row), json.loads(found.label))
+def _labelled(found: Any) -> TrainingRow:
+    return TrainingRow(found.id, found.at_us, found.version, json.loads(found.row), json.loads(found.label))
 
 
 def _moment(us: int) -> str:

@@ -148,7 +148,7 @@ def test_a_damaged_sample_and_a_full_disk_cost_no_answer(settings, monkeypatch):
 def test_the_dashboard_shows_them_with_the_key_that_sent_them(settings, registry, bundles):
     registry.add("1", bundles["binary"])
     app = create_app(replace(settings, api_keys="a-key-of-some-length"), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     client, key = app.test_client(), {"X-API-Key": "a-key-of-some-length", "Accept": "text/html"}
     before = client.get("/dashboard", headers=key)
     assert "Refused values" not in before.text

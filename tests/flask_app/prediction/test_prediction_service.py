@@ -4,7 +4,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from werkzeug.test import Client
 
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from tests.flask_app.standins import example, make_bundle
 
 
@@ -59,7 +59,7 @@ def test_an_unknown_category_is_marked_by_every_protocol_and_counted(serve, open
         assert warnings_in(path, answer.get_json()) == [(1, "place"), (2, "place"), (2, "flag")], path
         schema = document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
         Draft202012Validator(schema | {"components": document["components"]}).validate(answer.get_json())
-    fast = Client(Front(app)).post("/predict", json={"rows": rows}).get_json()
+    fast = Client(FastPath(app)).post("/predict", json={"rows": rows}).get_json()
     assert warnings_in("/predict", fast) == [(1, "place"), (2, "place"), (2, "flag")]
     text = client.get("/metrics").text
     assert 'model_unseen_categories_total{column="place",model="demo"} 10.0' in text
@@ -76,7 +76,7 @@ def test_known_categories_carry_no_warning(serve, open_bundle):
 @pytest.mark.parametrize("bundle", ["open_bundle", "closed_bundle"])
 def test_true_and_false_are_taken_as_such_and_as_text(serve, request, bundle, value):
     app = serve(request.getfixturevalue(bundle))
-    client, fast = app.test_client(), Client(Front(app))
+    client, fast = app.test_client(), Client(FastPath(app))
     answers = []
     for spelling in (value, str(value).lower()):
         for path, body in bodies([example(app) | {"flag": spelling}]).items():
@@ -95,6 +95,6 @@ def test_true_and_false_are_taken_as_such_and_as_text(serve, request, bundle, va
 )
 def test_other_columns_and_spellings_are_refused_as_before(serve, closed_bundle, column, value):
     app = serve(closed_bundle)
-    for client in (app.test_client(), Client(Front(app))):
+    for client in (app.test_client(), Client(FastPath(app))):
         answer = client.post("/predict", json={"rows": [example(app) | {column: value}]})
         assert (answer.status_code, answer.json["errors"][0]["column"]) == (422, column)

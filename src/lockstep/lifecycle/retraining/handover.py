@@ -8,7 +8,7 @@ from lockstep.errors import ConfigError, LockstepError
 from lockstep.lifecycle.retraining import github
 from lockstep.lifecycle.retraining.github import Order, Target
 from lockstep.lifecycle.retraining.jobs import Ended
-from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.export import export
 
 log = logging.getLogger("retrain")
@@ -33,7 +33,7 @@ def run(settings: Settings, store: Store, to: Target, model: str, job: Job) -> E
     rows = 0
     try:
         if settings.dispatch_rows:
-            rows = export(store, Asked(model=model, labelled=True), settings.dispatch_rows)
+            rows = export(store, PredictionFilter(model=model, labelled=True), settings.dispatch_rows)
             log.info("%d labelled predictions are in %s", rows, settings.dispatch_rows)
         github.send(to, Order(model, job.reason, job.trigger, job.id))
     except LockstepError as error:
