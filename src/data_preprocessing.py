@@ -1,4 +1,4 @@
-"""Bring the rows into canonical form, drop what cannot teach, and split into train and test rows."""
+"""Clean and split the rows; rows without a target and exact duplicates are dropped."""
 
 import logging
 
@@ -6,16 +6,17 @@ from lockstep import files, paths
 from lockstep.config.params import DataPreprocessing
 from lockstep.data import parquet
 from lockstep.data.prepare import prepare
+from lockstep.data.raw import RawData
 from lockstep.data_report import facts
 from lockstep.stage import run_stage
 
 
 def main(params: DataPreprocessing) -> None:
     """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
-    raw = parquet.read(paths.RAW)
+    raw = RawData.load(params.split)
 
-    made = prepare(raw, files.read_json(paths.SOURCE), params)
-    report = facts.describe(made.train, made.record, {str(name): str(dtype) for name, dtype in raw.dtypes.items()})
+    made = prepare(raw, params)
+    report = facts.describe(made.train, made.record, {str(name): str(dtype) for name, dtype in raw.rows.dtypes.items()})
 
     parquet.write(made.train, paths.TRAIN)
     parquet.write(made.test, paths.TEST)

@@ -20,13 +20,28 @@ OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST")
 user_files.install()
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the longest files, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+def pytest_collection_modifyitems(config, items):
+    """Skip what costs minutes unless --long runs it, and put the other tests in the order in which they end soonest."""
+    for item in items if not config.getoption("long") else ():
+        if mark := item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason=f"--long {mark.args[0]}"))
+    items[:] = spread(items)
+
+
+def spread(items):
+    """Return the tests in an order for two workers, of which each takes one half and then steals from the other's end.
+
+    One begins with the pipelines and the other with the servers; what is quick comes after, to be stolen.
+    """
+    slow = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("pipeline", "server")}
+    slow["server"] = [item for item in slow["server"] if not item.get_closest_marker("pipeline")]
+    quick = [item for item in items if not (item.get_closest_marker("pipeline") or item.get_closest_marker("server"))]
+    first = max(0, len(items) // 2 - len(slow["pipeline"]))
+    return [*slow["pipeline"], *quick[:first], *slow["server"], *quick[first:]]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="let faults while serving last as long as they may")
+    parser.addoption("--long", action="store_true", help="also run the tests that cost minutes, and longer faults")
     parser.addoption("--openapi-cases", type=int, default=300, help="how many requests Schemathesis makes up, at least")
     parser.addoption("--fuzz-runs", type=int, default=8000, help="how many requests the fuzzer makes up")
     parser.addoption("--clients", action="store_true", help="make environments for clients that need their own")

@@ -56,7 +56,15 @@ MIRRORED = {module_of(test) for test in TEST_MODULES} - {None}
 
 
 def used_by(modules):
-    return set().union(*(IMPORTS[module] for module in modules))
+    """Return the modules that these import, and those that they reach within a package."""
+    reached = set().union(*(IMPORTS[module] for module in modules))
+    while more := {target for module in reached for target in IMPORTS[module] if beside(module, target)} - reached:
+        reached |= more
+    return reached
+
+
+def beside(module, other):
+    return module.rpartition(".")[0] == other.rpartition(".")[0]
 
 
 @pytest.mark.parametrize("test", sorted(TEST_MODULES.keys() - SEVERAL_MODULES))

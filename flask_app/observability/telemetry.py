@@ -17,6 +17,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability.gauges import SnapshotGauges
+from flask_app.observability.metric_files import MetricFile
 from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.data.schema import label_name
@@ -211,6 +212,7 @@ def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -
     """
     registry = shown = CollectorRegistry()
     if settings.metrics_dir:
+        compat.replace_metric_files(MetricFile)
         Path(settings.metrics_dir).mkdir(parents=True, exist_ok=True)
         shown = CollectorRegistry()
         shown.register(_Summed(settings.metrics_dir))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from prometheus_client import Histogram
     from prometheus_client.metrics import MetricWrapperBase
+    from prometheus_client.mmap_dict import MmapedDict
     from requests import Response
 
 GRANIAN_HOOKS = {
@@ -19,6 +20,7 @@ GRANIAN_HOOKS = {
     "signal_handler_reload": "(self, *args, **kwargs)",
     "_spawn_workers": "(self, spawn_target, target_loader)",
     "_spawn_worker": "(self, idx, target, callback_loader) -> granian.server.mp.WorkerProcess",
+    "_serve": "(self, spawn_target, target_loader)",
     "_serve_loop": "(self, spawn_target, target_loader)",
     "_stop_workers": "(self)",
 }
@@ -106,6 +108,13 @@ def describe_metric(metric: "MetricWrapperBase") -> tuple[str, str, Sequence[str
     """Return the exposed name, the type, the labels and the help of a metric."""
     name = f"{metric._name}_total" if metric._type == "counter" else metric._name
     return str(name), str(metric._type), metric._labelnames, metric._documentation
+
+
+def replace_metric_files(kind: type["MmapedDict"]) -> None:
+    """Let processes that share metrics map their files by another class from now on."""
+    from prometheus_client import values
+
+    values.MmapedDict = kind  # type: ignore[misc]
 
 
 def worker_death() -> type[Exception]:

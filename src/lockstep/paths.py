@@ -14,6 +14,10 @@ PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
+RAW_TEST = Path("data/raw/test.parquet")
+"""Rows of the test source; a table without rows and columns where there is none."""
+RAW_CONTRACT = Path("data/raw/contract.json")
+"""Rules of the data contract that were accepted for the source, as they stood when it was read."""
 TRAIN = Path("data/interim/train.parquet")
 TEST = Path("data/interim/test.parquet")
 QUARANTINE = Path("data/interim/quarantine.parquet")

@@ -20,7 +20,9 @@ from tests.lockstep.small_models import binary, made, model_bundle  # noqa: F401
 from tests.lockstep.small_profiles import profile, source  # noqa: F401 - fixtures
 from tests.root import ROOT
 
-SERVERS = ("local", "mlflow", "dagshub without aliases", "dagshub without aliases and stages")
+QUICK_SERVERS = ("local", "dagshub without aliases and stages")
+LONG = pytest.mark.long("asks one more kind of server")
+SERVERS = (*QUICK_SERVERS, *(pytest.param(kind, marks=LONG) for kind in ("mlflow", "dagshub without aliases")))
 MOTO = ROOT / ".venv-ops" / "bin" / "moto_server"
 OWN = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_TEST", "DASK_")
 

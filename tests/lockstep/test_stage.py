@@ -11,7 +11,7 @@ from lockstep import errors
 from lockstep.stage import guarded
 from tests.root import EXAMPLE, ROOT
 
-OUTPUTS = ("data/raw/data.parquet", "data/raw/source.json")
+OUTPUTS = ("data/raw/contract.json", "data/raw/data.parquet", "data/raw/source.json", "data/raw/test.parquet")
 CLEAN = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
@@ -115,7 +115,7 @@ def test_a_stage_writes_its_outputs_and_says_so(project):
     done = run(project, stage("data_ingestion"))
     assert (done.returncode, done.stdout) == (0, "")
     assert "INFO data_ingestion: 150 rows x 5 columns from sklearn:iris" in done.stderr
-    assert left_in(project) == ["data/raw/data.parquet", "data/raw/source.json", "dvc.yaml", "params.yaml"]
+    assert left_in(project) == [*OUTPUTS, "dvc.yaml", "params.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,8 @@ def test_an_experiment_beside_the_workspace_leads_to_its_run(finished, tmp_path)
     assert rows["workspace"]["run_id"] == json.loads(project.read("reports/experiment_info.json"))["run_id"]
 
 
-def test_a_grid_in_the_queue_fails_in_part_and_becomes_a_version_when_kept(finished, tmp_path, request):
-    if not request.config.getoption("long"):
-        pytest.skip("--long runs a queue of four experiments")
+@pytest.mark.long("runs a queue of four experiments")
+def test_a_grid_in_the_queue_fails_in_part_and_becomes_a_version_when_kept(finished, tmp_path):
     project = copy_of(finished, tmp_path / "queue")
     grid = "model_building.candidates.0.grid.C=[0.5],[0.7],[0.9]"
     queued = project.run("dvc", "exp", "run", "--queue", "-S", grid, "-S", "model_building.metric=accuracy").stdout
@@ -52,10 +51,9 @@ def test_a_grid_in_the_queue_fails_in_part_and_becomes_a_version_when_kept(finis
     assert (info["version"], info["run_id"]) == ("2", kept["run_id"])
 
 
+@pytest.mark.long("lets an experiment fail")
 @pytest.mark.parametrize("where", [("--temp",), ()])
-def test_an_experiment_that_fails_says_why(finished, tmp_path, request, where):
-    if not request.config.getoption("long"):
-        pytest.skip("--long lets an experiment fail")
+def test_an_experiment_that_fails_says_why(finished, tmp_path, where):
     project = copy_of(finished, tmp_path / "failing")
     done = project.run("dvc", "exp", "run", *where, "-S", "data_ingestion.source=nothing.csv", ok=False)
     assert done.returncode != 0

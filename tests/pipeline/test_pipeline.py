@@ -157,7 +157,6 @@ def test_verify_tells_the_same_from_the_different(finished, tmp_path):
     assert len(verdicts) > 10
 
 
-def test_verify_says_same(finished, request):
-    if not request.config.getoption("long"):
-        pytest.skip("--long runs the pipeline once more for it")
+@pytest.mark.long("runs the pipeline once more")
+def test_verify_says_same(finished):
     assert {row["verdict"] for row in json.loads(finished.lockstep("verify", "--json").stdout)} == {"same"}

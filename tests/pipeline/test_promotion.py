@@ -25,11 +25,12 @@ OTHER = "C: [1.0]"
 WORSE = "C: [0.0001]"
 
 
-@pytest.fixture(params=["local", "mlflow", "dagshub"])
+LONG = pytest.mark.long("trains and serves against one more server")
+
+
+@pytest.fixture(params=["local", pytest.param("mlflow", marks=LONG), pytest.param("dagshub", marks=LONG)])
 def project(request, finished, tmp_path):
     """The finished project, registered anew on a server of each kind; behind the last stands an `mlflow server`."""
-    if request.param == "mlflow" and not request.config.getoption("long"):
-        pytest.skip("--long: the same server stands behind the one that is like DagsHub")
     project = copy_of(finished, tmp_path / "a project")
     if request.param == "local":
         return project
@@ -250,9 +251,8 @@ def test_b51_a_server_that_is_down_is_told_and_nothing_is_written(finished, tmp_
     assert not (project.root / "models/registered.json").exists()
 
 
-def test_s25_no_secret_of_the_environment_gets_into_runs_models_or_dvc(finished, tmp_path, request):
-    if not request.config.getoption("long"):
-        pytest.skip("--long registers once more for it")
+@pytest.mark.long("registers once more")
+def test_s25_no_secret_of_the_environment_gets_into_runs_models_or_dvc(finished, tmp_path):
     project = copy_of(finished, tmp_path / "secret")
     canaries = {name: f"canary-{name}-0123456789" for one in SETTINGS if one.secret for name in one.variables}
     project.settings |= canaries

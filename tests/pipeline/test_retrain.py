@@ -28,13 +28,6 @@ def project(finished, tmp_path):
     return project
 
 
-@pytest.fixture
-def long(request):
-    """Skip what trains once more to show little more."""
-    if not request.config.getoption("long"):
-        pytest.skip("--long trains for it")
-
-
 def moved(project, count, start=0, scale=1.2):
     """Return rows of the source, as if one feature had come to be measured otherwise."""
     rows = traffic.source_rows(project).iloc[start : start + count].copy()
@@ -80,7 +73,8 @@ def test_labelled_rows_join_and_the_new_version_is_promoted(project):
     assert again["outcome"] == "the pipeline made version 2, which is Production already"
 
 
-def test_a_worse_version_is_kept_back_and_the_record_says_why(project, long):
+@pytest.mark.long("trains once more to show little more")
+def test_a_worse_version_is_kept_back_and_the_record_says_why(project):
     rows = moved(project, 300)
     rows["target"] = ["benign" if label == "malignant" else "malignant" for label in rows["target"]]
     traffic.log(project, rows)
@@ -91,14 +85,16 @@ def test_a_worse_version_is_kept_back_and_the_record_says_why(project, long):
     assert (told["production"], told["events"][0]["action"]) == ("1", "refused")
 
 
-def test_no_promote_only_registers(project, long):
+@pytest.mark.long("trains once more to show little more")
+def test_no_promote_only_registers(project):
     traffic.log(project, moved(project, 60))
     job = retrained(project, "--no-promote")
     assert (job["state"], job["version"]) == ("kept", "2")
     assert history(project)["production"] == "1"
 
 
-def test_without_labels_or_with_feedback_off_nothing_joins(project, long):
+@pytest.mark.long("trains once more to show little more")
+def test_without_labels_or_with_feedback_off_nothing_joins(project):
     assert retrained(project)["labelled_rows"] == 0
     assert not (project.root / "data/external/feedback").exists()
     traffic.log(project, moved(project, 60))
@@ -116,7 +112,8 @@ def test_a_stage_that_fails_is_a_failed_job_with_its_cause(project):
     store.close()
 
 
-def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project, long):
+@pytest.mark.long("trains once more to show little more")
+def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project):
     traffic.log(project, moved(project, 100))
     command = [sys.executable, "-m", "lockstep", "retrain", "--reason", "first"]
     process = subprocess.Popen(

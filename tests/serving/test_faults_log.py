@@ -184,12 +184,10 @@ def test_c18_c19_a_database_that_is_away_at_start_and_at_run_time_loses_nothing(
     assert len(until_stored(server, running.ids)) == len(running.ids)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long("kills it as well"))])
 def test_c01_c02_c03_whoever_is_killed_every_answer_is_in_the_log_once(make, load, kind, request):
     options = {}
     if kind == "postgresql":
-        if not request.config.getoption("long"):
-            pytest.skip("with --long")
         cluster = request.getfixturevalue("postgres")
         options["DATABASE_URL"] = cluster.url(cluster.database())
     server = make(workers=4, **options).start()
@@ -290,9 +288,8 @@ def test_c22_a_full_disk_under_the_spool_and_the_database(make, load, small_disk
     shutil.copy(server.log, small_disk.parent)
 
 
-def test_c22_a_disk_full_for_long_is_bounded_and_the_loss_counted(make, small_disk, local, request):
-    if not request.config.getoption("long"):
-        pytest.skip("with --long")
+@pytest.mark.long("fills the spool")
+def test_c22_a_disk_full_for_long_is_bounded_and_the_loss_counted(make, small_disk, local):
     server = make(workers=1, folder=small_disk, PROMETHEUS_MULTIPROC_DIR=str(small_disk.parent / "metrics")).start()
     server.predict(local[1])
     filling = small_disk / "filling"
@@ -368,7 +365,7 @@ def memory(processes):
 def test_c29_a_soak_grows_nothing(standing, load, request):
     """Memory after the first part beside memory at the end; --long asks a million times."""
     server = standing
-    requests = 1_000_000 if request.config.getoption("long") else 4_000
+    requests = 1_000_000 if request.config.getoption("long") else 2_000
     with load(server, clients=4, pause_s=0) as running:
         wait_for(lambda: len(running.seen) > requests / 4, 3600, 0.1)
         watched = [*server.workers(), recorder(server)]

@@ -13,7 +13,7 @@ from tests.pipeline.project import copy_project
 from tests.serving.load import ask
 from tests.serving.real import Server, wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.pipeline]
+pytestmark = [pytest.mark.server, pytest.mark.pipeline, pytest.mark.long("trains twice")]
 
 TOKEN = "admin-token-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -24,10 +24,8 @@ OPENED_S = 30.0
 
 
 @pytest.fixture
-def project(request, tmp_path):
+def project(tmp_path):
     """A project of its own with small windows, its model in Production."""
-    if not request.config.getoption("long"):
-        pytest.skip("--long trains twice for it")
     project = copy_project(tmp_path / "loop")
     project.edit("params.yaml", "model_evaluation:\n", f"model_evaluation:\n  monitoring: {{window_rows: {WINDOW}}}\n")
     project.repro()

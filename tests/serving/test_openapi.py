@@ -14,6 +14,7 @@ pytestmark = pytest.mark.server
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 MODELS = ("default", "mixed", "text")
+QUICK_MODEL = "mixed"
 GET = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 SPARE = 1.5
 """Some generated cases are equal to others and left out."""
@@ -36,6 +37,8 @@ def described(request, servers):
 def test_schemathesis_finds_nothing(described, request, tmp_path):
     needed()
     target, content = described
+    if target.name != QUICK_MODEL and not request.config.getoption("long"):
+        pytest.skip(f"--long tries more than the model {QUICK_MODEL!r}")
     least = request.config.getoption("--openapi-cases") // len(MODELS)
     found = run(f"http://{target.host}:{target.port}", content, least, tmp_path)
     assert found["errors"] == found["failures"] == []
@@ -43,6 +46,7 @@ def test_schemathesis_finds_nothing(described, request, tmp_path):
     assert target.after() == []
 
 
+@pytest.mark.long("tries Schemathesis itself")
 def test_schemathesis_finds_what_a_naive_app_gets_wrong(tmp_path):
     needed()
     with naive.running() as port:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lockstep.config.params import ModelBuilding, Params, Task
 from lockstep.data import cleaning
+from lockstep.errors import DataError
 from lockstep.evaluation import test_metrics
 from lockstep.features import build
 from lockstep.metrics import scores
@@ -57,6 +58,8 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     rows, name = cleaned.frame, params.data_preprocessing.target
     if cleaned.task != "regression":
         rows = rows[rows[name].map(rows[name].value_counts()) >= FOLDS]
+    if len(rows) < 2 * FOLDS or rows[name].nunique() < 2:
+        raise DataError(f"{len(rows)} different rows are too few", "bring more rows")
     truth = rows[name].to_numpy()
     text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
     settings = params.feature_engineering.model_copy(update={"text": text})

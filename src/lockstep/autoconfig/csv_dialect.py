@@ -1,6 +1,5 @@
 """How the text of a table is written: encoding, separator, quotes, header."""
 
-import codecs
 import csv
 import io
 import re
@@ -9,13 +8,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lockstep.autoconfig import encodings
 from lockstep.autoconfig.choice import Decision
+from lockstep.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 BLANKS = r"\s+"
 REGULAR = 0.98
 """Share of lines that must have the same number of values."""
 NUMBER = re.compile(r"[+-]?(\d+([.,' ]\d+)*|[.,]\d+)([eE][+-]?\d+)?%?")
+SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
+MOST_TITLES = 10
+COMMENTS = ("#", "%", "//", "--")
+TOTAL = re.compile(
+    r"(?i)\s*(grand )?(totals?|sum|summe|gesamt|insgesamt|total g[eé]n[eé]ral|average|mean|mittelwert|итого|всего)\b:?"
+)
 Cells = list[list[str]]
 
 
@@ -29,6 +36,9 @@ class Dialect:
     header: bool
     rows: Cells
     decisions: tuple[Decision, ...]
+    skip: int = 0
+    footer: int = 0
+    comment: str = ""
 
     @property
     def values(self) -> Cells:
@@ -36,41 +46,154 @@ class Dialect:
         return self.rows[1:] if self.header else self.rows
 
 
-def encoding(sample: bytes) -> Decision:
-    """Tell the encoding of a text from its first bytes."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
-        if sample.startswith(mark):
-            return Decision("encoding", name, "its byte order mark says so")
-    for name, places in (("utf-16-le", sample[1:400:2]), ("utf-16-be", sample[0:400:2])):
-        if len(places) > 20 and places.count(0) > 0.8 * len(places):
-            return Decision("encoding", name, "every second byte is 0")
+@dataclass(frozen=True)
+class Stated:
+    """What a person says of the file beforehand."""
+
+    encoding: str = ""
+    separator: str = ""
+    skip: int | None = None
+
+
+def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect:
+    """Return how a table is written, from its first bytes; `complete` if there are no more."""
+    encoding = stated.encoding
+    named = Decision("encoding", encoding, "as stated") if encoding else encodings.encoding(sample)
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError as error:
-        line = sample.count(b"\n", 0, error.start) + 1
-        look = f"line {line} is not UTF-8; cp1252 (Western Europe) is a guess: look at letters with accents there"
-        return Decision("encoding", _western(sample), f"line {line} is not UTF-8", look)
-    return Decision("encoding", "utf-8", "all of it is valid UTF-8")
-
-
-def _western(sample: bytes) -> str:
-    try:
-        sample.decode("cp1252")
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
-
-
-def inspect(sample: bytes, whole: bool) -> Dialect:
-    """Tell how a table is written from its first bytes; `whole` if there are no more."""
-    named = encoding(sample)
-    text = sample.decode(named.decided, errors="ignore").removeprefix("\ufeff")
-    if not whole:
-        text = text[: text.rfind("\n") + 1]
-    separator, quote, decisions = _separator(text)
-    rows = split(text, separator, quote)
+        text = sample.decode(named.decided, errors="strict" if encoding and complete else "ignore").removeprefix(
+            "\ufeff"
+        )
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(f"the file is not {encoding}: {error}"[:200], "say --encoding with another one") from None
+    if not complete:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    frame, body = _frame(text, stated.skip)
+    separator, quote, decisions = _separator(body, stated.separator or frame.separator)
+    rows = split(body, separator, quote)
+    footer = _footer(rows) if complete else 0
+    if footer:
+        shown = " ".join(rows[-footer])[:40]
+        decisions.append(
+            Decision(
+                "footer",
+                f"{footer} line{'s' if footer > 1 else ''} at the end",
+                f"no rows, as {shown!r}",
+                f"the last {'line is' if footer == 1 else f'{footer} lines are'} left out: {shown!r}",
+            )
+        )
+        rows = rows[:-footer]
     header = _header(rows)
-    return Dialect(named.decided, separator, quote, header.decided == "yes", rows, (named, *decisions, header))
+    if (even := _even(rows)) is not rows:
+        rows = even
+        header = Decision("row names", "yes", "the header has one name less than the lines have values")
+    return Dialect(
+        named.decided, separator, quote, header.decided == "yes", rows, (named, *frame.decisions, *decisions, header),
+        frame.skip, footer, frame.comment,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands around the rows of a text: lines to skip, the mark of comments, a separator that a line states."""
+
+    skip: int
+    comment: str
+    separator: str
+    decisions: tuple[Decision, ...]
+
+
+def _frame(text: str, stated_skip: int | None) -> tuple[Frame, str]:
+    """Return what stands around the rows, and the text of the rows alone."""
+    lines = text.split("\n")
+    stated = SEPARATOR_LINE.fullmatch(lines[0].strip())
+    skip, decisions = (
+        (1, [Decision("first line", "states the separator", repr(lines[0].strip()))]) if stated else (0, [])
+    )
+    titles = stated_skip if stated_skip is not None else 0 if stated else _titles(lines)
+    if titles:
+        shown = next((line.strip(" ,;\t") for line in lines[:titles] if line.strip(" ,;\t")), "")[:60]
+        decisions.append(
+            Decision("title", f"{titles} lines above the header", repr(shown), f"left out above the header: {shown!r}")
+        )
+    comment = next((mark for mark in COMMENTS if _commented(lines, mark)), "")
+    if comment:
+        shown = next(line for line in lines if line.startswith(comment))[:60]
+        decisions.append(
+            Decision("comments", f"lines that begin with {comment}", repr(shown), f"left out as comments: {shown!r}")
+        )
+    skip += titles
+    body = [line for line in lines[skip:] if not (comment and line.startswith(comment))]
+    return Frame(skip, comment, stated[1] if stated else "", tuple(decisions)), "\n".join(body)
+
+
+def _commented(lines: Sequence[str], mark: str) -> bool:
+    """Tell whether lines that begin with a mark are comments: they stand on top, and few of the others have it."""
+    marked = [line.startswith(mark) for line in lines[:2000] if line.strip()]
+    return (
+        bool(marked)
+        and marked[0]
+        and sum(marked) < 0.5 * len(marked)
+        and all(marked[:1]) is not False
+        and _apart(lines, mark)
+    )
+
+
+def _apart(lines: Sequence[str], mark: str) -> bool:
+    """Tell whether the first line that is marked has fewer values than those that are not."""
+    marked = next(line for line in lines if line.startswith(mark))
+    plain = [line for line in lines[:500] if line.strip() and not line.startswith(mark)]
+    best = max(SEPARATORS, key=lambda one: sum(one in line for line in plain), default=",")
+    usual = Counter(line.count(best) for line in plain).most_common(1)
+    return bool(usual) and marked.count(best) != usual[0][0]
+
+
+def _titles(lines: Sequence[str]) -> int:
+    """Return how many lines stand above the header: they have fewer values than nearly all lines below."""
+    some = [line for line in lines[:2000] if line.strip()]
+    if len(some) < 5:
+        return 0
+    for separator in SEPARATORS:
+        cells = [next(csv.reader([line], delimiter=separator), []) for line in some]
+        below = Counter(map(len, cells[5:])).most_common(1)
+        if not below or below[0][0] < 2 or below[0][1] < 0.5 * len(cells[5:]):
+            continue
+        heads = (at for at, own in enumerate(cells) if len(own) >= 0.7 * below[0][0] and len(_filled(own)) > 1)
+        titles = next(heads, 0)
+        commented = any(line.startswith(COMMENTS) for line in some[:titles])
+        return lines.index(some[titles]) if 0 < titles <= MOST_TITLES and not commented else 0
+    return 0
+
+
+def _filled(cells: Sequence[str]) -> list[str]:
+    return [cell for cell in cells if cell.strip()]
+
+
+def _footer(rows: Cells) -> int:
+    """Return how many lines at the end are no rows: a word for totals, or far fewer values than there are columns."""
+    count = 0
+    for row in reversed(rows[-4:]):
+        filled = [cell for cell in row if cell.strip()]
+        if not filled:
+            break
+        total = bool(TOTAL.match(filled[0])) and not any(TOTAL.match(other[0]) for other in rows[1:-4] if other)
+        note = (
+            len(filled) == 1
+            and len(rows[0]) > 2
+            and len(rows[len(rows) // 2]) == len(rows[0])
+            and len(row) < len(rows[0])
+        )
+        if not total and not note:
+            break
+        count += 1
+    return count if len(rows) > 20 else 0
+
+
+def _even(rows: Cells) -> Cells:
+    """Return rows in which a header that lacks the name of the row numbers has one, as R writes them."""
+    if len(rows) > 2 and len(rows[0]) + 1 == Counter(map(len, rows[1:])).most_common(1)[0][0]:
+        return [["", *rows[0]], *rows[1:]]
+    return rows
 
 
 def split(text: str, separator: str, quote: str) -> Cells:
@@ -83,11 +206,20 @@ def split(text: str, separator: str, quote: str) -> Cells:
     return [row for row in csv.reader(lines, delimiter=separator, quotechar=quote or '"', quoting=quoting) if row]  # type: ignore[arg-type]
 
 
-def _separator(text: str) -> tuple[str, str, list[Decision]]:
+def _separator(text: str, stated: str = "") -> tuple[str, str, list[Decision]]:
     """Return the separator and the quote under which the lines have the same number of values."""
     for separator, called in SEPARATORS.items():
-        if separator not in text:
+        if separator not in text or (stated and separator != stated):
             continue
+        if _single_quoted(text, separator):
+            return (
+                separator,
+                "'",
+                [
+                    Decision("separator", called, "by the header"),
+                    Decision("quotes", "single", "they stand around values"),
+                ],
+            )
         plain, quoted = split(text, separator, ""), split(text, separator, '"')
         bare = _regular(plain) and _stray_quotes(plain, quoted)
         rows = plain if bare else quoted
@@ -107,6 +239,13 @@ def _separator(text: str) -> tuple[str, str, list[Decision]]:
         '"',
         [Decision("separator", "commas", "nothing else divides the lines evenly", "does the file hold a table?")],
     )
+
+
+def _single_quoted(text: str, separator: str) -> bool:
+    """Tell whether single quotes stand around values: in nearly all lines some value begins and ends with one."""
+    lines = [line for line in text.split("\n")[:200] if line.strip()]
+    quoted = re.compile(rf"(^|{re.escape(separator)})'([^']|'')*'(?=$|{re.escape(separator)})")
+    return "'" in text and bool(lines) and sum(bool(quoted.search(line)) for line in lines) >= REGULAR * len(lines)
 
 
 def _regular(rows: Cells) -> bool:

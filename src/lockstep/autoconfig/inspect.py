@@ -13,21 +13,26 @@ from lockstep.autoconfig import (
     column_roles,
     csv_dialect,
     params_writer,
+    sentinels,
     training_plan,
     value_formats,
 )
 from lockstep.autoconfig.choice import Decision
 from lockstep.config import params as sections
 from lockstep.config import params_file
-from lockstep.config.params import DataIngestion, Reader, Role
-from lockstep.data import cleaning
-from lockstep.data.sources import read
+from lockstep.config.params import CellFormat, DataIngestion, Reader, Role
+from lockstep.data import cells, cleaning
+from lockstep.data.cleaning import ROW_NUMBERS
+from lockstep.data.sources import formats, read
 from lockstep.data.sources.content import Content
 from lockstep.errors import DataError, LockstepError, nearest
 from lockstep.metrics import leakage
 from lockstep.metrics.leakage import Leak
 
 SAMPLE_BYTES = 8 << 20
+MOST_ROWS, SEED = 100_000, 0
+TOO_GOOD = 0.99
+"""A column that looks like a noisy copy of the target is left out from this score on; below, a person decides."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Wish:
     keep: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     name: str | None = None
+    encoding: str = ""
+    separator: str = ""
+    sheet: str | int = 0
+    missing: tuple[str, ...] = ()
+    skip: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,14 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     LockstepError
         It cannot be read, or something is missing that only a person knows.
     """
-    reader, told = _reader(ingestion, wish)
+    reader, told = _reader(ingestion, wish, password)
+    frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
+    told = (*told, *more)
     ingestion = ingestion.model_copy(update={"reader": reader})
-    frame = read.read(ingestion, password).frame
+    rows = len(frame)
+    if rows > MOST_ROWS:
+        frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
+        told = (*told, Decision("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
     target = _target(frame, wish.target)
     _check_named(frame, (*wish.keep, *wish.ignore))
     found = column_roles.roles(frame, target)
@@ -83,28 +98,47 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
         _candidates(made),
         judged,
     )
-    return Survey(text, decisions, len(frame))
+    return Survey(text, decisions, rows)
 
 
-def _reader(ingestion: DataIngestion, wish: Wish) -> tuple[Reader, tuple[Decision, ...]]:
-    """Decide how the first file of the source is read; what is no text needs no decision."""
+def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Decision, ...]]:
+    """Decide how the first file of the source is read; what a database holds needs no decision."""
     first = read.expand(ingestion.sources[0])[0]
+    stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
     if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
-        return ingestion.reader, ()
+        return stated, ()
     with read.fetched(first, ingestion) as (content, _):
-        if (content.format() if ingestion.format == "auto" else ingestion.format) != "csv":
-            return ingestion.reader, ()
-        return _of_text(content, wish)
+        kind = content.format() if ingestion.format == "auto" else ingestion.format
+        if kind in ("csv", "sheet"):
+            with formats.as_text(content, kind, stated) as text:
+                return _of_text(text, wish)
+    return _of_values(read.read(ingestion, password).frame, stated)
+
+
+def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Decision, ...]]:
+    """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
+    texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
+    columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
+    spelled = value_formats.inspect({name: own for name, own in columns.items() if own})
+    return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
 def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]]:
     with content.opened() as counted:
         sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
-    written = csv_dialect.inspect(sample, whole=len(sample) < SAMPLE_BYTES)
+    written = csv_dialect.inspect(
+        sample, len(sample) < SAMPLE_BYTES, csv_dialect.Stated(wish.encoding, wish.separator, wish.skip)
+    )
     if wish.header is not None and wish.header != written.header:
         written = replace(written, header=wish.header)
     heads, renamed = _heads(written, wish)
-    spelled = value_formats.inspect([head.strip() for head in heads], written.values)
+    columns: dict[str, list[str]] = {name: [] for name in heads}
+    for row in written.values:
+        if len(row) == len(heads):
+            for name, cell in zip(heads, row, strict=True):
+                columns[name].append(cell)
+    spelled = value_formats.inspect(columns, wish.target, wish.missing)
+    heads = [head.strip() for head in heads] if spelled.trim and (renamed or wish.names) else heads
     reader = Reader(
         separator=written.separator,
         header=written.header,
@@ -112,12 +146,48 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]
         encoding=written.encoding,
         missing=spelled.missing,
         quote=written.quote or "",  # type: ignore[arg-type]
-        decimal=spelled.decimal,  # type: ignore[arg-type]
-        thousands=spelled.thousands,  # type: ignore[arg-type]
         trim=spelled.trim,
-        dates=dict(spelled.dates),
+        skip=written.skip,
+        footer=written.footer,
+        comment=written.comment,
+        sheet=wish.sheet,
+        columns=dict(spelled.columns),
     )
     return reader, (*written.decisions, *renamed, *spelled.decisions)
+
+
+def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Decision, ...]]:
+    """Read all rows; say which cells are odd, find sentinels, and leave out formats that say nothing."""
+    rows = read.read(ingestion, password)
+    frame, columns = rows.frame, dict(ingestion.reader.columns)
+    decisions = []
+    for name, odd in rows.odd.items():
+        examples = ", ".join(map(repr, odd.examples[:3]))
+        kind = columns[name].kind
+        look = f"{name}: {odd.count} of {len(frame)} cells are no {kind}, such as {examples}: they are missing"
+        decisions.append(
+            Decision(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
+        )
+    numbers = [name for name in frame.columns if name not in wish.keep]
+    for name, value in sentinels.find(frame[numbers]).items():
+        count = int((frame[name] == value).sum())
+        own = columns.get(name, CellFormat(kind="number"))
+        columns[name] = own.model_copy(update={"missing": (*own.missing, f"{value:.15g}")})
+        look = (
+            f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
+            f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
+        )
+        decisions.append(Decision(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
+        frame = sentinels.without(frame, {name: value})
+    columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
+    plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
+    columns = {name: own for name, own in columns.items() if own not in plain}
+    return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
+
+
+def _spare(own: CellFormat, has_odd: bool) -> CellFormat:
+    """Return a format that refuses odd cells if the source has none."""
+    return own if has_odd else own.model_copy(update={"odd": "refuse"})
 
 
 def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Decision]]:
@@ -130,6 +200,8 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[De
             )
         return list(wish.names), []
     given = written.rows[0] if written.header else [""] * width
+    if written.header and not given[0].strip() and width > 1 and written.decisions[-1].about == "row names":
+        given = [ROW_NUMBERS, *given[1:]]
     heads: list[str] = []
     for place, name in enumerate(given, 1):
         unnamed = not name.strip() and (place > 1 or not written.header)
@@ -203,7 +275,13 @@ def _roles(
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     leaks = _leaks(frame, roles, target, task)
-    left_out = [name for name in leaks if name not in wish.keep]
+    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD and name not in wish.keep]
+    for name in copies:
+        look = (
+            f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"
+        )
+        decisions.append(Decision(name, f"{roles[name]}, though it tells much", leaks[name].reason, look))
+    left_out = [name for name in leaks if name not in (*wish.keep, *copies)]
     look = f"{', '.join(left_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
     for name in left_out:
         roles[name] = "ignore"
@@ -218,7 +296,7 @@ def _roles(
     _check_left(roles, decisions, target)
     kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    trusted = tuple(name for name in leaks if name in wish.keep)
+    trusted = tuple(name for name in leaks if name in wish.keep or name in copies)
     return roles, [Decision("features", counted, "by their values"), *decisions], trusted
 
 
@@ -255,10 +333,9 @@ def _floor(
     params = params_file.parse(params_writer.render(ingestion, target, made, None, name))
     try:
         found = baseline_score.measure(frame, params)
-    except LockstepError as error:
-        return None, Decision(
-            "floor", "none", f"quick models fail: {error.problem}", "set model_evaluation.floors yourself"
-        )
+    except (LockstepError, ValueError) as error:
+        why = error.problem if isinstance(error, LockstepError) else str(error)
+        return None, Decision("floor", "none", f"quick models fail: {why}", "set model_evaluation.floors yourself")
     figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
     if not found.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"

@@ -1,13 +1,13 @@
 """The decisions as a params.yaml that explains itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from lockstep.autoconfig.baseline_score import Baseline
 from lockstep.autoconfig.training_plan import Plan
-from lockstep.config.params import KINDS, DataIngestion, Reader, Role
+from lockstep.config.params import KINDS, DataIngestion, Role
 
 WIDTH = 110
 READER = {
@@ -17,10 +17,12 @@ READER = {
     "encoding": "how letters are written as bytes",
     "missing": "the texts that count as missing, and no others",
     "quote": "empty: quotes are part of the text",
-    "decimal": "what stands before a fraction",
-    "thousands": "what groups digits",
     "trim": "cut off blanks around values",
-    "dates": "how dates are spelled; they are read as ISO 8601 (2026-11-21)",
+    "skip": "lines above the header that are left out",
+    "footer": "lines at the end that are no rows",
+    "comment": "lines that begin so are left out",
+    "sheet": "which sheet of the spreadsheet: its name, or its number from 0 on",
+    "columns": "how cells are spelled where it is not plain; odd: missing: what is spelled otherwise is missing",
 }
 ROLES: Mapping[Role, str] = {
     "numeric": "numbers",
@@ -68,15 +70,34 @@ def _ingestion(ingestion: DataIngestion) -> list[str]:
     for key in ("format", "query", "newest", "sha256", "allow_private"):
         if getattr(ingestion, key) != DataIngestion.model_fields[key].default:
             lines.append(f"  {key}: {flow(getattr(ingestion, key))}")
-    plain, usual = ingestion.reader.model_dump(), Reader().model_dump()
-    given = {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()
-             if value != usual[key]}  # fmt: skip
-    if given:
+    stated = ingestion.reader.model_dump(mode="json", exclude_defaults=True)
+    if stated:
         lines.append("  reader:")
-        for key, value in given.items():
+        for key, value in stated.items():
             lines.append(f"    # {READER[key]}")
-            lines += _wrapped(f"    {key}: ", value) if key == "names" else [f"    {key}: {flow(value)}"]
+            lines += KEYS.get(key, lambda name, own: [f"    {name}: {flow(own)}"])(key, value)
     return lines
+
+
+def _described(key: str, columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the formats of columns, one a line."""
+    lines = [f"    {key}:"]
+    for name, own in columns.items():
+        lines += _format_lines(name, own)
+    return lines
+
+
+def _format_lines(name: str, own: Mapping[str, Any]) -> list[str]:
+    line = f"      {flow(name)}: {flow(dict(own))}"
+    if len(line) <= WIDTH or not own:
+        return [line]
+    return [f"      {flow(name)}:", *(f"        {key}: {flow(value)}" for key, value in own.items())]
+
+
+KEYS: dict[str, Callable[[str, Any], list[str]]] = {
+    "names": lambda key, names: _wrapped(f"    {key}: ", names),
+    "columns": _described,
+}
 
 
 def _preprocessing(target: str, plan: Plan) -> list[str]:

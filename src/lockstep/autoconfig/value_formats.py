@@ -1,154 +1,189 @@
-"""How values are spelled: missing markers, blanks, numbers, dates."""
+"""How the cells of each column are spelled: a column is what nearly all of its cells are."""
 
-import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from lockstep.autoconfig import date_formats, number_formats
+from lockstep.autoconfig.cell_counts import MARKERS, Cells
 from lockstep.autoconfig.choice import Decision
-from lockstep.autoconfig.csv_dialect import Cells
-from lockstep.config.params import Reader
+from lockstep.config.params import CellFormat, Reader
+from lockstep.data import cells as cell_values
 
-ALWAYS = {"?", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N", "None", ""}
-"""Texts that mean a missing value in any column, once trimmed; `None` and `na` only among numbers."""
-WORDS = {"None", "na"}
-PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-GROUPED = {
-    ",": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"),
-    ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?"),
-    "'": re.compile(r"[+-]?\d{1,3}('\d{3})+(\.\d+)?"),
-    " ": re.compile(r"[+-]?\d{1,3}( \d{3})+([.,]\d+)?"),
-}
-COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-ISO = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
-DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",
-        "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%y", "%m/%d/%y", "%d/%m/%y")  # fmt: skip
-TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %H:%M:%S%z", "T%H:%M:%S", "T%H:%M:%S%z")
-FORMATS = tuple(day + time for day, time in product(DAYS, TIMES))
-SAMPLE = 2000
+Columns = Mapping[str, Sequence[str]]
+NEARLY_ALL = 0.9
+"""A column is a number, date or truth value if so large a share of its filled cells is; the others are missing."""
+FEW_WORDS, SHARE_BESIDE_WORDS = 5, 0.8
+"""Beside so few different words a smaller share is enough: they are markers of missing values."""
+MOST_CELLS = 20_000
+"""So many cells of a column, evenly spread, are looked at."""
+EVERYWHERE = frozenset(("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N"))
+"""Those of them that are missing in columns of text too."""
+TRUE = frozenset(["true", "t", "yes", "y", "on", "ja", "oui", "si", "sí", "sim", "да", "是", "1", "1.0"])
+FALSE = frozenset(["false", "f", "no", "n", "off", "nein", "non", "não", "nao", "нет", "否", "0", "0.0"])
+PAIRS = ({"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"on", "off"}, {"1", "0"}, {"ja", "nein"})
+CODE = re.compile(r"0\d+", re.ASCII)
+DIGITS = re.compile(r"\d+", re.ASCII)
+CODES = 0.01
+"""Share of whole numbers with a leading zero from which on they are codes, even if they differ in length."""
+MOST_SPELLINGS, LONGEST_LABEL = 100, 40
+"""So many categories, of so many characters, may be spelled in several ways; more or longer ones are texts."""
 
 
 @dataclass(frozen=True)
-class Spelling:
-    """What a reader needs to know about values, and the reasons."""
+class ValueFormats:
+    """What a reader needs to know about the values of a file, and the reasons."""
 
     missing: tuple[str, ...]
     trim: bool
-    decimal: str
-    thousands: str
-    dates: Mapping[str, str]
+    columns: Mapping[str, CellFormat]
     decisions: tuple[Decision, ...]
 
 
-def inspect(names: Sequence[str], rows: Cells) -> Spelling:
-    """Tell how the values of the named columns are spelled."""
-    width = len(names)
-    columns = {name: [row[place] for row in rows if len(row) == width] for place, name in enumerate(names)}
+def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:
+    """Return how the cells of named columns are spelled; the spellings of the target's labels are joined too."""
     trim = _padded(columns)
     decisions = [Decision("blanks", "cut off", "most values begin or end with one")] if trim else []
-    if trim:
-        columns = {name.strip(): [cell.strip() for cell in cells] for name, cells in columns.items()}
-    missing, told = _missing(columns)
-    present = {
-        name: [cell for cell in cells if cell not in missing and cell.strip()] for name, cells in columns.items()
-    }
-    decimal, thousands, said = _numbers(present)
-    dates, dated = _dates(present)
-    return Spelling(missing, trim, decimal, thousands, dates, (*decisions, *told, *said, *dated))
+    counted = [_counted(name.strip() if trim else name, cells) for name, cells in columns.items()]
+    missing = dict.fromkeys((*Reader().missing, *stated))
+    missing |= dict.fromkeys(sorted({cell for one in counted for cell in one.counts if cell in EVERYWHERE}))
+    for one in counted:
+        one.counts = Counter({cell: count for cell, count in one.counts.items() if cell not in stated})
+    unusual = [marker for marker in missing if marker not in (*Reader().missing, *stated)]
+    for marker in unusual:
+        where = next(one.name for one in counted if marker in one.counts)
+        decisions.append(Decision("missing", repr(marker), f"as in {where}"))
+    formats = {one.name: _format(one) for one in counted}
+    formats = date_formats.settled(number_formats.settled(formats, counted), counted)
+    for one in counted:
+        formats[one.name] = _with_markers(formats[one.name], one, missing)
+    for one in counted:
+        if formats[one.name] is None:
+            formats[one.name] = _text(one, trim, one.name == target)
+    decisions += [decision for one in counted for decision in _said(one, formats[one.name])]
+    return ValueFormats(tuple(missing), trim, {k: v for k, v in formats.items() if v}, tuple(decisions))
 
 
-def _padded(columns: Mapping[str, Sequence[str]]) -> bool:
-    """Tell whether most values carry blanks, as where a separator is a comma and a blank."""
+def _padded(columns: Columns) -> bool:
+    """Tell whether most values carry blanks, as where a separator is a comma and a blank, or names do."""
     padded = [sum(cell != cell.strip() and bool(cell.strip()) for cell in cells) for cells in columns.values()]
     rows = max(1, max(map(len, columns.values()), default=1))
-    return sum(count > 0.9 * rows for count in padded) >= max(1, len(padded) // 2)
+    names = any(name != name.strip() for name in columns)
+    return names or sum(count > 0.9 * rows for count in padded) >= max(1, (len(padded) + 1) // 2)
 
 
-def _missing(columns: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], list[Decision]]:
-    """Return the markers of missing values, and where the unusual ones stand."""
-    markers = dict.fromkeys(Reader().missing)
-    seen: dict[str, list[str]] = {}
-    for name, cells in columns.items():
-        for cell in _markers(Counter(cells)):
-            seen.setdefault(cell, []).append(name)
-    decisions = []
-    for cell in sorted(seen):
-        markers[cell] = None
-        where = f"in {len(seen[cell])} columns, such as" if len(seen[cell]) > 1 else "in"
-        look = "" if not cell.strip() or cell.strip() == "?" else (
-            f"{cell!r} counts as missing everywhere: if it is a value of its own, take it out of reader.missing"
-        )  # fmt: skip
-        decisions.append(Decision("missing", repr(cell), f"{where} {seen[cell][0]}", look))
-    return tuple(markers), decisions
+def _counted(name: str, cells: Sequence[str]) -> Cells:
+    """Count the cells of a column, evenly spread, trimmed."""
+    step = max(1, len(cells) // MOST_CELLS)
+    raw = Counter(cells[::step])
+    trimmed: Counter[str] = Counter()
+    for cell, count in raw.items():
+        trimmed[cell.strip()] += count
+    return Cells(name, trimmed, padded=any(cell != cell.strip() for cell in raw))
 
 
-def _markers(counts: Counter[str]) -> list[str]:
-    """Return the values of one column that stand for a missing one."""
-    numbers = sum(count for cell, count in counts.items() if _any_number(cell.strip()))
-    words = {cell: count for cell, count in counts.items() if not _any_number(cell.strip())}
-    filled = numbers + sum(count for cell, count in words.items() if cell.strip() and cell.strip() not in ALWAYS)
-    numeric = numbers > 0 and numbers >= 0.8 * filled and len(words) <= 5
-    if numeric:
-        return [cell for cell in words if cell != ""]
-    return [
-        cell for cell in words if cell != "" and cell.strip() in ALWAYS - WORDS and (cell.strip() or cell.isspace())
-    ]
+def _format(column: Cells) -> CellFormat | None:
+    """Return the format of a column's numbers, dates, times or truth values; None of texts."""
+    present = column.present
+    if not present or is_code(present):
+        return None
+    for propose in (date_formats.of_digits, _boolean, number_formats.propose, date_formats.propose_clock,
+                    date_formats.propose):  # fmt: skip
+        described = propose(column.name, present)
+        if described and covers(described, present):
+            return described
+    return None
 
 
-def _any_number(cell: str) -> bool:
-    return bool(PLAIN.fullmatch(cell) or COMMA.fullmatch(cell) or any(one.fullmatch(cell) for one in GROUPED.values()))
+def covers(described: CellFormat, present: Mapping[str, int]) -> bool:
+    """Tell whether nearly all cells are spelled so."""
+    parse = cell_values.parser(described)
+    odd = {cell: count for cell, count in present.items() if parse(cell) is cell_values.ODD}
+    share = 1 - sum(odd.values()) / sum(present.values())
+    return share >= NEARLY_ALL or (
+        share >= SHARE_BESIDE_WORDS and len(odd) <= FEW_WORDS and len(present) > 2 * len(odd)
+    )
 
 
-def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[str, str, list[Decision]]:
-    """Return what stands before fractions and between groups of digits."""
-    commas, grouped, points = [], {}, []
-    for name, cells in columns.items():
-        odd = [cell.strip() for cell in cells if not PLAIN.fullmatch(cell.strip())]
-        if not cells or not all(map(_any_number, odd)):
-            continue
-        if not odd:
-            points += [name] if any("." in cell for cell in cells) else []
-        elif any(COMMA.fullmatch(cell) and not GROUPED[","].fullmatch(cell) for cell in odd):
-            commas.append(name)
-        else:
-            mark = next((mark for mark, one in GROUPED.items() if all(map(one.fullmatch, odd))), None)
-            grouped.update({mark: name} if mark else {})
-            commas += [name] if mark in (".", " ") and any("," in cell for cell in odd) else []
-    decisions = []
-    if commas:
-        look = f"{points[0]!r} has points, {commas[0]!r} commas: the one or the other is read as text" if points else ""
-        decisions.append(Decision("decimals", "after a comma", f"as in {commas[0]}", look))
-    thousands = next((mark for mark in grouped if mark != ("," if commas else "")), "")
-    if commas and not thousands and any("." in cell and "," in cell for cell in columns[commas[0]]):
-        thousands = "."
-    if thousands:
-        where = grouped.get(thousands, commas[0] if commas else "")
-        look = "" if commas else f"{where}: is {thousands!r} between digits a mark of thousands, or of decimals?"
-        decisions.append(Decision("thousands", f"grouped by {thousands!r}", f"as in {where}", look))
-    return "," if commas else ".", thousands, decisions
-
-
-def _dates(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], list[Decision]]:
-    """Return the format of each column of dates that are not ISO 8601."""
-    found, decisions = {}, []
-    for name, cells in columns.items():
-        distinct = list(dict.fromkeys(cell.strip() for cell in cells))[:SAMPLE]
-        if not distinct or any(len(cell) > 40 for cell in distinct[:50]) or ISO.fullmatch(distinct[0]):
-            continue
-        fits = [spelled for spelled in FORMATS if _spells(spelled, distinct)] if re.search(r"\d", distinct[0]) else []
-        if fits:
-            found[name] = fits[0]
-            look = f"{name}: is {distinct[0]!r} spelled {' or '.join(fits)}? No value tells" if len(fits) > 1 else ""
-            decisions.append(Decision("dates", f"{name} is spelled {fits[0]}", f"such as {distinct[0]!r}", look))
-    return found, decisions
-
-
-def _spells(spelled: str, cells: Sequence[str]) -> bool:
-    try:
-        for cell in cells:
-            dt.datetime.strptime(cell, spelled)
-    except ValueError:
+def is_code(present: Mapping[str, int]) -> bool:
+    """Tell whether whole numbers are codes, such as postal codes: leading zeros mean something in them."""
+    whole = {cell: count for cell, count in present.items() if DIGITS.fullmatch(cell)}
+    if sum(whole.values()) < NEARLY_ALL * sum(present.values()):
         return False
-    return True
+    zeros = sum(count for cell, count in whole.items() if CODE.fullmatch(cell))
+    one_length = len({len(cell) for cell in whole}) == 1
+    return zeros > 0 and (one_length or zeros >= CODES * sum(whole.values()))
+
+
+def _boolean(name: str, present: Mapping[str, int]) -> CellFormat | None:
+    """Return a format of true and false if words of several pairs, or of several cases, stand for them."""
+    words = {cell.casefold() for cell in present}
+    known = {word for word in words if word in TRUE | FALSE}
+    share = sum(count for cell, count in present.items() if cell.casefold() in known) / sum(present.values())
+    if share < NEARLY_ALL or not known & TRUE or not known & FALSE or known <= {"1", "0", "1.0", "0.0"}:
+        return None
+    if any(known <= pair for pair in PAIRS) and known != {"true", "false"}:
+        return None  # one pair of words stays what it is: a category of two, whose spellings may be joined
+    if known == words == {"true", "false"} and share == 1:
+        return None  # what every reader takes for true and false anyway
+    return CellFormat(kind="boolean", true=tuple(sorted(known & TRUE)), false=tuple(sorted(known & FALSE)))
+
+
+def _with_markers(described: CellFormat | None, column: Cells, missing: Mapping[str, None]) -> CellFormat | None:
+    """Return a format with the markers of missing values that stand in the column alone."""
+    if described is None:
+        return None
+    words = tuple(sorted(cell for cell in column.counts if cell and cell.casefold() in MARKERS and cell not in missing))
+    return described.model_copy(update={"missing": words, "odd": "missing"})
+
+
+def _text(column: Cells, trim: bool, is_target: bool) -> CellFormat | None:
+    """Return the format of a column of texts, if it says more than that they are texts."""
+    present = column.present
+    if is_code(present):
+        return CellFormat()
+    few = len(present) <= MOST_SPELLINGS and sum(present.values()) >= 3 * len(present)
+    if not (few or is_target) or not present or max(map(len, present)) > LONGEST_LABEL:
+        return None
+    spellings, strip = joined(present), column.padded and not trim
+    return CellFormat(spellings=spellings, strip=strip or bool(spellings)) if spellings or strip else None
+
+
+def joined(present: Mapping[str, int]) -> dict[str, str]:
+    """Map each rarer spelling of a category to the most frequent one; they differ in case or blanks alone."""
+    families: dict[str, list[str]] = {}
+    for cell in present:
+        families.setdefault(" ".join(cell.casefold().split()), []).append(cell)
+    best = {key: max(own, key=lambda cell: (present[cell], cell)) for key, own in families.items()}
+    return {
+        cell: best[key] for key, own in families.items() if len(own) > 1 for cell in sorted(own) if cell != best[key]
+    }
+
+
+def _said(column: Cells, described: CellFormat | None) -> Iterator[Decision]:
+    """Say what a format reads that is more than plain numbers and texts."""
+    if described is None:
+        return
+    example = next(
+        (cell for cell in column.present if described.kind != "number" or not cell_values.PLAIN.fullmatch(cell)), ""
+    )
+    such = f"such as {example!r}" if example else "by its cells"
+    for part in (*number_formats.said(column.name, described, such), *date_formats.said(column.name, described, such)):
+        yield replace(part, look=part.look or column.marks.get(part.about, ""))
+    if described.kind == "boolean":
+        yield Decision(column.name, "true or false", f"{', '.join(described.true)} and {', '.join(described.false)}")
+    if described.missing:
+        markers = ", ".join(map(repr, described.missing))
+        yield Decision(
+            column.name, f"missing: {markers}", "words among its values",
+            f"{column.name}: {markers} count{'s' if len(described.missing) == 1 else ''} as missing",
+        )  # fmt: skip
+    if described.kind == "text" and described.strip:
+        pairs = ", ".join(f"{old!r} is {new!r}" for old, new in list(described.spellings.items())[:5])
+        pairs = pairs or "blanks around values are cut off"
+        yield Decision(column.name, "spellings joined", pairs, f"{column.name}: {pairs}")
+    elif described.kind == "text":
+        yield Decision(
+            column.name, "codes", f"leading zeros, as in {next(filter(CODE.fullmatch, column.counts), '')!r}"
+        )

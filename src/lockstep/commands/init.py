@@ -18,6 +18,7 @@ from lockstep.config.settings import Settings
 from lockstep.data.sources import read
 from lockstep.errors import ConfigError
 
+FORMATS = ("auto", "csv", "jsonl", "json", "parquet", "sheet")
 BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
 
 
@@ -30,6 +31,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names columns")
     parser.add_argument("--keep", action="append", default=[], metavar="COL", help="a feature, whatever it looks like")
     parser.add_argument("--ignore", action="append", default=[], metavar="COL", help="no feature")
+    parser.add_argument(
+        "--encoding", default="", metavar="NAME", help="how the file's letters are written, as in cp1252"
+    )
+    parser.add_argument("--separator", default="", metavar="MARK", help="what stands between two values; \\t is a tab")
+    parser.add_argument("--skip", type=int, metavar="N", help="lines above the header that are left out")
+    parser.add_argument(
+        "--missing", action="append", default=[], metavar="TEXT", help="a text that means a missing value"
+    )
+    parser.add_argument(
+        "--sheet", default="0", metavar="NAME", help="the sheet of a spreadsheet: a name, or its number"
+    )
+    parser.add_argument("--format", default="auto", choices=FORMATS, help="what the file is, whatever it is called")
     parser.add_argument("--model-name", metavar="NAME", help="its name in the registry (default: that of the file)")
     parser.add_argument("--allow-private", action="store_true", help="let an address lead into a private network")
     parser.add_argument("--force", action="store_true", help="replace params.yaml; the old one becomes params.yaml.bak")
@@ -52,8 +65,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         tuple(arguments.keep),
         tuple(arguments.ignore),
         arguments.model_name,
+        arguments.encoding,
+        arguments.separator.replace("\\t", "\t"),
+        int(arguments.sheet) if arguments.sheet.isdecimal() else arguments.sheet,
+        tuple(arguments.missing),
+        arguments.skip,
     )
-    ingestion = DataIngestion(source=arguments.source, query=arguments.query, allow_private=arguments.allow_private)
+    ingestion = DataIngestion(
+        source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
+    )
     placed = _placed(arguments.source)
     found = survey(ingestion, wish, settings.source_password)
     text = found.text

@@ -1,6 +1,7 @@
 """The sections of params.yaml, one a stage: frozen, typed, and closed to keys that are not known."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -37,6 +38,7 @@ class CellFormat(Section):
     true: Many[str] = ()
     false: Many[str] = ()
     spellings: dict[str, str] = {}
+    strip: bool = False
     missing: Many[str] = ()
     odd: Literal["refuse", "missing"] = "refuse"
 
@@ -80,6 +82,8 @@ class DataIngestion(Section):
     timeout_s: float = Field(30.0, gt=0)
     allow_private: bool = False
     feedback: bool = True
+    test_source: str | None = Field(None, min_length=1)
+    test_reader: dict[str, Scalar | Many[str]] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -131,35 +135,38 @@ class Split(Section):
     @model_validator(mode="after")
     def _complete(self) -> "Split":
         """Refuse a method without what it needs, and what no method asks for."""
-        needs = {"group": {"column"}, "time": {"column"}, "column": {"column", "test"}, "file": {"path"}}
+        needs = {"group": {"column"}, "time": {"column"}, "column": {"column", "test"}}
         given = {name for name in ("column", "test", "path") if getattr(self, name)}
-        needed = needs.get(self.method, set())
+        needed = needs.get(self.method, given & {"path"} if self.method == "file" else set())
         for name, problem in (
             *((name, "is missing") for name in sorted(needed - given)),
             *((name, "has no meaning") for name in sorted(given - needed)),
         ):
             raise ConfigError(
                 f"data_preprocessing.split.{name} {problem} with method: {self.method}",
-                "group and time need a column, column needs a column and test: [values], file needs a path",
+                "group and time need a column, column needs a column and test: [values], file takes a path",
             )
         return self
 
-    def reading(self) -> Reader:
-        """Return how the test file is read.
+    def test_ingestion(self) -> DataIngestion:
+        """Return how the file under `path` is read.
 
         Raises
         ------
         ConfigError
             A key is not one of `data_ingestion.reader`.
         """
-        try:
-            return Reader.model_validate(self.reader)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise ConfigError(
-                f"data_preprocessing.split.reader.{'.'.join(map(str, fault['loc']))}: {fault['msg']}",
-                "it takes the keys of data_ingestion.reader",
-            ) from None
+        return DataIngestion(source=self.path or "", reader=_reader(self.reader, "data_preprocessing.split.reader"))
+
+
+def _reader(keys: Mapping[str, Any], place: str) -> Reader:
+    try:
+        return Reader.model_validate(keys)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(
+            f"{place}.{'.'.join(map(str, fault['loc']))}: {fault['msg']}", "it takes the keys of data_ingestion.reader"
+        ) from None
 
 
 class Rule(Section):
@@ -416,3 +423,36 @@ class Params(Section):
     model_building: ModelBuilding
     model_evaluation: ModelEvaluation
     register_model: RegisterModel
+
+    @model_validator(mode="after")
+    def _one_test_source(self) -> "Params":
+        """Refuse a split by file without a file, or with two, and a test source that no split takes."""
+        split, source = self.data_preprocessing.split, self.data_ingestion.test_source
+        if split.method == "file" and bool(source) == bool(split.path):
+            raise ConfigError(
+                f"data_ingestion.test_source {'and split.path both name' if source else 'is missing: it names'} the "
+                "file of the test rows with data_preprocessing.split.method: file",
+                "name it under data_ingestion.test_source alone",
+            )
+        if source and split.method != "file":
+            raise ConfigError(
+                f"data_ingestion.test_source has no meaning with data_preprocessing.split.method: {split.method}",
+                "set split: {method: file}, or remove it",
+            )
+        return self
+
+    def test_ingestion(self) -> DataIngestion | None:
+        """Return how the test rows of a source of their own are read, None if they come from the rows of the source.
+
+        Raises
+        ------
+        ConfigError
+            A key of the reader is not one of `data_ingestion.reader`.
+        """
+        ingestion, split = self.data_ingestion, self.data_preprocessing.split
+        if split.method != "file" or split.path:
+            return split.test_ingestion() if split.path else None
+        reader = _reader(ingestion.reader.model_dump() | ingestion.test_reader, "data_ingestion.test_reader")
+        return ingestion.model_copy(
+            update={"source": ingestion.test_source, "reader": reader, "sha256": None, "query": "", "feedback": False}
+        )

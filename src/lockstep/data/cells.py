@@ -59,7 +59,9 @@ def parser(format_: CellFormat, missing: Iterable[str] = ("",), trim: bool = Fal
     """
     markers = frozenset((*missing, *format_.missing))
     read = PARSERS[format_.kind](format_)
-    strip = trim or format_.kind != "text" or bool(format_.spellings)
+    if format_.kind == "number" and (sentinels := {number(marker) for marker in format_.missing} - {None}):
+        read = _but(read, sentinels)
+    strip = trim or format_.kind != "text" or format_.strip
 
     def parse(text: str) -> Any:
         if text in markers:
@@ -68,6 +70,17 @@ def parser(format_: CellFormat, missing: Iterable[str] = ("",), trim: bool = Fal
         if strip and (not cell or cell in markers):
             return None
         return read(cell)
+
+    return parse
+
+
+def _but(read: Parse, sentinels: Iterable[float | None]) -> Parse:
+    """Return a parser to which some numbers are missing values, however they are spelled."""
+    missing = frozenset(sentinels)
+
+    def parse(text: str) -> Any:
+        value = read(text)
+        return None if value in missing else value
 
     return parse
 

@@ -6,6 +6,7 @@ schema that the train rows gave. They are never learned from the rows that they 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,19 +129,35 @@ def rules(contract: Contract, source: str) -> dict[str, Rule]:
     DataError
         The accepted contract is damaged.
     """
-    if not paths.CONTRACT.is_file():
-        return dict(contract.columns)
+    return accepted(source) | dict(contract.columns)
+
+
+def accepted(source: str, file: Path = paths.CONTRACT) -> dict[str, Rule]:
+    """Return the accepted rules of a source; none if the file is missing or belongs to another source.
+
+    Raises
+    ------
+    DataError
+        The file is damaged.
+    """
+    if not file.is_file():
+        return {}
     try:
-        page = files.read_json(paths.CONTRACT)
-        if page["format"] != FORMAT or page["source"] != source:
-            return dict(contract.columns)
-        accepted = {name: Rule.model_validate(rule) for name, rule in page["columns"].items()}
+        document = files.read_json(file)
+        if document["format"] != FORMAT or document["source"] != source:
+            return {}
+        return {name: Rule.model_validate(rule) for name, rule in document["columns"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise DataError(
-            f"{paths.CONTRACT} is damaged: {' '.join(str(error).split())[:200]}",
+            f"{file} is damaged: {' '.join(str(error).split())[:200]}",
             "write it anew with `lockstep contract --accept`, or remove it",
         ) from None
-    return accepted | dict(contract.columns)
+
+
+def write(accepted_rules: Mapping[str, Rule], source: str, file: Path) -> None:
+    """Write rules as `accepted` reads them."""
+    columns = {name: rule.model_dump(exclude_defaults=True, mode="json") for name, rule in accepted_rules.items()}
+    files.write_json({"format": FORMAT, "source": source, "columns": columns}, file)
 
 
 def learned(schema: Schema, source: str, margin: float) -> dict[str, Any]:

@@ -1,23 +1,18 @@
 """From raw rows to train and test rows: contract, cleaning and split, with a record of all that was left out."""
 
 import dataclasses
-import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import pandas as pd
 
-from lockstep import paths
-from lockstep.config.params import DataIngestion, DataPreprocessing, Split
+from lockstep.config.params import DataPreprocessing, Split
 from lockstep.data import cleaning, contract
 from lockstep.data.cleaning import Cleaned
 from lockstep.data.contract import Kept
+from lockstep.data.raw import RawData
 from lockstep.data.record import DataRecord, Dropped, OddCells, SplitRecord
-from lockstep.data.sources import change_detection, read
 from lockstep.data.split import split
-from lockstep.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -30,14 +25,16 @@ class Prepared:
     record: DataRecord
 
 
-def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocessing) -> Prepared:
-    """Check, clean and split the raw rows, at whose end stands the feedback that `origin` counts."""
-    whole = cleaning.iso_dates(with_test_file(raw, params.split), params.dates)
-    kept = contract.enforce(whole, params.contract, contract.rules(params.contract, origin["source"]))
+def prepare(raw: RawData, params: DataPreprocessing) -> Prepared:
+    """Check, clean and split the raw rows, at whose end stands the feedback that their origin counts."""
+    from_file = params.split.method == "file"
+    frame = pd.concat([raw.rows, raw.test_rows], ignore_index=True) if from_file else raw.rows
+    frame = cleaning.iso_dates(frame, params.dates)
+    kept = contract.enforce(frame, params.contract, {**raw.rules, **params.contract.columns})
     cleaned = cleaning.clean(kept.frame, params)
-    if params.split.method == "file":
-        cleaned = dataclasses.replace(cleaned, by=pd.Series(cleaned.places >= len(raw)))
-    late = (cleaned.places >= len(raw) - origin.get("feedback_rows", 0)) & (cleaned.places < len(raw))
+    if from_file:
+        cleaned = dataclasses.replace(cleaned, by=pd.Series(cleaned.places >= len(raw.rows)))
+    late = (cleaned.places >= len(raw.rows) - raw.origin.get("feedback_rows", 0)) & (cleaned.places < len(raw.rows))
     train, test = split(cleaned, params.target, params.split, late)
     record = DataRecord(
         train_rows=len(train),
@@ -48,32 +45,10 @@ def prepare(raw: pd.DataFrame, origin: Mapping[str, Any], params: DataPreprocess
         dropped=_dropped(cleaned, kept, len(train) + len(test)),
         feedback_rows=int(late.sum()),
         split=_split_record(params.split),
-        reader=origin.get("reader"),
-        odd_cells=msgspec.convert(origin.get("odd_cells", {}), dict[str, OddCells]),
+        reader=raw.origin.get("reader"),
+        odd_cells=msgspec.convert(raw.origin.get("odd_cells", {}), dict[str, OddCells]),
     )
     return Prepared(train, test, kept.quarantined, record)
-
-
-def with_test_file(raw: pd.DataFrame, params: Split) -> pd.DataFrame:
-    """Return the raw rows with those of the test file at their end, if the split has one.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or lacks a column.
-    """
-    if params.method != "file" or params.path is None:
-        return raw
-    given = read.read(DataIngestion(source=params.path, reader=params.reading())).frame
-    if gone := [str(name) for name in raw.columns if name not in given.columns]:
-        raise DataError(
-            f"{params.path} has no column {gone[0]!r}, which the train rows have",
-            "the file of data_preprocessing.split.path needs the columns of the source",
-        )
-    if change_detection.unwatched(params.path):
-        text = "%s lies outside %s: DVC does not notice when it changes"
-        logging.getLogger("data_preprocessing").warning(text, params.path, paths.EXTERNAL)
-    return pd.concat([raw, given[list(raw.columns)]], ignore_index=True)
 
 
 def _dropped(cleaned: Cleaned, kept: Kept, split_rows: int) -> Dropped:

@@ -16,7 +16,7 @@ from pathlib import Path
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this user alone is made in it
 PREFIX = "lockstep-"
 LOCK = ".lock"
-REMOVABLE = ("*.sock", "*.db")
+REMOVABLE = ("*.sock", "*.db", "*.db.new")
 """What a server makes in its folder; nothing else is ever removed."""
 
 NEEDED_BYTES = 16 << 20

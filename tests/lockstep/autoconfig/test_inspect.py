@@ -22,12 +22,13 @@ EXPECTED = {
         "features": "3 numeric, 2 categorical",
     },
     "wine": {"separator": "semicolons", "header": "yes", "task": "multiclass", "features": "3 numeric"},
-    "telco": {"missing": "' '", "customerID": "id", "task": "binary", "features": "4 numeric, 1 categorical"},
-    "ames": {"missing": "'NA'", "Id": "id", "task": "regression", "features": "37 numeric, 42 categorical"},
+    "telco": {"customerID": "id", "task": "binary", "features": "4 numeric, 1 categorical"},
+    "ames": {"Id": "id", "task": "regression", "features": "37 numeric, 42 categorical"},
     "sms": {"separator": "tabs", "quotes": "part of the text", "header": "no", "features": "1 text"},
     "german": {
-        "encoding": "cp1252", "decimals": "after a comma", "thousands": "grouped by '.'",
-        "dates": "Datum is spelled %d.%m.%Y", "task": "regression", "features": "1 numeric, 1 categorical, 1 date",
+        "encoding": "cp1252", "Fläche": "decimals after a comma", "Datum": "date",
+        "Jahresmiete": "decimals after a comma; thousands grouped by '.'",
+        "task": "regression", "features": "1 numeric, 1 categorical, 1 date",
     },
 }  # fmt: skip
 

@@ -35,7 +35,8 @@ def test_a_file_from_elsewhere_is_linked_and_described(project, table, capsys):
     params = params_file.load()
     assert params.data_ingestion.source == "data/external/My Prices 2026.csv"
     assert Path(params.data_ingestion.source).resolve() == table.resolve()
-    assert (params.data_ingestion.reader.separator, params.data_ingestion.reader.decimal) == (";", ",")
+    assert params.data_ingestion.reader.separator == ";"
+    assert params.data_ingestion.reader.columns["price"].decimal == ","
     assert params.data_preprocessing.task == "regression"
     assert params.register_model.model_name == "my-prices-2026"
     told = capsys.readouterr().out

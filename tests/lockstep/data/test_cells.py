@@ -45,7 +45,7 @@ CASES = {
     "duration-of-a-clock": ("36:15:00", {"kind": "duration"}, 130500.0),
     "duration-iso": ("PT1H30M", {"kind": "duration"}, 5400.0),
     "code": ("02139", {}, "02139"),
-    "one-spelling": ("YES ", {"spellings": {"YES": "yes"}}, "yes"),
+    "one-spelling": ("YES ", {"spellings": {"YES": "yes"}, "strip": True}, "yes"),
     "truth": ("Y", {"kind": "boolean", "true": ["y", "true"], "false": ["no"]}, True),
     "no-truth": ("maybe", {"kind": "boolean", "true": ["y"], "false": ["no"]}, cells.ODD),
     "empty": ("  ", {"kind": "number"}, None),

@@ -234,7 +234,6 @@ def test_faults_of_the_column_that_divides(params, by, problem, hint):
         ({"method": "group"}, "split.column is missing with method: group"),
         ({"method": "time"}, "split.column is missing with method: time"),
         ({"method": "column", "column": "g"}, "split.test is missing with method: column"),
-        ({"method": "file"}, "split.path is missing with method: file"),
         ({"column": "g"}, "split.column has no meaning with method: auto"),
         ({"method": "random", "path": "x.csv"}, "split.path has no meaning with method: random"),
     ],

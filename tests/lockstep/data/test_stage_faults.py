@@ -97,6 +97,9 @@ def run():
     return None
 
 
+RAW = {f"data/raw/{name}" for name in ("contract.json", "data.parquet", "source.json", "test.parquet")}
+
+
 def made():
     found = [path for top in ("data/raw", "data/interim", "reports") for path in sorted(Path(top).rglob("*"))]
     return {path.as_posix(): path.read_bytes() for path in found if path.is_file()}
@@ -125,7 +128,7 @@ def test_bad_data_end_a_stage_with_one_line_and_leave_nothing(
     assert told in problem
     assert hint.startswith("  hint: ") and len(hint) > 20
     left = made()
-    assert set(left) <= ({"data/raw/data.parquet", "data/raw/source.json"} if failed == STAGES[1] else set())
+    assert set(left) <= (RAW if failed == STAGES[1] else set())
     assert not list(tmp_path.rglob("*partial*"))
     assert (tmp_path / "dvc.lock").read_text(encoding="utf-8") == LOCK
     if content == "folder":

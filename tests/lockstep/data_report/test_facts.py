@@ -6,6 +6,7 @@ import pytest
 from lockstep import files
 from lockstep.config.params import Columns, DataPreprocessing
 from lockstep.data.prepare import prepare
+from lockstep.data.raw import RawData
 from lockstep.data_report import facts
 from lockstep.data_report.record import DataReport
 from lockstep.errors import DataError
@@ -45,7 +46,7 @@ def raw_rows():
 
 
 def report_of(rows, params=None):
-    made = prepare(rows, {"source": "sklearn:iris"}, params or PARAMS)
+    made = prepare(RawData(rows, {"source": "sklearn:iris"}), params or PARAMS)
     return facts.describe(made.train, made.record, {str(name): str(dtype) for name, dtype in rows.dtypes.items()})
 
 
@@ -102,7 +103,7 @@ def test_each_column_has_range_missing_distribution_and_relation(report):
 def test_only_train_rows_are_described():
     rows = raw_rows().head(ROWS)
     known = report_of(rows, NAMED)
-    test = prepare(rows, {"source": "sklearn:iris"}, NAMED).test
+    test = prepare(RawData(rows, {"source": "sklearn:iris"}), NAMED).test
     rows.loc[rows["ticket"].isin(test["ticket"]), "income"] = 1e9
     assert column(report_of(rows, NAMED), "income") == column(known, "income")
 

@@ -8,6 +8,7 @@ from lockstep.autoconfig import inspect
 from lockstep.autoconfig.inspect import Wish
 from lockstep.config.params import DataIngestion, DataPreprocessing
 from lockstep.data.prepare import prepare
+from lockstep.data.raw import RawData
 from lockstep.data_report import facts
 from lockstep.gate import checks
 
@@ -104,7 +105,7 @@ def test_init_report_and_gate_agree(tmp_path, target, columns, expected):
     weak = {"weak": NOISE + DRAW.normal(size=N), "other": DRAW.integers(0, 30, N)}
     rows = pd.DataFrame({**weak, **columns, "y": target})
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    prepared = prepare(rows, {"source": "rows.csv"}, DataPreprocessing(target="y"))
+    prepared = prepare(RawData(rows, {"source": "rows.csv"}), DataPreprocessing(target="y"))
     report = facts.describe(prepared.train, prepared.record, {})
     verdicts = (leaks_of_init(tmp_path / "rows.csv"), leaks_of_report(report), leaks_of_gate(report))
     assert verdicts == (expected, expected, expected)

@@ -1,0 +1,193 @@
+"""How the dates, times and durations of a column are spelled."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import product
+
+from lockstep.autoconfig.cell_counts import Cells
+from lockstep.autoconfig.choice import Decision
+from lockstep.config.params import CellFormat
+from lockstep.data import cells as cell_values
+from lockstep.data.date_words import NUMBERS
+
+DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
+        "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
+        "%Y年%m月%d日", "%Y/%d/%m")  # fmt: skip
+WORDS = ("%d-%b-%Y", "%d %b %Y", "%d. %b %Y", "%d.%b.%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%d-%b-%y",
+         "%d %b %y", "%d de %b de %Y", "%d %b, %Y", "%Y %b %d", "%Y-%b-%d", "%a, %d %b %Y", "%a %d %b %Y",
+         "%a %b %d %Y", "%a, %b %d, %Y", "%b %d, %y", "%dst %b %Y", "%dth %b %Y")  # fmt: skip
+MONTHS = (
+    "%b-%Y",
+    "%b %Y",
+    "%b %y",
+    "%b-%y",
+    "%b, %Y",
+    "%b/%Y",
+    "%b de %Y",
+    "%Y-%b",
+    "%Y %b",
+    "%m/%Y",
+    "%Y-%m",
+    "%Y/%m",
+)
+TIMES = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S%z", "T%H:%M:%S", "T%H:%M:%S%z", " %H.%M",
+         " %H.%M.%S",         " %H:%M:%S.%f", "T%H:%M", ", %H:%M", " %H:%M:%S %z", " %I:%M%p")  # fmt: skip
+UNIX = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z")
+EVERY = (*MONTHS, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
+MOST_SHAPES, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 2000
+LEAST_SHARE = 0.01
+"""A further format of a column must read so large a share of its cells."""
+LONGEST = 45
+DIGITS = re.compile(r"\d+", re.ASCII)
+NAMED_MOMENT = re.compile(
+    r"(?i)(time|date|stamp|epoch|unix|created|updated|posted|_at$|_ts$|^ts$|when|zeit|datum|fecha)"
+)
+NAMED_SPAN = re.compile(r"(?i)(duration|elapsed|length|took|dauer|runtime|wait|stay|delay)")
+SECONDS, MILLIS = (631_152_000, 2_208_988_800), (631_152_000_000, 2_208_988_800_000)
+"""The years 1990 to 2039 as seconds and milliseconds since 1970."""
+CERTAIN = 0.99
+
+
+def of_digits(name: str, present: Mapping[str, int]) -> CellFormat | None:
+    """Return the format of dates written as whole numbers: 20150224, or seconds since 1970."""
+    total = sum(present.values())
+    whole = {cell: count for cell, count in present.items() if DIGITS.fullmatch(cell)}
+    if sum(whole.values()) < CERTAIN * total or len(present) < 3:
+        return None
+    lengths = Counter(map(len, whole)).most_common(1)[0][0]
+    spelled = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 6: "%Y%m"}.get(lengths)
+    if spelled and _years(whole) and (lengths > 6 or len(whole) >= 6):
+        described = CellFormat(kind="date", dates=(spelled,))
+        if _share(described, whole, total) >= CERTAIN:
+            return described
+    for ticks, (low, high) in (("s", SECONDS), ("ms", MILLIS)):
+        inside = sum(count for cell, count in whole.items() if low <= int(cell) <= high)
+        if inside >= CERTAIN * total and (len(whole) > 8 or NAMED_MOMENT.search(name)):
+            return CellFormat(kind="epoch", ticks=ticks)  # type: ignore[arg-type]
+    return None
+
+
+def _years(whole: Mapping[str, int]) -> bool:
+    good = sum(count for cell, count in whole.items() if 1900 <= int(cell[:4]) <= 2100)
+    return good >= CERTAIN * sum(whole.values())
+
+
+def propose_clock(name: str, present: Mapping[str, int]) -> CellFormat | None:
+    """Return the format of times of day or of durations."""
+    some = dict(list(present.items())[:MOST_LOOKED_AT])
+    total = sum(some.values())
+    clocks = [hours for cell in some if (hours := cell_values.clock(cell)) is not None]
+    if len(clocks) >= 0.9 * len(some):
+        span = NAMED_SPAN.search(name) or max(clocks) >= 24
+        return CellFormat(kind="duration" if span else "time")
+    described = CellFormat(kind="duration")
+    return described if _share(described, some, total) >= 0.9 else None
+
+
+def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
+    """Return the formats of dates that together read nearly all cells; None of texts, and of plain ISO 8601."""
+    some = {cell: count for cell, count in list(present.items())[:MOST_LOOKED_AT] if len(cell) <= LONGEST}
+    if sum(some.values()) < 0.9 * sum(list(present.values())[:MOST_LOOKED_AT]):
+        return None
+    shapes = Counter[str]()
+    examples: dict[str, str] = {}
+    for cell, count in some.items():
+        shape = _shape(cell)
+        shapes[shape] += count
+        examples.setdefault(shape, cell)
+    likely = [
+        examples[shape] for shape, _ in shapes.most_common(MOST_SHAPES) if "9" in shape and len(examples[shape]) > 5
+    ]
+    formats = [spelled for spelled in EVERY if any(_reads(spelled, cell) for cell in likely)]
+    iso = cell_values.ISO
+    chosen: list[str] = []
+    left, total = dict(some), sum(some.values())
+    while left and len(chosen) < MOST_FORMATS:
+        counts = {spelled: _count(spelled, left) for spelled in (iso, *formats)}
+        best = max(counts, key=lambda spelled: (counts[spelled], _order(spelled) in {_order(one) for one in chosen}))
+        if counts[best] < max(1, LEAST_SHARE * total):
+            break
+        chosen.append(best)
+        left = {cell: count for cell, count in left.items() if not _reads(best, cell)}
+    return CellFormat(kind="date", dates=tuple(chosen)) if chosen else None
+
+
+def _shape(cell: str) -> str:
+    return re.sub(r"9+", "9", re.sub(r"\d", "9", re.sub(r"[^\W\d_]+", "a", cell)))
+
+
+@lru_cache(200_000)
+def _reads(spelled: str, cell: str) -> bool:
+    if spelled == cell_values.ISO:
+        return bool(re.match(r"\d{4}-\d\d-\d\d", cell)) and cell_values.date(cell, spelled) is not None
+    if "%b" in spelled and not any(word.casefold() in NUMBERS for word in re.findall(r"[^\W\d_]+", cell)):
+        return False
+    moment = cell_values.date(cell, spelled)
+    return moment is not None and ("%y" not in spelled or not re.search(r"\d{4}", cell))
+
+
+def _count(spelled: str, present: Mapping[str, int]) -> int:
+    return sum(count for cell, count in present.items() if _reads(spelled, cell))
+
+
+def _share(described: CellFormat, present: Mapping[str, int], total: int) -> float:
+    parse = cell_values.parser(described)
+    return sum(count for cell, count in present.items() if parse(cell) is not cell_values.ODD) / total
+
+
+def _order(spelled: str) -> str:
+    """Return the order of day, month and year in a format."""
+    return "".join(letter.lower() for letter in re.findall("%([dmbY])", spelled.replace("%y", "%Y"))).replace("b", "m")
+
+
+def other_order(spelled: str) -> str:
+    """Return a format with day and month in the other order, where both are numbers in front of the year."""
+    match = re.match(r"%([dm])([/.\-])%([dm])", spelled)
+    return f"%{match[3]}{match[2]}%{match[1]}{spelled[match.end() :]}" if match else ""
+
+
+def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> dict[str, CellFormat | None]:
+    """Decide columns whose cells fit two orders of day and month by the order that the file needs elsewhere."""
+    dated = [column for column in columns if (own := formats[column.name]) and own.kind == "date"]
+    doubtful = {column.name: column for column in dated if _doubtful(formats[column.name], column)}
+    needed = Counter(
+        _order(own.dates[0])
+        for column in dated
+        if (own := formats[column.name]) and column.name not in doubtful and other_order(own.dates[0])
+    )
+    for name, column in doubtful.items():
+        described = formats[name]
+        if described is None:
+            continue
+        swapped = tuple(other_order(spelled) or spelled for spelled in described.dates)
+        if needed:
+            wished = needed.most_common(1)[0][0]
+            dates = described.dates if _order(described.dates[0]) == wished else swapped
+            formats[name] = described.model_copy(update={"dates": dates})
+        else:
+            cell = next(iter(column.present))
+            column.marks = {name: f"{name}: is {cell!r} spelled {described.dates[0]} or {swapped[0]}? No value tells"}
+    return formats
+
+
+def _doubtful(described: CellFormat | None, column: Cells) -> bool:
+    """Tell whether the other order of day and month reads every cell as well."""
+    if described is None or not other_order(described.dates[0]):
+        return False
+    own = {cell: count for cell, count in column.present.items() if _reads(described.dates[0], cell)}
+    return _count(other_order(described.dates[0]), own) == sum(own.values())
+
+
+def said(name: str, described: CellFormat, such: str) -> Iterator[Decision]:
+    """Say how dates and times are spelled."""
+    if described.kind == "date" and described.dates != (cell_values.ISO,):
+        yield Decision(name, f"dates spelled {', '.join(described.dates)}", such)
+    elif described.kind == "epoch":
+        yield Decision(name, f"dates in {'milliseconds' if described.ticks == 'ms' else 'seconds'} since 1970", such,
+                       f"{name}: taken for moments; if it is an amount, describe it as kind: number")  # fmt: skip
+    elif described.kind == "time":
+        yield Decision(name, "times of day, as hours", such)
+    elif described.kind == "duration":
+        yield Decision(name, "durations, as seconds", such)

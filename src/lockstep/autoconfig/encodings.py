@@ -1,0 +1,186 @@
+"""The encoding of a text: byte order mark, UTF-8, or the reading whose letters make words of a language."""
+
+import codecs
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from lockstep.autoconfig.choice import Decision
+from lockstep.errors import DataError
+
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+LATIN = {
+    "cp1252": ("äöüßé", "éèêëàâçîïôûùœæ", "áéíóúñü¿¡ºª", "áàâãéêíóôõúçü", "àèéìòùî", "åäöæøé", "ëïéèóö", "áéíóúýþæðö"),
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "čćđšž", "ăâîşţ", "áäčďéíĺľňóôŕšťúýž", "äöüß"),
+    "cp1254": ("çğıöşüâîûi̇İ",),
+    "cp1257": ("āčēģīķļņšūž", "ąčęėįšųūž", "äöõüšž"),
+}
+LATIN |= {
+    "cp850": LATIN["cp1252"],
+    "mac_roman": LATIN["cp1252"],
+    "cp852": LATIN["cp1250"],
+    "iso8859_2": LATIN["cp1250"],
+}
+"""Letters beyond ASCII of the languages that are written in an encoding."""
+CYRILLIC, GREEK = "оеаинтсрвлкмдпу", "αοιετσνηυρπκμλόίά"
+FREQUENT = {
+    "cp1251": CYRILLIC, "koi8_r": CYRILLIC, "cp866": CYRILLIC, "iso8859_5": CYRILLIC, "mac_cyrillic": CYRILLIC,
+    "cp1253": GREEK, "iso8859_7": GREEK, "cp1255": "יוהלארתבשמנ", "cp1256": "اليمنوتربعدةهس",
+    "cp874": "านรอกเงมยลวดทสตะคบปห่้ี",
+}  # fmt: skip
+"""The most frequent letters of an alphabet: about three of four letters of a text."""
+USUAL = {
+    "gb18030": (0xB0, 0xD7),
+    "big5": (0xA4, 0xC6),
+    "cp932": (0x82, 0x97),
+    "euc_jp": (0xA4, 0xCF),
+    "cp949": (0xB0, 0xC8),
+}
+"""First bytes of the characters in everyday use; the others are rare, and what a wrong reading mostly gives."""
+HANZI = frozenset(
+    "的一是不了在人有我他这個个上们們来來到时時大地为為子中你说說生国國年着就那和要她出也得里裡后後自以会會家可下而过過天去能对對小多然于於心学學么之都好看起发發"
+    "当當没沒成只如事把还還用第样樣道想作种種开開美总總从從无無情己面最女但现現前些所同日手又行意动動方期它头頭经經长長儿兒回位分爱愛老因很给給名法间間斯知世什两兩次使身"
+    "者被高已亲親其进進此话話常与與活正感见見明问問力理尔點点文几幾定本公特做外孩相西果走将將月十实實向声聲车車全信重三机機工物气氣每并並别別真打太新比才便夫再书書部水像"
+    "服务務差店房早不错錯失望评評价價格服质質量买買货貨东東快慢差贵貴客非满滿意"
+)
+"""The characters that Chinese texts use most, simplified and traditional: a third or more of a text."""
+SIGNS = frozenset("’‘“”„–—…€£°«»²³©®™·\xa0№、。，！？：；（）「」・")
+CLOSE = 0.08
+"""Readings whose scores differ by less are as likely as each other."""
+LEAST, RARE = 0.55, 0.25
+"""What a reading must score, and what an encoding that hardly any file has is set back by."""
+WORD = re.compile(r"[^\W\d_]+")
+MOST_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as an encoding gives it, and how plausible its letters are, from 0 to 1."""
+
+    encoding: str
+    text: str
+    score: float
+
+
+def encoding(sample: bytes) -> Decision:
+    """Return the encoding of a text from its first bytes.
+
+    Raises
+    ------
+    DataError
+        Several encodings are as likely, and give different texts.
+    """
+    for mark, name in MARKS:
+        if sample.startswith(mark):
+            return Decision("encoding", name, "its byte order mark says so")
+    for name, places in (("utf-16-le", sample[1:400:2]), ("utf-16-be", sample[0:400:2])):
+        if len(places) > 20 and places.count(0) > 0.8 * len(places):
+            return Decision("encoding", name, "every second byte is 0")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError as error:
+        return _other(sample, error.start)
+    return Decision("encoding", "utf-8", "all of it is valid UTF-8")
+
+
+def _other(sample: bytes, start: int) -> Decision:
+    """Return the encoding of a text that is not UTF-8."""
+    line = sample.count(b"\n", 0, start) + 1
+    found = readings(sample)
+    where = sample[:start].rfind(b"\n") + 1
+    examples = {one.encoding: one.text for one in found[:4]}
+    if not found or found[0].score < LEAST:
+        named = ", ".join(examples) or "latin-1"
+        raise DataError(
+            f"line {line} is not UTF-8, and no other encoding gives words of a language",
+            f"say --encoding with the one it was written in, such as {named}",
+        )
+    rivals = [one for one in found[1:] if one.score > found[0].score - CLOSE and one.text != found[0].text]
+    if rivals:
+        shown = "; ".join(f"{one.encoding}: {_excerpt(one)!r}" for one in (found[0], *rivals[:3]))
+        raise DataError(
+            f"line {line} is not UTF-8, and several encodings fit: {shown}",
+            f"say --encoding {found[0].encoding} if its text is the right one, or another",
+        )
+    excerpt = sample[where : where + 400].split(b"\n")[0].decode(found[0].encoding, "replace")[:60]
+    look = f"the file is not UTF-8: {found[0].encoding} reads line {line} as {excerpt!r}; --encoding says another"
+    return Decision("encoding", found[0].encoding, f"its letters make words, as in {excerpt!r}", look)
+
+
+def readings(sample: bytes) -> list[Reading]:
+    """Return the readings of a text that charset-normalizer or a decoder allows, the most plausible first."""
+    from charset_normalizer import from_bytes
+
+    names = [*LATIN, *FREQUENT, *USUAL]
+    body = sample[: sample.rfind(b"\n") + 1] or sample
+    lines = b"\n".join([line for line in body.split(b"\n") if not line.isascii()][:2000])
+    allowed = {name for one in from_bytes(lines, cp_isolation=names, threshold=0.6, preemptive_behaviour=False)
+               for name in (one.encoding, *one.could_be_from_charset)}  # fmt: skip
+    found = []
+    for name in names:
+        try:
+            text = lines.decode(name)
+        except UnicodeDecodeError:
+            continue
+        score = _score(text, name) - (0.0 if name in allowed else 0.05) - (RARE if name == "mac_cyrillic" else 0.0)
+        found.append(Reading(name, text, score))
+    return sorted(found, key=lambda one: -one.score)
+
+
+def _excerpt(reading: Reading) -> str:
+    line = next((line for line in reading.text.split("\n") if not line.isascii()), "")
+    start = next((place for place, letter in enumerate(line) if not letter.isascii()), 0)
+    return line[max(0, start - 10) : start + 20]
+
+
+def _score(text: str, encoding: str) -> float:
+    """Return how plausible the letters beyond ASCII are."""
+    text = text[:MOST_CHARACTERS]
+    if encoding in LATIN:
+        return _latin(text, LATIN[encoding])
+    if encoding in USUAL:
+        return _east_asian(text, encoding, *USUAL[encoding])
+    return _alphabet(text, FREQUENT[encoding])
+
+
+def _latin(text: str, languages: tuple[str, ...]) -> float:
+    letters = Counter(letter for letter in text if not letter.isascii())
+    signs = sum(count for letter, count in letters.items() if letter in SIGNS)
+    best = max(sum(count for letter, count in letters.items() if letter.lower() in own) for own in languages)
+    odd_case = sum(bool(re.search(r"[a-zß-ÿ][À-ÖØ-Þ]", word)) for word in WORD.findall(text) if not word.isascii())
+    return (best + signs) / max(1, letters.total()) - 0.3 * odd_case / max(1, letters.total())
+
+
+def _alphabet(text: str, frequent: str) -> float:
+    """Return the share of letters of one alphabet, in words of it alone and of one case, weighed by their frequency."""
+    first = ord(frequent[0]) & ~0xFF
+    good = usual = shouted = 0
+    total = sum(not letter.isascii() for letter in text)
+    for word in WORD.findall(text):
+        if word.isascii():
+            continue
+        own = all(first <= ord(letter) < first + 0x100 for letter in word)
+        if own and (word[1:] == word[1:].lower() or word == word.upper()):
+            good += len(word)
+            shouted += len(word) if len(word) > 1 and word == word.upper() != word.lower() else 0
+            usual += sum(letter in frequent for letter in word.lower())
+    signs = sum(letter in SIGNS for letter in text)
+    frequency = min(1.0, (usual / max(1, good)) / 0.72) ** 2
+    return ((good + signs) / max(1, total)) * frequency * (0.8 if shouted > 0.5 * good else 1.0)
+
+
+def _east_asian(text: str, encoding: str, low: int, high: int) -> float:
+    letters = [letter for letter in text if not letter.isascii()]
+    good = 0
+    for letter in letters:
+        code = letter.encode(encoding)
+        kana_of_half_width = "\uff61" <= letter <= "\uff9f"
+        good += letter in SIGNS or (len(code) > 1 and low <= code[0] <= high and not kana_of_half_width)
+    kana = sum("\u3040" <= letter <= "\u30ff" for letter in letters)
+    if encoding in ("cp932", "euc_jp") and kana < 0.1 * len(letters):
+        return 0.7 * good / max(1, len(letters))
+    share = good / max(1, len(letters))
+    if encoding in ("gb18030", "big5"):
+        common = sum(letter in HANZI for letter in letters) / max(1, len(letters))
+        return share * (0.7 + 0.3 * min(1.0, common / 0.15))
+    return share
