@@ -32,7 +32,10 @@ class FastPath:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self._service = prediction_service.from_app(app)
-        named = {f"/models/{own.name}/predict": ("/models/<name>/predict", own) for own in model_service.all_of(app)}
+        named = {
+            f"/models/{service.name}/predict": ("/models/<name>/predict", service)
+            for service in model_service.all_of(app)
+        }
         routes = {"/predict": ("/predict", model_service.default(app)), **named}
         self._routes = routes | {app.config["URL_PREFIX"] + path: route for path, route in routes.items()}
         self._count = {rule: telemetry.from_app(app).counter("POST", rule, 200) for rule, _ in self._routes.values()}
@@ -95,14 +98,14 @@ class FastPath:
         """Return the answer to a valid body, or None."""
         key, sticky = environ.get("HTTP_IDEMPOTENCY_KEY", ""), environ.get("HTTP_X_STICKY_KEY", "")
         serving = service.choose(sticky or key)
-        asked = serving.predictor.decoder.decode(body) if serving else None
-        if serving and asked and asked.version is not None:
-            serving = service.loaded(asked.version)
-            asked = serving.predictor.decoder.decode(body) if serving else None
-        if serving is None or asked is None or len(asked.rows) > self._most_rows:
+        decoded = serving.predictor.decoder.decode(body) if serving else None
+        if serving and decoded and decoded.version is not None:
+            serving = service.loaded(decoded.version)
+            decoded = serving.predictor.decoder.decode(body) if serving else None
+        if serving is None or decoded is None or len(decoded.rows) > self._most_rows:
             return None
         try:
-            answered = self._service.answer(serving, asked.rows, key, sticky)
+            answered = self._service.answer(serving, decoded.rows, key, sticky)
             answer = answered.to_json()
         except Exception:  # noqa: BLE001 - Flask tries again, and tells and logs what is wrong
             return None

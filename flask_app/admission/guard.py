@@ -195,9 +195,9 @@ def ready_made(app: Flask, error: HTTPException) -> Ready:
 
 def host(environ: Mapping[str, Any]) -> str:
     """Return the name in the Host header, without a port."""
-    given: str = environ.get("HTTP_HOST", "").lower()
-    name, colon, port = given.rpartition(":")
-    return name if colon and port.isdecimal() else given
+    value: str = environ.get("HTTP_HOST", "").lower()
+    name, colon, port = value.rpartition(":")
+    return name if colon and port.isdecimal() else value
 
 
 def key_of(environ: Mapping[str, Any]) -> str:

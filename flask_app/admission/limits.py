@@ -49,10 +49,10 @@ class Rate:
         """Read a rate such as 100/s, 600/m or 5000/h; None where there is no limit."""
         if not text.strip():
             return None
-        found = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([a-z]+)\s*", text, re.ASCII)
-        if not found or found[2] not in SECONDS:
+        match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([a-z]+)\s*", text, re.ASCII)
+        if not match or match[2] not in SECONDS:
             raise ConfigError(f"LOCKSTEP_RATE_LIMIT = {text!r} is not a rate", "write it as 100/s, 600/m or 5000/h")
-        return cls(int(found[1]), SECONDS[found[2]])
+        return cls(int(match[1]), SECONDS[match[2]])
 
 
 class RateLimited(TooManyRequests):
@@ -65,11 +65,11 @@ class RateLimited(TooManyRequests):
             retry_after=self.wait_s,
         )
 
-    def get_headers(self, *given: Any, **named: Any) -> list[tuple[str, str]]:
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """Add what the limit is and when there is room again."""
         policy = f'"client";q={self.rate.requests};w={self.rate.period_s}'
         limit = f'"client";r=0;t={self.wait_s}'
-        return [*super().get_headers(*given, **named), ("RateLimit-Policy", policy), ("RateLimit", limit)]
+        return [*super().get_headers(*args, **kwargs), ("RateLimit-Policy", policy), ("RateLimit", limit)]
 
 
 class RateLimit:
@@ -148,11 +148,11 @@ def _opened(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.stat().st_size != size:
-            own = folder / f".{FILE}.{secrets.token_hex(8)}"
-            own.write_bytes(os.urandom(SALT_BYTES))
-            os.truncate(own, size)
-            own.chmod(0o600)
-            _place_first(own, path, size)
+            draft = folder / f".{FILE}.{secrets.token_hex(8)}"
+            draft.write_bytes(os.urandom(SALT_BYTES))
+            os.truncate(draft, size)
+            draft.chmod(0o600)
+            _place_first(draft, path, size)
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(
@@ -160,13 +160,13 @@ def _opened(folder: Path) -> int:
         ) from None
 
 
-def _place_first(own: Path, path: Path, size: int) -> None:
+def _place_first(draft: Path, path: Path, size: int) -> None:
     """Give a file its name, unless another process was first; one of another size makes way."""
     if path.exists() and path.stat().st_size != size:
         path.unlink(missing_ok=True)
     with suppress(FileExistsError):
-        os.link(own, path)
-    own.unlink()
+        os.link(draft, path)
+    draft.unlink()
 
 
 def address(environ: Mapping[str, Any], hops: int) -> str:
@@ -177,8 +177,8 @@ def address(environ: Mapping[str, Any], hops: int) -> str:
     direct: str = environ.get("REMOTE_ADDR") or ""
     if hops:
         entries = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        told = network(entries[-hops].strip()) if len(entries) >= hops else ""
-        return told or network(direct) or direct
+        client = network(entries[-hops].strip()) if len(entries) >= hops else ""
+        return client or network(direct) or direct
     return network(direct) or direct
 
 
@@ -187,12 +187,12 @@ def network(text: str) -> str:
     """Return an address without its port, of IPv6 the /64 that one customer has; nothing if it is none."""
     bare = re.sub(r"^\[([^\]]*)\](:\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1\3", text)
     try:
-        found = ipaddress.ip_address(bare.partition("%")[0])
+        address = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 class Overloaded(ServiceUnavailable):

@@ -90,8 +90,8 @@ def check(table: UploadedTable, schema: Schema) -> list[Row]:
     RowsRefused
         Naming each wrong cell by row and column.
     """
-    known = {column.name: column for column in schema.columns}
-    columns = [known.get(name) for name in table.header]
+    by_name = {column.name: column for column in schema.columns}
+    columns = [by_name.get(name) for name in table.header]
     ragged = [
         Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
@@ -150,8 +150,8 @@ def write(table: UploadedTable, predictions: Predictions, labels: Sequence[str])
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
     lines = [[*table.header, *(unused(name, table.header) for name in answers)]]
     shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
-    for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
-        lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
+    for (_, cells), value, probabilities in zip(table.rows, predictions.values, shares, strict=True):
+        lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, probabilities)])
     return (BOM if table.marked else "") + spelled(lines, table.separator)
 
 
@@ -169,7 +169,7 @@ def _example(text: str, column: Column, schema: Schema) -> str:
     if column.kind == "text":
         return FORMULA.sub("", text, count=1)
     read = _reader(column, schema)
-    return next((one for one in (text, text.replace(".", ",")) if read(one) == column.example), text)
+    return next((spelling for spelling in (text, text.replace(".", ",")) if read(spelling) == column.example), text)
 
 
 def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
@@ -221,8 +221,8 @@ def _separator(text: str, schema: Schema) -> str:
         return len({_column_name(name, schema) for name in next(reader, [])} & schema.kinds.keys())
 
     csv.field_size_limit(MAX_CELL)
-    own = schema.reader.separator if schema.reader else ""
-    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=columns)
+    trained = schema.reader.separator if schema.reader else ""
+    return max(SEPARATORS + (trained if len(trained) == 1 and trained not in SEPARATORS else ""), key=columns)
 
 
 def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:

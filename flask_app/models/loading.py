@@ -165,8 +165,8 @@ class PinnedVersions:
         ServiceUnavailable
             The registry does not say, or too many wait for other versions.
         """
-        if kept := self._found(number):
-            return kept
+        if serving := self._found(number):
+            return serving
         if not self._most or not NUMBER.fullmatch(number):
             raise UnprocessableEntity(f'"version": {self._name} has no version {number[:20]!r} to answer with.')
         if not self._turn.acquire(timeout=QUEUE_S):

@@ -79,8 +79,8 @@ class ModelService:
 
     def recorded(self) -> Recorded:
         """Return what the registry says of how the version that answers came to do so, as far as that is known."""
-        serving, known = self._serving, self._recorded
-        return known[1] if serving and known and known[0] == serving.identity else Recorded()
+        serving, record = self._serving, self._recorded
+        return record[1] if serving and record and record[0] == serving.identity else Recorded()
 
     def require(self) -> Serving:
         """Return the model that answers now.
@@ -189,9 +189,9 @@ class ModelService:
             if self._serving is not None or self._fell_back:
                 return
             self._fell_back = True
-            found = self._last_here() or self._baked_here()
-            if found:
-                self._set(found)
+            fallback = self._last_here() or self._baked_here()
+            if fallback:
+                self._set(fallback)
 
     def _last_here(self) -> Serving | None:
         last = self._cache.remembered(self.name)

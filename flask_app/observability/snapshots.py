@@ -51,9 +51,9 @@ class Snapshots:
             return SnapshotState(None, f"The figures cannot be read: {type(error).__name__}.", ())
         return self._seen
 
-    def is_late(self, seen: SnapshotState) -> bool:
+    def is_late(self, state: SnapshotState) -> bool:
         """Tell whether the figures are older than they should be."""
-        return seen.age_s() > LATE_S + LATE_LOOKS * self.every_s
+        return state.age_s() > LATE_S + LATE_LOOKS * self.every_s
 
 
 def init_app(app: Flask, settings: Settings) -> None:

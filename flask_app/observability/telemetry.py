@@ -133,22 +133,22 @@ class Telemetry:
         for value, count in counts.items():
             name = label_name(value) if value in labels[:MOST_LABELS] else OTHER
             self._counted(serving, name).inc(count)
-        self._observe(serving, [own[-1] if len(labels) == 2 else max(own) for own in predictions.shares])
+        self._observe(serving, [shares[-1] if len(labels) == 2 else max(shares) for shares in predictions.shares])
 
     def _counted(self, serving: Serving, name: str) -> Counter:
         key = (serving.name, serving.version, name)
         child = self._children.get(key)
         if child is None:
-            own = serving.version if len(self._children) < MOST_SERIES else OTHER
-            child = self._children[key] = self.predictions.labels(serving.name, own, name)
+            version = serving.version if len(self._children) < MOST_SERIES else OTHER
+            child = self._children[key] = self.predictions.labels(serving.name, version, name)
         return child
 
     def _observe(self, serving: Serving, scores: Sequence[float]) -> None:
         """Observe scores, those of one bucket at once: a batch of thousands costs no more than a few."""
         key = (serving.name, serving.version)
         if key not in self._score_children:
-            own = serving.version if len(self._score_children) < MOST_VERSIONS else OTHER
-            self._score_children[key] = self.scores.labels(serving.name, own)
+            version = serving.version if len(self._score_children) < MOST_VERSIONS else OTHER
+            self._score_children[key] = self.scores.labels(serving.name, version)
         histogram = self._score_children[key]
         if len(scores) == 1:
             histogram.observe(scores[0])

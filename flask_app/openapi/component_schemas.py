@@ -76,15 +76,17 @@ class ServedModel:
 
 def _request(model: ServedModel) -> Json:
     rows = json_schema.rows(model.ref("Row"), model.most)
-    asked = {"version": model.perhaps, "explain": EXPLAIN}
-    return closed({"rows": rows}, asked) | {"examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]}
+    optional = {"version": model.perhaps, "explain": EXPLAIN}
+    return closed({"rows": rows}, optional) | {
+        "examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]
+    }
 
 
 def _answer(model: ServedModel) -> Json:
-    given = {"id": ID, "prediction": json_schema.prediction(model.schema)}
+    required = {"id": ID, "prediction": json_schema.prediction(model.schema)}
     if model.schema.labels:
-        given |= {"probabilities": json_schema.probabilities(model.schema)}
-    answered = closed(given, {"explanation": model.ref("Explanation"), "warnings": _warnings(model, rows=False)})
+        required |= {"probabilities": json_schema.probabilities(model.schema)}
+    answered = closed(required, {"explanation": model.ref("Explanation"), "warnings": _warnings(model, rows=False)})
     return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(answered)})
 
 
@@ -107,17 +109,19 @@ def _explanation(model: ServedModel) -> Json:
             "other_words": NUMBER,
         },
     )
-    given = {
+    required = {
         "unit": {"enum": ["log-odds", "probability", "value"], "description": "What base and contributions count."},
         "base": NUMBER | {"description": "The score of a usual row."},
         "score": NUMBER | {"description": "The score of this row: the base and all contributions."},
         "contributions": _list(parts) | {"description": "What each column adds, the largest first."},
     }
     if model.schema.labels:
-        given["label"] = json_schema.prediction(model.schema) | {"description": "The label that the score speaks for."}
+        required["label"] = json_schema.prediction(model.schema) | {
+            "description": "The label that the score speaks for."
+        }
     other = closed({"columns": {"type": "integer"}, "contribution": NUMBER})
     about = "Why: what each column adds to the score. Only where it was asked for."
-    return closed(given, {"other": other | {"description": "The columns that are not listed."}}) | {
+    return closed(required, {"other": other | {"description": "The columns that are not listed."}}) | {
         "description": about
     }
 
@@ -169,8 +173,8 @@ def _one_of_four(rows: Json) -> Json:
 def _params(model: ServedModel) -> Json:
     methods = invocations.METHODS if model.schema.labels else invocations.METHODS[:1]
     ids = {"type": "boolean", "description": "Answer the ids of the predictions too."}
-    known = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
-    return closed({}, known) | {"type": ["object", "null"]}
+    properties = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
+    return closed({}, properties) | {"type": ["object", "null"]}
 
 
 def _invoked(model: ServedModel) -> Json:
@@ -217,10 +221,10 @@ def _capstone(model: ServedModel) -> Json:
 
 
 def _capstone_answer(model: ServedModel) -> Json:
-    given = {"predictions": _list(json_schema.prediction(model.schema))}
+    required = {"predictions": _list(json_schema.prediction(model.schema))}
     if model.schema.labels:
-        given |= {"probabilities": _list(json_schema.probabilities(model.schema))}
-    return closed(given | {"ids": _list(ID), "model": TEXT, "model_version": TEXT}, {"warnings": _warnings(model)})
+        required |= {"probabilities": _list(json_schema.probabilities(model.schema))}
+    return closed(required | {"ids": _list(ID), "model": TEXT, "model_version": TEXT}, {"warnings": _warnings(model)})
 
 
 def _list(items: Json) -> Json:

@@ -69,16 +69,18 @@ def from_app(app: Flask) -> Document:
         There is no model to describe.
     """
     model_service.default(app).require()
-    serving = [found for service in model_service.all_of(app) if (found := service.serving())]
+    serving = [loaded for service in model_service.all_of(app) if (loaded := service.serving())]
     documents: dict[Any, Document] = app.extensions.setdefault("openapi", {})
     root = request.script_root if has_request_context() else ""
-    key = (root, *(one.identity for one in serving))
+    key = (root, *(model.identity for model in serving))
     document = documents.get(key)
     if document is None:
         most = app.config["MAX_ROWS"]
         models = [
-            ServedModel(one.name, one.version, one.predictor.schema, most, f"-{one.name}" if place else "")
-            for place, one in enumerate(serving)
+            ServedModel(
+                model.name, model.version, model.predictor.schema, most, f"-{model.name}" if model_index else ""
+            )
+            for model_index, model in enumerate(serving)
         ]
         document = _built(app, models, root)
         if len(documents) >= MOST_DOCUMENTS:
@@ -119,12 +121,12 @@ def describe(app: Flask, models: list[ServedModel], root: str = "") -> Json:
 
 
 def _about(models: list[ServedModel]) -> str:
-    told = [
+    sentences = [
         f"{model.name} version {model.version} predicts {model.schema.target} from {len(model.schema.columns)} "
         f"column{'s' if len(model.schema.columns) > 1 else ''}."
         for model in models
     ]
-    return " ".join([*told, "Faults are answered as problem details; nothing that is sent is silently converted."])
+    return " ".join([*sentences, "Faults are answered as problem details; nothing that is sent is silently converted."])
 
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
@@ -150,9 +152,9 @@ def _operation(app: Flask, rule: Rule, method: str, model: ServedModel) -> Json:
     described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
     blueprint, _, view = rule.endpoint.rpartition(".")
     open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
-    own = [model.name] if NAME in rule.rule else []
+    model_name = [model.name] if NAME in rule.rule else []
     operation = {
-        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
+        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *model_name]),
         "tags": [TAGS.get(blueprint or view, "Other")],
         "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
         **described,

@@ -67,12 +67,12 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
     return {"description": about, "content": {media: {"schema": schema}}}
 
 
-def asking(model: ServedModel, request: str, given: str) -> Json:
+def asking(model: ServedModel, request: str, answer_schema: str) -> Json:
     """Describe a request for predictions."""
     return {
         "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
-        "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
+        "responses": {"200": answer(model.ref(answer_schema)), **refusals(*ASKING)},
     }
 
 
@@ -145,7 +145,7 @@ def _rollback(model: ServedModel) -> Json:
 def _predictions(model: ServedModel) -> Json:
     """Describe the pages of the prediction log."""
     moment = {"type": "string", "format": "date-time"}
-    asked: dict[str, Json] = {
+    parameters: dict[str, Json] = {
         "model": TEXT,
         "version": TEXT,
         "variant": {"type": "string", "enum": ["", "production", "challenger", "shadow", "pinned"]},
@@ -156,7 +156,9 @@ def _predictions(model: ServedModel) -> Json:
         "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "`next` of the answer before."},
     }
     described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
-    return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
+    return described | {
+        "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()]
+    }
 
 
 def _feedback(model: ServedModel) -> Json:
@@ -166,8 +168,8 @@ def _feedback(model: ServedModel) -> Json:
     }
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
     body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
-    told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
-    return _labelling(body, told, "404")
+    outcome = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
+    return _labelling(body, outcome, "404")
 
 
 def _labels(model: ServedModel) -> Json:
@@ -184,9 +186,12 @@ def _labels(model: ServedModel) -> Json:
     return _labelling({"multipart/form-data": {"schema": schema}}, counts)
 
 
-def _labelling(content: Json, told: Json, *statuses: str) -> Json:
+def _labelling(content: Json, outcome: Json, *statuses: str) -> Json:
     """Describe a request that brings labels: 202 where they wait for the database."""
-    answers = {"200": answer(told), "202": answer(told, about="Written down; the database is away, and it waits.")}
+    answers = {
+        "200": answer(outcome),
+        "202": answer(outcome, about="Written down; the database is away, and it waits."),
+    }
     parameters = [KEY | {"description": "The same label sent again with the same key is stored once."}]
     refused = refusals(*ASKING, "409", *statuses)
     return {

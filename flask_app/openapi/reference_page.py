@@ -58,11 +58,11 @@ class OperationView:
 
 def groups(document: Json) -> list[tuple[str, list[OperationView]]]:
     """Return the operations in the order of the document, by subject."""
-    found: dict[str, list[OperationView]] = {}
+    by_tag: dict[str, list[OperationView]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            found.setdefault(operation["tags"][0], []).append(_shown(document, path, method, operation))
-    return list(found.items())
+            by_tag.setdefault(operation["tags"][0], []).append(_shown(document, path, method, operation))
+    return list(by_tag.items())
 
 
 def spellings(document: Json) -> list[RowFormat]:
@@ -78,9 +78,9 @@ def spellings(document: Json) -> list[RowFormat]:
 
 
 def _columns(document: Json, row: Json) -> list[tuple[SchemaRow, str]]:
-    found = list(lines(document, row))
-    examples = [row["properties"][line.name]["examples"][0] for line in found]
-    return [(line, json.dumps(one, ensure_ascii=False)[:80]) for line, one in zip(found, examples, strict=True)]
+    rows = list(lines(document, row))
+    examples = [row["properties"][line.name]["examples"][0] for line in rows]
+    return [(line, json.dumps(example, ensure_ascii=False)[:80]) for line, example in zip(rows, examples, strict=True)]
 
 
 def _plain(name: str) -> str:
@@ -90,7 +90,7 @@ def _plain(name: str) -> str:
 def _shown(document: Json, path: str, method: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {}).get("content", {})
     schema = resolved(document, body.get("application/json", {}).get("schema", {}))
-    media, given = _answer(document, operation)
+    media, answer_schema = _answer(document, operation)
     parameters = operation.get("parameters", [])
     example = _example(schema)
     return OperationView(
@@ -98,16 +98,18 @@ def _shown(document: Json, path: str, method: str, operation: Json) -> Operation
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        parameters=[_parameter(one) for one in parameters],
+        parameters=[_parameter(entry) for entry in parameters],
         takes=_few(lines(document, schema)),
-        gives=_few(lines(document, given)),
+        gives=_few(lines(document, answer_schema)),
         media=media,
         others=[other for other in body if other != "application/json"],
         example=example,
         curl=curl(method.upper(), path, example, next(iter(body), "")),
-        statuses=[(status, resolved(document, one)["description"]) for status, one in operation["responses"].items()],
+        statuses=[
+            (status, resolved(document, entry)["description"]) for status, entry in operation["responses"].items()
+        ],
         locked="security" in operation,
-        variables=[(one["name"], _first(one["schema"])) for one in parameters if one["in"] == "path"],
+        variables=[(entry["name"], _first(entry["schema"])) for entry in parameters if entry["in"] == "path"],
         sendable=not body or "application/json" in body,
     )
 
@@ -115,13 +117,13 @@ def _shown(document: Json, path: str, method: str, operation: Json) -> Operation
 def _example(schema: Json) -> str:
     if not schema:
         return ""
-    given = schema.get("examples") or [dict.fromkeys(schema.get("required", ()), "")]
-    return json.dumps(given[0], indent=2, ensure_ascii=False)
+    examples = schema.get("examples") or [dict.fromkeys(schema.get("required", ()), "")]
+    return json.dumps(examples[0], indent=2, ensure_ascii=False)
 
 
-def _few(found: Iterator[SchemaRow]) -> list[SchemaRow]:
+def _few(rows: Iterator[SchemaRow]) -> list[SchemaRow]:
     """Return lines once each, and not too many."""
-    return list(islice(dict.fromkeys(found), MOST_LINES))
+    return list(islice(dict.fromkeys(rows), MOST_LINES))
 
 
 def _answer(document: Json, operation: Json) -> tuple[str, Json]:
@@ -145,10 +147,10 @@ def _first(schema: Json) -> str:
 def resolved(document: Json, schema: Json) -> Json:
     """Follow a reference."""
     while "$ref" in schema:
-        found: Any = document
+        node: Any = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        schema = found
+            node = node[part]
+        schema = node
     return schema
 
 
@@ -160,9 +162,11 @@ def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[SchemaRow]:
     for choice in schema.get("anyOf", ()):
         yield from (replace(line, needed=False) for line in lines(document, choice, depth))
     needed = schema.get("required", ())
-    for name, one in schema.get("properties", {}).items():
-        yield SchemaRow(depth, name, kind(document, one), name in needed, _about(resolved(document, one)))
-        yield from lines(document, one, depth + 1)
+    for name, property_schema in schema.get("properties", {}).items():
+        yield SchemaRow(
+            depth, name, kind(document, property_schema), name in needed, _about(resolved(document, property_schema))
+        )
+        yield from lines(document, property_schema, depth + 1)
     if isinstance(schema.get("items"), dict):
         yield from lines(document, schema["items"], depth)
 
@@ -193,7 +197,7 @@ def kind(document: Json, schema: Json) -> str:
 def _about(schema: Json) -> str:
     about = [schema["description"]] if "description" in schema else []
     if "enum" in schema:
-        about.append(f"One of {', '.join(json.dumps(one, ensure_ascii=False) for one in schema['enum'][:30])}.")
+        about.append(f"One of {', '.join(json.dumps(value, ensure_ascii=False) for value in schema['enum'][:30])}.")
     return " ".join(about)
 
 

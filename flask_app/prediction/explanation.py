@@ -51,10 +51,10 @@ def explained(answered: PredictionResult) -> PredictionResult:
 
 def offered(predictor: Predictor) -> str:
     """Return when people are told why: `always`, if `asked`, `never`, or not here, where a package is `missing`."""
-    own = contributions.way(predictor.scorer)
-    if own == "trees":
+    method = contributions.way(predictor.scorer)
+    if method == "trees":
         return "asked" if tree_contributions.installed() else "missing"
-    return "always" if own else "never"
+    return "always" if method else "never"
 
 
 @contextmanager

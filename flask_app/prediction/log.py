@@ -72,7 +72,7 @@ class PredictionLog:
         """Write any record down."""
         self._writer.write(record)
 
-    def ask(self, operation: str, within_s: float = ASK_S, **given: Any) -> Any:
+    def ask(self, operation: str, within_s: float = ASK_S, **arguments: Any) -> Any:
         """Ask the recorder; see `lockstep.server.recorder.OPERATIONS`.
 
         Raises
@@ -81,9 +81,9 @@ class PredictionLog:
             The recorder or its database is out of reach.
         """
         if not self.settings.recorder_socket:
-            return self._here().ask(operation, given)
+            return self._here().ask(operation, arguments)
         try:
-            return ipc.request(Path(self.settings.recorder_socket), {"ask": operation, "given": given}, within_s)
+            return ipc.request(Path(self.settings.recorder_socket), {"ask": operation, "given": arguments}, within_s)
         except NoReply as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 

@@ -57,7 +57,7 @@ class PredictionResult:
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
         answers = self.serving.predictor.as_answers(self.predictions)
-        records = [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+        records = [{"id": prediction_id, **answer} for prediction_id, answer in zip(self.ids, answers, strict=True)]
         for record, explanation in zip(records, self.explanations or (), strict=False):
             record["explanation"] = explanation.to_json()
         for row, column in self.unseen:
@@ -123,9 +123,9 @@ def unseen_categories(schema: Schema, rows: Sequence[Row]) -> list[tuple[int, st
     """Return row and column of each category that the model does not know and its column does not refuse."""
     return [
         (number, name)
-        for index, name, known in schema.open_categories
+        for index, name, categories in schema.open_categories
         for number, row in enumerate(rows)
-        if row[index] not in known
+        if row[index] not in categories
     ]
 
 

@@ -17,6 +17,6 @@ def encode(answered: PredictionResult) -> dict[str, Any]:
     answer: dict[str, Any] = {"predictions": answered.predictions.values}
     if answered.predictions.shares is not None:
         names = answered.serving.predictor.label_names
-        answer["probabilities"] = [dict(zip(names, own, strict=True)) for own in answered.predictions.shares]
+        answer["probabilities"] = [dict(zip(names, shares, strict=True)) for shares in answered.predictions.shares]
     answer |= answered.warnings()
     return answer | {"ids": answered.ids, "model": answered.serving.name, "model_version": answered.serving.version}

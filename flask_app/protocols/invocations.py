@@ -36,10 +36,10 @@ def decode(body: bytes) -> Invocation:
         It is not one shape of rows, with parameters that are known.
     """
     content = strict_json.fields(strict_json.document(body), (*SHAPES, "params"), "The body")
-    given = [shape for shape in SHAPES if shape in content]
-    if len(given) != 1:
-        raise UnprocessableEntity(f"The body must hold exactly one of {', '.join(SHAPES)}; it holds {len(given)}.")
-    (shape,) = given
+    shapes = [shape for shape in SHAPES if shape in content]
+    if len(shapes) != 1:
+        raise UnprocessableEntity(f"The body must hold exactly one of {', '.join(SHAPES)}; it holds {len(shapes)}.")
+    (shape,) = shapes
 
     params = _params(content.get("params"))
 
@@ -57,13 +57,13 @@ def decode_csv(body: bytes) -> Invocation:
 
 
 def _params(params: Any) -> dict[str, Any]:
-    given = strict_json.options(params, PARAMS, '"params"')
-    method, ids = given.get("predict_method", METHODS[0]), given.get("ids", False)
+    options = strict_json.options(params, PARAMS, '"params"')
+    method, ids = options.get("predict_method", METHODS[0]), options.get("ids", False)
     if method not in METHODS:
         raise UnprocessableEntity(f'"params": "predict_method" must be one of {", ".join(METHODS)}.')
     if not isinstance(ids, bool):
         raise UnprocessableEntity('"params": "ids" must be true or false.')
-    return {"version": strict_json.version(given, "version"), "method": method, "ids": ids}
+    return {"version": strict_json.version(options, "version"), "method": method, "ids": ids}
 
 
 def _split(content: Any, terms: RowLimits, what: str) -> list[Row]:

@@ -61,9 +61,13 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnprocessableEntity('"inputs" must be a list of tensors, one for each column.')
-    found = tensors.read(inputs, body[length:])
-    wanted, own, named = _wanted(content.get("outputs"), binary), _text(content, "id"), _text(content, "model_name")
-    return Inference(_rows(found), wanted=wanted, binary=binary, id=own, model_name=named)
+    inputs_read = tensors.read(inputs, body[length:])
+    wanted, request_id, model_name = (
+        _wanted(content.get("outputs"), binary),
+        _text(content, "id"),
+        _text(content, "model_name"),
+    )
+    return Inference(_rows(inputs_read), wanted=wanted, binary=binary, id=request_id, model_name=model_name)
 
 
 def addressed(call: Inference, name: str, version: str | None) -> Inference:
@@ -114,20 +118,20 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
     return wanted
 
 
-def _rows(found: list[Tensor]) -> Callable[[RowLimits], list[Row]]:
+def _rows(input_tensors: list[Tensor]) -> Callable[[RowLimits], list[Row]]:
     """Return what checks tensors of one column each, or one tensor of all the columns of a numeric model."""
 
     def rows(terms: RowLimits) -> list[Row]:
         schema = terms.schema
-        (first, *others), count = found, len(schema.columns)
+        (first, *others), count = input_tensors, len(schema.columns)
         whole = len(first.shape) == 2 and first.width == count and first.name not in schema.kinds and not others
         if whole and set(schema.kinds.values()) == {"numeric"}:
             return strict_json.by_place(first.rows(), terms, '"inputs"')
-        for tensor in found:
+        for tensor in input_tensors:
             if tensor.width != 1 and tensor.name in schema.kinds:
                 problem = "the shape must be [rows] or [rows, 1]: a tensor holds one column"
                 raise RowsRefused([Fault(0, tensor.name, problem)])
-        return strict_json.by_column([(tensor.name, tensor.values) for tensor in found], terms)
+        return strict_json.by_column([(tensor.name, tensor.values) for tensor in input_tensors], terms)
 
     return rows
 
@@ -145,11 +149,11 @@ def describe(name: str, version: str, schema: Schema) -> dict[str, Any]:
         {"name": column.name, "datatype": datatype, "shape": [-1], "parameters": _spelling(datatype)}
         for column, datatype in ((column, DATATYPES[column.kind]) for column in schema.columns)
     ]
-    found = [
+    described = [
         {"name": output.name, "datatype": output.datatype, "shape": [-1, *_width(output)], "parameters": _facts(output)}
         for output in outputs(schema)
     ]
-    return {"name": name, "versions": [version], "platform": "lockstep", "inputs": inputs, "outputs": found}
+    return {"name": name, "versions": [version], "platform": "lockstep", "inputs": inputs, "outputs": described}
 
 
 def _spelling(datatype: str) -> dict[str, str]:
@@ -175,9 +179,9 @@ def check(call: Inference, name: str, schema: Schema) -> None:
 
 def encode(answered: PredictionResult, call: Inference) -> tuple[dict[str, Any], bytes]:
     """Return the answer: JSON, and the bytes of its binary outputs."""
-    known = {output.name: output for output in outputs(answered.serving.predictor.schema)}
-    wanted = dict.fromkeys(known, call.binary) if call.wanted is None else call.wanted
-    written = [_written(known[name], answered, binary) for name, binary in wanted.items()]
+    available = {output.name: output for output in outputs(answered.serving.predictor.schema)}
+    wanted = dict.fromkeys(available, call.binary) if call.wanted is None else call.wanted
+    written = [_written(available[name], answered, binary) for name, binary in wanted.items()]
     answer: dict[str, Any] = {"model_name": answered.serving.name, "model_version": answered.serving.version}
     if call.id is not None:
         answer["id"] = call.id

@@ -194,17 +194,17 @@ def check_names(names: Sequence[Any], schema: Schema) -> None:
     RowsRefused
         Naming each column that is missing, unknown or there twice.
     """
-    known = schema.kinds
+    columns = schema.kinds
     if not all(isinstance(name, str) for name in names):
         raise UnprocessableEntity("The names of the columns must be texts.")
-    given = set(names)
-    unknown = [name for name in dict.fromkeys(names) if name not in known]
-    faults = [Fault(0, name, "missing column") for name in known if name not in given]
+    distinct = set(names)
+    unknown = [name for name in dict.fromkeys(names) if name not in columns]
+    faults = [Fault(0, name, "missing column") for name in columns if name not in distinct]
     faults += [
-        Fault(0, name, f"unknown column{nearest(name, known) if len(unknown) <= MAX_UNKNOWN else ''}")
+        Fault(0, name, f"unknown column{nearest(name, columns) if len(unknown) <= MAX_UNKNOWN else ''}")
         for name in unknown
     ]
-    if len(names) > len(given):
-        faults += [Fault(0, name, "there twice") for name in known if names.count(name) > 1]
+    if len(names) > len(distinct):
+        faults += [Fault(0, name, "there twice") for name in columns if names.count(name) > 1]
     if faults:
         raise RowsRefused(faults)

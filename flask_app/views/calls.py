@@ -29,10 +29,10 @@ def answer(service: ModelService, call: Call) -> PredictionResult:
     key, most = request.headers.get("Idempotency-Key", ""), current_app.config["MAX_ROWS"]
 
     def rows(serving: Serving) -> list[Row]:
-        found = call.rows(RowLimits(serving.predictor.schema, most))
+        checked = call.rows(RowLimits(serving.predictor.schema, most))
         if call.explain:
-            explanation.check(serving.predictor, found)
-        return found
+            explanation.check(serving.predictor, checked)
+        return checked
 
     if call.version is None:
         answered = prediction_service.answer_by_chosen(service, rows, key)

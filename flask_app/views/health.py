@@ -80,9 +80,9 @@ def _model(serving: Serving, recorded: Recorded) -> dict[str, Any]:
 
 def gated(recorded: Recorded) -> dict[str, Any]:
     """Return how a version came to answer, as far as its record says: what the gate decided, and how it was forced."""
-    told: dict[str, Any] = {}
+    promotion: dict[str, Any] = {}
     if recorded.decision:
-        told["gate"] = {"passed": recorded.decision.passed, "verdict": recorded.decision.verdict}
+        promotion["gate"] = {"passed": recorded.decision.passed, "verdict": recorded.decision.verdict}
     if recorded.forced:
-        told["forced"] = asdict(recorded.forced)
-    return told
+        promotion["forced"] = asdict(recorded.forced)
+    return promotion

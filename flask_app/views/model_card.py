@@ -25,25 +25,25 @@ def show(name: str) -> ResponseReturnValue:
     """Tell people and programs what the model in Production is, as a page or as JSON."""
     service = service_of(name)
     serving = service.require()
-    told = describe(serving, service.recorded())
+    content = describe(serving, service.recorded())
     if not errors.wants_page():
-        return told
+        return content
     takes = [(column, _range(column)) for column in serving.predictor.schema.columns]
     error = "Share wrong" if serving.predictor.schema.labels else "Mean error"
-    return render_template("card.html", serving=serving, **told, takes=takes, error=error)
+    return render_template("card.html", serving=serving, **content, takes=takes, error=error)
 
 
 def describe(serving: Serving, recorded: Recorded) -> dict[str, Any]:
     """Return the card of a version with what the registry adds: how it came into Production."""
-    found = serving.predictor.card
+    card = serving.predictor.card
     forced = asdict(recorded.forced) if recorded.forced else None
     return {
         "model": {"name": serving.name, "version": serving.version, "sha256": serving.identity.sha256},
         "promotion": _promotion(serving),
         "gate": recorded.decision.to_json() if recorded.decision else None,
         "forced": forced,
-        "card": found,
-        "limits": model_card.limits(found, serving.predictor.schema) if found else [],
+        "card": card,
+        "limits": model_card.limits(card, serving.predictor.schema) if card else [],
     }
 
 

@@ -83,9 +83,11 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
     answered = prediction_service.answer_by_chosen(
         service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
     )
-    asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
-    told = explanation_chart.build(answered, asked)
-    return page(serving, controls.fields(schema, typed), result=_result(answered), why=told, explain=asked)
+    explain = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
+    explanation_view = explanation_chart.build(answered, explain)
+    return page(
+        serving, controls.fields(schema, typed), result=_result(answered), why=explanation_view, explain=explain
+    )
 
 
 def refuse_form(service: ModelService, error: RowsRefused) -> ResponseReturnValue:
@@ -120,13 +122,13 @@ def _own(serving: Serving) -> dict[str, str]:
 
 
 def _card(serving: Serving) -> str:
-    own: dict[str, Any] = _own(serving)
-    return url_for("card.show", **own)
+    model_args: dict[str, Any] = _own(serving)
+    return url_for("card.show", **model_args)
 
 
 def _address(serving: Serving, external: bool = False) -> str:
-    own = _own(serving)
-    return url_for("predict.predict_with" if own else "predict.predict", _external=external, **own)
+    model_args = _own(serving)
+    return url_for("predict.predict_with" if model_args else "predict.predict", _external=external, **model_args)
 
 
 def _result(answered: PredictionResult) -> dict[str, Any]:

@@ -43,10 +43,10 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.prediction_log.export import export
 
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
-    asked = PredictionFilter(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
+    log_filter = PredictionFilter(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
     store = Store.from_settings(settings)
     with Progress("count", "predictions written") as progress:
-        count = export(store, asked, arguments.to, progress.update)
+        count = export(store, log_filter, arguments.to, progress.update)
     store.close()
     print(f"{count} predictions in {arguments.to}")
     return 0
@@ -104,7 +104,7 @@ def moment_us(text: str) -> int:
     if not text:
         return 0
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no time by ISO 8601", "write 2026-11-14 or 2026-11-14T09:00:00+01:00") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)

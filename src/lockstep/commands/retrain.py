@@ -105,9 +105,9 @@ def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
             raise StoreError(f"there is no job {arguments.job!r}", "leave --job out to start one")
     else:
         jobs.bury_dead(store)
-        asked = jobs.ask(store, model, "manual", arguments.reason)
-        job = asked.job
-        if not asked.new and not jobs.is_left(job):
+        ticket = jobs.ask(store, model, "manual", arguments.reason)
+        job = ticket.job
+        if not ticket.new and not jobs.is_left(job):
             raise jobs.busy(job)
     if not jobs.start(store, job.id):
         raise jobs.busy(job)

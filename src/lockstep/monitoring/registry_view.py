@@ -77,7 +77,9 @@ class RegistryView:
 
     def __init__(self, connect: Callable[[str], VersionSource], state: Path, before: Snapshot | None = None) -> None:
         self._connect, self._state = connect, state
-        self._known = {name: _remembered(own) for name, own in (before.models if before else {}).items()}
+        self._known = {
+            name: _remembered(model_state) for name, model_state in (before.models if before else {}).items()
+        }
         self._made: dict[str, BundleFiles] = {}
         self._refused: dict[str, float] = {}
         self._digests: dict[tuple[str, str], str] = {}
@@ -114,8 +116,8 @@ class RegistryView:
         return self._made[sha256]
 
     def _digest(self, model: str, version: str) -> str:
-        known = self._known.get(model, ModelVersions())
-        for info in (known.production, known.challenger):
+        versions = self._known.get(model, ModelVersions())
+        for info in (versions.production, versions.challenger):
             if info and info.version == version and info.sha256:
                 return info.sha256
         if (model, version) not in self._digests:
@@ -144,10 +146,10 @@ class RegistryView:
         return fetched
 
 
-def history_of(known: ModelVersions, most: int) -> list[Move]:
+def history_of(versions: ModelVersions, most: int) -> list[Move]:
     """Return the newest moves and refusals as the snapshot shows them."""
     names = ("at", "action", "version", "previous", "actor", "reason", "forced")
-    return [Move(**{name: getattr(event, name) for name in names}) for event in known.moves[:most]]
+    return [Move(**{name: getattr(event, name) for name in names}) for event in versions.moves[:most]]
 
 
 def _read(folder: Path) -> BundleFiles:

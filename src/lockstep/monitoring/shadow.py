@@ -67,23 +67,23 @@ class Pair:
 
     def rows(self, record: Answer) -> list[tuple[str, Row]]:
         """Return the rows that the challenger takes, each with the id of the shadow of its prediction."""
-        schema, found = self.predictor.schema, []
-        for own, row in zip(record.ids, record.rows or [], strict=True):
+        schema, answerable = self.predictor.schema, []
+        for prediction_id, row in zip(record.ids, record.rows or [], strict=True):
             named = dict(zip(self.columns.kinds, row, strict=True))
             try:
                 (checked,) = schema.check([{name: named[name] for name in schema.kinds}])
             except (RowsRefused, KeyError):
                 continue
-            found.append((shadow_id(own, self.challenger.version), checked))
-        return found
+            answerable.append((shadow_id(prediction_id, self.challenger.version), checked))
+        return answerable
 
     def answer(self, record: Answer) -> Answer | None:
         """Return what the challenger says to a record; None if it takes none of the rows."""
         started = time.perf_counter()
-        found = self.rows(record)
-        if not found:
+        rows = self.rows(record)
+        if not rows:
             return None
-        answers = self.predictor.predict([row for _, row in found])
+        answers = self.predictor.predict([row for _, row in rows])
         return Answer(
             at_us=record.at_us,
             model=record.model,
@@ -91,7 +91,7 @@ class Pair:
             variant="shadow",
             key=record.key,
             latency_us=int((time.perf_counter() - started) * 1e6),
-            ids=[own for own, _ in found],
+            ids=[prediction_id for prediction_id, _ in rows],
             rows=None,
             values=answers.values,
             shares=answers.shares,
@@ -134,7 +134,7 @@ class Shadow:
         """Return what the challengers say to the records of a batch, as far as the time goes."""
         with self._lock:
             pairs = dict(self._pairs)
-        found: list[Record] = []
+        shadow_answers: list[Record] = []
         end = time.monotonic() + BATCH_S
         for record in records if pairs else ():
             pair = pairs.get(record.model) if isinstance(record, Answer) else None
@@ -143,12 +143,12 @@ class Shadow:
             if time.monotonic() > end:
                 self.left_out += 1
                 continue
-            found += self._answers(pair, record)
-        return found
+            shadow_answers += self._answers(pair, record)
+        return shadow_answers
 
     def _answers(self, pair: Pair, record: Record) -> Iterable[Record]:
         try:
-            return [answer for one in _pieces(record) if (answer := pair.answer(one))]
+            return [answer for piece in _pieces(record) if (answer := pair.answer(piece))]
         except Exception as error:  # noqa: BLE001 - whatever a model does, the log goes on
             self._note(pair.challenger.name, f"version {pair.challenger.version} fails on a row: {error!r}")
             return []
@@ -186,7 +186,7 @@ class Shadow:
 
     def _forget(self) -> None:
         """Remove what was fetched for challengers of before."""
-        needed = {one.sha256 for pair in self._pairs.values() for one in (pair.production, pair.challenger)}
+        needed = {version.sha256 for pair in self._pairs.values() for version in (pair.production, pair.challenger)}
         for folder in self.folder.glob("?" * 64):
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)

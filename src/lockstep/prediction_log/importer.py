@@ -25,7 +25,7 @@ class MissingSource(ConfigError):
     """There is no such file."""
 
 
-def import_file(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
+def import_file(store: Store, source: str, on_rows: Callable[[int], None] = lambda count: None) -> Added:
     """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
 
     Raises
@@ -44,7 +44,7 @@ def import_file(store: Store, source: str, told: Callable[[int], None] = lambda 
             for page in _pages(read(path), source):
                 new = store.add(page)
                 added = Added(added.predictions + new.predictions, added.labels + new.labels)
-                told(added.predictions)
+                on_rows(added.predictions)
         except FileNotFoundError:
             raise MissingSource(f"{source} is not there", "name a file that exists") from None
         except OSError as error:
@@ -108,10 +108,10 @@ def _us(moment: str) -> int:
 def _scalar(text: str) -> Scalar:
     """Return a number or truth value as such; all else is a text, as labels are."""
     try:
-        found: Scalar = msgspec.json.decode(text, type=bool | int | float)
+        value: Scalar = msgspec.json.decode(text, type=bool | int | float)
     except msgspec.MsgspecError:
         return text
-    return found
+    return value
 
 
 def _csv(path: Path) -> Iterator[Line]:
