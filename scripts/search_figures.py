@@ -1,10 +1,10 @@
-"""Run the search of every example whose data are at hand, and hold what it finds against scikit-learn's defaults.
+"""Run the search of every available example and compare the selected model with scikit-learn's defaults.
 
     python -m scripts.search_figures [--data DIR] [NAME ...]
 
 Each example runs in a clean copy of the project. Logistic regression or ridge, and histogram boosting where the matrix
-is dense, are fitted with no parameter at all on the same features, and scored on the same folds and the same test rows.
-The output is the table of docs/search.md: differences are the found model less the default, better is positive.
+is dense, are fitted with default parameters on the same features, and scored on the same folds and the same test rows.
+The output is the table of docs/measurements/search.md: differences are selected minus default, positive is better.
 """
 
 import os
@@ -30,11 +30,11 @@ from lockstep.data.schema import Schema
 from lockstep.metrics import scores as metrics
 from lockstep.modeling import serialization
 from lockstep.modeling.search import fold_score
-from lockstep.modeling.search.trials import Ground
+from lockstep.modeling.search.trials import CVData
 from scripts.ready_examples import ROOT, asked
 
-COLUMNS = ("example", "found", "beside", "metric", "found, folds", "default, folds", "difference, 95 %")
-COLUMNS += ("found, test", "default, test", "difference, 95 %", "search")
+COLUMNS = ("example", "selected", "default", "metric", "selected, folds", "default, folds", "difference, 95 %")
+COLUMNS += ("selected, test", "default, test", "difference, 95 %", "search")
 RESAMPLES = 500
 
 
@@ -75,17 +75,17 @@ def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     record, params = files.read_json(paths.SEARCH), params_file.load().model_building
     matrix, target = serialization.load_matrix(paths.TRAIN_MATRIX)
-    ground = Ground.of(matrix, target, schema.task, params, serialization.load_marks(paths.TRAIN_MATRIX))
+    ground = CVData.from_params(matrix, target, schema.task, params, serialization.load_marks(paths.TRAIN_MATRIX))
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
     asked = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
-    found = fold_score.scored(model["estimator"], *asked)
+    found = fold_score.predict(model["estimator"], *asked)
     sign = 1 if metrics.METRICS[metric].higher_is_better else -1
     for default in defaults(schema.task, sparse.issparse(matrix)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so do its defaults stand
             scores = [on_fold(default, ground, number, metric) for number in range(len(ground.folds))]
-            own = fold_score.scored(default.fit(matrix, target), *asked)
+            own = fold_score.predict(default.fit(matrix, target), *asked)
         folds = sign * (np.asarray(best["scores"]) - scores)
         yield (
             *(name, best["estimator"], type(default).__name__, metric),
@@ -103,13 +103,13 @@ def defaults(task: str, is_sparse: bool) -> list[Any]:
     return [LogisticRegression(), *([] if is_sparse else [HistGradientBoostingClassifier(random_state=0)])]
 
 
-def on_fold(estimator: Any, ground: Ground, number: int, metric: str) -> float:
+def on_fold(estimator: Any, ground: CVData, number: int, metric: str) -> float:
     """Return the score of an unfitted estimator on one fold."""
     train, held_out = ground.folds[number]
     matrix = ground.terms.by(ground.matrix, ground.target, train)
     fitted = estimator.fit(matrix[train], ground.target[train])
     classes = np.unique(ground.target)
-    return metrics.measure(metric, fold_score.scored(fitted, matrix[held_out], ground.target[held_out], classes))
+    return metrics.measure(metric, fold_score.predict(fitted, matrix[held_out], ground.target[held_out], classes))
 
 
 def on_average(differences: Any) -> tuple[float, float, float]:

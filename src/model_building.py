@@ -5,8 +5,8 @@ import logging
 from lockstep import files, paths
 from lockstep.config.params import ModelBuilding
 from lockstep.modeling import serialization
-from lockstep.modeling.search import checkpoint, search
-from lockstep.modeling.search.checkpoint import Journal
+from lockstep.modeling.search import search
+from lockstep.modeling.search.checkpoint import Checkpoint, key
 from lockstep.stage import run_stage
 
 
@@ -19,14 +19,16 @@ def main(params: ModelBuilding) -> None:
     task = files.read_json(paths.SCHEMA)["task"]
 
     marks = serialization.load_marks(paths.TRAIN_MATRIX)
-    with Journal(paths.SEARCHES, checkpoint.key(files.sha256(paths.TRAIN_MATRIX), task, params)) as kept:
-        found = search.choose(matrix, target, task, params, marks, kept)
-        model = Pipeline([("features", features), ("estimator", found.estimator)])
+    with Checkpoint(paths.SEARCHES, key(files.sha256(paths.TRAIN_MATRIX), task, params)) as checkpoint:
+        result = search.choose(matrix, target, task, params, marks, checkpoint)
+        model = Pipeline([("features", features), ("estimator", result.estimator)])
 
         serialization.save(model, paths.MODEL)
-        files.write_json(found.to_json(), paths.SEARCH)
-        kept.finish(paths.SEARCH, found.timings)
-    logging.getLogger("model_building").info("%s %s wins by %s", found.best.estimator, found.best.params, found.metric)
+        files.write_json(result.to_json(), paths.SEARCH)
+        checkpoint.finish(paths.SEARCH, result.timings)
+    logging.getLogger("model_building").info(
+        "%s %s wins by %s", result.best.estimator, result.best.params, result.metric
+    )
 
 
 if __name__ == "__main__":

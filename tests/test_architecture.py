@@ -1,4 +1,5 @@
 import ast
+import collections
 import tomllib
 
 import pytest
@@ -91,3 +92,62 @@ def test_the_top_of_the_library_fits_on_a_screen():
 def test_module_names_are_terms_of_the_field():
     names = {name: name.rpartition(".")[2] for name in MODULES}
     assert {name for name, last in names.items() if last in FORBIDDEN_NAMES} == set()
+
+
+REPEATED_CLASSES = set(
+    """
+    Answered Asked Bucket Call Candidate Categories Check Content Decision Finding Interrupted Job Known Labelled
+    Latency Line Model Numbers Options Outcome Output Place Plan Reader Rules Server Spelling Table Terms Text
+    Window Wish
+    """.split()  # noqa: SIM905
+)
+"""Class names that still stand for several things; the list only shrinks."""
+
+VAGUE_FUNCTIONS = {
+    "lockstep.evaluation.curves.of",
+    "lockstep.evaluation.facts.of",
+    "lockstep.evaluation.residuals.of",
+    "lockstep.inference.model_card.of",
+    "lockstep.metrics.slices.of",
+    "lockstep.monitoring.shadow.from_settings",
+    "lockstep.scoring.contributions.of",
+    "flask_app.admission.drain.init_app",
+    "flask_app.admission.drain.from_app",
+    "flask_app.admission.guard.init_app",
+    "flask_app.admission.guard.from_app",
+    "flask_app.admission.headers.init_app",
+    "flask_app.errors.init_app",
+    "flask_app.forms.explanation_chart.build",
+    "flask_app.models.model_service.init_app",
+    "flask_app.models.model_service.default",
+    "flask_app.observability.snapshots.init_app",
+    "flask_app.observability.snapshots.from_app",
+    "flask_app.observability.telemetry.init_app",
+    "flask_app.observability.telemetry.from_app",
+    "flask_app.openapi.document.from_app",
+    "flask_app.prediction.log.init_app",
+    "flask_app.prediction.log.from_app",
+    "flask_app.prediction.prediction_service.init_app",
+    "flask_app.prediction.prediction_service.from_app",
+    "flask_app.prediction.response_cache.from_settings",
+    "flask_app.views.retrain.init_app",
+}
+"""Functions that are still called `of` or `install`, which name no verb of the field; the list only shrinks."""
+
+
+def test_no_class_name_twice():
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES.values()]
+    names = collections.Counter(
+        node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in names.items() if count > 1} <= REPEATED_CLASSES
+
+
+def test_function_names_are_verbs_of_the_field():
+    vague = {
+        f"{module}.{node.name}"
+        for module, path in MODULES.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name in ("of", "install")
+    }
+    assert vague <= VAGUE_FUNCTIONS

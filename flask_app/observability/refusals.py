@@ -17,7 +17,7 @@ from flask_app.admission import csrf, guard
 from flask_app.models import model_service
 from flask_app.observability import telemetry
 from lockstep.config.settings import Settings
-from lockstep.data.schema import Fault, Schema
+from lockstep.data.schema import FieldError, Schema
 from lockstep.prediction_log import privacy
 
 REASONS = (
@@ -70,7 +70,7 @@ class Refusals:
         self._written = 0.0
         self.path = Path(settings.state).absolute() / FILE
 
-    def add(self, model: str, schema: Schema, faults: Sequence[Fault], key: str = "") -> None:
+    def add(self, model: str, schema: Schema, faults: Sequence[FieldError], key: str = "") -> None:
         """Count the faults of one request, and append them to the sample if it is time."""
         columns = list(schema.kinds)[:MOST_COLUMNS]
         pending = self._pending.setdefault(model, {})
@@ -132,7 +132,7 @@ class Refusals:
         except OSError:
             return  # a full disk costs the sample, never an answer
 
-    def _sample(self, fault: Fault, schema: Schema) -> str:
+    def _sample(self, fault: FieldError, schema: Schema) -> str:
         """Return the refused value as the prediction log might hold it: plain, as a keyed hash, or not at all."""
         if fault.value is None or self._log_rows in ("none", "off"):
             return ""

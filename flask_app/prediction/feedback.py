@@ -24,7 +24,7 @@ from flask_app.models import model_service
 from flask_app.prediction import log as store
 from flask_app.prediction.log import PredictionLog
 from lockstep.data import cells
-from lockstep.data.schema import Fault, Label, RowsRefused, Schema, as_category, label_name
+from lockstep.data.schema import FieldError, Label, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import StoreError
 from lockstep.prediction_log.records import Scalar
 
@@ -93,7 +93,7 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
     predictions = _log()
     logged = _known(predictions, submitted)
     submitted = [replace(label, label=_meant(label, logged)) if label.is_text else label for label in submitted]
-    faults = [Fault(label.line, *wrong) for label in submitted if (wrong := _wrong(label, logged))]
+    faults = [FieldError(label.line, *wrong) for label in submitted if (wrong := _wrong(label, logged))]
     if faults:
         raise RowsRefused(faults)
     results = [LabelResult(label.label, _outcome(label, logged)) for label in submitted]
@@ -125,7 +125,7 @@ def read(content: bytes, most: int) -> list[SubmittedLabel]:
     if len(rows) > most:
         raise RequestEntityTooLarge(f"At most {most} lines a file.")
     faults = [
-        Fault(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
+        FieldError(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
     ]
     faults = faults or _twice(rows)
     if faults:
@@ -240,11 +240,11 @@ def _parsed(text: str, schema: Schema) -> Scalar:
         return None
 
 
-def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[Fault]:
+def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
     """Return a fault for each line that names a prediction again: which of them is true cannot be known."""
     first: dict[str, int] = {}
     faults = []
     for number, (prediction, _) in rows:
         if first.setdefault(prediction.strip(), number) != number:
-            faults.append(Fault(number, "id", f"line {first[prediction.strip()]} names it too"))
+            faults.append(FieldError(number, "id", f"line {first[prediction.strip()]} names it too"))
     return faults

@@ -50,7 +50,7 @@ EXPERIMENT_INFO = Path("reports/experiment_info.json")
 STATE = Path(".lockstep")
 """What this machine keeps for itself: local tracking database, model cache, metrics of the workers."""
 SEARCHES = STATE / "search"
-"""Journals of searches, so that a killed one goes on where it was."""
+"""Checkpoints of searches, from which a killed one resumes."""
 
 
 TRIALS = (".dvc", "tmp", "exps")

@@ -63,7 +63,7 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     truth = rows[name].to_numpy()
     text = params.feature_engineering.text.model_copy(update={"weighting": "tfidf"})  # the target weighs no folds here
     settings = params.feature_engineering.model_copy(update={"text": text})
-    features = build.build(cleaned.kinds, settings, build.Seen(task=cleaned.task))
+    features = build.build(cleaned.kinds, settings, build.TrainFacts(task=cleaned.task))
     matrix = features.fit_transform(rows, truth)
     metric = scores.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})

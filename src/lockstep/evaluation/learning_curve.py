@@ -16,7 +16,7 @@ from lockstep.metrics import scores as metrics
 from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Reference
 from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import fold_score
-from lockstep.modeling.search.term_weights import Terms
+from lockstep.modeling.search.term_weights import TermWeights
 
 Ids = NDArray[np.int64]
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -43,7 +43,7 @@ class Sample:
 
     matrix: Any
     target: NDArray[Any]
-    terms: Terms
+    terms: TermWeights
     teaching: int
     held_out: int
 
@@ -53,7 +53,7 @@ class Sample:
         parts = [whole.train[teaching], whole.train[held_out], whole.test[tested]]
         matrix = sparse.csr_matrix(sparse.vstack(parts)) if sparse.issparse(whole.train) else np.vstack(parts)
         target = np.concatenate([whole.target[teaching], whole.target[held_out], whole.test_target[tested]])
-        terms = Terms.of(whole.train, whole.target, whole.marks.get("terms", NO_TERMS))
+        terms = TermWeights.from_matrix(whole.train, whole.target, whole.marks.get("terms", NO_TERMS))
         return cls(matrix, target, terms, len(teaching), len(held_out))
 
     def scores(self, estimator: BaseEstimator, metric: str, rows: int) -> dict[str, float | None] | None:
@@ -61,7 +61,7 @@ class Sample:
         own = np.arange(rows)
         if len(np.unique(self.target[own])) < len(getattr(estimator, "classes_", ())):
             return None
-        matrix = self.terms.by(self.matrix, self.target, own)
+        matrix = self.terms.reweight(self.matrix, self.target, own)
         fitted = fit(clone(estimator), matrix[own], self.target[own])
         cut = self.teaching + self.held_out
         parts = {"train": slice(0, rows), "held_out": slice(self.teaching, cut), "test": slice(cut, None)}
@@ -134,7 +134,7 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     found = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        own = fold_score.scored(fitted, of.test, of.test_target, np.unique(of.target))
+        own = fold_score.predict(fitted, of.test, of.test_target, np.unique(of.target))
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
             Reference(
@@ -173,5 +173,5 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
 def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
     classes = getattr(fitted, "classes_", None)
-    value = metrics.measure(metric, fold_score.scored(fitted, matrix, target, classes))
+    value = metrics.measure(metric, fold_score.predict(fitted, matrix, target, classes))
     return short(value) if np.isfinite(value) else None

@@ -26,7 +26,7 @@ Steps = Sequence[tuple[object, ...]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainFacts:
     """What the train rows decide about transformers: columns of many categories, and groups that stay together."""
 
     many: frozenset[str] = frozenset()
@@ -34,12 +34,12 @@ class Seen:
     task: Task = "regression"
 
 
-def build(kinds: Mapping[str, Kind], params: FeatureEngineering, seen: Seen | None = None) -> ColumnTransformer:
+def build(kinds: Mapping[str, Kind], params: FeatureEngineering, facts: TrainFacts | None = None) -> ColumnTransformer:
     """Return the unfitted transformer of all feature columns."""
     steps: list[tuple[object, ...]] = []
     for kind, make in MAKERS.items():
-        if columns := [name for name, own in kinds.items() if own == kind]:
-            steps += make(columns, params, seen or Seen())
+        if columns := [name for name, kind_of in kinds.items() if kind_of == kind]:
+            steps += make(columns, params, facts or TrainFacts())
     return ColumnTransformer(steps, verbose_feature_names_out=False, sparse_threshold=0.3)
 
 
@@ -53,7 +53,7 @@ def fit(
     many = frozenset(
         name for name, kind in learned.kinds.items() if kind == "categorical" and _many(train[name], params)
     )
-    features = build(learned.kinds, params, Seen(many, marks.get("groups"), learned.task))
+    features = build(learned.kinds, params, TrainFacts(many, marks.get("groups"), learned.task))
     matrix = features.fit_transform(train, target_array(train, learned))
     for _, transformer, _ in [*features.transformers, *features.transformers_]:
         for part in (transformer, *(step for _, step in getattr(transformer, "steps", ()))):
@@ -66,7 +66,7 @@ def _many(values: pd.Series, params: FeatureEngineering) -> bool:
     return values.nunique() > params.categorical.most_levels
 
 
-def _numeric(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+def _numeric(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
     bend = [Unskew(params.numeric.transform)] if params.numeric.transform != "none" else []
     absent = [("absent", Absent(), columns)] if params.numeric.indicator else []
     return [("numeric", make_pipeline(_imputer(params), *bend, *_scaler(params)), columns), *absent]
@@ -82,16 +82,16 @@ def _scaler(params: FeatureEngineering) -> list[TransformerMixin]:
     return [SCALERS[params.numeric.scale]()] if params.numeric.scale != "none" else []
 
 
-def _categorical(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+def _categorical(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
     chosen = params.categorical
-    encoded = [name for name in columns if name in seen.many or chosen.encode == "target"]
+    encoded = [name for name in columns if name in facts.many or chosen.encode == "target"]
     encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         min_frequency=chosen.min_frequency if chosen.min_frequency > 1 else None,
         max_categories=chosen.max_categories,
         dtype=np.float64,
     )
-    means = Pipeline([("means", TargetMeans(chosen.smoothing, groups=seen.groups)), *_named(_scaler(params))])
+    means = Pipeline([("means", TargetMeans(chosen.smoothing, groups=facts.groups)), *_named(_scaler(params))])
     plain = [name for name in columns if name not in encoded]
     return [
         *([("categorical", encoder, plain)] if plain else []),
@@ -103,19 +103,19 @@ def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:
     return [(type(step).__name__.lower(), step) for step in steps]
 
 
-def _text(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
     chosen = params.text
     _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
     _check_lengths(chosen.ngrams, 3, "ngrams")
     if chosen.characters:
         _check_lengths(chosen.characters, 6, "characters")
-    if chosen.weighting == "naive_bayes" and seen.task == "regression":
+    if chosen.weighting == "naive_bayes" and facts.task == "regression":
         raise ConfigError(
             "feature_engineering.text.weighting: naive_bayes tells classes apart, and the task is regression",
             "set weighting: tfidf",
         )
-    own = "naive_bayes" if seen.task != "regression" else "tfidf"
-    weighting = own if chosen.weighting == "auto" else chosen.weighting
+    default = "naive_bayes" if facts.task != "regression" else "tfidf"
+    weighting = default if chosen.weighting == "auto" else chosen.weighting
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
@@ -138,13 +138,13 @@ def _check_lengths(lengths: Sequence[int], most: int, key: str) -> None:
         raise ConfigError(f"feature_engineering.text.{key} accepts 1 to {most}", "for instance [1, 2]")
 
 
-def _date(columns: list[str], params: FeatureEngineering, seen: Seen) -> Steps:
+def _date(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
     _check_names(params.date.parts, DATE_PARTS, "feature_engineering.date.parts")
     steps = [("parts", DateParts(list(params.date.parts))), *make_pipeline(_imputer(params), *_scaler(params)).steps]
     return [("date", Pipeline(steps), columns)]
 
 
-MAKERS: dict[Kind, Callable[[list[str], FeatureEngineering, Seen], Steps]] = {
+MAKERS: dict[Kind, Callable[[list[str], FeatureEngineering, TrainFacts], Steps]] = {
     "numeric": _numeric,
     "categorical": _categorical,
     "text": _text,
@@ -152,20 +152,20 @@ MAKERS: dict[Kind, Callable[[list[str], FeatureEngineering, Seen], Steps]] = {
 }
 
 
-def _check_names(given: Sequence[str], known: Mapping[str, object], key: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{key}: unknown {name!r}{nearest(name, known)}", f"accepted: {', '.join(known)}")
+def _check_names(names: Sequence[str], accepted: Mapping[str, object], key: str) -> None:
+    for name in names:
+        if name not in accepted:
+            raise ConfigError(f"{key}: unknown {name!r}{nearest(name, accepted)}", f"accepted: {', '.join(accepted)}")
 
 
 def term_blocks(features: ColumnTransformer) -> NDArray[np.int64]:
     """Return first and last column (blocks, 2) of each block of terms that are weighed by what they tell of classes."""
-    own = [
+    blocks = [
         features.output_indices_[name]
         for name, part, _ in features.transformers_
         if isinstance(part, TextTfidf) and part.weighting == "naive_bayes"
     ]
-    return np.asarray([(block.start, block.stop) for block in own], dtype=np.int64).reshape(-1, 2)
+    return np.asarray([(block.start, block.stop) for block in blocks], dtype=np.int64).reshape(-1, 2)
 
 
 def text_steps(pipeline: Pipeline) -> list[str]:

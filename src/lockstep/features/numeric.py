@@ -18,13 +18,13 @@ def power(numbers: Floats, fitted: Floats) -> Floats:
 
     `fitted` (1, columns) holds each column's lambda.
     """
-    bent = np.empty_like(numbers)
-    for place, shape in enumerate(fitted[0].tolist()):
-        column = numbers[:, place]
-        bent[:, place] = np.where(column >= 0, _upper(np.maximum(column, 0), shape), 0.0)
-        bent[:, place] -= np.where(column < 0, _upper(np.maximum(-column, 0), 2 - shape), 0.0)
-        bent[np.isnan(column), place] = np.nan
-    return bent
+    transformed = np.empty_like(numbers)
+    for index, shape in enumerate(fitted[0].tolist()):
+        column = numbers[:, index]
+        transformed[:, index] = np.where(column >= 0, _upper(np.maximum(column, 0), shape), 0.0)
+        transformed[:, index] -= np.where(column < 0, _upper(np.maximum(-column, 0), 2 - shape), 0.0)
+        transformed[np.isnan(column), index] = np.nan
+    return transformed
 
 
 def _upper(sizes: Floats, shape: float) -> Floats:
@@ -39,13 +39,13 @@ def quantile(numbers: Floats, fitted: Floats) -> Floats:
     `fitted` (points, columns) holds the quantiles of each column at equal steps, ascending.
     """
     steps = np.linspace(0, 1, len(fitted))
-    bent = np.empty_like(numbers)
-    for place in range(numbers.shape[1]):
-        points, column = fitted[:, place], numbers[:, place]
+    transformed = np.empty_like(numbers)
+    for index in range(numbers.shape[1]):
+        points, column = fitted[:, index], numbers[:, index]
         below = np.interp(column, points, steps)
         above = -np.interp(-column, -points[::-1], -steps[::-1])
-        bent[:, place] = (below + above) / 2
-    return bent
+        transformed[:, index] = (below + above) / 2
+    return transformed
 
 
 CYCLES = {"month": 12, "weekday": 7, "hour": 24}

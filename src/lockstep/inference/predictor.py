@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep import files, paths
-from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
+from lockstep.data.schema import FieldError, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError, NotExplained
 from lockstep.inference import model_card
 from lockstep.metrics.scores import Scored
@@ -141,12 +141,12 @@ class Predictor:
         if len(rows) == 1:
             own = self.scorer.one(rows[0])
             if not math.isfinite(sum(own)):
-                raise RowsRefused([Fault(0, "", EXTREME)])
+                raise RowsRefused([FieldError(0, "", EXTREME)])
             return [[round(share * ONE) / ONE for share in own] if self.schema.labels else own]
         scores = self.scorer.score(rows)
         if not np.isfinite(scores).all():
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
-            raise RowsRefused([Fault(row, "", EXTREME) for row in wrong])
+            raise RowsRefused([FieldError(row, "", EXTREME) for row in wrong])
         rounded: list[list[float]] = (np.rint(scores * ONE) / ONE if self.schema.labels else scores).tolist()
         return rounded
 

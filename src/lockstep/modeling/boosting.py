@@ -53,8 +53,8 @@ class Boosted(BaseEstimator):
 
         check_is_fitted(self)
         matrix = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
-        found = treelite.gtil.predict(self.trees(), matrix.astype(np.float64), nthread=1, pred_margin=True)
-        return np.asarray(found, dtype=np.float64).reshape(matrix.shape[0], -1)
+        margins = treelite.gtil.predict(self.trees(), matrix.astype(np.float64), nthread=1, pred_margin=True)
+        return np.asarray(margins, dtype=np.float64).reshape(matrix.shape[0], -1)
 
     def trees(self) -> Any:
         """Return the trees as treelite holds them."""
@@ -93,8 +93,8 @@ class _Classes(ClassifierMixin):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row."""
-        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return found
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
 
 
 class _Values(RegressorMixin):

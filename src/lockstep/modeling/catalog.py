@@ -55,15 +55,15 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
     if entry.package and find_spec(entry.package) is None:
         raise ConfigError(f"{candidate.estimator} needs {entry.package}, which is not installed", EXTRA)
     estimator = entry.make(task, seed)
-    given = {**candidate.params, **point}
-    known = estimator.get_params()
-    for name in given:
-        if name not in known:
+    values = {**candidate.params, **point}
+    accepted = estimator.get_params()
+    for name in values:
+        if name not in accepted:
             raise ConfigError(
-                f"model_building.candidates: {candidate.estimator} has no parameter {name!r}{nearest(name, known)}",
-                f"accepted: {', '.join(sorted(known))}",
+                f"model_building.candidates: {candidate.estimator} has no parameter {name!r}{nearest(name, accepted)}",
+                f"accepted: {', '.join(sorted(accepted))}",
             )
-    return estimator.set_params(**given)
+    return estimator.set_params(**values)
 
 
 def check_values(name: str, task: Task, matrix: Any) -> None:
@@ -83,7 +83,7 @@ def check_values(name: str, task: Task, matrix: Any) -> None:
 
 def find(name: str, task: Task) -> Entry:
     """Return the entry of an estimator that fits the task."""
-    fitting = [known for known, entry in ESTIMATORS.items() if task in entry.tasks]
+    fitting = [key for key, entry in ESTIMATORS.items() if task in entry.tasks]
     if name not in fitting:
         why = f"is not for {task} targets" if name in ESTIMATORS else f"is not in the catalog{nearest(name, fitting)}"
         raise ConfigError(f"model_building.candidates: {name!r} {why}", f"for this target: {', '.join(fitting)}")

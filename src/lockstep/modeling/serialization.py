@@ -78,9 +78,9 @@ def load(path: Path, sha256: str | None = None) -> Any:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path} not found", "run `dvc repro`, or `dvc pull` where a remote holds it") from None
-    if sha256 is not None and (found := files.sha256_bytes(content)) != sha256:
+    if sha256 is not None and (digest := files.sha256_bytes(content)) != sha256:
         raise ArtifactError(
-            f"{path} has the digest {found[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
+            f"{path} has the digest {digest[:12]}, not {sha256[:12]}", "it was changed or cut off: fetch it again"
         )
     types = check(content, str(path))
     import skops.io
@@ -148,9 +148,9 @@ def _renumber(tree: Any) -> dict[str, str]:
     """Number ids and member files in order of appearance, in place; return each member's old name and its new one."""
     ids: dict[Any, int] = {}
     members: dict[str, str] = {}
-    for place, node in enumerate(_nodes(tree)):
+    for index, node in enumerate(_nodes(tree)):
         if "__id__" in node:
-            shared = place if node.get("__loader__") == "JsonNode" else node["__id__"]
+            shared = index if node.get("__loader__") == "JsonNode" else node["__id__"]
             node["__id__"] = ids.setdefault((node.get("__loader__") == "JsonNode", shared), len(ids) + 1)
         if "file" in node:
             node["file"] = members.setdefault(node["file"], f"{len(members):05}{Path(node['file']).suffix}")
@@ -167,9 +167,11 @@ def save_matrix(
     from scipy import sparse
 
     names = ("data", "indices", "indptr", "shape")
-    own = {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
+    arrays = (
+        {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
+    )
     with files.atomic(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for name, array in {"target": target, **own, **(marks or {})}.items():
+        for name, array in {"target": target, **arrays, **(marks or {})}.items():
             # numpy's own savez leaves it to the patch version of Python what the header of an entry says
             large = array.nbytes >= ZIP64_BYTES
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=large) as entry:

@@ -12,7 +12,7 @@ from flask_app import create_app
 from flask_app.models import model_service
 from flask_app.observability import refusals
 from flask_app.observability.refusals import OTHER, Refusals
-from lockstep.data.schema import Column, Fault, Schema
+from lockstep.data.schema import Column, FieldError, Schema
 from tests.flask_app.standins import example
 
 SCHEMA = Schema(
@@ -88,9 +88,9 @@ def kept(settings, log_rows, faults):
 
 
 FAULTS = [
-    Fault(0, "n", "expected a number", "12a"),
-    Fault(1, "n", "expected a number", "13a"),
-    Fault(0, "x y", "unknown column", 7),
+    FieldError(0, "n", "expected a number", "12a"),
+    FieldError(1, "n", "expected a number", "13a"),
+    FieldError(0, "x y", "unknown column", 7),
 ]
 
 

@@ -1,7 +1,7 @@
 from lockstep import paths
 from lockstep.files import write_json
 from lockstep.lifecycle import search_runs
-from lockstep.modeling.search.checkpoint import Journal
+from lockstep.modeling.search.checkpoint import Checkpoint
 from lockstep.registry import tracking
 
 
@@ -45,7 +45,7 @@ def test_only_the_best_are_sent_and_the_tag_says_so(tmp_path, monkeypatch):
     assert (len(made), tags, reached) == (50, {"search_trials": "best 50 of 80"}, {"cv_r2": 0.79})
     assert made[0].name == "079 ridge"
     assert "fit_s" not in made[0].metrics
-    with Journal(paths.SEARCHES, "a" * 64) as kept:
+    with Checkpoint(paths.SEARCHES, "a" * 64) as kept:
         kept.finish(paths.SEARCH, [{"fit_s": float(number)} for number in range(80)])
     assert search_runs.read()[0][0].metrics["fit_s"] == 79.0
 

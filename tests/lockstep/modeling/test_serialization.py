@@ -24,7 +24,7 @@ from lockstep import compat
 from lockstep.config.params import Candidate, Categorical, FeatureEngineering, Numeric, Text
 from lockstep.data import cleaning
 from lockstep.errors import ArtifactError
-from lockstep.features.build import Seen, build
+from lockstep.features.build import TrainFacts, build
 from lockstep.modeling import catalog, serialization
 
 COUNT = 48
@@ -85,7 +85,7 @@ COMBINATIONS = [
 def features_of(name):
     columns, params = FEATURES[name]
     kinds = {column: KINDS[column] for column in columns}
-    features = build(kinds, FeatureEngineering(**params), Seen(task="binary"))
+    features = build(kinds, FeatureEngineering(**params), TrainFacts(task="binary"))
     return features, features.fit_transform(ROWS, TARGETS["binary"])
 
 

@@ -1,6 +1,6 @@
-"""What a search has finished, kept as soon as it is there, so that a killed search goes on where it was.
+"""Checkpoint of a search: every finished fit is on disk at once, so that a killed search resumes where it was.
 
-One folder a search, named by the digest of all that its scores depend on; in it one file, to which each finished piece
+One folder a search, named by the digest of all that its scores depend on; in it one file, to which each finished fit
 adds a line with a checksum. Lines of several runs may stand in any order; a damaged one is passed over.
 """
 
@@ -22,26 +22,27 @@ from typing import Any, Self
 
 from lockstep import files
 from lockstep.config.params import ModelBuilding, Task
-from lockstep.modeling.search.fold_score import Outcome
+from lockstep.modeling.search.fold_score import FoldResult
 
 log = logging.getLogger("search")
 
 KEEP = 5
-"""Searches whose journals stay."""
+"""Searches whose checkpoints stay: enough to return to an earlier params.yaml, few enough to need no cleaning."""
 FLUSH_S = 0.5
-"""Seconds between two moments in which the disk is made to have all: a killed process loses nothing in any case."""
+"""Seconds between two calls of fsync, which costs milliseconds: a killed process loses nothing even without it."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "treelite", "xgboost", "xgboost-cpu", "lightgbm")
-CODE = ("modeling", "features")
+CODE = ("features", "metrics", "modeling", "scoring")
+"""Packages that a score may depend on."""
 LINES = "pieces.jsonl"
 FINISHED = "finished.json"
 
 
-class Journal:
-    """The finished pieces of one search: those of earlier runs, and a file for those of this one."""
+class Checkpoint:
+    """The fits of one search that are done: those of earlier runs, and a file for those of this one."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / key[:32]
-        self.known: dict[str, Outcome] = {}
+        self.results: dict[str, FoldResult] = {}
         self.spent_s = 0.0
         self._run = uuid.uuid4().hex[:12]
         self._started = self._flushed = time.monotonic()
@@ -50,11 +51,11 @@ class Journal:
         self._file = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         _prune(folder, self.folder)
 
-    def add(self, piece: str, outcome: Outcome) -> None:
-        """Keep the outcome of a piece of work."""
-        self.known[piece] = outcome
+    def add(self, task: str, result: FoldResult) -> None:
+        """Record the result of a fit."""
+        self.results[task] = result
         now = time.monotonic()
-        record = {"piece": piece, "run": self._run, "spent_s": round(now - self._started, 3), **asdict(outcome)}
+        record = {"piece": task, "run": self._run, "spent_s": round(now - self._started, 3), **asdict(result)}
         text = json.dumps(record, sort_keys=True)
         # line feeds on both sides: what a killed run left half written spoils no other line
         os.write(self._file, f"\n{_checksum(text)} {text}\n".encode())
@@ -82,9 +83,9 @@ class Journal:
             if record is None:
                 damaged += 1
                 continue
-            piece, run = record.pop("piece"), record.pop("run")
+            task, run = record.pop("piece"), record.pop("run")
             spent[run] = max(spent.get(run, 0.0), record.pop("spent_s"))
-            self.known[piece] = Outcome(**record)
+            self.results[task] = FoldResult(**record)
         self.spent_s = sum(spent.values())
         if damaged:
             log.warning("%d damaged lines in %s are passed over; their fits run again", damaged, self.folder / LINES)
@@ -95,19 +96,19 @@ def key(matrix: str, task: Task, params: ModelBuilding) -> str:
 
     Where it runs and how long it may take change no score, so a search goes on when these are changed.
     """
-    given = params.model_dump(mode="json", exclude={"jobs": True, "compute": True, "search": {"minutes"}})
-    whole = {"matrix": matrix, "task": task, "params": given, "code": _code(), "with": _libraries()}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    settings = params.model_dump(mode="json", exclude={"jobs": True, "compute": True, "search": {"minutes"}})
+    content = {"matrix": matrix, "task": task, "params": settings, "code": _code(), "with": _libraries()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def timings(folder: Path, record: Path) -> list[dict[str, float]]:
-    """Return how long each trial of a record took, if a journal of this machine knows; else an empty list."""
+    """Return how long each trial of a record took, if a checkpoint of this machine has them; else an empty list."""
     digest = files.sha256(record)
     for path in sorted(folder.glob(f"*/{FINISHED}")):
         finished = files.read_json(path)
         if finished["record"] == digest:
-            found: list[dict[str, float]] = finished["timings"]
-            return found
+            durations: list[dict[str, float]] = finished["timings"]
+            return durations
     return []
 
 
@@ -118,8 +119,8 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     """Return what a line says, if it is whole."""
-    found, _, text = line.decode("utf-8", "replace").partition(" ")
-    if found != _checksum(text):
+    checksum, _, text = line.decode("utf-8", "replace").partition(" ")
+    if checksum != _checksum(text):
         return None
     record: dict[str, Any] = json.loads(text)
     return record
@@ -129,9 +130,9 @@ def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _prune(folder: Path, own: Path) -> None:
-    """Remove all but the latest journals; another run that uses one only loses what it could have come back to."""
-    others = sorted((path for path in folder.iterdir() if path != own), key=_age, reverse=True)
+def _prune(folder: Path, current: Path) -> None:
+    """Remove all but the latest checkpoints; another run that uses one only loses what it could have resumed from."""
+    others = sorted((path for path in folder.iterdir() if path != current), key=_age, reverse=True)
     for old in others[KEEP - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -147,16 +148,16 @@ def _code() -> str:
     """Return the digest of the modules that a score may depend on."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for path in sorted(path for part in CODE for path in (root / part).glob("*.py")):
+    for path in sorted(path for part in CODE for path in (root / part).rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": f"{sys.platform} {platform.machine()}"}
+    versions = {"python": platform.python_version(), "machine": f"{sys.platform} {platform.machine()}"}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,4 +1,4 @@
-"""One trial on one fold: fitted, and scored on what is held out."""
+"""Cross-validation task: one trial on one fold, fitted on its train rows and scored on those held out."""
 
 import time
 import warnings
@@ -13,12 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 from lockstep.errors import ConfigError
 from lockstep.metrics import scores
 from lockstep.modeling.search.folds import Fold
-from lockstep.modeling.search.term_weights import Terms
+from lockstep.modeling.search.term_weights import TermWeights
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one trial reached on one fold and how long that took, or why it failed."""
+class FoldResult:
+    """The score of one trial on one fold and how long that took, or why it failed."""
 
     score: float | None
     cause: str = ""
@@ -27,10 +27,16 @@ class Outcome:
     score_s: float = 0.0
 
 
-def piece(
-    matrix: Any, target: NDArray[Any], terms: Terms, estimator: BaseEstimator, fold: Fold, metric: str, until: float
-) -> Outcome | None:
-    """Fit a fresh estimator on the rows that teach and score it on those held out; none once it is past `until`.
+def fit_task(
+    matrix: Any,
+    target: NDArray[Any],
+    term_weights: TermWeights,
+    estimator: BaseEstimator,
+    fold: Fold,
+    metric: str,
+    until: float,
+) -> FoldResult | None:
+    """Fit a fresh estimator on the train rows of a fold and score it on those held out; None once it is past `until`.
 
     `matrix` is (rows, features), `target` (rows,), `until` a moment in seconds since 1970.
     """
@@ -38,16 +44,18 @@ def piece(
         return None
     train, held_out = fold
     started = time.perf_counter()
-    weighed = terms.by(matrix, target, train)
+    weighted = term_weights.reweight(matrix, target, train)
     try:
-        fitted = fit(clone(estimator), weighed[train], target[train])
+        fitted = fit(clone(estimator), weighted[train], target[train])
     except ConfigError as error:
-        return Outcome(None, error.problem, error.hint)
+        return FoldResult(None, error.problem, error.hint)
     between = time.perf_counter()
-    score = scores.measure(metric, scored(fitted, weighed[held_out], target[held_out], np.unique(target)))
+    score = scores.measure(metric, predict(fitted, weighted[held_out], target[held_out], np.unique(target)))
     if not np.isfinite(score):
-        return Outcome(None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds")
-    return Outcome(score, fit_s=between - started, score_s=time.perf_counter() - between)
+        return FoldResult(
+            None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds"
+        )
+    return FoldResult(score, fit_s=between - started, score_s=time.perf_counter() - between)
 
 
 def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEstimator:
@@ -69,17 +77,17 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
             raise ConfigError(f"{type(estimator).__name__} cannot be fitted: {error}", "check its params") from None
 
 
-def scored(
+def predict(
     estimator: BaseEstimator, matrix: Any, target: NDArray[Any], classes: NDArray[Any] | None = None
 ) -> scores.Scored:
-    """Return what a fitted estimator says of matrix rows, beside the truth; a class it never saw has no chance."""
+    """Return the predictions of a fitted estimator beside the target; a class without train rows has probability 0."""
     if not hasattr(estimator, "classes_"):
         return scores.Scored(target, estimator.predict(matrix))
     probabilities = estimator.predict_proba(matrix)
     classes = estimator.classes_ if classes is None else classes
     if len(classes) > len(estimator.classes_):
-        known = probabilities
-        probabilities = np.zeros((len(known), len(classes)))
-        probabilities[:, np.searchsorted(classes, estimator.classes_)] = known
+        narrow = probabilities
+        probabilities = np.zeros((len(narrow), len(classes)))
+        probabilities[:, np.searchsorted(classes, estimator.classes_)] = narrow
     truth = np.searchsorted(classes, target)
     return scores.Scored(truth, probabilities.argmax(axis=1), probabilities)

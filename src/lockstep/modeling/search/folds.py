@@ -1,4 +1,4 @@
-"""Folds of the cross-validation, which keep to what the split kept to: classes, groups, time."""
+"""Cross-validation folds: stratified, grouped or forward in time, by the same rule as the train/test split."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -15,11 +15,11 @@ Fold = tuple[Ids, Ids]
 LOWER = "lower model_building.folds or bring more rows"
 
 
-def make(target: NDArray[np.generic], task: Task, params: ModelBuilding, marks: Mapping[str, Ids]) -> list[Fold]:
-    """Return for each fold the places of the rows that teach and of those that are held out.
+def build(target: NDArray[np.generic], task: Task, params: ModelBuilding, marks: Mapping[str, Ids]) -> list[Fold]:
+    """Return for each fold the indices of its train rows and of those held out.
 
     With `groups` (n,) no group stands on both sides of a fold; with `times` (n,), ranks of moments, what is held out
-    comes after what teaches (forward chaining, Bergmeir and Benitez 2012).
+    comes after the train rows (forward chaining, Bergmeir and Benitez 2012).
 
     Raises
     ------
@@ -27,14 +27,14 @@ def make(target: NDArray[np.generic], task: Task, params: ModelBuilding, marks: 
         There are fewer rows, groups or moments than folds ask for, or a fold would hold one class.
     """
     if "times" in marks:
-        found = _forward(marks["times"], params.folds)
+        folds = _forward(marks["times"], params.folds)
     elif "groups" in marks:
-        found = _by_group(target, task, params, marks["groups"])
+        folds = _by_group(target, task, params, marks["groups"])
     else:
         return _by_class(target, task, params)
     if task != "regression":
-        _check_classes(found, target)
-    return found
+        _check_classes(folds, target)
+    return folds
 
 
 def _by_class(target: NDArray[np.generic], task: Task, params: ModelBuilding) -> list[Fold]:

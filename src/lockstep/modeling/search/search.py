@@ -1,4 +1,4 @@
-"""Choose among candidates by cross-validation, and fit the best on all train rows."""
+"""Model selection: cross-validate the candidates, and fit the best on all train rows."""
 
 import logging
 import math
@@ -17,9 +17,9 @@ from lockstep.errors import ConfigError
 from lockstep.metrics import scores as metrics
 from lockstep.modeling import catalog
 from lockstep.modeling.search import fold_score, space
-from lockstep.modeling.search.checkpoint import Journal
-from lockstep.modeling.search.fold_score import scored as scored
-from lockstep.modeling.search.trials import Bench, Ground, Job
+from lockstep.modeling.search.checkpoint import Checkpoint
+from lockstep.modeling.search.fold_score import predict as predict
+from lockstep.modeling.search.trials import CVData, SearchSpec, TrialRunner
 from lockstep.runtime.progress import Progress
 
 Matrix = Any
@@ -29,7 +29,7 @@ Marks = Mapping[str, NDArray[np.int64]]
 log = logging.getLogger("search")
 
 LEAST_ROWS = 100
-"""Fewest rows that teach in a fold of the first round of halving."""
+"""Fewest train rows of a fold in the first round of halving; with fewer, the ranking is mostly noise."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Trial:
     """One point: an estimator with its parameters, its score on each fold, and what became of it.
 
     `status` is compared, dropped (by halving), failed (`cause` says why), left_out (the search stopped before) or
-    alone (nothing to compare with); `rows` taught it in the largest fold.
+    alone (nothing to compare with); `rows` is the number of train rows in the largest fold.
     """
 
     estimator: str
@@ -67,7 +67,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The fitted winner, every trial in the order of params.yaml, and how long each took."""
 
     estimator: BaseEstimator
@@ -95,8 +95,8 @@ def choose(
     task: Task,
     params: ModelBuilding,
     marks: Marks | None = None,
-    journal: Journal | None = None,
-) -> Found:
+    checkpoint: Checkpoint | None = None,
+) -> SearchResult:
     """Cross-validate the points of all candidates and fit the best on all rows; folds respect `marks`.
 
     Raises
@@ -108,63 +108,65 @@ def choose(
     """
     metric = metrics.primary(params.metric, task)
     points = space.points(params, task, sparse.issparse(matrix))
-    made = [catalog.make(point.candidate, point.values, task, params.seed, sparse.issparse(matrix)) for point in points]
+    estimators = [
+        catalog.make(point.candidate, point.values, task, params.seed, sparse.issparse(matrix)) for point in points
+    ]
     for name in dict.fromkeys(point.candidate.estimator for point in points):
         catalog.check_values(name, task, matrix)
-    ground = Ground.of(matrix, target, task, params, marks or {})
-    job = Job(points, made, metric, params)
+    data = CVData.from_params(matrix, target, task, params, marks or {})
+    spec = SearchSpec(points, estimators, metric, params)
     if len(points) == 1:
-        alone = Trial(points[0].candidate.estimator, points[0].params, status="alone")
-        return Found(fold_score.fit(made[0], matrix, target), alone, metric, (alone,), params.search.method)
-    bench = _compared(job, ground, journal)
-    winner, estimator = _fitted(bench, matrix, target)
-    trials = tuple(_trials(bench))
-    timings = tuple(bench.seconds.get(place, {}) for place in range(len(trials)))
-    return Found(estimator, trials[winner], metric, trials, params.search.method, bench.stopped, timings)
+        only = Trial(points[0].candidate.estimator, points[0].params, status="alone")
+        return SearchResult(fold_score.fit(estimators[0], matrix, target), only, metric, (only,), params.search.method)
+    runner = _cross_validate(spec, data, checkpoint)
+    winner, estimator = _fit_best(runner, matrix, target)
+    trials = tuple(_trials(runner))
+    timings = tuple(runner.seconds.get(trial, {}) for trial in range(len(trials)))
+    return SearchResult(estimator, trials[winner], metric, trials, params.search.method, runner.stopped, timings)
 
 
-def _compared(job: Job, ground: Ground, journal: Journal | None) -> Bench:
-    params = job.params
-    plan = rungs(len(job.points), ground.rows(1.0), params.search.factor)
-    sizes = [math.ceil(len(job.points) * plan[0] / share) for share in plan]
-    total = len(ground.folds) * (sum(sizes) if params.search.method == "halving" else len(job.points))
-    kept = min(total, len(journal.known)) if journal else 0
-    if kept:
-        log.info("%d of %d fits were done before and are not repeated", kept, total)
-    with compute.pool(params.compute, params.jobs) as pool, Progress("items", "fits", total, kept, log) as progress:
-        bench = Bench(job, ground, pool, progress, journal)
+def _cross_validate(spec: SearchSpec, data: CVData, checkpoint: Checkpoint | None) -> TrialRunner:
+    params = spec.params
+    shares = rungs(len(spec.points), data.rows(1.0), params.search.factor)
+    sizes = [math.ceil(len(spec.points) * shares[0] / share) for share in shares]
+    total = len(data.folds) * (sum(sizes) if params.search.method == "halving" else len(spec.points))
+    done = min(total, len(checkpoint.results)) if checkpoint else 0
+    if done:
+        log.info("%d of %d fits were done before and are not repeated", done, total)
+    with compute.pool(params.compute, params.jobs) as pool, Progress("items", "fits", total, done, log) as progress:
+        runner = TrialRunner(spec, data, pool, progress, checkpoint)
         if params.search.method == "halving":
-            _halve(bench, plan)
+            _halve(runner, shares)
         else:
-            _in_turn(bench, params.search.patience)
-    return bench
+            _in_turn(runner, params.search.patience)
+    return runner
 
 
-def _in_turn(bench: Bench, patience: int | None) -> None:
+def _in_turn(runner: TrialRunner, patience: int | None) -> None:
     """Run all trials, or as many as it takes until so many in a row have brought nothing better.
 
     Whole batches run at a time, but patience is judged trial by trial, so that it does not depend on who came first.
     """
-    count = len(bench.job.points)
+    count = len(runner.spec.points)
     step = patience or count
     for start in range(0, count, step):
         end = min(start + step, count)
-        bench.run(range(start, end))
-        last = _impatient(bench, end, patience) if patience else None
+        runner.run(range(start, end))
+        last = _impatient(runner, end, patience) if patience else None
         if last is not None:
-            bench.stopped = "patience" if last + 1 < count else bench.stopped
-            bench.forget(range(last + 1, count))
+            runner.stopped = "patience" if last + 1 < count else runner.stopped
+            runner.forget(range(last + 1, count))
             return
-        if bench.stopped:
+        if runner.stopped:
             return
 
 
-def _impatient(bench: Bench, end: int, patience: int) -> int | None:
+def _impatient(runner: TrialRunner, end: int, patience: int) -> int | None:
     """Return the trial at which patience ends, among those before `end`."""
     best, best_at = -math.inf, 0
     for trial in range(end):
-        if trial in bench.results and bench.value(trial) > best:
-            best, best_at = bench.value(trial), trial
+        if trial in runner.results and runner.value(trial) > best:
+            best, best_at = runner.value(trial), trial
         elif trial - best_at >= patience:
             return trial
     return None
@@ -181,49 +183,49 @@ def rungs(count: int, rows: int, factor: int) -> list[float]:
     return [factor**-step for step in range(steps, -1, -1)]
 
 
-def _halve(bench: Bench, plan: Sequence[float]) -> None:
+def _halve(runner: TrialRunner, shares: Sequence[float]) -> None:
     """Run all trials on few rows, and the best of them on more; references are run on all rows in any case."""
-    points = bench.job.points
-    running = [place for place, point in enumerate(points) if not point.reference]
-    for number, share in enumerate(plan):
-        last = number == len(plan) - 1
-        more = [place for place, point in enumerate(points) if point.reference] if last else []
-        bench.run(sorted(running + more), share)
-        if bench.stopped:
+    points = runner.spec.points
+    running = [trial for trial, point in enumerate(points) if not point.reference]
+    for number, share in enumerate(shares):
+        last = number == len(shares) - 1
+        more = [trial for trial, point in enumerate(points) if point.reference] if last else []
+        runner.run(sorted(running + more), share)
+        if runner.stopped:
             return
-        there = [place for place in bench.ranked(share) if not points[place].reference]
-        running = sorted(there[: math.ceil(len(running) / bench.job.params.search.factor)])
+        scored = [trial for trial in runner.ranked(share) if not points[trial].reference]
+        running = sorted(scored[: math.ceil(len(running) / runner.spec.params.search.factor)])
 
 
-def _fitted(bench: Bench, matrix: Matrix, target: NDArray[Any]) -> tuple[int, BaseEstimator]:
+def _fit_best(runner: TrialRunner, matrix: Matrix, target: NDArray[Any]) -> tuple[int, BaseEstimator]:
     """Return the best trial that can be fitted on all rows, and its fitted estimator."""
-    job = bench.job
-    share = max((share for share, _ in bench.results.values()), default=1.0)
-    for winner in bench.ranked(share):
+    spec = runner.spec
+    share = max((share for share, _ in runner.results.values()), default=1.0)
+    for winner in runner.ranked(share):
         try:
-            return winner, fold_score.fit(job.made[winner], matrix, target)
+            return winner, fold_score.fit(spec.estimators[winner], matrix, target)
         except ConfigError as error:
-            if job.params.search.method == "grid" and not job.points[winner].reference:
+            if spec.params.search.method == "grid" and not spec.points[winner].reference:
                 raise
-            bench.failures[winner] = fold_score.Outcome(None, f"on all rows: {error.problem}", error.hint)
-            bench.results.pop(winner)
-    first = bench.failures[min(bench.failures)]
-    raise ConfigError(f"all {len(bench.failures)} trials failed, the first because {first.cause}", first.hint)
+            runner.failures[winner] = fold_score.FoldResult(None, f"on all rows: {error.problem}", error.hint)
+            runner.results.pop(winner)
+    first = runner.failures[min(runner.failures)]
+    raise ConfigError(f"all {len(runner.failures)} trials failed, the first because {first.cause}", first.hint)
 
 
-def _trials(bench: Bench) -> Iterator[Trial]:
-    most = max(share for share, _ in bench.results.values())
-    for place, point in enumerate(bench.job.points):
-        given: dict[str, Any] = {
+def _trials(runner: TrialRunner) -> Iterator[Trial]:
+    most = max(share for share, _ in runner.results.values())
+    for trial, point in enumerate(runner.spec.points):
+        common: dict[str, Any] = {
             "estimator": point.candidate.estimator,
             "params": point.params,
             "reference": point.reference,
         }
-        if place in bench.failures:
-            yield Trial(**given, status="failed", cause=bench.failures[place].cause)
-        elif place in bench.results:
-            share, scores = bench.results[place]
+        if trial in runner.failures:
+            yield Trial(**common, status="failed", cause=runner.failures[trial].cause)
+        elif trial in runner.results:
+            share, scores = runner.results[trial]
             status = "compared" if share == most else "dropped"
-            yield Trial(**given, scores=scores, status=status, rows=bench.ground.rows(share))
+            yield Trial(**common, scores=scores, status=status, rows=runner.data.rows(share))
         else:
-            yield Trial(**given, status="left_out")
+            yield Trial(**common, status="left_out")

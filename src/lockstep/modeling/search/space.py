@@ -1,4 +1,4 @@
-"""From candidates to the points that are tried: a grid's, or drawn from a space."""
+"""Search space: the points that a search tries, of a grid or drawn from distributions."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ MOST_DRAWS = 30
 
 @dataclass(frozen=True)
 class Point:
-    """One estimator with the values that are tried, beside the candidate's fixed params."""
+    """One point of the search space: an estimator with values for its searched parameters."""
 
     candidate: Candidate
     values: Mapping[str, Any]
@@ -41,17 +41,17 @@ def points(params: ModelBuilding, task: Task, sparse: bool) -> list[Point]:
         A key of the search has no meaning with its method, or a space is given to a grid.
     """
     _check(params)
-    found = list(_grid(params.candidates) if params.search.method == "grid" else _random(params, task))
+    tried = list(_grid(params.candidates) if params.search.method == "grid" else _random(params, task))
     if not params.references:
-        return found
-    known = references(task, sparse)
-    marked = [replace(point, reference=_plain(point) in known) for point in found]
-    missing = [name for name in known if name not in {_plain(point) for point in marked}]
+        return tried
+    names = references(task, sparse)
+    marked = [replace(point, reference=_plain(point) in names) for point in tried]
+    missing = [name for name in names if name not in {_plain(point) for point in marked}]
     return [*(Point(Candidate(estimator=name), {}, reference=True) for name in missing), *marked]
 
 
 def references(task: Task, sparse: bool) -> list[str]:
-    """Return what a search is held against, with scikit-learn's defaults: a linear model, and boosting if dense."""
+    """Return the baseline estimators, with scikit-learn's defaults: a linear model, and boosting if dense."""
     linear = "ridge" if task == "regression" else "logistic_regression"
     return [linear] if sparse else [linear, "hist_gradient_boosting"]
 
@@ -65,7 +65,7 @@ def _check(params: ModelBuilding) -> None:
     search = params.search
     if search.method == "halving" and search.patience:
         raise ConfigError("model_building.search.patience has no meaning with method: halving", "leave it out")
-    drawn = next((one for one in params.candidates if one.space), None)
+    drawn = next((candidate for candidate in params.candidates if candidate.space), None)
     if search.method == "grid" and drawn:
         raise ConfigError(
             f"model_building.candidates: {drawn.estimator} has a space, which method: grid does not draw from",
@@ -76,38 +76,38 @@ def _check(params: ModelBuilding) -> None:
 def _grid(candidates: Sequence[Candidate]) -> Iterator[Point]:
     """Yield each candidate with each point of its grid."""
     for candidate in candidates:
-        for values in ParameterGrid({name: list(own) for name, own in candidate.grid.items()}):
+        for values in ParameterGrid({name: list(choices) for name, choices in candidate.grid.items()}):
             yield Point(candidate, values)
 
 
 def _random(params: ModelBuilding, task: Task) -> Iterator[Point]:
     """Yield the default of each candidate, then points drawn from each in turn; more trials only add to these."""
     count = len(params.candidates)
-    waiting = [_draws(candidate, task, (params.seed, place)) for place, candidate in enumerate(params.candidates)]
-    given = 0
-    while waiting and given < max(params.search.trials, count):
-        place = given % len(waiting)
+    streams = [_draws(candidate, task, (params.seed, index)) for index, candidate in enumerate(params.candidates)]
+    drawn = 0
+    while streams and drawn < max(params.search.trials, count):
+        index = drawn % len(streams)
         try:
-            point = next(waiting[place])
+            point = next(streams[index])
         except StopIteration:
-            waiting = waiting[:place] + waiting[place + 1 :]
+            streams = streams[:index] + streams[index + 1 :]
             continue
-        given += 1
+        drawn += 1
         yield point
 
 
 def _draws(candidate: Candidate, task: Task, seed: tuple[int, int]) -> Iterator[Point]:
     space = space_of(candidate, task)
     random = np.random.default_rng(seed)
-    seen: list[Mapping[str, Any]] = [{}]
+    tried: list[Mapping[str, Any]] = [{}]
     yield Point(candidate, {})
     fails = 0
     while space and fails < MOST_DRAWS:
-        values = {name: _draw(own, random) for name, own in sorted(space.items())}
+        values = {name: _draw(choices, random) for name, choices in sorted(space.items())}
         fails += 1
-        if values not in seen:
+        if values not in tried:
             fails = 0
-            seen.append(values)
+            tried.append(values)
             yield Point(candidate, values)
 
 

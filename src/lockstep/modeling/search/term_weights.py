@@ -1,6 +1,6 @@
-"""Terms that are weighed by what they tell of the classes, weighed anew by the rows that teach in a fold.
+"""Naive Bayes term weights, computed anew from the train rows of each fold.
 
-Otherwise what is held out would have had a part in the weights, and the cross-validation would be too hopeful.
+Otherwise held-out rows would leak into the weights, and the cross-validation would be optimistic.
 """
 
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Blocks of columns (blocks, 2) of terms, and how well each told classes apart among all train rows."""
+class TermWeights:
+    """Blocks of term columns (blocks, 2), and the weight of each term over all train rows."""
 
     blocks: tuple[tuple[int, int], ...]
-    whole: tuple[Floats, ...]
+    full_weights: tuple[Floats, ...]
 
     @classmethod
-    def of(cls, matrix: Any, target: NDArray[Any], blocks: NDArray[np.int64]) -> "Terms":
-        """Remember the blocks of a matrix (rows x features) with its target (rows)."""
-        own = tuple((int(start), int(stop)) for start, stop in blocks)
-        return cls(own, tuple(_telling(matrix, target, block) for block in own))
+    def from_matrix(cls, matrix: Any, target: NDArray[Any], blocks: NDArray[np.int64]) -> "TermWeights":
+        """Compute the weights of the blocks of a matrix (rows x features) with its target (rows)."""
+        pairs = tuple((int(start), int(stop)) for start, stop in blocks)
+        return cls(pairs, tuple(_telling(matrix, target, block) for block in pairs))
 
-    def by(self, matrix: Any, target: NDArray[Any], train: NDArray[np.int64]) -> Any:
-        """Return the matrix with its terms weighed by the train rows alone, each block's rows of length 1 again."""
+    def reweight(self, matrix: Any, target: NDArray[Any], train: NDArray[np.int64]) -> Any:
+        """Return the matrix with its terms weighted by the train rows alone, each block's rows of length 1 again."""
         if not self.blocks:
             return matrix
-        found = sparse.csr_matrix(matrix, dtype=np.float64, copy=True)
-        rows = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
-        for block, whole in zip(self.blocks, self.whole, strict=True):
-            own = _telling(matrix[train], target[train], block)
-            mine = (found.indices >= block[0]) & (found.indices < block[1])
-            weights = found.data[mine] * (own / whole)[found.indices[mine] - block[0]]
-            norms = np.sqrt(np.bincount(rows[mine], weights * weights, minlength=found.shape[0]))
-            found.data[mine] = weights / norms[rows[mine]]
-        return found if sparse.issparse(matrix) else found.toarray()
+        weighted = sparse.csr_matrix(matrix, dtype=np.float64, copy=True)
+        rows = np.repeat(np.arange(weighted.shape[0]), np.diff(weighted.indptr))
+        for block, full in zip(self.blocks, self.full_weights, strict=True):
+            train_weights = _telling(matrix[train], target[train], block)
+            in_block = (weighted.indices >= block[0]) & (weighted.indices < block[1])
+            weights = weighted.data[in_block] * (train_weights / full)[weighted.indices[in_block] - block[0]]
+            norms = np.sqrt(np.bincount(rows[in_block], weights * weights, minlength=weighted.shape[0]))
+            weighted.data[in_block] = weights / norms[rows[in_block]]
+        return weighted if sparse.issparse(matrix) else weighted.toarray()
 
 
 def _telling(matrix: Any, target: NDArray[Any], block: tuple[int, int]) -> Floats:

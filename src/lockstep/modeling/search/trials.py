@@ -1,4 +1,4 @@
-"""Where trials are run: every fold of every trial is a piece of work, done before or done now."""
+"""Trial runner: schedules every fold of every trial as one fit, unless a checkpoint holds its result."""
 
 import json
 import math
@@ -17,64 +17,64 @@ from lockstep.config.params import ModelBuilding, Task
 from lockstep.errors import ConfigError
 from lockstep.metrics import scores
 from lockstep.modeling.search import fold_score, folds, subsample
-from lockstep.modeling.search.checkpoint import Journal
-from lockstep.modeling.search.fold_score import Outcome
+from lockstep.modeling.search.checkpoint import Checkpoint
+from lockstep.modeling.search.fold_score import FoldResult
 from lockstep.modeling.search.folds import Fold
 from lockstep.modeling.search.space import Point
-from lockstep.modeling.search.term_weights import Terms
+from lockstep.modeling.search.term_weights import TermWeights
 from lockstep.runtime.progress import Progress
 
-NO_TERMS = np.zeros((0, 2), np.int64)
+NO_BLOCKS = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What all trials are judged on: a matrix (rows x features), its target (rows,), and folds of the rows."""
+class CVData:
+    """Cross-validation data: a matrix (rows x features), its target (rows,), and folds of the rows."""
 
     matrix: Any
     target: NDArray[Any]
     task: Task
-    terms: Terms
+    terms: TermWeights
     folds: tuple[Fold, ...]
     seed: int
 
     @classmethod
-    def of(
+    def from_params(
         cls,
         matrix: Any,
         target: NDArray[Any],
         task: Task,
         params: ModelBuilding,
         marks: Mapping[str, NDArray[np.int64]],
-    ) -> "Ground":
+    ) -> "CVData":
         """Take all rows, or the sample that `search.rows` asks for; `marks` are what the folds must respect."""
-        terms = Terms.of(matrix, target, marks.get("terms", NO_TERMS))
+        term_weights = TermWeights.from_matrix(matrix, target, marks.get("terms", NO_BLOCKS))
         rows = params.search.rows
         if rows and rows < len(target):
-            chosen = subsample.part(target, task, rows / len(target), params.seed)
+            chosen = subsample.stratified_rows(target, task, rows / len(target), params.seed)
             matrix, target = matrix[chosen], target[chosen]
-            marks = {name: own if name == "terms" else own[chosen] for name, own in marks.items()}
-        return cls(matrix, target, task, terms, tuple(folds.make(target, task, params, marks)), params.seed)
+            marks = {name: values if name == "terms" else values[chosen] for name, values in marks.items()}
+        return cls(matrix, target, task, term_weights, tuple(folds.build(target, task, params, marks)), params.seed)
 
-    @cache  # noqa: B019 - one ground a search, which ends with its process
-    def taught_by(self, share: float) -> list[Fold]:
-        """Return the folds with a share of the rows that teach; what is held out stays whole, so scores compare."""
+    @cache  # noqa: B019 - one instance a search, which ends with its process
+    def train_folds(self, share: float) -> list[Fold]:
+        """Return the folds with a share of their train rows; what is held out stays whole, so that scores compare."""
         return [
-            (train[subsample.part(self.target[train], self.task, share, self.seed)], held_out)
+            (train[subsample.stratified_rows(self.target[train], self.task, share, self.seed)], held_out)
             for train, held_out in self.folds
         ]
 
     def rows(self, share: float) -> int:
-        """Return how many rows teach in the largest fold."""
-        return max(len(train) for train, _ in self.taught_by(share))
+        """Return the number of train rows of the largest fold."""
+        return max(len(train) for train, _ in self.train_folds(share))
 
 
 @dataclass(frozen=True)
-class Job:
-    """The points of a search, each as an unfitted estimator, and the metric that they are compared by."""
+class SearchSpec:
+    """Search specification: the points, each as an unfitted estimator, and the metric that compares them."""
 
     points: Sequence[Point]
-    made: Sequence[BaseEstimator]
+    estimators: Sequence[BaseEstimator]
     metric: str
     params: ModelBuilding
 
@@ -85,51 +85,56 @@ class Job:
 
 
 @dataclass
-class Bench:
-    """Runs trials and remembers, for each, the largest share of rows on which it was scored on every fold."""
+class TrialRunner:
+    """Runs trials and records, for each, the largest share of rows on which it was scored on every fold."""
 
-    job: Job
-    ground: Ground
+    spec: SearchSpec
+    data: CVData
     pool: Pool
     progress: Progress
-    journal: Journal | None = None
+    checkpoint: Checkpoint | None = None
     stopped: str | None = None
     results: dict[int, tuple[float, tuple[float, ...]]] = field(default_factory=dict)
-    failures: dict[int, Outcome] = field(default_factory=dict)
+    failures: dict[int, FoldResult] = field(default_factory=dict)
     seconds: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        minutes, spent_s = self.job.params.search.minutes, self.journal.spent_s if self.journal else 0.0
+        minutes, spent_s = self.spec.params.search.minutes, self.checkpoint.spent_s if self.checkpoint else 0.0
         self._until = time.time() + 60 * minutes - spent_s if minutes else math.inf
-        self._known = dict(self.journal.known) if self.journal else {}
+        self._earlier = dict(self.checkpoint.results) if self.checkpoint else {}
         self._reached: dict[int, dict[int, float]] = {}
         self._best = (0.0, -math.inf)
         self._leader = ""
 
     def run(self, trials: Iterable[int], share: float = 1.0) -> None:
-        """Score trials on every fold with a share of the rows that teach; the time may be up before the last."""
+        """Score trials on every fold with a share of its train rows; the time may be up before the last."""
         self._reached = {trial: {} for trial in trials if trial not in self.failures}
-        pieces = [(trial, fold) for trial in self._reached for fold in range(len(self.ground.folds))]
+        tasks_wanted = [(trial, fold) for trial in self._reached for fold in range(len(self.data.folds))]
         waiting = []
-        for trial, fold in pieces:
-            if known := self._known.get(self.name(trial, share, fold)):
-                self._take(trial, fold, share, known)
+        for trial, fold in tasks_wanted:
+            if result := self._earlier.get(self.name(trial, share, fold)):
+                self._take(trial, fold, share, result)
             else:
                 waiting.append((trial, fold))
         # the very first trial always runs to its end, so that there is something to choose
-        spared = None if self.results else min(self._reached, default=None)
-        parts = self.ground.taught_by(share)
+        first_trial = None if self.results else min(self._reached, default=None)
+        parts = self.data.train_folds(share)
         tasks = [
-            (self.job.made[trial], parts[fold], self.job.metric, math.inf if trial == spared else self._until)
+            (
+                self.spec.estimators[trial],
+                parts[fold],
+                self.spec.metric,
+                math.inf if trial == first_trial else self._until,
+            )
             for trial, fold in waiting
         ]
-        shared = (self.ground.matrix, self.ground.target, self.ground.terms)
-        for place, outcome in self.pool.run(fold_score.piece, shared, tasks) if tasks else ():
-            self._done(*waiting[place], share, outcome)
+        shared = (self.data.matrix, self.data.target, self.data.terms)
+        for index, outcome in self.pool.run(fold_score.fit_task, shared, tasks) if tasks else ():
+            self._done(*waiting[index], share, outcome)
 
     def name(self, trial: int, share: float, fold: int) -> str:
-        """Return what a piece of work is found again by."""
-        point = self.job.points[trial]
+        """Return the key of a fit in the checkpoint."""
+        point = self.spec.points[trial]
         return json.dumps([point.candidate.estimator, point.params, share, fold], sort_keys=True)
 
     def forget(self, trials: Iterable[int]) -> None:
@@ -141,48 +146,48 @@ class Bench:
 
     def ranked(self, share: float) -> list[int]:
         """Return the trials that were scored with a share of the rows, best first, among equals the first."""
-        there = sorted(trial for trial, (own, _) in self.results.items() if own == share)
-        return sorted(there, key=lambda trial: -self.value(trial))
+        scored = sorted(trial for trial, (scored_on, _) in self.results.items() if scored_on == share)
+        return sorted(scored, key=lambda trial: -self.value(trial))
 
     def value(self, trial: int) -> float:
         """Return the mean over the folds; better is larger, whichever way the metric points."""
-        return self.job.sign * float(np.mean(self.results[trial][1]))
+        return self.spec.sign * float(np.mean(self.results[trial][1]))
 
-    def _done(self, trial: int, fold: int, share: float, outcome: Outcome | None) -> None:
+    def _done(self, trial: int, fold: int, share: float, outcome: FoldResult | None) -> None:
         if outcome is None:
             self.stopped = "time"
             return
-        if self.journal:
-            self.journal.add(self.name(trial, share, fold), outcome)
+        if self.checkpoint:
+            self.checkpoint.add(self.name(trial, share, fold), outcome)
         self._take(trial, fold, share, outcome)
         self.progress.advance(detail=f"best so far {self._leader}" if self._leader else "")
 
-    def _take(self, trial: int, fold: int, share: float, outcome: Outcome) -> None:
-        spent = self.seconds.setdefault(trial, {"fit_s": 0.0, "score_s": 0.0})
-        spent["fit_s"] += outcome.fit_s
-        spent["score_s"] += outcome.score_s
+    def _take(self, trial: int, fold: int, share: float, outcome: FoldResult) -> None:
+        durations = self.seconds.setdefault(trial, {"fit_s": 0.0, "score_s": 0.0})
+        durations["fit_s"] += outcome.fit_s
+        durations["score_s"] += outcome.score_s
         if outcome.score is None:
             self._fail(trial, outcome)
             return
-        own = self._reached[trial]
-        own[fold] = outcome.score
-        width = len(self.ground.folds)
-        if len(own) == width and trial not in self.failures:
-            self.results[trial] = (share, tuple(own[fold] for fold in range(width)))
+        fold_scores = self._reached[trial]
+        fold_scores[fold] = outcome.score
+        width = len(self.data.folds)
+        if len(fold_scores) == width and trial not in self.failures:
+            self.results[trial] = (share, tuple(fold_scores[fold] for fold in range(width)))
             self._lead(trial, share)
 
-    def _fail(self, trial: int, outcome: Outcome) -> None:
-        if self.job.params.search.method == "grid" and not self.job.points[trial].reference:
+    def _fail(self, trial: int, outcome: FoldResult) -> None:
+        if self.spec.params.search.method == "grid" and not self.spec.points[trial].reference:
             raise ConfigError(outcome.cause, outcome.hint)
         self.failures.setdefault(trial, outcome)
         self.results.pop(trial, None)
 
     def _lead(self, trial: int, share: float) -> None:
-        """Say what leads among the trials with the most rows."""
+        """Update the description of the leading trial among those with the most rows."""
         value = self.value(trial)
         if (share, value) > self._best:
             self._best = (share, value)
-            point = self.job.points[trial]
+            point = self.spec.points[trial]
             chosen = (f"{name}={value}" for name, value in point.params.items())
             words = " ".join([point.candidate.estimator, *chosen])
-            self._leader = f"{words}: {self.job.metric} {self.job.sign * value:.4f}"
+            self._leader = f"{words}: {self.spec.metric} {self.spec.sign * value:.4f}"

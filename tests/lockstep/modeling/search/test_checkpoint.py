@@ -5,18 +5,18 @@ import pytest
 from lockstep import files
 from lockstep.config.params import Candidate, ModelBuilding
 from lockstep.modeling.search import checkpoint
-from lockstep.modeling.search.checkpoint import Journal
-from lockstep.modeling.search.fold_score import Outcome
+from lockstep.modeling.search.checkpoint import Checkpoint
+from lockstep.modeling.search.fold_score import FoldResult
 
 KEY = "a" * 64
 PARAMS = ModelBuilding(candidates=[Candidate(estimator="ridge")])
 
 
 def filled(folder, count=3, key=KEY):
-    with Journal(folder, key) as kept:
+    with Checkpoint(folder, key) as kept:
         for number in range(count):
-            kept.add(f"piece {number}", Outcome(1 / (number + 3), fit_s=0.5))
-        kept.add("bad", Outcome(None, "did not converge", "raise it"))
+            kept.add(f"piece {number}", FoldResult(1 / (number + 3), fit_s=0.5))
+        kept.add("bad", FoldResult(None, "did not converge", "raise it"))
     return kept
 
 
@@ -26,21 +26,21 @@ def lines_of(kept):
 
 def test_what_was_added_is_known_again_to_the_last_bit(tmp_path):
     kept = filled(tmp_path)
-    again = Journal(tmp_path, KEY)
-    assert again.known == kept.known
-    assert again.known["piece 0"] == Outcome(1 / 3, fit_s=0.5)
-    assert again.known["bad"].cause == "did not converge"
+    again = Checkpoint(tmp_path, KEY)
+    assert again.results == kept.results
+    assert again.results["piece 0"] == FoldResult(1 / 3, fit_s=0.5)
+    assert again.results["bad"].cause == "did not converge"
 
 
-def test_a_line_is_on_file_before_the_journal_is_closed(tmp_path):
-    kept = Journal(tmp_path, KEY)
-    kept.add("one", Outcome(0.5))
-    assert Journal(tmp_path, KEY).known == {"one": Outcome(0.5)}
+def test_a_line_is_on_file_before_the_checkpoint_is_closed(tmp_path):
+    kept = Checkpoint(tmp_path, KEY)
+    kept.add("one", FoldResult(0.5))
+    assert Checkpoint(tmp_path, KEY).results == {"one": FoldResult(0.5)}
 
 
 def test_another_key_knows_nothing_of_it(tmp_path):
     filled(tmp_path)
-    assert Journal(tmp_path, "b" * 64).known == {}
+    assert Checkpoint(tmp_path, "b" * 64).results == {}
 
 
 @pytest.mark.parametrize(
@@ -57,34 +57,34 @@ def test_a_damaged_line_is_passed_over_aloud_and_spoils_no_other(tmp_path, caplo
     kept = filled(tmp_path)
     whole = lines_of(kept).read_bytes()
     lines_of(kept).write_bytes(damage(whole))
-    with Journal(tmp_path, KEY) as again:
-        assert set(kept.known) - set(again.known) == lost
-        again.add("later", Outcome(0.25))
+    with Checkpoint(tmp_path, KEY) as again:
+        assert set(kept.results) - set(again.results) == lost
+        again.add("later", FoldResult(0.25))
     assert ("1 damaged lines" in caplog.text) == (damage(whole).strip(b"\x00") != whole)
-    assert Journal(tmp_path, KEY).known == again.known
+    assert Checkpoint(tmp_path, KEY).results == again.results
 
 
 def test_two_runs_at_once_lose_nothing(tmp_path):
-    one, other = Journal(tmp_path, KEY), Journal(tmp_path, KEY)
+    one, other = Checkpoint(tmp_path, KEY), Checkpoint(tmp_path, KEY)
     for number in range(20):
-        (one, other)[number % 2].add(f"{number}", Outcome(number / 7))
+        (one, other)[number % 2].add(f"{number}", FoldResult(number / 7))
     os.write(one._file, b"\nhalf a li")  # it dies while it writes
-    other.add("last", Outcome(1.0))
-    assert len(Journal(tmp_path, KEY).known) == 21
+    other.add("last", FoldResult(1.0))
+    assert len(Checkpoint(tmp_path, KEY).results) == 21
 
 
 def test_time_is_counted_over_all_runs(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     for seconds in (30.0, 12.5):
-        kept = Journal(tmp_path, KEY)
+        kept = Checkpoint(tmp_path, KEY)
         for share in (0.5, 1.0):
             now[0] += seconds / 2
-            kept.add(f"{seconds} {share}", Outcome(0.5))
-    assert Journal(tmp_path, KEY).spent_s == 42.5
+            kept.add(f"{seconds} {share}", FoldResult(0.5))
+    assert Checkpoint(tmp_path, KEY).spent_s == 42.5
 
 
-def test_only_the_latest_journals_stay(tmp_path):
+def test_only_the_latest_checkpoints_stay(tmp_path):
     for number in range(checkpoint.KEEP + 3):
         kept = filled(tmp_path, key=f"{number:064}"[::-1])
         os.utime(lines_of(kept), (number, number))
@@ -96,8 +96,8 @@ def test_only_the_latest_journals_stay(tmp_path):
 def test_timings_are_found_by_the_record(tmp_path):
     record = tmp_path / "search.json"
     record.write_text("{}")
-    folder = tmp_path / "journals"
-    with Journal(folder, KEY) as kept:
+    folder = tmp_path / "checkpoints"
+    with Checkpoint(folder, KEY) as kept:
         kept.finish(record, [{"fit_s": 1.5}])
     assert checkpoint.timings(folder, record) == [{"fit_s": 1.5}]
     record.write_text("{ }")

@@ -17,7 +17,7 @@ def params(count=4):
 @pytest.mark.parametrize(("target", "task"), [(CLASSES, "binary"), (VALUES, "regression")])
 def test_no_group_stands_on_both_sides_of_a_fold(target, task):
     groups = RANDOM.integers(0, 25, 120)
-    found = folds.make(target, task, params(), {"groups": groups})
+    found = folds.build(target, task, params(), {"groups": groups})
     assert len(found) == 4
     assert sorted(place for _, held_out in found for place in held_out) == list(range(120))
     assert all(not set(groups[train]) & set(groups[held_out]) for train, held_out in found)
@@ -26,7 +26,7 @@ def test_no_group_stands_on_both_sides_of_a_fold(target, task):
 @pytest.mark.parametrize("moments", [120, 30, 6])
 def test_what_is_held_out_comes_after_what_teaches(moments):
     times = RANDOM.permutation(np.arange(120) % moments)
-    found = folds.make(CLASSES, "binary", params(), {"times": times})
+    found = folds.build(CLASSES, "binary", params(), {"times": times})
     assert len(found) == 4
     ends = [times[train].max() for train, _ in found]
     assert ends == sorted(set(ends))
@@ -38,7 +38,7 @@ def test_what_is_held_out_comes_after_what_teaches(moments):
 
 def test_moments_of_uneven_weight_still_fill_every_fold():
     times = np.asarray([0, 1, 2, 3] + [4] * 100)
-    found = folds.make(np.arange(104.0), "regression", params(), {"times": times})
+    found = folds.build(np.arange(104.0), "regression", params(), {"times": times})
     assert [len(held_out) for _, held_out in found] == [1, 1, 1, 100]
 
 
@@ -52,7 +52,7 @@ def test_moments_of_uneven_weight_still_fill_every_fold():
 )  # fmt: skip
 def test_folds_that_cannot_be(marks, target, problem):
     with pytest.raises(DataError, match=problem) as refused:
-        folds.make(target, "binary", params(), marks)
+        folds.build(target, "binary", params(), marks)
     assert "lower model_building.folds" in refused.value.hint
 
 

@@ -48,7 +48,7 @@ def start(folder):
 
 
 def finished(folder):
-    """Return the pieces that the journal holds whole, each as often as it was done."""
+    """Return the pieces that the checkpoint holds whole, each as often as it was done."""
     lines = [line for path in folder.glob(f"{paths.SEARCHES}/*/pieces.jsonl") for line in path.read_text().split("\n")]
     return [json.loads(line.split(" ", 1)[1])["piece"] for line in lines if line.endswith("}")]
 

@@ -8,9 +8,9 @@ import pytest
 from lockstep.config.params import Candidate, ModelBuilding
 from lockstep.errors import ConfigError
 from lockstep.modeling import serialization
-from lockstep.modeling.search import search
-from lockstep.modeling.search import trials as bench
-from lockstep.modeling.search.checkpoint import Journal, Outcome
+from lockstep.modeling.search import search, trials
+from lockstep.modeling.search.checkpoint import Checkpoint
+from lockstep.modeling.search.fold_score import FoldResult
 
 RANDOM = np.random.default_rng(4)
 MATRIX = RANDOM.normal(size=(330, 5))
@@ -32,9 +32,9 @@ def few_rows_are_enough(monkeypatch):
     monkeypatch.setattr(search, "LEAST_ROWS", 50)
 
 
-def choose(*candidates, journal=None, matrix=MATRIX, target=BINARY, jobs=1, references=False, **own):
+def choose(*candidates, checkpoint=None, matrix=MATRIX, target=BINARY, jobs=1, references=False, **own):
     params = ModelBuilding(candidates=candidates, folds=3, search=own, jobs=jobs, references=references)
-    return search.choose(matrix, target, "binary", params, journal=journal)
+    return search.choose(matrix, target, "binary", params, checkpoint=checkpoint)
 
 
 def of(name, **more):
@@ -65,7 +65,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_killed_at_any_moment_goes_on_and_repeats_nothing(name, tmp_path, monkeypatch):
     done = []
-    add = Journal.add
+    add = Checkpoint.add
 
     def counted(self, piece, outcome):
         add(self, piece, outcome)
@@ -73,17 +73,17 @@ def test_a_search_killed_at_any_moment_goes_on_and_repeats_nothing(name, tmp_pat
         if len(done) in moments:
             raise Killed
 
-    monkeypatch.setattr(Journal, "add", counted)
+    monkeypatch.setattr(Checkpoint, "add", counted)
     moments, whole = (), of(name)
-    with Journal(tmp_path, "w" * 64) as kept:
-        of(name, journal=kept)
+    with Checkpoint(tmp_path, "w" * 64) as kept:
+        of(name, checkpoint=kept)
     undisturbed, moments = done[:], (1, 7, len(done) - 1)
     done.clear()
     for _ in moments:
-        with pytest.raises(Killed), Journal(tmp_path, "k" * 64) as kept:
-            of(name, journal=kept)
-    with Journal(tmp_path, "k" * 64) as kept:
-        found = of(name, journal=kept)
+        with pytest.raises(Killed), Checkpoint(tmp_path, "k" * 64) as kept:
+            of(name, checkpoint=kept)
+    with Checkpoint(tmp_path, "k" * 64) as kept:
+        found = of(name, checkpoint=kept)
     assert sorted(done) == sorted(undisturbed)
     assert len(set(done)) == len(done)
     assert found.to_json() == whole.to_json()
@@ -156,12 +156,12 @@ def test_the_first_trial_is_compared_however_short_the_time(monkeypatch):
 
 
 def test_time_is_up_where_earlier_runs_have_spent_it(tmp_path):
-    with Journal(tmp_path, "t" * 64) as kept:
-        kept.add("something", Outcome(0.5))
+    with Checkpoint(tmp_path, "t" * 64) as kept:
+        kept.add("something", FoldResult(0.5))
         kept.spent_s = 61.0
-        assert of("random", minutes=1.0, journal=kept).stopped == "time"
-    with Journal(tmp_path, "t" * 64) as kept:
-        assert of("random", minutes=1.0, journal=kept).stopped is None
+        assert of("random", minutes=1.0, checkpoint=kept).stopped == "time"
+    with Checkpoint(tmp_path, "t" * 64) as kept:
+        assert of("random", minutes=1.0, checkpoint=kept).stopped is None
 
 
 def test_a_failed_trial_of_a_random_search_is_recorded_and_does_not_end_it():
@@ -174,14 +174,14 @@ def test_a_failed_trial_of_a_random_search_is_recorded_and_does_not_end_it():
 
 def test_a_reference_that_fails_does_not_end_a_grid(monkeypatch):
     monkeypatch.setattr(search.space, "references", lambda task, sparse: ["gaussian_naive_bayes"])
-    point = search.fold_score.piece
+    point = search.fold_score.fit_task
 
     def refused(matrix, target, terms, estimator, *rest):
         if "Gaussian" in type(estimator).__name__:
-            return Outcome(None, "no", "never")
+            return FoldResult(None, "no", "never")
         return point(matrix, target, terms, estimator, *rest)
 
-    monkeypatch.setattr(bench.fold_score, "piece", refused)
+    monkeypatch.setattr(trials.fold_score, "fit_task", refused)
     found = of("grid", references=True)
     assert [trial.status for trial in found.trials] == ["failed"] + ["compared"] * 4
     assert found.best.estimator != "gaussian_naive_bayes"
@@ -210,9 +210,9 @@ def test_a_winner_that_cannot_be_fitted_on_all_rows_gives_way(monkeypatch):
 
 
 def test_a_metric_that_is_no_number_is_a_failed_trial(monkeypatch):
-    measure = bench.fold_score.scores.measure
+    measure = trials.fold_score.scores.measure
     monkeypatch.setattr(
-        bench.fold_score.scores, "measure", lambda name, scored: float("nan") if scored.rows else measure(name, scored)
+        trials.fold_score.scores, "measure", lambda name, scored: float("nan") if scored.rows else measure(name, scored)
     )
     with pytest.raises(ConfigError, match="roc_auc is no number on a fold"):
         of("random")
@@ -220,9 +220,9 @@ def test_a_metric_that_is_no_number_is_a_failed_trial(monkeypatch):
 
 def test_a_search_that_goes_on_says_so_and_what_leads(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr("lockstep.runtime.progress.EVERY_S", 0.0)
-    with caplog.at_level(logging.INFO), Journal(tmp_path, "p" * 64) as kept:
-        found = of("random", journal=kept)
-        of("random", journal=kept)
+    with caplog.at_level(logging.INFO), Checkpoint(tmp_path, "p" * 64) as kept:
+        found = of("random", checkpoint=kept)
+        of("random", checkpoint=kept)
     assert "27 of 27 fits, about 0 s left; best so far" in caplog.text
     assert f"{found.best.estimator}" in caplog.text
     assert f"roc_auc {found.best.mean:.4f}" in caplog.text

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from lockstep.features.transformers import TextTfidf, telling
-from lockstep.modeling.search.term_weights import Terms
+from lockstep.modeling.search.term_weights import TermWeights
 
 RANDOM = np.random.default_rng(4)
 TEXTS = [" ".join(RANDOM.choice(["good", "bad", "film", "cast", "plot", "fine"], 4)) for _ in range(60)] + ["", None]
@@ -28,7 +28,7 @@ def test_a_fold_gets_the_weights_that_its_train_rows_make(shape):
     beside = RANDOM.normal(size=(62, 2))
     matrix = shape(sparse.hstack([beside, whole], format="csr"))
     block = np.asarray([[2, 2 + whole.shape[1]]])
-    found = Terms.of(matrix, LABELS, block).by(matrix, LABELS, TRAIN)
+    found = TermWeights.from_matrix(matrix, LABELS, block).reweight(matrix, LABELS, TRAIN)
     assert sparse.issparse(found) == sparse.issparse(matrix)
     dense = found.toarray() if sparse.issparse(found) else found
     np.testing.assert_allclose(dense[:, :2], beside)
@@ -38,4 +38,4 @@ def test_a_fold_gets_the_weights_that_its_train_rows_make(shape):
 
 def test_a_matrix_without_such_terms_is_left_alone():
     matrix = RANDOM.normal(size=(62, 2))
-    assert Terms.of(matrix, LABELS, np.zeros((0, 2), np.int64)).by(matrix, LABELS, TRAIN) is matrix
+    assert TermWeights.from_matrix(matrix, LABELS, np.zeros((0, 2), np.int64)).reweight(matrix, LABELS, TRAIN) is matrix
