@@ -11,7 +11,7 @@ from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import FastPath
 from flask_app.models import model_service
-from flask_app.prediction.log import of as log_of
+from flask_app.prediction.log import from_app as log_of
 from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
