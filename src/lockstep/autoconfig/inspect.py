@@ -31,7 +31,7 @@ from lockstep.metrics.leakage import Leak
 
 SAMPLE_BYTES = 8 << 20
 MOST_ROWS, SEED = 100_000, 0
-TOO_GOOD = 0.99
+TOO_GOOD: dict[sections.Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
 """A column that looks like a noisy copy of the target is left out from this score on; below, a person decides."""
 
 
@@ -275,7 +275,7 @@ def _roles(
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     leaks = _leaks(frame, roles, target, task)
-    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD and name not in wish.keep]
+    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]
     for name in copies:
         look = (
             f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"

@@ -56,8 +56,6 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     roles = decide_roles(frame, params)
     kinds, empty = _kinds(frame, roles)
     task = decide_task(labelled[params.target], params)
-    if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
-        raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
     rows = canonical(labelled, kinds)
     _check_values(rows, kinds)
     rows[params.target] = canonical_target(labelled[params.target], task)
@@ -68,13 +66,9 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     if params.drop_duplicates:
         is_first = ~columnwise.duplicated(rows, hashes)
         rows, hashes = rows[is_first], hashes[is_first]
-    dropped = Dropped(
-        rows_read=len(frame),
-        rows_without_target=len(frame) - len(labelled),
-        rows_duplicate=len(labelled) - len(rows),
-        columns_left_out={name: role for name, role in roles.items() if role in ("id", "ignore")},
-        columns_without_values=empty,
-    )
+    left_out: dict[str, Role] = {name: role for name, role in roles.items() if role in ("id", "ignore")}
+    unlabelled, duplicates = len(frame) - len(labelled), len(labelled) - len(rows)
+    dropped = Dropped(len(frame), unlabelled, duplicates, columns_left_out=left_out, columns_without_values=empty)
     key = frame.loc[rows.index, params.split.column].reset_index(drop=True) if params.split.column else None
     return CleanTable(rows.reset_index(drop=True), kinds, task, dropped, rows.index.to_numpy(), key, hashes)
 
@@ -222,9 +216,20 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
 
 
 def canonical_target(target: pd.Series, task: Task) -> pd.Series:
-    """Give the target its one type: float64, int64, bool or text."""
+    """Give the target its one type: float64, int64, bool or text.
+
+    Raises
+    ------
+    DataError
+        A number is infinite.
+    """
     if task == "regression":
-        return target.astype("float64")
+        numbers = target.astype("float64")
+        if np.isinf(numbers).any():
+            raise DataError(
+                f"target {target.name!r} holds infinity", "add its spelling to data_ingestion.reader.missing"
+            )
+        return numbers
     if types.is_bool_dtype(target) or (set(target.unique()) <= {True, False} and target.dtype == object):
         return target.astype("bool")
     if types.is_numeric_dtype(target) and (target % 1 == 0).all():

@@ -240,9 +240,8 @@ def _sums(numeric: pd.DataFrame, votes: Sequence[str]) -> Iterator[tuple[str, Le
 def _addends(numeric: pd.DataFrame, truth: _Target) -> tuple[str, ...]:
     """Return the first two columns that add up to the target in every row; none if there are none."""
     columns = {str(name): numeric[name].to_numpy() for name in numeric}
-    for one, other in combinations(columns, 2):
-        if not np.allclose(columns[one][:MIN_ROWS] + columns[other][:MIN_ROWS], truth.values[:MIN_ROWS]):
-            continue
-        if np.isclose(columns[one] + columns[other], truth.values).mean() >= EXACT:
-            return one, other
+    for first, second in combinations(columns, 2):
+        total = columns[first] + columns[second]
+        if np.allclose(total[:MIN_ROWS], truth.values[:MIN_ROWS]) and np.isclose(total, truth.values).mean() >= EXACT:
+            return first, second
     return ()
