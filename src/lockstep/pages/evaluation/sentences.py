@@ -27,22 +27,6 @@ NAMES = {
     "mae": "mean absolute error",
     "brier": "Brier score",
 }
-MEANINGS = {
-    "accuracy": "share of right answers",
-    "balanced_accuracy": "mean of the labels' recalls",
-    "f1": "precision and recall in one, of the second label",
-    "f1_macro": "precision and recall in one, every label alike",
-    "f1_weighted": "precision and recall in one, labels by their rows",
-    "precision": "of the rows called so, the share that is",
-    "recall": "of the rows that are, the share called so",
-    "roc_auc": "chance that a row that is ranks above one that is not",
-    "average_precision": "mean precision as recall grows",
-    "log_loss": "surprise at the truth; less is better",
-    "brier": "squared error of the probability; less is better",
-    "r2": "share of the variance that is explained",
-    "rmse": "typical error, large ones count more; less is better",
-    "mae": "typical error; less is better",
-}
 
 
 def named(name: str) -> str:
@@ -52,7 +36,7 @@ def named(name: str) -> str:
 
 def meaning(name: str) -> str:
     """Return what a metric is; nothing for one that is not known here."""
-    return MEANINGS.get(name, "")
+    return METRICS[name].meaning if name in METRICS else ""
 
 
 def of_confusion(confusion: Confusion) -> str:
