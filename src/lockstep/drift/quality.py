@@ -60,6 +60,7 @@ def scored_of(profile: Profile, labelled: Labelled) -> Scored:
         np.asarray([codes[label_name(labelled.truths[row])] for row in rows], dtype=np.int64),
         np.asarray([codes[label_name(labelled.values[row])] for row in rows], dtype=np.int64),
         np.asarray([labelled.shares[row] for row in rows], dtype=np.float64).reshape(len(rows), len(codes)),
+        profile.positive,
     )
 
 
