@@ -258,6 +258,19 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
     return created.info.run_id, created.info.artifact_uri
 
 
+def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) -> None:
+    """Add report files to a run that was logged before.
+
+    Raises
+    ------
+    TrackingError
+        The server refused them, or does not know the run.
+    """
+    with speaking(f"log reports with the run {run_id}"):
+        for path in reports:
+            client.log_artifact(run_id, str(path), REPORTS_FOLDER)
+
+
 def _log_below(client: "MlflowClient", parent: Any, run: Run) -> None:
     """Log a run below another, in as few calls as there can be."""
     tags = {**run.tags, "mlflow.parentRunId": parent.run_id}
