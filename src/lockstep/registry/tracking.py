@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
+from lockstep.registry.relocation import relocate
 from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def _open_store(server: Server) -> "MlflowClient":
 
         with speaking(doing), third_party_warnings():
             _make_local_store(database_of(server.uri))
+            _follow_a_move(database_of(server.uri))
             client = _client(server)
             client.search_experiments(max_results=1)
     except ImportError as error:
@@ -122,6 +124,11 @@ def _open_store(server: Server) -> "MlflowClient":
     except SQLAlchemyError as error:
         raise_fault(doing, error)
     return client
+
+
+def _follow_a_move(database: Path | None) -> None:
+    for folder in relocate(database) if database else []:
+        log.warning("the tracking store was at %s, and is read at %s from now on", folder, database)
 
 
 def _make_local_store(database: Path | None) -> None:
@@ -249,6 +256,19 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
             raise
         client.set_terminated(created.info.run_id)
     return created.info.run_id, created.info.artifact_uri
+
+
+def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) -> None:
+    """Add report files to a run that was logged before.
+
+    Raises
+    ------
+    TrackingError
+        The server refused them, or does not know the run.
+    """
+    with speaking(f"log reports with the run {run_id}"):
+        for path in reports:
+            client.log_artifact(run_id, str(path), REPORTS_FOLDER)
 
 
 def _log_below(client: "MlflowClient", parent: Any, run: Run) -> None:

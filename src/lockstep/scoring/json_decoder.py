@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from lockstep.data.schema import Column, Row, Schema
+from lockstep.data.schema import Column, Row, Schema, as_category, is_boolean
 
 MOST_COLUMNS = 1000
 UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
@@ -34,6 +34,7 @@ class Decoder:
         self.schema = schema
         self._decoder = _compile(schema) if _plain(schema) else None
         self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
+        self._booleans = bool(schema.booleans)
         self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
         self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
@@ -49,6 +50,8 @@ class Decoder:
         version = asked.version
         if not rows or body.count(b'"') != 2 + self._quotes(rows) + (4 + version.count('"') if version else 0):
             return None
+        if self._booleans:
+            rows = [self._in_words(row) for row in rows]
         return Asked(rows, version) if self._dates_fit(rows) else None
 
     def _quotes(self, rows: Sequence[Row]) -> int:
@@ -61,6 +64,10 @@ class Decoder:
             for value in chain.from_iterable([row[place] for place in self._texts] for row in rows):
                 expected += value.count('"') if isinstance(value, str) else -2
         return expected
+
+    def _in_words(self, row: Row) -> Row:
+        """Return a row with `true` and `false` as the categories that they are."""
+        return tuple(as_category(value) if isinstance(value, bool) else value for value in row)
 
     def _dates_fit(self, rows: Sequence[Row]) -> bool:
         return not any(self.schema.problem(name, row[place]) for place, name in self._dates for row in rows)
@@ -92,4 +99,6 @@ def _type(column: Column) -> Any:
         own = Annotated[float, msgspec.Meta(ge=-column.largest, le=column.largest)]
     if column.kind == "categorical" and column.unknown == "refuse":
         own = Literal[column.categories] if column.categories else msgspec.Raw
+    if is_boolean(column):
+        own = own | bool
     return own | None if column.nullable else own
