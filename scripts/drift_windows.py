@@ -99,7 +99,7 @@ class Fit:
         estimator.fit(matrix, frames.target_array(train, self.schema))
         pipeline = Pipeline([("features", features), ("estimator", estimator)])
         self.clean = build.text_steps(pipeline)
-        return Predictor.of(self.schema, pipeline).score(rows)
+        return Predictor.from_pipeline(self.schema, pipeline).score(rows)
 
 
 def taken(scored: Scored, places: Any) -> Scored:

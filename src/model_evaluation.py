@@ -27,7 +27,7 @@ def main(params: ModelEvaluation) -> None:
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), schema.kinds)
     pipeline = serialization.load(paths.MODEL)
-    predictor = Predictor.of(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
+    predictor = Predictor.from_pipeline(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
 
     scored = predictor.score(test)
     measured = test_metrics.report(scored, schema, params)
@@ -43,7 +43,7 @@ def main(params: ModelEvaluation) -> None:
     )
     subject = facts.Subject(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
     record = facts.of(subject, matrix, measured, alone, params)
-    told = model_card.Facts(record, searched, data, files.read_json(paths.SOURCE))
+    told = model_card.CardFacts(record, searched, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
     made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
 
@@ -55,7 +55,7 @@ def main(params: ModelEvaluation) -> None:
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(made)
-    files.write_json(model_card.of(schema, told), paths.CARD)
+    files.write_json(model_card.build(schema, told), paths.CARD)
     row_hashes.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(

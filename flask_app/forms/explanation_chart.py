@@ -155,7 +155,7 @@ def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
     """Return what reads a word as the model does."""
     place = list(predictor.schema.kinds).index(column)
     terms = predictor.scorer.terms if isinstance(predictor.scorer, LinearScorer) else ()
-    steps = next(([CLEANERS[name] for name in own.clean] for own in terms if own.place == place), [])
+    steps = next(([CLEANERS[name] for name in own.clean] for own in terms if own.column_index == place), [])
     return lambda word: reduce(lambda text, step: step(text), steps, word)
 
 

@@ -94,7 +94,7 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def _summary(outcomes: dict[str, batch_job.Outcome], model: batch_job.Model, out: str) -> str:
+def _summary(outcomes: dict[str, batch_job.PartitionResult], model: batch_job.ModelFiles, out: str) -> str:
     rows = sum(own.rows for own in outcomes.values())
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
@@ -145,7 +145,7 @@ def _ingestion(given: str) -> DataIngestion:
     return DataIngestion(**known | {"source": given})
 
 
-def _model(number: str | None, settings: Settings) -> batch_job.Model:
+def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
     from lockstep.registry import tracking
     from lockstep.registry.model_registry import Registry
 
@@ -156,4 +156,4 @@ def _model(number: str | None, settings: Settings) -> batch_job.Model:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
         own = registry.download(version, Path(folder, "model"))
-        return batch_job.Model.of(version.name, version.version, version.sha256, own)
+        return batch_job.ModelFiles.from_folder(version.name, version.version, version.sha256, own)
