@@ -1,4 +1,4 @@
-"""Scorers: compiled forms of fitted pipelines, from checked rows to scores, and the pipeline itself where there is none."""
+"""Scorers from checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
 
 import math
 from collections.abc import Sequence
@@ -175,7 +175,7 @@ def first(scores: Scores) -> list[float]:
 
 @dataclass(frozen=True)
 class Contributions:
-    """Contributions to the scores of n rows: base (outputs,), columns (n, columns, outputs); the sum goes through `link`.
+    """Contributions to n scores: base (outputs,), columns (n, columns, outputs); the sum goes through `link`.
 
     `words` hold for each row what the words of its text columns add, by place and word: (outputs,).
     """
