@@ -14,7 +14,7 @@ from lockstep.data import cleaning, frames
 from lockstep.data.schema import Schema
 from lockstep.data.sources import read
 from lockstep.drift import profile as profiles
-from lockstep.drift.detect import Window
+from lockstep.drift.detect import RowWindow
 from lockstep.drift.profile import Profile
 from lockstep.evaluation import test_metrics
 from lockstep.features import build
@@ -132,7 +132,7 @@ def drawn_profile(pool: Pool, random: np.random.Generator) -> Profile:
     return profile_of(pool.schema, pool.frame.iloc[train], pool.frame.iloc[test], taken(pool.scored, test), pool.clean)
 
 
-def window(pool: Pool, places: Any, broken: str = "") -> Window:
+def window(pool: Pool, places: Any, broken: str = "") -> RowWindow:
     """Return rows of the pool as a window; one column may be broken: numbers times 2, texts cut in half.
 
     The scores stay those of the whole row, which makes drift harder to see, not easier.
@@ -143,10 +143,10 @@ def window(pool: Pool, places: Any, broken: str = "") -> Window:
         columns[broken] = [_broken(value) for value in columns[broken]]
     scored = taken(pool.scored, places)
     if scored.probabilities is None:
-        return Window("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
+        return RowWindow("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
     answers = [pool.schema.labels[code] for code in scored.predicted]
     found = profiles.scores(pool.schema.task, answers, scored.probabilities.tolist())
-    return Window("1", 0.0, 1.0, columns, found, answers)
+    return RowWindow("1", 0.0, 1.0, columns, found, answers)
 
 
 def _broken(value: Any) -> Any:

@@ -55,9 +55,9 @@ class ExperimentError(LockstepError):
 
 
 class ComputeError(LockstepError):
-    """Work could not be done where it was sent; `place` is that of the task to blame, if it is one."""
+    """Work could not be done where it was sent; `task_index` is that of the failed task, if it is one."""
 
-    place: int | None = None
+    task_index: int | None = None
 
 
 class NotExplained(LockstepError):

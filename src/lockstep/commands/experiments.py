@@ -49,7 +49,7 @@ def _where_logged(found: Sequence[Experiment]) -> set[str]:
     return {params_file.load().register_model.experiment, *own}
 
 
-def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
+def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.TrackingServer) -> dict[str, Any]:
     found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(one) | found
 

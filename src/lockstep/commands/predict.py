@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Score what is named and say how many rows that were."""
     if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
         raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
-    if storage.is_many(arguments.input):
+    if storage.is_partitioned(arguments.input):
         return _folder(arguments, settings)
     if PurePosixPath(arguments.output).suffix not in batch.WRITERS:
         name = PurePosixPath(arguments.output).name
@@ -65,7 +65,7 @@ def _placed(text: str) -> str:
 def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
-        with storage.written(arguments.output) as partial, Progress("count", f"rows of {path.name}") as progress:
+        with storage.atomic_output(arguments.output) as partial, Progress("count", f"rows of {path.name}") as progress:
             rows = batch.score_file(model.load(), path, partial, _reader(), progress.advance)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
@@ -76,7 +76,7 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     base, pattern = storage.split(arguments.input)
-    source, out = (storage.place(given, _ingestion(given)) for given in (base, arguments.output))
+    source, out = (storage.location(given, _ingestion(given)) for given in (base, arguments.output))
     found, others = batch_job.find(arguments.input, source, pattern, out)
     model = _model(arguments.version, settings)
     made = batch_job.plan(found, source, out, _reader(), model.load())
@@ -118,7 +118,7 @@ def _pool(arguments: argparse.Namespace, settings: Settings) -> AbstractContextM
         return nullcontext(compute.LocalPool(arguments.jobs or 1))
     from lockstep.compute import dask
 
-    return dask.connected(compute.checked(address))
+    return dask.connected(compute.check_address(address))
 
 
 def _reader() -> Reader:

@@ -13,7 +13,7 @@ from lockstep import files, storage
 from lockstep.config.params import Reader
 from lockstep.errors import ComputeError, DataError, LockstepError
 from lockstep.inference import batch
-from lockstep.storage import Folder, Place
+from lockstep.storage import FolderLocation, Location
 
 if TYPE_CHECKING:
     from lockstep.compute.pool import Pool
@@ -54,8 +54,8 @@ class ModelFiles:
 class BatchPlan:
     """What holds for all parts: where they lie and go, how they are read, and the columns, which `first` has."""
 
-    source: Place
-    out: Place
+    source: Location
+    out: Location
     reader: Reader
     columns: frozenset[str]
     first: str
@@ -75,7 +75,7 @@ class PartitionResult:
         return {name: value for name, value in asdict(self).items() if value != ""}
 
 
-def find(path: str, source: Place, pattern: str, out: Place) -> tuple[list[str], list[str]]:
+def find(path: str, source: Location, pattern: str, out: Location) -> tuple[list[str], list[str]]:
     """Return the names of the parts, and of the files that are none.
 
     Raises
@@ -83,7 +83,7 @@ def find(path: str, source: Place, pattern: str, out: Place) -> tuple[list[str],
     DataError
         There is no part, or they would be written over.
     """
-    if _root(out) == _root(source) or (isinstance(out, Folder) and out.path.is_file()):
+    if _root(out) == _root(source) or (isinstance(out, FolderLocation) and out.path.is_file()):
         raise DataError(f"{out / ''} cannot take the parts", "name a folder of its own for OUT")
     hidden = (".", "_")
     listed = [name for name in source.names(pattern) if not PurePosixPath(name).name.startswith(hidden)]
@@ -94,11 +94,11 @@ def find(path: str, source: Place, pattern: str, out: Place) -> tuple[list[str],
     return parts, [PurePosixPath(name).name for name in names_listed if name not in set(parts)]
 
 
-def _root(location: Place) -> str:
-    return str(location.path.resolve()) if isinstance(location, Folder) else (location / "").rstrip("/")
+def _root(location: Location) -> str:
+    return str(location.path.resolve()) if isinstance(location, FolderLocation) else (location / "").rstrip("/")
 
 
-def plan(parts: Sequence[str], source: Place, out: Place, reader: Reader, predictor: "Predictor") -> BatchPlan:
+def plan(parts: Sequence[str], source: Location, out: Location, reader: Reader, predictor: "Predictor") -> BatchPlan:
     """Make OUT ready; the columns of all parts are those of the first that has what the model takes."""
     schema = predictor.schema
     headers = ((name, _readable_header(source, name, reader)) for name in parts)
@@ -130,9 +130,9 @@ def score_all(
                 results[remaining[index]] = result
                 on_result(remaining[index], result)
         except ComputeError as error:
-            if error.place is None:
+            if error.task_index is None:
                 raise
-            results[remaining[error.place]] = PartitionResult("failed", 0, error.problem, error.hint)
+            results[remaining[error.task_index]] = PartitionResult("failed", 0, error.problem, error.hint)
         remaining = [name for name in remaining if name not in results]
     return {name: results[name] for name in parts}
 
@@ -160,12 +160,12 @@ def _score(model: ModelFiles, plan: BatchPlan, name: str) -> PartitionResult:
     if origin["input"] is None:
         raise DataError(f"{plan.source / name} is gone", "put it back, or run it again without it")
     there = plan.out.identity(name)
-    before = storage.record(plan.out, name) if there else {}
+    before = storage.read_record(plan.out, name) if there else {}
     if before and before["origin"] == origin and before["output"] == there:
         return PartitionResult("kept", before["rows"])
     with plan.source.fetched(name) as path:
         rows = _write(model.load(), plan, name, path)
-    storage.keep(plan.out, name, {"origin": origin, "rows": rows, "output": plan.out.identity(name)})
+    storage.write_record(plan.out, name, {"origin": origin, "rows": rows, "output": plan.out.identity(name)})
     return PartitionResult("redone" if before else "scored", rows)
 
 
@@ -182,7 +182,7 @@ def _write(predictor: "Predictor", plan: BatchPlan, name: str, source: Path) -> 
         return batch.score_file(predictor, source, partial, plan.reader)
 
 
-def _readable_header(source: Place, name: str, reader: Reader) -> frozenset[str]:
+def _readable_header(source: Location, name: str, reader: Reader) -> frozenset[str]:
     """Return the columns of a part, none of one that cannot be read, which is told when it is scored."""
     try:
         with source.fetched(name) as path:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.drift.numeric_baseline import Numbers
+from lockstep.drift.numeric_baseline import NumericBaseline
 from lockstep.drift.profile import Feature, Profile
 from lockstep.scoring.contributions import column_totals
 from lockstep.scoring.scorers import LinearScorer
@@ -58,7 +58,7 @@ def _written(value: float, feature: Feature) -> Any:
     return value if feature.kind == "numeric" else (EPOCH + timedelta(seconds=value)).isoformat()
 
 
-def _shares(numbers: Numbers) -> Floats:
+def _shares(numbers: NumericBaseline) -> Floats:
     """Return the share of the rows at each point, and half of those on their way to the next ones."""
     below, upto = numbers.shares
     between = (below[1:] - upto[:-1]) / 2

@@ -73,7 +73,7 @@ def drift_of(place: Place, seen: Sequence[Stored]) -> DriftWindow:
     scores = np.asarray([own.score for own in seen if own.score is not None], dtype=np.float64)
     answers = None if place.profile.task == "regression" else [own.value for own in seen]
     start, end = min(own.at_us for own in seen) / 1e6, max(own.at_us for own in seen) / 1e6
-    return detect.measure(place.profile, detect.Window(place.version, start, end, columns, scores, answers))
+    return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
 
 
 def measure_labels(
@@ -120,7 +120,7 @@ def _compare(labels: Labels, model: str, duel: Duel, profile: Profile) -> None:
 def measure_quality(profile: Profile, version: str, window: Sequence[Labelled]) -> QualityWindow:
     """Measure the quality of labelled predictions of one version."""
     shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
-    labelled = quality.Labelled(
+    labelled = quality.LabelledPredictions(
         version,
         min(own.at_us for own in window) / 1e6,
         max(own.at_us for own in window) / 1e6,

@@ -58,7 +58,7 @@ def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = la
             yield [_line(one) for one in found]
             told(count)
 
-    with storage.written(to) as path:
+    with storage.atomic_output(to) as path:
         write(pages(), path)
     return count
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockstep.registry import tracking
-from lockstep.registry.tracking_server import Server
+from lockstep.registry.tracking_server import TrackingServer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,7 @@ class LoggedRun:
     artifact_uri: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def page(self, server: Server) -> str:
+    def page(self, server: TrackingServer) -> str:
         """Return the address of the run's page; for the local store, once `make mlflow` shows it."""
         pages = LOCAL_PAGES if server.kind == "local" else server.shown
         return f"{pages}/#/experiments/{self.experiment_id}/runs/{self.run_id}"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
-from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
+from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,13 +77,13 @@ def prepare(settings: Settings) -> None:
     import mlflow  # noqa: F401
 
 
-def _client(server: Server) -> "MlflowClient":
+def _client(server: TrackingServer) -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
 
 
-def _prepare_environment(server: Server) -> None:
+def _prepare_environment(server: TrackingServer) -> None:
     """Tell MLflow through the environment, the one way it listens to, before it is imported."""
     credentials = {"MLFLOW_TRACKING_USERNAME": server.username, "MLFLOW_TRACKING_PASSWORD": server.password}
     for name, value in credentials.items():
@@ -103,7 +103,7 @@ def _prepare_environment(server: Server) -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
-def _open_store(server: Server) -> "MlflowClient":
+def _open_store(server: TrackingServer) -> "MlflowClient":
     """Open a database directly, made first if it is a file that is not there."""
     doing = f"open the tracking store {server.shown}"
     try:
@@ -140,7 +140,7 @@ def _migrate(database: Path) -> None:
     compat.create_mlflow_tables(f"{SQLITE}{database}")
 
 
-def _check(server: Server) -> None:
+def _check(server: TrackingServer) -> None:
     """Ask once, with little patience, so that what is wrong can be said plainly."""
     patience = min(CHECK_TIMEOUT_S, int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
     with speaking(f"reach the tracking server {server.shown}"):
@@ -148,7 +148,7 @@ def _check(server: Server) -> None:
     _judge(server, answer.status_code, answer.headers.get("Content-Type", ""))
 
 
-def _judge(server: Server, status: int, content_type: str) -> None:
+def _judge(server: TrackingServer, status: int, content_type: str) -> None:
     """Raise what an answer to the first question means, unless it is a good one."""
     if status in (401, 403):
         needed = "DAGSHUB_USER_TOKEN" if server.kind == "dagshub" else "MLFLOW_TRACKING_USERNAME and _PASSWORD"

@@ -1,4 +1,4 @@
-"""Scorers from checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
+"""Scorers of checked rows: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
 
 import math
 from collections.abc import Sequence

@@ -50,7 +50,7 @@ def folder(rows, tmp_path):
 def find(given, out):
     """Return what `lockstep predict` makes of its arguments."""
     (base, pattern), params = storage.split(str(given)), DataIngestion(source=str(given))
-    source, to = storage.place(base, params), storage.place(str(out), params)
+    source, to = storage.location(base, params), storage.location(str(out), params)
     return source, to, *batch_job.find(str(given), source, pattern, to)
 
 
@@ -174,7 +174,7 @@ def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path,
     source, _, (first, *_), _ = find(folder, tmp_path / "out")
     if there:  # of the same name, on a disk of its own
         (tmp_path / "elsewhere").mkdir()
-    unseen = batch_job.BatchPlan(source, storage.Folder(tmp_path / "elsewhere"), Reader(), frozenset(), first)
+    unseen = batch_job.BatchPlan(source, storage.FolderLocation(tmp_path / "elsewhere"), Reader(), frozenset(), first)
     outcome = batch_job.score(model, unseen, first)
     assert outcome.state == "failed"
     assert "does not see" in outcome.problem
