@@ -1,4 +1,4 @@
-"""Learn the schema and fit the features on the train rows."""
+"""Infer the schema and fit the features on the train rows."""
 
 import dataclasses
 import logging
@@ -19,17 +19,17 @@ def main(params: FeatureEngineering) -> None:
     kinds = dict(record.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), kinds)
 
-    learned = frames.learn(train, record.target, record.task, kinds, params)
+    schema = frames.learn(train, record.target, record.task, kinds, params)
     if record.reader is not None:
-        learned = dataclasses.replace(learned, reader=Reader.model_validate(record.reader))
-    marks = fold_constraints(train, record.split)
-    features, matrix = build.fit(train, learned, params, marks)
+        schema = dataclasses.replace(schema, reader=Reader.model_validate(record.reader))
+    constraints = fold_constraints(train, record.split)
+    features, matrix = build.fit(train, schema, params, constraints)
     if len(blocks := build.term_blocks(features)):
-        marks["terms"] = blocks
+        constraints["terms"] = blocks
 
-    files.write_json(learned.to_json(), paths.SCHEMA)
+    files.write_json(schema.to_json(), paths.SCHEMA)
     serialization.save(features, paths.FEATURES)
-    serialization.save_matrix(matrix, frames.target_array(train, learned), paths.TRAIN_MATRIX, marks)
+    serialization.save_matrix(matrix, frames.target_array(train, schema), paths.TRAIN_MATRIX, constraints)
     logging.getLogger("feature_engineering").info("%d rows x %d features", *matrix.shape)
 
 

@@ -39,7 +39,7 @@ def main(params: ModelEvaluation) -> None:
     decision = checks.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
     tested = test_metrics.evaluated(test, scored, schema, metric, measured)
     matrix = facts.TrainMatrix(
-        *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_marks(paths.TRAIN_MATRIX)
+        *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     )
     subject = facts.Subject(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
     record = facts.of(subject, matrix, measured, alone, params)

@@ -42,7 +42,7 @@ def resolve(settings: Settings) -> TrackingServer:
         The address is of a kind that MLflow no longer writes to, or DAGSHUB_REPO is not owner/name.
     """
     if settings.tracking_uri:
-        return _named(settings.tracking_uri.strip(), settings)
+        return _from_uri(settings.tracking_uri.strip(), settings)
     if settings.dagshub_repo and settings.dagshub_token:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", settings.dagshub_repo):
             raise TrackingError(f"DAGSHUB_REPO = {settings.dagshub_repo!r} is not owner/name", "write it as owner/name")
@@ -52,7 +52,7 @@ def resolve(settings: Settings) -> TrackingServer:
     return TrackingServer(f"{SQLITE}{database}", kind="local")
 
 
-def _named(uri: str, settings: Settings) -> TrackingServer:
+def _from_uri(uri: str, settings: Settings) -> TrackingServer:
     parts = urlsplit(uri)
     if parts.scheme == "file" or (not parts.scheme and uri != "databricks"):
         raise TrackingError(
