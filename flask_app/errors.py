@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
-from lockstep.data.schema import Fault, RowsRefused
+from lockstep.data.schema import FieldError, RowsRefused
 
 log = logging.getLogger("app")
 
@@ -62,7 +62,7 @@ def on_crash(error: Exception) -> Response:
     return on_http_exception(InternalServerError())
 
 
-def problem(status: int, detail: str | None, faults: Sequence[Fault] = ()) -> Response:
+def problem(status: int, detail: str | None, faults: Sequence[FieldError] = ()) -> Response:
     """Return problem details, as a page if that is what the client reads best."""
     listed = listing(faults)
     content: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
@@ -84,7 +84,7 @@ def _in_a_line(content: dict[str, Any]) -> str:
     return f"{content['detail']}{first}"
 
 
-def listing(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+def listing(faults: Sequence[FieldError]) -> list[dict[str, Any]]:
     """Return the first faults, as many as keep the answer short."""
     found: list[dict[str, Any]] = []
     room = MAX_FAULTS_BYTES

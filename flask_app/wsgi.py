@@ -11,6 +11,7 @@ from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import Front
 from flask_app.models import model_service
+from flask_app.prediction.log import of as log_of
 from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
@@ -38,6 +39,7 @@ def build() -> WSGIApplication:
     leaving = drain.of(app)
     if settings.registry_socket:
         _obey_the_master(leaving)
+        processes.EXIT_CALLS.append(log_of(app).close)
         forget_environment()
     services = model_service.all_of(app)
     for service in services:

@@ -1,8 +1,8 @@
-"""Run every example whose data are at hand, each in a clean copy of the project, and print what it reaches.
+"""Run every available example in a clean copy of the project and print its metrics and run time.
 
     python -m scripts.example_figures [--data DIR] [NAME ...]
 
-The output is the table of docs/examples.md. What is tracked by git is run as it stands, committed or not.
+The output is the table of docs/measurements/examples.md. Files tracked by git are used with their uncommitted changes.
 """
 
 import os
@@ -16,7 +16,7 @@ from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
 from scripts.ready_examples import asked
 
-HEAD = "| example | rows to train / test | winner | figure on the test rows | 95 % interval | gate | time |"
+HEAD = "| example | train / test rows | best trial | metric on the test rows | 95 % interval | gate | time |"
 
 
 def main(words: Sequence[str]) -> None:

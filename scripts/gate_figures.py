@@ -21,7 +21,7 @@ from scipy.special import ndtr, ndtri
 from lockstep.config.params import Gate
 from lockstep.data.schema import Schema
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Champion, PairedScores, Rules
+from lockstep.gate.checks import CandidateEvidence, ChampionEvidence, GateRules, PairedScores
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 from scripts.drift_figures import fill, table
@@ -66,23 +66,23 @@ def _scored(truth: NDArray[np.float64], score: NDArray[np.float64], r: float) ->
 def verdicts(pair: Pair, metric: str, rows: int, runs: int, resamples: int = RESAMPLES) -> Counter[str]:
     """Let the gate compare as many drawn pairs, and count what it calls the candidate."""
     random = np.random.default_rng([SEED, round(1000 * pair.disagree), round(1000 * pair.candidate)])
-    rules = Rules(metric, resamples=resamples, seed=SEED)
+    rules = GateRules(metric, resamples=resamples, seed=SEED)
     return Counter(_decided(draw(pair, rows, random), (), rules).verdict for _ in range(runs))
 
 
 def refusals(pair: Pair, count: int, rows: int, runs: int) -> int:
     """Count the drawn pairs of which the gate refuses the candidate for one of `count` slices of equal size."""
     random = np.random.default_rng([SEED, count])
-    rules = Rules("accuracy", gate=Gate(slice_margin=0.0), resamples=100, seed=SEED)
+    rules = GateRules("accuracy", gate=Gate(slice_margin=0.0), resamples=100, seed=SEED)
     parts = tuple(Slice("part", str(place), np.arange(rows) % count == place) for place in range(count))
     decided = (_decided(draw(pair, rows, random), parts, rules) for _ in range(runs))
     return sum(check.name == "slices not worse" and not check.passed for own in decided for check in own.checks)
 
 
-def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Rules) -> checks.Decision:
+def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: GateRules) -> checks.Decision:
     champion, candidate = drawn
     paired = PairedScores(candidate, champion, parts, np.ones(champion.rows, dtype=bool))
-    return checks.decide(Candidate(SCHEMA), Champion("1", SCHEMA, paired), rules)
+    return checks.decide(CandidateEvidence(SCHEMA), ChampionEvidence("1", SCHEMA, paired), rules)
 
 
 def power(gain: float, disagree: float, rows: int) -> float:

@@ -1,10 +1,10 @@
-"""Run the search of every example whose data are at hand, and hold what it finds against scikit-learn's defaults.
+"""Run the search of every available example and compare the selected model with scikit-learn's defaults.
 
     python -m scripts.search_figures [--data DIR] [NAME ...]
 
 Each example runs in a clean copy of the project. Logistic regression or ridge, and histogram boosting where the matrix
-is dense, are fitted with no parameter at all on the same features, and scored on the same folds and the same test rows.
-The output is the table of docs/search.md: differences are the found model less the default, better is positive.
+is dense, are fitted with default parameters on the same features, and scored on the same folds and the same test rows.
+The output is the table of docs/measurements/search.md: differences are selected minus default, positive is better.
 """
 
 import os
@@ -33,8 +33,8 @@ from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.trials import CVData
 from scripts.ready_examples import ROOT, asked
 
-COLUMNS = ("example", "found", "beside", "metric", "found, folds", "default, folds", "difference, 95 %")
-COLUMNS += ("found, test", "default, test", "difference, 95 %", "search")
+COLUMNS = ("example", "selected", "default", "metric", "selected, folds", "default, folds", "difference, 95 %")
+COLUMNS += ("selected, test", "default, test", "difference, 95 %", "search")
 RESAMPLES = 500
 
 

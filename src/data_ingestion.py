@@ -10,7 +10,7 @@ from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
 from lockstep.config.settings import Settings
 from lockstep.data import contract, feedback, raw
-from lockstep.data.feedback import Joined
+from lockstep.data.feedback import JoinResult
 from lockstep.data.raw import RawData
 from lockstep.data.sources import change_detection, column_values, formats, read
 from lockstep.data.sources.read import Rows
@@ -25,7 +25,7 @@ def main(params: DataIngestion) -> None:
     test_params = params_file.load().test_ingestion()
     state = change_detection.look(params, password)
     rows = read.read(params, password)
-    joined = feedback.join(rows.frame, params.named) if params.feedback else Joined(rows.frame)
+    joined = feedback.join(rows.frame, params.named) if params.feedback else JoinResult(rows.frame)
     origin, test_rows = _origin(params, rows, joined), {}
     if test_params:
         state |= change_detection.look(test_params, password)
@@ -50,7 +50,7 @@ def _log_rows(rows: Rows, params: DataIngestion) -> None:
     log.info("%d rows x %d columns from %s", *rows.frame.shape, params.named)
 
 
-def _origin(params: DataIngestion, rows: Rows, joined: Joined) -> dict[str, Any]:
+def _origin(params: DataIngestion, rows: Rows, joined: JoinResult) -> dict[str, Any]:
     """Return where the raw rows come from and how their cells were read; of feedback only if there is some."""
     origin: dict[str, Any] = {"rows": len(joined.frame), "sha256": rows.digest, "source": params.named}
     if rows.columns:

@@ -12,20 +12,21 @@ from lockstep.stage import run_stage
 
 
 def main(params: DataPreprocessing) -> None:
-    """Read the raw rows, check, clean and split them; write both parts, and a report on them and on what was left."""
+    """Read, validate, clean and split the raw rows; write train, test and quarantined rows, and the data report."""
     raw = RawData.load(params.split)
 
-    made = prepare(raw, params)
-    report = facts.describe(made.train, made.record, {str(name): str(dtype) for name, dtype in raw.rows.dtypes.items()})
+    prepared = prepare(raw, params)
+    types = {str(name): str(dtype) for name, dtype in raw.rows.dtypes.items()}
+    report = facts.describe(prepared.train, prepared.record, types)
 
-    parquet.write(made.train, paths.TRAIN)
-    parquet.write(made.test, paths.TEST)
-    parquet.write(made.quarantined, paths.QUARANTINE)
+    parquet.write(prepared.train, paths.TRAIN)
+    parquet.write(prepared.test, paths.TEST)
+    parquet.write(prepared.quarantined, paths.QUARANTINE)
     files.write_json(report.to_json(), paths.DATA_REPORT)
     log = logging.getLogger("data_preprocessing")
-    log.info("%s: %d train and %d test rows", report.task, len(made.train), len(made.test))
-    if len(made.quarantined):
-        log.warning("%d rows break the data contract: see %s", len(made.quarantined), paths.QUARANTINE)
+    log.info("%s: %d train and %d test rows", report.task, len(prepared.train), len(prepared.test))
+    if len(prepared.quarantined):
+        log.warning("%d rows break the data contract: see %s", len(prepared.quarantined), paths.QUARANTINE)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lockstep.drift import profile
 from lockstep.evaluation import facts, plot_data, plot_points, test_metrics
 from lockstep.features.build import text_steps
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Rules
+from lockstep.gate.checks import CandidateEvidence, GateRules
 from lockstep.inference import model_card
 from lockstep.inference.predictor import Predictor
 from lockstep.modeling import serialization
@@ -36,12 +36,12 @@ def main(params: ModelEvaluation) -> None:
     data = DataReport.read()
     alone = {name: leak.score for name, leak in data.leaks.items()}
     examined = test_metrics.examine(predictor, test, scored, alone)
-    decision = checks.decide(Candidate(schema, examined), None, Rules.of(metric, schema.task, params))
+    decision = checks.decide(CandidateEvidence(schema, examined), None, GateRules.of(metric, schema.task, params))
     tested = test_metrics.evaluated(test, scored, schema, metric, measured)
     matrix = facts.TrainMatrix(
         *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     )
-    subject = facts.Subject(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
+    subject = facts.EvaluatedModel(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
     record = facts.of(subject, matrix, measured, alone, params)
     told = model_card.CardFacts(record, searched, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)

@@ -96,8 +96,8 @@ def test_module_names_are_terms_of_the_field():
 
 REPEATED_CLASSES = set(
     """
-    Answered Asked Call Candidate Check Content Decision Fault Finding Interrupted Known Labelled Latency Line Model
-    Options Output Reader Rules Table Wish
+    Answered Asked Call Candidate Check Content Decision Finding Interrupted Known Labelled Latency Line Model Options
+    Output Reader Rules Table Wish
     """.split()  # noqa: SIM905
 )
 """Class names that still stand for several things; the list only shrinks."""

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from flask_app.admission.csrf import FIELD
 from lockstep.config.params import Kind
-from lockstep.data.schema import Column, Fault, RowsRefused, Schema
+from lockstep.data.schema import Column, FieldError, RowsRefused, Schema
 
 EXPLAIN = "explain_answer"
 IDEMPOTENCY_KEY = "idempotency_key"
@@ -71,7 +71,7 @@ class Field:
     left_out: bool = False
 
 
-def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Sequence[Fault] = ()) -> list[Field]:
+def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Sequence[FieldError] = ()) -> list[Field]:
     """Return the controls in the order of the schema, filled with what was typed or else with the examples."""
     problems = {fault.column: fault.problem for fault in faults}
     drawn = [
@@ -80,7 +80,7 @@ def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Seque
     return drawn if sum(len(field.value) for field in drawn) <= MOST_ECHOED else list(map(_without_long_value, drawn))
 
 
-def leftover(schema: Schema, faults: Sequence[Fault]) -> list[Fault]:
+def leftover(schema: Schema, faults: Sequence[FieldError]) -> list[FieldError]:
     """Return the faults that belong to no control."""
     return [fault for fault in faults if fault.column not in schema.kinds]
 
@@ -227,7 +227,7 @@ def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     sent = [(name or "", values) for name, values in form.lists()]
     twice = [name for name, values in sent if len(values) > 1 and values != switches.get(lines(name))]
     if twice:
-        raise RowsRefused([Fault(0, name, "sent more than once") for name in twice])
+        raise RowsRefused([FieldError(0, name, "sent more than once") for name in twice])
     return {
         name: cell(value, columns[name]) if name in columns else value
         for name, value in submitted(form, schema).items()

@@ -15,7 +15,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, Unprocessable
 from flask_app.forms.controls import cell, fields
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema, as_category, label_name
+from lockstep.data.schema import Column, FieldError, Row, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import nearest
 from lockstep.inference.batch import unused
 from lockstep.inference.predictor import Predictions
@@ -93,7 +93,7 @@ def check(table: Table, schema: Schema) -> list[Row]:
     known = {column.name: column for column in schema.columns}
     columns = [known.get(name) for name in table.header]
     ragged = [
-        Fault(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
+        FieldError(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
         if len(cells) != len(columns)
     ]
@@ -249,9 +249,9 @@ def _check_header(header: list[str], schema: Schema) -> None:
     trained = schema.reader.columns.keys() if schema.reader else set()
     unknown = list(islice((name for name in counts if name not in schema.kinds and name not in trained), MAX_UNKNOWN))
     guess = len(unknown) <= MAX_GUESSES
-    faults = [Fault(1, name, "missing column") for name in schema.kinds if name not in counts]
-    faults += [Fault(1, name, _unknown(name, schema, guess)) for name in unknown]
-    faults += [Fault(1, name, "there twice") for name in schema.kinds if counts[name] > 1]
+    faults = [FieldError(1, name, "missing column") for name in schema.kinds if name not in counts]
+    faults += [FieldError(1, name, _unknown(name, schema, guess)) for name in unknown]
+    faults += [FieldError(1, name, "there twice") for name in schema.kinds if counts[name] > 1]
     if faults:
         raise RowsRefused(faults)
 
@@ -262,8 +262,8 @@ def _unknown(name: str, schema: Schema, guess: bool) -> str:
     return f"unknown column{nearest(name, schema.kinds) if guess else ''}"
 
 
-def _numbered(fault: Fault, table: Table, rows: list[dict[str, Any]]) -> Fault:
+def _numbered(fault: FieldError, table: Table, rows: list[dict[str, Any]]) -> FieldError:
     """Return a fault with the number its row has in the file."""
     empty = rows[fault.row].get(fault.column) is None
     problem = "empty, but this column had no missing value in training" if empty else fault.problem
-    return Fault(table.rows[fault.row][0], fault.column, problem)
+    return FieldError(table.rows[fault.row][0], fault.column, problem)

@@ -19,7 +19,7 @@ from flask_app.models.challenger import Challenger
 from flask_app.models.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
 from lockstep import decision
 from lockstep.config.settings import Settings, model_name, model_names
-from lockstep.decision import Recorded
+from lockstep.decision import GateRecord
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.registry import tracking, tracking_server
 from lockstep.registry.model_registry import Registry
@@ -62,7 +62,7 @@ class ModelService:
         self._reachable: bool | None = None
         self._answered = time.monotonic()
         self._serving: Serving | None = None
-        self._recorded: tuple[Identity, Recorded] | None = None
+        self._recorded: tuple[Identity, GateRecord] | None = None
         self._fell_back = False
         self._lock, self._looking = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
@@ -77,10 +77,10 @@ class ModelService:
         """Return the model that answers now, if there is one."""
         return self._serving
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> GateRecord:
         """Return what the registry says of how the version that answers came to do so, as far as that is known."""
         serving, known = self._serving, self._recorded
-        return known[1] if serving and known and known[0] == serving.identity else Recorded()
+        return known[1] if serving and known and known[0] == serving.identity else GateRecord()
 
     def require(self) -> Serving:
         """Return the model that answers now.
@@ -167,7 +167,7 @@ class ModelService:
         if production is None:
             raise RegistryError(f"no version of {self.name} is Production", "run `lockstep promote`")
         wanted = Identity(production.name, production.version, production.sha256)
-        self._recorded = (wanted, decision.recorded(production.tags))
+        self._recorded = (wanted, decision.gate_record(production.tags))
         if self._serving is None or self._serving.identity != wanted:
             self._swap(self._loader.load(production, registry))
             self._cache.remember(wanted)

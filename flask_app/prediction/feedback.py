@@ -24,7 +24,7 @@ from flask_app.models import model_service
 from flask_app.prediction import log as store
 from flask_app.prediction.log import PredictionLog
 from lockstep.data import cells
-from lockstep.data.schema import Fault, Label, RowsRefused, Schema, as_category, label_name
+from lockstep.data.schema import FieldError, Label, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import StoreError
 from lockstep.prediction_log.records import Scalar
 
@@ -93,7 +93,7 @@ def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
     predictions = _log()
     known = _known(predictions, said)
     said = [replace(one, label=_meant(one, known)) if one.is_text else one for one in said]
-    faults = [Fault(one.line, *wrong) for one in said if (wrong := _wrong(one, known))]
+    faults = [FieldError(one.line, *wrong) for one in said if (wrong := _wrong(one, known))]
     if faults:
         raise RowsRefused(faults)
     taken = [Taken(one.label, _outcome(one, known)) for one in said]
@@ -125,7 +125,7 @@ def read(content: bytes, most: int) -> list[Said]:
     if len(rows) > most:
         raise RequestEntityTooLarge(f"At most {most} lines a file.")
     faults = [
-        Fault(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
+        FieldError(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
     ]
     faults = faults or _twice(rows)
     if faults:
@@ -237,11 +237,11 @@ def _parsed(text: str, schema: Schema) -> Scalar:
         return None
 
 
-def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[Fault]:
+def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
     """Return a fault for each line that names a prediction again: which of them is true cannot be known."""
     first: dict[str, int] = {}
     faults = []
     for number, (own, _) in rows:
         if first.setdefault(own.strip(), number) != number:
-            faults.append(Fault(number, "id", f"line {first[own.strip()]} names it too"))
+            faults.append(FieldError(number, "id", f"line {first[own.strip()]} names it too"))
     return faults

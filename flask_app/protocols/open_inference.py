@@ -12,7 +12,7 @@ from flask_app.protocols import strict_json, tensors
 from flask_app.protocols.strict_json import Call, Terms
 from flask_app.protocols.tensors import BYTES, Tensor
 from lockstep.config.params import Kind
-from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema, label_name
+from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema, label_name
 
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name")
 HINTS = ("content_type", "priority", "timeout")
@@ -126,7 +126,7 @@ def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
         for tensor in found:
             if tensor.width != 1 and tensor.name in schema.kinds:
                 problem = "the shape must be [rows] or [rows, 1]: a tensor holds one column"
-                raise RowsRefused([Fault(0, tensor.name, problem)])
+                raise RowsRefused([FieldError(0, tensor.name, problem)])
         return strict_json.by_column([(tensor.name, tensor.values) for tensor in found], terms)
 
     return rows

@@ -10,7 +10,7 @@ from typing import Any
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.errors import shown
-from lockstep.data.schema import Fault, Row, RowsRefused, Schema
+from lockstep.data.schema import FieldError, Row, RowsRefused, Schema
 from lockstep.errors import nearest
 
 MAX_UNKNOWN = 100
@@ -142,11 +142,11 @@ def by_name(rows: Any, terms: Terms, what: str) -> list[Row]:
 
 def refuse_floods(rows: Sequence[Any], schema: Schema) -> None:
     """Refuse rows with very many unknown columns, before time is spent on finding what each may have meant."""
-    unknown: list[Fault] = []
+    unknown: list[FieldError] = []
     for number, row in enumerate(rows):
         if isinstance(row, dict):
             names = islice(row.keys() - schema.kinds.keys(), MAX_UNKNOWN + 1)
-            unknown += [Fault(number, name, "unknown column") for name in names]
+            unknown += [FieldError(number, name, "unknown column") for name in names]
         if len(unknown) > MAX_UNKNOWN:
             raise RowsRefused(unknown)
 
@@ -161,7 +161,7 @@ def under_header(names: Sequence[Any], rows: Any, terms: Terms, what: str) -> li
     rows = sequence(rows, what, terms.most)
     check_names(names, terms.schema)
     wrong = [
-        Fault(number, "", f"a row here is a list of {len(names)} values, one a column")
+        FieldError(number, "", f"a row here is a list of {len(names)} values, one a column")
         for number, row in enumerate(rows)
         if not isinstance(row, list) or len(row) != len(names)
     ]
@@ -177,7 +177,7 @@ def by_column(columns: Iterable[tuple[Any, Any]], terms: Terms) -> list[Row]:
     check_names(names, terms.schema)
     lists = [sequence(values, "Each column", terms.most) for _, values in columns]
     wrong = [
-        Fault(0, name, f"{len(values)} values, but {names[0]!r} has {len(lists[0])}")
+        FieldError(0, name, f"{len(values)} values, but {names[0]!r} has {len(lists[0])}")
         for name, values in zip(names, lists, strict=True)
         if len(values) != len(lists[0])
     ]
@@ -199,12 +199,12 @@ def check_names(names: Sequence[Any], schema: Schema) -> None:
         raise UnprocessableEntity("The names of the columns must be texts.")
     given = set(names)
     unknown = [name for name in dict.fromkeys(names) if name not in known]
-    faults = [Fault(0, name, "missing column") for name in known if name not in given]
+    faults = [FieldError(0, name, "missing column") for name in known if name not in given]
     faults += [
-        Fault(0, name, f"unknown column{nearest(name, known) if len(unknown) <= MAX_UNKNOWN else ''}")
+        FieldError(0, name, f"unknown column{nearest(name, known) if len(unknown) <= MAX_UNKNOWN else ''}")
         for name in unknown
     ]
     if len(names) > len(given):
-        faults += [Fault(0, name, "there twice") for name in known if names.count(name) > 1]
+        faults += [FieldError(0, name, "there twice") for name in known if names.count(name) > 1]
     if faults:
         raise RowsRefused(faults)

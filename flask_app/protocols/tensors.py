@@ -11,7 +11,7 @@ import numpy as np
 from werkzeug.exceptions import UnprocessableEntity
 
 from flask_app.protocols import strict_json
-from lockstep.data.schema import Fault, RowsRefused
+from lockstep.data.schema import FieldError, RowsRefused
 
 KEYS = ("name", "shape", "datatype", "parameters", "data")
 PARAMETERS = ("binary_data_size", "content_type")
@@ -83,7 +83,7 @@ def _tensor(entry: Any, tail: bytes) -> tuple[Tensor, int]:
 
 
 def _refuse(name: str, problem: str, row: int = 0) -> NoReturn:
-    raise RowsRefused([Fault(row, name, problem)])
+    raise RowsRefused([FieldError(row, name, problem)])
 
 
 def _shape(shape: Any, name: str) -> tuple[int, ...]:
@@ -110,7 +110,7 @@ def _from_json(data: Any, shape: tuple[int, ...], datatype: str, name: str) -> l
     fits = FITS["FP" if datatype.startswith("FP") else datatype]
     width = len(data) // shape[0]
     wrong = [
-        Fault(place // width, name, f"expected {datatype}")
+        FieldError(place // width, name, f"expected {datatype}")
         for place, value in enumerate(data)
         if value is not None and not fits(value)
     ]

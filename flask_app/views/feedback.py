@@ -14,7 +14,7 @@ from flask_app.prediction import feedback
 from flask_app.prediction.feedback import NoSuchPrediction, Said
 from flask_app.views import calls, files
 from flask_app.views.predict import FORMS
-from lockstep.data.schema import Fault, RowsRefused, label_name
+from lockstep.data.schema import FieldError, RowsRefused, label_name
 
 blueprint = Blueprint("feedback", __name__)
 
@@ -101,7 +101,7 @@ def _typed() -> Said:
     return Said(own.strip(), text.strip(), is_text=True)
 
 
-def _refused(fault: Fault) -> ResponseReturnValue:
+def _refused(fault: FieldError) -> ResponseReturnValue:
     if fault.problem == feedback.UNKNOWN:
         raise NoSuchPrediction
     return errors.problem(422, "This cannot have been the true answer.", faults=[fault])

@@ -12,7 +12,7 @@ from flask_app.forms import controls, csv_upload
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import prediction_service
 from flask_app.views import pages
-from lockstep.data.schema import Fault, RowsRefused
+from lockstep.data.schema import FieldError, RowsRefused
 
 blueprint = Blueprint("files", __name__)
 
@@ -71,7 +71,7 @@ def _answer(content: bytes, service: ModelService) -> Response:
     return _csv(text, "predictions.csv", answered.serving)
 
 
-def _refuse(faults: Sequence[Fault], serving: Serving) -> ResponseReturnValue:
+def _refuse(faults: Sequence[FieldError], serving: Serving) -> ResponseReturnValue:
     detail = "The file does not fit the model. Rows are counted as a spreadsheet does: the header is row 1."
     if not errors.wants_page():
         return errors.problem(422, detail, faults=faults)

@@ -11,7 +11,7 @@ from flask_app import errors
 from flask_app.models import model_service
 from flask_app.models.challenger import Challenger
 from flask_app.models.model_service import Serving
-from lockstep.decision import Recorded
+from lockstep.decision import GateRecord
 
 blueprint = Blueprint("health", __name__)
 
@@ -59,7 +59,7 @@ def _challenger(challenger: Challenger) -> dict[str, Any] | None:
     return {"version": challenger.version, "share": challenger.share, "fault": challenger.fault, **loaded}
 
 
-def _model(serving: Serving, recorded: Recorded) -> dict[str, Any]:
+def _model(serving: Serving, recorded: GateRecord) -> dict[str, Any]:
     schema = serving.predictor.schema
     scorer = {"scorer": serving.predictor.scorer.kind}
     if serving.predictor.note:
@@ -78,7 +78,7 @@ def _model(serving: Serving, recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def gated(recorded: Recorded) -> dict[str, Any]:
+def gated(recorded: GateRecord) -> dict[str, Any]:
     """Return how a version came to answer, as far as its record says: what the gate decided, and how it was forced."""
     told: dict[str, Any] = {}
     if recorded.decision:

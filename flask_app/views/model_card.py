@@ -11,7 +11,7 @@ from flask_app.models.model_service import Serving
 from flask_app.observability import snapshots
 from flask_app.views.pages import service_of
 from lockstep.data.schema import Column
-from lockstep.decision import Recorded
+from lockstep.decision import GateRecord
 from lockstep.inference import model_card
 
 blueprint = Blueprint("card", __name__)
@@ -33,7 +33,7 @@ def show(name: str) -> ResponseReturnValue:
     return render_template("card.html", serving=serving, **told, takes=takes, error=error)
 
 
-def describe(serving: Serving, recorded: Recorded) -> dict[str, Any]:
+def describe(serving: Serving, recorded: GateRecord) -> dict[str, Any]:
     """Return the card of a version with what the registry adds: how it came into Production."""
     found = serving.predictor.card
     forced = asdict(recorded.forced) if recorded.forced else None

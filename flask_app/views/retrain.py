@@ -14,8 +14,8 @@ from flask_app.prediction import log as store
 from flask_app.views import admin
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, StoreError
-from lockstep.lifecycle.retraining.github import Target
-from lockstep.lifecycle.retraining.policy import Rules
+from lockstep.lifecycle.retraining.github import Repository
+from lockstep.lifecycle.retraining.policy import RetrainRules
 
 blueprint = Blueprint("retrain", __name__)
 log = logging.getLogger("loop")
@@ -56,8 +56,8 @@ def install(app: Flask, settings: Settings) -> None:
     ConfigError
         A setting names what is no kind of alert, or half of what hands a retraining to GitHub.
     """
-    app.extensions["retrain_rules"] = Rules.of(settings)
-    Target.of(settings)
+    app.extensions["retrain_rules"] = RetrainRules.of(settings)
+    Repository.from_settings(settings)
 
 
 def _ask(operation: str, **given: Any) -> Any:

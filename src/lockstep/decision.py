@@ -142,7 +142,7 @@ class Forced:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class GateRecord:
     """What stands on a version: the last decision on it, and how it was forced, if it ever was.
 
     Versions that were promoted before decisions were kept have neither.
@@ -152,9 +152,9 @@ class Recorded:
     forced: Forced | None = None
 
 
-def recorded(tags: Mapping[str, str]) -> Recorded:
+def gate_record(tags: Mapping[str, str]) -> GateRecord:
     """Read the record of a version from its tags; what some other hand wrote there counts as nothing."""
-    return Recorded(decision(tags.get(DECISION_TAG, "")), _forced(tags.get(FORCED_TAG, "")))
+    return GateRecord(from_tag(tags.get(DECISION_TAG, "")), _forced(tags.get(FORCED_TAG, "")))
 
 
 def tag(made: Decision) -> str:
@@ -162,7 +162,7 @@ def tag(made: Decision) -> str:
     return json.dumps(made.within(), separators=(",", ":"))
 
 
-def decision(text: str) -> Decision | None:
+def from_tag(text: str) -> Decision | None:
     """Read a decision from a tag's value."""
     try:
         return read(json.loads(text))

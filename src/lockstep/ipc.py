@@ -5,6 +5,7 @@ import os
 import socket
 import socketserver
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,9 @@ class _Handler(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        if line := self.rfile.readline(MAX_BYTES):
-            self.wfile.write(self.server.answer(line))
+        with suppress(ConnectionError, TimeoutError):  # the client was killed, or is slow
+            if line := self.rfile.readline(MAX_BYTES):
+                self.wfile.write(self.server.answer(line))
 
 
 class NoReply(Exception):

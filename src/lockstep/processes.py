@@ -21,6 +21,9 @@ WRONG_SETTINGS = 78
 
 LOOK_S = 0.5
 GRACE_S = 1.0
+EXIT_CALLS: list[Callable[[], None]] = []
+"""What a forked child calls at its end; `atexit` calls nothing in children of multiprocessing."""
+
 FATAL = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -101,7 +104,11 @@ def as_child(parent: int, target: Callable[..., None], *arguments: object) -> No
     """Run a function in a process that was just forked, as a child that ends with its parent."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler of the parent came with the fork
     end_with_parent(parent)
-    target(*arguments)
+    try:
+        target(*arguments)
+    finally:
+        for call in EXIT_CALLS:
+            call()
 
 
 if __name__ == "__main__":

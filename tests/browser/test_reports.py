@@ -25,7 +25,7 @@ def of_evaluation(task):
     """Return the evaluation report on a small model with a column of each kind and a leak."""
     content = content_of(make(task))
     leaking = {**vars(content), "facts": msgspec.structs.replace(content.facts, leaks={"size": 0.99})}
-    return page.html(page.Content(**leaking))
+    return page.html(page.ReportContent(**leaking))
 
 
 @pytest.fixture(

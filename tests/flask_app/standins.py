@@ -20,9 +20,9 @@ from lockstep.features.build import build
 from lockstep.inference import compiled_cache, model_card
 from lockstep.inference.predictor import Predictor, digest
 from lockstep.metrics import scores
-from lockstep.metrics.evaluation_record import Evaluation
 from lockstep.modeling import catalog, serialization
 from lockstep.registry.model_registry import Version
+from tests.lockstep import small_evaluation
 
 ROWS = 60
 ODD = 'a "b" <i> é__%'
@@ -63,43 +63,13 @@ def _table(task):
     return columns, np.array(["<low>", "middle", "top"])[np.digitize(size, bins)]
 
 
-SLICE = {
-    "column": "place",
-    "name": "<b>INLAND",
-    "rows": 31,
-    "loss": 0.3,
-    "low": 0.2,
-    "high": 0.4,
-    "rest": 0.1,
-    "difference": 0.2,
-    "difference_low": 0.05,
-    "difference_high": 0.3,
-    "surely_worse": 0.05,
-}
-REFERENCE = {"name": "default LogisticRegression", "metric": "accuracy", "value": 0.911, "verdict": "as good"}
-EVALUATION = {
-    **dict.fromkeys(("confusion", "curves", "residuals", "words", "learning_curve", "left_out")),
-    "format": 1,
-    "task": "binary",
-    "target": "outcome",
-    "labels": ["<low>", "middle"],
-    "metric": "accuracy",
-    "rows": {"train": 48, "test": 12},
-    "per_class": [],
-    "worst": [],
-    "leaks": {},
-    "model_bytes": 4096,
-    "metrics": [{"name": "accuracy", "value": 0.91, "low": 0.88, "high": 0.93, "higher_is_better": True}],
-    "references": [REFERENCE | {"difference": -0.001, "low": -0.01, "high": 0.01}],
-    "weakest": {"measure": "log loss", "metric": "accuracy", "looked_at": 1, "slices": [SLICE]},
-    "importance": {
-        "metric": "accuracy",
-        "rows": 12,
-        "repeats": 5,
-        "columns_in_all": 5,
-        "columns": [{"column": "size", "drop": 0.25, "spread": 0.01}],
-    },
-}
+SLICE = {"column": "place", "name": "<b>INLAND", "rows": 31, "loss": 0.3, "low": 0.2, "high": 0.4, "rest": 0.1}
+EVALUATION = small_evaluation.record(
+    ("accuracy", 0.91, 0.88, 0.93),
+    slices=[SLICE | {"surely_worse": 0.05}],
+    importance=[{"column": "size", "drop": 0.25, "spread": 0.01}],
+    references=[{"name": "default LogisticRegression", "verdict": "as good", "difference": -0.001}],
+)
 SEARCH = {"metric": "accuracy", "best": 0, "trials": [{"estimator": "logistic_regression", "params": {"C": 0.3}}]}
 DATA = DataRecord(48, 12, "outcome", "binary", [], Dropped(60))
 SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
@@ -133,7 +103,7 @@ def make_bundle(task, folder, estimator=None, odd=ODD):
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
     files.write_json(
-        model_card.build(learned, model_card.CardFacts(Evaluation.from_json(EVALUATION), SEARCH, DATA, SOURCE)),
+        model_card.build(learned, model_card.CardFacts(EVALUATION, SEARCH, DATA, SOURCE)),
         folder / paths.CARD.name,
     )
     predictor = Predictor.load(folder)

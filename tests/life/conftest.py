@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 
 import psutil
@@ -21,7 +22,7 @@ def make(tmp_path, bundle, template_store):
     """Return a function that gives servers with a bundled model and an empty registry, all gone at the end."""
     servers = []
 
-    def act(folder=None, **options):
+    def act(folder=None, log=None, **options):
         folder = folder or tmp_path / "server"
         folder.mkdir(exist_ok=True)
         store = folder / "state" / "mlflow.db"
@@ -29,6 +30,7 @@ def make(tmp_path, bundle, template_store):
             copy_store(template_store, folder)
         options = {"LOCKSTEP_BAKED_MODEL": str(bundle), "LOCKSTEP_DRAIN_S": "0", "workers": 1} | options
         servers.append(Server(folder, **options))
+        servers[-1].log = log or servers[-1].log
         return servers[-1]
 
     yield act
@@ -56,3 +58,7 @@ def environment_of(process):
         if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
             return f"{process.environ().get('LOCKSTEP_STATE', '')} {process.cwd()}"
     return ""
+
+
+def rows_of(bundle):
+    return json.loads((bundle / "smoke.json").read_text())["rows"][:2]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lockstep import decision as decisions
-from lockstep.decision import LONGEST_TAG, Check, Decision, Forced, Recorded
+from lockstep.decision import LONGEST_TAG, Check, Decision, Forced, GateRecord
 
 GOOD, BAD = Check("a", True, "fine"), Check("b", False, "b is poor")
 
@@ -26,7 +26,7 @@ def test_a_tag_is_never_too_long_and_reasons_of_refusals_stay_longest(letter):
     decision = Decision((Check("a", True, letter * 9_000), Check("b", False, letter * 300)), "worse", "7")
     text = decisions.tag(decision)
     assert len(text) <= LONGEST_TAG
-    read = decisions.decision(text)
+    read = decisions.from_tag(text)
     assert [(check.name, check.passed) for check in read.checks] == [("a", True), ("b", False)]
     assert read.checks[1].reason == letter * 300
     assert (read.verdict, read.against) == ("worse", "7")
@@ -34,7 +34,7 @@ def test_a_tag_is_never_too_long_and_reasons_of_refusals_stay_longest(letter):
 
 def test_what_fits_is_not_cut():
     decision = Decision(tuple(Check(f"check {place}", True, "r" * 100) for place in range(20)))
-    assert decisions.decision(decisions.tag(decision)) == decision
+    assert decisions.from_tag(decisions.tag(decision)) == decision
 
 
 def test_too_many_names_are_cut_at_last():
@@ -47,15 +47,15 @@ def test_too_many_names_are_cut_at_last():
 def test_a_record_reads_back_as_written():
     forced = Forced("2026-01-01T00:00:00+00:00", "ann", 'a "drill"', "b is poor")
     tags = {"decision": decisions.tag(Decision((BAD,))), "forced": forced.to_tag()}
-    assert decisions.recorded(tags) == Recorded(Decision((BAD,)), forced)
+    assert decisions.gate_record(tags) == GateRecord(Decision((BAD,)), forced)
 
 
 @pytest.mark.parametrize(
     "text", ["", "x", "[]", "7", "null", '{"checks": 3}', '{"checks": [{"name": "a"}]}', '{"at": 1}']
 )
 def test_what_another_hand_wrote_counts_as_nothing(text):
-    assert decisions.recorded({"decision": text, "forced": text}) == Recorded()
-    assert decisions.recorded({}) == Recorded()
+    assert decisions.gate_record({"decision": text, "forced": text}) == GateRecord()
+    assert decisions.gate_record({}) == GateRecord()
 
 
 def test_a_forced_tag_is_never_too_long():

@@ -90,6 +90,6 @@ def test_b36_a_copy_of_the_target_with_noise_is_called_out_and_refused(finished,
     gate = json.loads(project.read("reports/gate.json"))
     assert [one["name"] for one in gate["checks"] if not one["passed"]] == ["no leak"]
     page = project.read("reports/report.html")
-    assert "A column gives the target away" in page
+    assert "Target leakage" in page
     assert page.index("audit") < page.index("The gate refuses this model")
     assert project.lockstep("promote", ok=False).returncode == 1

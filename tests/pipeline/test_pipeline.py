@@ -11,7 +11,7 @@ from tests.pipeline.project import STAGES, copy_of
 pytestmark = [pytest.mark.pipeline]
 
 
-COMMITTED = {"dvc.lock", *(f"reports/{name}" for name in ("data.html", "data.json", "evaluation.json", "gate.json"))}
+COMMITTED = {"dvc.lock", *(f"reports/{name}" for name in ("data.json", "evaluation.json", "gate.json"))}
 COMMITTED |= {"reports/metrics.json", "reports/per_class.csv", "reports/search.json"}
 
 

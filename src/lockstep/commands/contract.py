@@ -54,7 +54,7 @@ def accept(margin: float) -> dict[str, Any]:
         schema, origin = Schema.from_json(files.read_json(paths.SCHEMA)), files.read_json(paths.SOURCE)
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} not found", "run `dvc repro` first: it learns the schema") from None
-    page = contract.learned(schema, origin["source"], margin)
+    page = contract.from_schema(schema, origin["source"], margin)
     files.write_json(page, paths.CONTRACT)
     rules: dict[str, Any] = page["columns"]
     return rules

@@ -21,7 +21,7 @@ from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, LockstepError, TrackingError
 from lockstep.lifecycle import dvc_remote
-from lockstep.lifecycle.dvc_remote import Bucket
+from lockstep.lifecycle.dvc_remote import RemoteBucket
 from lockstep.lifecycle.wandb import MODES
 from lockstep.registry import tracking, tracking_server
 from lockstep.registry.model_registry import Capabilities, Registry
@@ -145,7 +145,7 @@ def _bucket_checks() -> list[Check]:
         remotes, default = _remotes()
     except ConfigError:
         return []
-    found = Bucket.of(remotes.get(default, {}))
+    found = RemoteBucket.of(remotes.get(default, {}))
     looked = dvc_remote.look(found) if found else ()
     return [Check(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
 

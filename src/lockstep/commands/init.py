@@ -13,12 +13,11 @@ from lockstep import files, paths
 from lockstep.autoconfig.inspect import Survey, Wish, survey
 from lockstep.commands import use
 from lockstep.config import params_file
-from lockstep.config.params import DataIngestion
+from lockstep.config.params import FORMATS, DataIngestion
 from lockstep.config.settings import Settings
 from lockstep.data.sources import read
 from lockstep.errors import ConfigError
 
-FORMATS = ("auto", "csv", "jsonl", "json", "parquet", "sheet")
 BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
 
 
@@ -42,7 +41,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sheet", default="0", metavar="NAME", help="the sheet of a spreadsheet: a name, or its number"
     )
-    parser.add_argument("--format", default="auto", choices=FORMATS, help="what the file is, whatever it is called")
+    parser.add_argument(
+        "--format", default="auto", choices=("auto", *FORMATS), help="what the file is, whatever it is called"
+    )
     parser.add_argument("--model-name", metavar="NAME", help="its name in the registry (default: that of the file)")
     parser.add_argument("--allow-private", action="store_true", help="let an address lead into a private network")
     parser.add_argument("--force", action="store_true", help="replace params.yaml; the old one becomes params.yaml.bak")

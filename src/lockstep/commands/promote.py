@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.lifecycle import promotion
 
     params = params_file.load()
-    wish = promotion.Wish(
+    wish = promotion.PromotionRequest(
         arguments.version, arguments.to, arguments.force, arguments.reason, again=bool(arguments.version)
     )
     if arguments.dry_run:
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _dry_run(params: Params, settings: Settings, wish: "promotion.Wish", as_json: bool) -> int:
+def _dry_run(params: Params, settings: Settings, wish: "promotion.PromotionRequest", as_json: bool) -> int:
     from lockstep.lifecycle import promotion
 
     case, decision = promotion.decide(params, settings, wish)

@@ -18,7 +18,7 @@ from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, StoreError
 from lockstep.inference import predictor
 from lockstep.lifecycle.retraining import jobs
-from lockstep.lifecycle.retraining.jobs import Ended
+from lockstep.lifecycle.retraining.jobs import JobOutcome
 from lockstep.prediction_log.database import Store
 from lockstep.runtime.retry import Backoff
 
@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     params = params_file.load()
     store = Store.of(settings)
     try:
-        with retraining.alone(settings):
+        with retraining.exclusive(settings):
             job = _job(arguments, params.register_model.model_name, store)
-            with retraining.beating(store, job.id):
+            with retraining.heartbeat(store, job.id):
                 ended = retraining.run(params, settings, store, job, not arguments.no_promote)
             job = _end(store, job, ended)
     finally:
@@ -69,23 +69,23 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
     ConfigError
         No repository is set, or this command was asked to do what the workflow decides.
     """
-    from lockstep.lifecycle.retraining import handover
+    from lockstep.lifecycle.retraining import github
 
     if arguments.no_promote:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
-    target = handover.target(settings)
+    repository = github.Repository.required(settings)
     model = model_name(settings)
     store = Store.of(settings)
     try:
         job = _job(arguments, model, store)
-        job = _end(store, job, handover.run(settings, store, target, model, job))
+        job = _end(store, job, github.dispatch(settings, store, repository, model, job))
     finally:
         store.close()
     _tell(job, arguments.json)
     return int(job.state == "failed")
 
 
-def _end(store: Store, job: Job, ended: Ended) -> Job:
+def _end(store: Store, job: Job, ended: JobOutcome) -> Job:
     """Note what came of a job, also if the database is away for a minute, and return its record."""
     BACKOFF.call(lambda: jobs.end(store, job.id, ended), (StoreError,))
     return jobs.find(store, job.id) or job

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -69,11 +69,26 @@ class Reader(Section):
     columns: dict[str, CellFormat] = {}
 
 
+FORMATS: dict[str, tuple[str, ...]] = {
+    "csv": (".csv", ".tsv", ".tab", ".txt", ".data"),
+    "jsonl": (".jsonl", ".ndjson"),
+    "json": (".json",),
+    "parquet": (".parquet", ".pq"),
+    "sheet": (".xlsx", ".xls", ".xlsm", ".ods"),
+}
+"""File formats and the endings of their names; `data/sources/formats.py` has a function for each."""
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal["auto", *FORMATS]
+
+
 class DataIngestion(Section):
     """Where the rows come from."""
 
     source: str | Many[str] = Field(min_length=1)
-    format: Literal["auto", "csv", "jsonl", "json", "parquet", "sheet"] = "auto"
+    format: Format = "auto"
     reader: Reader = Reader()
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     query: str = ""

@@ -1,6 +1,6 @@
-"""What acts on the set of rows before the split: roles, canonical types, target, duplicates.
+"""Cleaning of the set of rows before the split: roles, canonical types, target, duplicates.
 
-Nothing here changes what one row says about itself: that lives in the fitted pipeline.
+What depends on the values of one row alone belongs to the fitted pipeline, so that the server does it too.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.config.params import Columns, DataPreprocessing, Kind, Role, Task
-from lockstep.data import columnwise as whole
+from lockstep.data import columnwise
 from lockstep.data.record import Dropped
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
@@ -21,76 +21,93 @@ LONG_TEXT = 40
 """A text column has values of this many characters on average; others are categories."""
 
 UNIQUE, UNIQUE_ROWS = 0.95, 100
-"""A column of words with so large a share of different values, in so many rows, names rows: it is an id, or a text."""
+"""From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category."""
 
 ROW_NUMBERS = "Unnamed: 0"
 """What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
 
 
 @dataclass(frozen=True)
-class Cleaned:
-    """Rows in canonical form, the kind of each feature column, what was dropped, and at which place each row stood.
+class CleanTable:
+    """Rows in canonical form, the kind of each feature column, and what was dropped.
 
-    `by` holds the values of the column that the split goes by, if it goes by one; `marks` a number for each row that is
-    equal for equal rows.
+    `positions` (n,) are those of the rows in the raw table, `split_key` (n,) holds the column that the split goes by,
+    `row_hashes` (n,) are equal for equal rows.
     """
 
     frame: pd.DataFrame
     kinds: dict[str, Kind]
     task: Task
     dropped: Dropped = field(default_factory=lambda: Dropped(0))
-    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    by: pd.Series | None = None
-    marks: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    positions: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    split_key: pd.Series | None = None
+    row_hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
 
-def clean(frame: pd.DataFrame, params: DataPreprocessing) -> Cleaned:
-    """Bring the rows into canonical form and drop what cannot teach: rows without target, exact duplicates.
+def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
+    """Bring the rows into canonical form; rows without a target and exact duplicates are dropped.
 
     Raises
     ------
     DataError
         The target is missing or useless, a named column does not exist, or nothing is left.
     """
-    if params.target not in frame.columns:
+    labelled = _labelled(frame, params.target)
+    roles = decide_roles(frame, params)
+    kinds, empty = _kinds(frame, roles)
+    task = decide_task(labelled[params.target], params)
+    if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
+        raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
+    rows = canonical(labelled, kinds)
+    _check_values(rows, kinds)
+    rows[params.target] = canonical_target(labelled[params.target], task)
+    hashes = columnwise.row_hashes(rows)
+    if params.order == "content":
+        order = np.argsort(hashes, kind="stable")
+        rows, hashes = rows.iloc[order], hashes[order]
+    if params.drop_duplicates:
+        is_first = ~columnwise.duplicated(rows, hashes)
+        rows, hashes = rows[is_first], hashes[is_first]
+    dropped = Dropped(
+        rows_read=len(frame),
+        rows_without_target=len(frame) - len(labelled),
+        rows_duplicate=len(labelled) - len(rows),
+        columns_left_out={name: role for name, role in roles.items() if role in ("id", "ignore")},
+        columns_without_values=empty,
+    )
+    key = frame.loc[rows.index, params.split.column].reset_index(drop=True) if params.split.column else None
+    return CleanTable(rows.reset_index(drop=True), kinds, task, dropped, rows.index.to_numpy(), key, hashes)
+
+
+def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Return the rows with a target."""
+    if target not in frame.columns:
         raise DataError(
-            f"target column {params.target!r} not found{nearest(params.target, map(str, frame.columns))}",
+            f"target column {target!r} not found{nearest(target, map(str, frame.columns))}",
             f"columns are {', '.join(map(str, frame.columns[:20]))}; set data_preprocessing.target",
         )
     if frame.empty:
         raise DataError("no row is left", "look at data_preprocessing.contract, and at the source")
-    roles = decide_roles(frame, params)
-    empty = sorted(name for name in roles if roles[name] not in ("id", "ignore") and frame[name].isna().all())
+    labelled = frame[frame[target].notna()]
+    if labelled.empty:
+        raise DataError(f"target column {target!r} holds no value", "check data_ingestion.reader.missing")
+    return labelled
+
+
+def _kinds(frame: pd.DataFrame, roles: Mapping[str, Role]) -> tuple[dict[str, Kind], list[str]]:
+    """Return the kind of each feature column, and the columns that are none since they hold no value."""
     kinds: dict[str, Kind] = {}
+    empty = []
     for name, role in roles.items():
-        if role != "id" and role != "ignore" and name not in empty:
+        if role == "id" or role == "ignore":
+            continue
+        if frame[name].isna().all():
+            empty.append(name)
+        else:
             kinds[name] = role
     if not kinds:
         raise DataError("no feature column is left", "name some under data_preprocessing.columns")
-    labelled = frame[frame[params.target].notna()]
-    if labelled.empty:
-        raise DataError(f"target column {params.target!r} holds no value", "check data_ingestion.reader.missing")
-    task = decide_task(labelled[params.target], params)
-    if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
-        raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
-    clean_frame = canonical(labelled, kinds)
-    _check_values(clean_frame, kinds)
-    clean_frame[params.target] = canonical_target(labelled[params.target], task)
-    marks = whole.row_hashes(clean_frame)
-    if params.order == "content":
-        order = np.argsort(marks, kind="stable")
-        clean_frame, marks = clean_frame.iloc[order], marks[order]
-    once = ~whole.duplicated(clean_frame, marks) if params.drop_duplicates else np.ones(len(clean_frame), dtype=bool)
-    kept = clean_frame[once]
-    dropped = Dropped(
-        rows_read=len(frame),
-        rows_without_target=len(frame) - len(labelled),
-        rows_duplicate=len(labelled) - len(kept),
-        columns_left_out={name: role for name, role in roles.items() if role in ("id", "ignore")},
-        columns_without_values=empty,
-    )
-    by = frame.loc[kept.index, params.split.column].reset_index(drop=True) if params.split.column else None
-    return Cleaned(kept.reset_index(drop=True), kinds, task, dropped, kept.index.to_numpy(), by, marks[once])
+    return kinds, sorted(empty)
 
 
 def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
@@ -101,20 +118,20 @@ def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
     DataError
         A column does not exist, or a value has another format.
     """
-    read = {}
+    moments = {}
     for name, spelled in formats.items():
         if name not in frame.columns:
             raise DataError(
                 f"column {name!r} not found{nearest(name, map(str, frame.columns))}", "mend data_preprocessing.dates"
             )
         try:
-            read[name] = pd.to_datetime(frame[name], format=spelled)
+            moments[name] = pd.to_datetime(frame[name], format=spelled)
         except ValueError as error:
             raise DataError(
                 f"column {name!r} holds a date that is not spelled {spelled!r}: {str(error).splitlines()[0][:200]}",
-                "mend data_preprocessing.dates; the codes are those of strftime, and ISO8601 and mixed are known too",
+                "mend data_preprocessing.dates; the codes are those of strftime, and also ISO8601 and mixed",
             ) from None
-    return frame.assign(**read)
+    return frame.assign(**moments)
 
 
 def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
@@ -144,12 +161,12 @@ def _check_values(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> None:
 
 def with_kinds(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     """Return the rows with their feature columns in canonical form and the other columns as they are."""
-    own = canonical(frame, kinds)
-    return replaced(frame, {name: own[name] for name in kinds})
+    features = canonical(frame, kinds)
+    return replaced(frame, {name: features[name] for name in kinds})
 
 
 def replaced(frame: pd.DataFrame, columns: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Return the rows with some columns put in the place of others; `assign` would take minutes for 5,000 of them."""
+    """Return the rows with some columns replaced by others; `assign` would take minutes for 5,000 of them."""
     return pd.DataFrame({name: columns.get(str(name), frame[name]) for name in frame.columns}, index=frame.index)
 
 
@@ -163,14 +180,14 @@ def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Ro
                 f"column {column!r} not found{nearest(column, map(str, frame.columns))}",
                 f"data_preprocessing.columns.{named[column]} names it; columns are {listed}",
             )
-    by = params.split.column
-    if by is not None and by not in named:
-        if by not in frame.columns:
+    key = params.split.column
+    if key is not None and key not in named:
+        if key not in frame.columns:
             raise DataError(
-                f"column {by!r} not found{nearest(by, map(str, frame.columns))}",
+                f"column {key!r} not found{nearest(key, map(str, frame.columns))}",
                 f"data_preprocessing.split.column names it; columns are {listed}",
             )
-        named[by] = "ignore"
+        named[key] = "ignore"
     features = [str(column) for column in frame.columns if column != params.target]
     return {name: named.get(name) or _other(frame[name], params.columns) for name in features}
 
@@ -229,7 +246,7 @@ def _other(values: pd.Series, columns: Columns) -> Role:
 
 
 def suggest_names(values: pd.Series) -> Role:
-    """Tell ids and texts that are short from categories: nearly every row has another; an id is one word."""
+    """Return the role of short texts: id or text where nearly every row has another value, else categorical."""
     present = values.dropna().astype(str)
     if len(present) < UNIQUE_ROWS or present.nunique() < UNIQUE * len(present):
         return "categorical"
@@ -270,11 +287,11 @@ def _as_number(values: pd.Series) -> pd.Series:
 
 def _as_text(values: pd.Series) -> pd.Series:
     """Return text in an object column, None where missing; True and 3.0 read as in JSON: `true` and `3`."""
-    return whole.mapped(values, as_category)
+    return columnwise.mapped(values, as_category)
 
 
 def _as_date(values: pd.Series) -> pd.Series:
-    return whole.iso_dates(values) if types.is_datetime64_any_dtype(values) else _as_text(values)
+    return columnwise.iso_dates(values) if types.is_datetime64_any_dtype(values) else _as_text(values)
 
 
 CANONICAL = {"numeric": _as_number, "categorical": _as_text, "text": _as_text, "date": _as_date}

@@ -1,7 +1,7 @@
-"""Whole columns at once: what is the same for equal values is worked out once for each distinct value.
+"""Columnwise operations: what is the same for equal values is computed once for each distinct value.
 
-Millions of rows hold few distinct categories and days, so that both time and memory go by the distinct ones: equal
-values come out as one and the same Python object.
+Millions of rows hold few distinct categories and days, so time and memory depend on the number of distinct values:
+equal values come out as one and the same Python object.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-PIECE = 100_000
+CHUNK_ROWS = 100_000
 
 
 def mapped(values: pd.Series, spell: Callable[[Any], str | None]) -> pd.Series:
@@ -33,8 +33,10 @@ def iso_dates(moments: pd.Series) -> pd.Series:
     if index.tz is not None or bool((index.microsecond != 0).any()) or bool((index.nanosecond != 0).any()):
         return _taken(codes, [moment.isoformat() for moment in index], moments)
     plain = index.to_numpy()
-    pieces = [np.datetime_as_string(plain[at : at + PIECE], unit="s").tolist() for at in range(0, len(plain), PIECE)]
-    return _taken(codes, [text for piece in pieces for text in piece], moments)
+    chunks = [
+        np.datetime_as_string(plain[at : at + CHUNK_ROWS], unit="s").tolist() for at in range(0, len(plain), CHUNK_ROWS)
+    ]
+    return _taken(codes, [text for chunk in chunks for text in chunk], moments)
 
 
 def duplicated(frame: pd.DataFrame, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:

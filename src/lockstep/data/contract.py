@@ -1,4 +1,4 @@
-"""The data contract: rules that rows must keep to before they are cleaned, and what breaks them.
+"""Data contract: validation rules for raw rows, and quarantine of the rows that break them.
 
 Rules stand in params.yaml, or in `data/external/contract.json`, which `lockstep contract --accept` writes from the
 schema that the train rows gave. They are never learned from the rows that they judge.
@@ -26,16 +26,16 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The rows that keep to the contract, the others with their reason, and how many rows each reason took."""
+class ContractResult:
+    """Rows that satisfy the contract, quarantined rows with the rule that they break, and their number by rule."""
 
     frame: pd.DataFrame
     quarantined: pd.DataFrame
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def enforce(frame: pd.DataFrame, contract: Contract, rules: Mapping[str, Rule]) -> Kept:
-    """Hold rows against the rules of their columns.
+def enforce(frame: pd.DataFrame, contract: Contract, rules: Mapping[str, Rule]) -> ContractResult:
+    """Validate rows against the rules of their columns.
 
     Raises
     ------
@@ -44,25 +44,27 @@ def enforce(frame: pd.DataFrame, contract: Contract, rules: Mapping[str, Rule]) 
         holds too many missing values.
     """
     if contract.on_violation == "ignore" or not rules:
-        return Kept(frame, _quarantine(frame, np.zeros(0, np.int64), []))
+        return ContractResult(frame, _quarantine(frame, np.zeros(0, np.int64), []))
     _check_columns(frame, rules)
     reasons = np.full(len(frame), "", dtype=object)
     counts: dict[str, int] = {}
     for name, rule in rules.items():
         for reason, wrong in broken(frame[name], rule):
-            if found := int(wrong.sum()):
-                counts[f"{name}: {reason}"] = found
+            if count := int(wrong.sum()):
+                counts[f"{name}: {reason}"] = count
                 reasons[wrong & (reasons == "")] = f"{name}: {reason}"
-    places = np.flatnonzero(reasons != "")
-    told = "; ".join(f"{reason} ({count} rows)" for reason, count in counts.items())[:1000]
+    row_indices = np.flatnonzero(reasons != "")
+    summary = "; ".join(f"{reason} ({count} rows)" for reason, count in counts.items())[:1000]
     if counts and contract.on_violation == "refuse":
-        raise DataError(f"{len(places)} of {len(frame)} rows break the data contract: {told}", HINT)
-    if len(places) > contract.most_quarantined * len(frame):
+        raise DataError(f"{len(row_indices)} of {len(frame)} rows break the data contract: {summary}", HINT)
+    if len(row_indices) > contract.most_quarantined * len(frame):
         raise DataError(
-            f"{len(places)} of {len(frame)} rows break the data contract, too many to set aside: {told}",
+            f"{len(row_indices)} of {len(frame)} rows break the data contract, too many to quarantine: {summary}",
             "mend the source, or raise data_preprocessing.contract.most_quarantined",
         )
-    return Kept(_typed(frame[reasons == ""], rules), _quarantine(frame, places, reasons[places].tolist()), counts)
+    return ContractResult(
+        _typed(frame[reasons == ""], rules), _quarantine(frame, row_indices, reasons[row_indices].tolist()), counts
+    )
 
 
 def broken(values: pd.Series, rule: Rule) -> Iterator[tuple[str, Mask]]:
@@ -108,17 +110,17 @@ def _check_columns(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> None:
 
 
 def _typed(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> pd.DataFrame:
-    """Return rows with the types their rules state, so that a value that was set aside changes no column's kind."""
+    """Return rows with the types their rules state, so that a quarantined value changes no column's kind."""
     stated = {name: TYPES[rule.kind](frame[name]) for name, rule in rules.items() if rule.kind in TYPES}
     return replaced(frame, stated)
 
 
-def _quarantine(frame: pd.DataFrame, places: NDArray[np.int64], reasons: list[str]) -> pd.DataFrame:
-    """Return rows as text, with the place where each stood and why it was set aside."""
-    rows = frame.iloc[places]
+def _quarantine(frame: pd.DataFrame, row_indices: NDArray[np.int64], reasons: list[str]) -> pd.DataFrame:
+    """Return rows as text, with their position in the raw table and the rule that they break."""
+    rows = frame.iloc[row_indices]
     texts = {str(name): pd.Series(rows[name].map(as_category).tolist(), dtype="str") for name in rows.columns}
-    own = {"row": rows.index.to_numpy(dtype=np.int64), "reason": pd.Series(reasons, dtype="str")}
-    return pd.DataFrame({**texts, **{f"quarantine_{name}": values for name, values in own.items()}})
+    row_numbers = rows.index.to_numpy(dtype=np.int64)
+    return pd.DataFrame({**texts, "quarantine_row": row_numbers, "quarantine_reason": pd.Series(reasons, dtype="str")})
 
 
 def rules(contract: Contract, source: str) -> dict[str, Rule]:
@@ -160,13 +162,13 @@ def write(accepted_rules: Mapping[str, Rule], source: str, file: Path) -> None:
     files.write_json({"format": FORMAT, "source": source, "columns": columns}, file)
 
 
-def learned(schema: Schema, source: str, margin: float) -> dict[str, Any]:
+def from_schema(schema: Schema, source: str, margin: float) -> dict[str, Any]:
     """Return the contract that a schema makes, with ranges wider by `margin` of their width on either side.
 
     A number that never fell below zero may not do so either; a column may be missing half as often again, and in one
     row of a hundred more, than in training.
     """
-    columns = {column.name: LEARNED[column.kind](column, margin) | _missing(column) for column in schema.columns}
+    columns = {column.name: RULES_BY_KIND[column.kind](column, margin) | _missing(column) for column in schema.columns}
     return {"format": FORMAT, "source": source, "columns": columns}
 
 
@@ -195,7 +197,7 @@ TYPES: dict[Any, Callable[[pd.Series], pd.Series]] = {
     "categorical": lambda values: values.map(as_category),
 }
 
-LEARNED: dict[str, Callable[[Column, float], dict[str, Any]]] = {
+RULES_BY_KIND: dict[str, Callable[[Column, float], dict[str, Any]]] = {
     "numeric": _range,
     "categorical": _categories,
     "text": lambda column, margin: {"kind": "text"},

@@ -1,4 +1,4 @@
-"""Between frames and the schema: learn it from the train rows, check the rows of a table, hand them over."""
+"""Conversion between data frames and rows of the schema, which is learned from the train rows."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep.config.params import Categorical, FeatureEngineering, Kind, Task
-from lockstep.data.schema import Column, Fault, Row, RowsRefused, Schema
+from lockstep.data.schema import Column, FieldError, Row, RowsRefused, Schema
 
 
 def learn(
@@ -46,7 +46,7 @@ def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
     RowsRefused
         With the first wrong row of each column.
     """
-    found = []
+    faults = []
     for column in schema.columns:
         values = frame[column.name]
         wrong = values.isna() & (not column.nullable)
@@ -55,11 +55,12 @@ def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
         elif column.kind == "categorical" and column.unknown == "refuse":
             wrong |= values.notna() & ~values.isin(column.categories)
         if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
-            problem = schema.problem(column.name, None if pd.isna(values.iloc[place]) else values.iloc[place])
-            found.append(Fault(start + place, column.name, problem or "does not fit"))
-    if found:
-        raise RowsRefused(found)
+            row_index = int(np.flatnonzero(wrong)[0])
+            value = values.iloc[row_index]
+            problem = schema.problem(column.name, None if pd.isna(value) else value)
+            faults.append(FieldError(start + row_index, column.name, problem or "does not fit"))
+    if faults:
+        raise RowsRefused(faults)
 
 
 def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
@@ -73,13 +74,13 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
     missing = round(1 - len(present) / len(values), 6) if len(present) < len(values) else None
     column = Column(str(values.name), kind, missing is not None, _example(present, kind), missing=missing)
     if kind == "numeric" and len(present):
-        whole = bool((present % 1 == 0).all())
+        integral = bool((present % 1 == 0).all())
         return Column(
             **asdict(column)
             | {
                 "minimum": float(present.min()),
                 "maximum": float(present.max()),
-                "step": 1.0 if whole else None,
+                "step": 1.0 if integral else None,
             }
         )
     if kind == "categorical":
@@ -88,7 +89,7 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
 
 
 def _levels(present: pd.Series, params: Categorical) -> dict[str, Any]:
-    """Return the categories; of more than `most_levels` the most frequent, and then others are welcome too."""
+    """Return the categories; of more than `most_levels` the most frequent, and then others are accepted too."""
     if present.nunique() <= params.most_levels:
         return {"categories": tuple(sorted(present.unique().tolist())), "unknown": params.unknown}
     counts = present.value_counts().sort_index().sort_values(ascending=False, kind="stable")

@@ -1,6 +1,6 @@
-"""Which rows a model was trained on, as hashes that travel with its version.
+"""Hashes of the rows that a model was trained on, which travel with its version.
 
-When data come in, the split is drawn anew, and rows that taught the champion may be among the test rows of the next.
+When data come in, the split is drawn anew, and train rows of the champion may be among the test rows of its challenger.
 """
 
 from pathlib import Path
@@ -13,18 +13,18 @@ from lockstep import files, paths
 from lockstep.data import columnwise
 from lockstep.data.schema import Schema
 
-KEPT = 100_000
-"""So many hashes are kept, the lowest; of rows whose hash is higher, nobody knows whether they taught."""
+MAX_HASHES = 100_000
+"""The lowest so many hashes are stored; whether a row of a higher hash was a train row is unknown."""
 
 Hashes = NDArray[np.uint64]
 
 
 def write(train: pd.DataFrame, schema: Schema, to: Path = paths.TRAINED_ON) -> None:
-    """Write the hashes of canonical train rows: first the highest that is known of, then those of the rows, sorted."""
-    found = np.unique(hashes(train, schema))
-    highest = found[KEPT - 1] if len(found) > KEPT else np.iinfo(np.uint64).max
+    """Write the hashes of canonical train rows: first the highest that is stored, then those of the rows, sorted."""
+    distinct = np.unique(hashes(train, schema))
+    highest = distinct[MAX_HASHES - 1] if len(distinct) > MAX_HASHES else np.iinfo(np.uint64).max
     with files.atomic(to) as partial:
-        np.save(partial, np.asarray([highest, *found[:KEPT]], dtype=np.uint64), allow_pickle=False)
+        np.save(partial, np.asarray([highest, *distinct[:MAX_HASHES]], dtype=np.uint64), allow_pickle=False)
 
 
 def hashes(frame: pd.DataFrame, schema: Schema) -> Hashes:
@@ -38,8 +38,8 @@ def read(file: Path) -> Hashes:
     return content
 
 
-def fair(found: Hashes, one: Hashes, other: Hashes) -> NDArray[np.bool_]:
-    """Mark the rows (n,), by their hashes, that are known to have taught both of two models, or neither."""
-    known = found <= min(one[0], other[0])
-    same: NDArray[np.bool_] = known & (np.isin(found, one[1:]) == np.isin(found, other[1:]))
+def fair(rows: Hashes, first: Hashes, second: Hashes) -> NDArray[np.bool_]:
+    """Mark the rows (n,), by their hashes, that are train rows of both of two models, or surely of neither."""
+    decidable = rows <= min(first[0], second[0])
+    same: NDArray[np.bool_] = decidable & (np.isin(rows, first[1:]) == np.isin(rows, second[1:]))
     return same

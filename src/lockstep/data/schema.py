@@ -1,4 +1,4 @@
-"""What a row must look like: the columns a model takes, and the check of every row that asks for a prediction."""
+"""Schema of a model's rows: its columns, and the validation of every row that a prediction is requested for."""
 
 import math
 import re
@@ -17,8 +17,8 @@ FORMAT = 1
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 """The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
 LARGEST, FAR = 1e30, 1e6
-"""A number may be as large as the one, or as so many times what training has seen: squares of it, and 32-bit floats,
-still hold it, so that every model can answer."""
+"""A number may be as large as the one, or as so many times the largest in the train rows: squares of it, and 32-bit
+floats, still hold it, so that every model can answer."""
 
 Label = str | int | bool
 Row = tuple[float | str | None, ...]
@@ -31,7 +31,7 @@ class Column:
 
     `minimum`, `maximum` and `step` are for numeric columns, in the column's own unit; `categories` for categorical
     ones, of which `unknown` says what becomes of others. `missing` is the share of train rows without a value.
-    `example` is a value seen in training that a form can show.
+    `example` is a value of the train rows that a form can show.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Column:
 
     @property
     def largest(self) -> float:
-        """The size that no number of this column may exceed, far beyond what training has seen."""
-        return min(1e300, max(LARGEST, *(FAR * abs(seen or 0.0) for seen in (self.minimum, self.maximum))))
+        """The size that no number of this column may exceed, far beyond those of the train rows."""
+        return min(1e300, max(LARGEST, *(FAR * abs(bound or 0.0) for bound in (self.minimum, self.maximum))))
 
 
 @dataclass(frozen=True)
-class Fault:
-    """What is wrong with one column of one row."""
+class FieldError:
+    """A validation error: what is wrong with one column of one row."""
 
     row: int
     column: str
@@ -63,7 +63,7 @@ class Fault:
 class RowsRefused(LockstepError):
     """Rows that do not fit the schema, with every wrong column of every row."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[FieldError]) -> None:
         first = faults[0]
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(
@@ -98,20 +98,20 @@ class Schema:
     def _checks(self) -> dict[str, Callable[[Any], str | None]]:
         return {column.name: _check(column) for column in self.columns}
 
-    def faults(self, row: Any, number: int = 0) -> list[Fault]:
+    def faults(self, row: Any, number: int = 0) -> list[FieldError]:
         """Return everything that is wrong with one row; nothing is coerced.
 
         A number is an int or a finite float, a category or text a string, a date an ISO 8601 string.
         """
         if not isinstance(row, dict):
-            return [Fault(number, "", "a row is an object of column names and values")]
-        found = [Fault(number, name, "missing column") for name in self._checks if name not in row]
+            return [FieldError(number, "", "a row is an object of column names and values")]
+        faults = [FieldError(number, name, "missing column") for name in self._checks if name not in row]
         for name, value in row.items():
             check = self._checks.get(name)
             problem = check(value) if check else f"unknown column{nearest(name, self._checks)}"
             if problem:
-                found.append(Fault(number, name, problem))
-        return found
+                faults.append(FieldError(number, name, problem))
+        return faults
 
     def problem(self, column: str, value: Any) -> str | None:
         """Return what is wrong with one value of a column, or None."""
@@ -125,9 +125,9 @@ class Schema:
         RowsRefused
             At least one row does not fit.
         """
-        found = [fault for number, row in enumerate(rows) for fault in self.faults(row, number)]
-        if found:
-            raise RowsRefused(found)
+        faults = [fault for number, row in enumerate(rows) for fault in self.faults(row, number)]
+        if faults:
+            raise RowsRefused(faults)
         numeric = [(column.name, column.kind == "numeric") for column in self.columns]
         return [
             tuple(float(row[name]) if number and row[name] is not None else row[name] for name, number in numeric)
@@ -181,7 +181,7 @@ def _check(column: Column) -> Callable[[Any], str | None]:
     """Compile the check of one column: it returns what is wrong with a value, or None."""
     check = CHECKS[column.kind]
     largest = column.largest if column.kind == "numeric" else None
-    known = frozenset(column.categories) if column.unknown == "refuse" and column.kind == "categorical" else None
+    categories = frozenset(column.categories) if column.unknown == "refuse" and column.kind == "categorical" else None
 
     def checked(value: Any) -> str | None:
         if value is None:
@@ -189,7 +189,7 @@ def _check(column: Column) -> Callable[[Any], str | None]:
         problem = check(value)
         if problem is None and largest is not None and not -largest <= value <= largest:
             return f"expected a number of at most {largest:g} in size"
-        if problem is None and known is not None and value not in known:
+        if problem is None and categories is not None and value not in categories:
             return f"unknown category; accepted: {', '.join(column.categories[:10])}"[:300]
         return problem
 

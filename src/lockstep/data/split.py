@@ -1,6 +1,6 @@
-"""Choose the test rows: by chance, by group, by time, by a column, or from a file of their own.
+"""Train/test split: random, stratified, by group, by time, by a column, or from a file of test rows.
 
-Whichever way, rows that repeat each other stand on one side, and every label of a test row is one that training shows.
+Equal rows stay on one side, and every label of a test row occurs in the train rows.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pandas.api import types
 
 from lockstep.config.params import Split
 from lockstep.data import feedback
-from lockstep.data.cleaning import Cleaned
+from lockstep.data.cleaning import CleanTable
 from lockstep.data.columnwise import row_hashes
 from lockstep.data.record import SplitRecord
 from lockstep.data.schema import as_category
@@ -20,71 +20,71 @@ from lockstep.errors import DataError, nearest
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
-Marks = NDArray[np.uint64]
+Hashes = NDArray[np.uint64]
 ATTEMPTS = 20
-"""Divisions by group that are tried; the one whose classes are nearest to the wished shares is taken."""
+"""Random divisions of the groups that are tried; the one whose class shares are nearest to those asked for is taken."""
 
 
-def split(cleaned: Cleaned, target: str, params: Split, late: Mask | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return train and test rows, each in the order of the source, with the column they were divided by.
+def split(table: CleanTable, target: str, params: Split, late: Mask | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return train and test rows, each in the order of the source, with the column they were split by.
 
-    Rows marked as `late` came as feedback and are divided by what they say; the others are divided as they would be
-    without them: so no row ever changes sides because more have come. Test rows that repeat a train row are left out
-    where time, a column or a file decides.
+    Rows marked as `late` came as feedback and are split by a hash of their content; the others are split as they would
+    be without them: so no row ever changes sides because more feedback has come. Test rows that repeat a train row are
+    left out where time, a column or a file decides.
 
     Raises
     ------
     DataError
         A class is too small to stand on both sides, a side would be empty, or the column does not fit.
     """
-    late = np.zeros(len(cleaned.frame), dtype=bool) if late is None else late
-    marks = cleaned.marks if len(cleaned.marks) else row_hashes(cleaned.frame)
-    test = np.zeros(len(cleaned.frame), dtype=bool)
-    test[~late] = METHODS[params.method](_of(cleaned, ~late), target, params, marks[~late])
+    late = np.zeros(len(table.frame), dtype=bool) if late is None else late
+    hashes = table.row_hashes if len(table.row_hashes) else row_hashes(table.frame)
+    test = np.zeros(len(table.frame), dtype=bool)
+    test[~late] = METHODS[params.method](_take(table, ~late), target, params, hashes[~late])
     if late.any():
-        test[late] = _late_sides(cleaned, target, params, test, late)
-        test[late] |= np.isin(marks[late], marks[~late & test])
-        test[late] &= ~np.isin(marks[late], marks[~late & ~test])
+        test[late] = _late_sides(table, target, params, test, late)
+        test[late] |= np.isin(hashes[late], hashes[~late & test])
+        test[late] &= ~np.isin(hashes[late], hashes[~late & ~test])
     if test.sum() in (0, len(test)):
         raise DataError(
             f"{len(test)} rows cannot be split with test_size {params.test_size}",
             "bring more rows or change data_preprocessing.split.test_size",
         )
-    once = test & ~pd.Series(marks).isin(marks[~test]).to_numpy()
-    if not once.any():
+    is_test = test & ~pd.Series(hashes).isin(hashes[~test]).to_numpy()
+    if not is_test.any():
         raise DataError(
             f"all {int(test.sum())} test rows repeat train rows",
             "choose other test rows under data_preprocessing.split",
         )
-    _check_labels(cleaned, target, once, ~test)
-    frame = _with_column(cleaned, params)
-    return frame[~test].reset_index(drop=True), frame[once].reset_index(drop=True)
+    _check_labels(table, target, is_test, ~test)
+    frame = _with_column(table, params)
+    return frame[~test].reset_index(drop=True), frame[is_test].reset_index(drop=True)
 
 
-def _of(cleaned: Cleaned, rows: Mask) -> Cleaned:
-    by = None if cleaned.by is None else cleaned.by[rows]
-    return Cleaned(cleaned.frame[rows], cleaned.kinds, cleaned.task, by=by)
+def _take(table: CleanTable, rows: Mask) -> CleanTable:
+    key = None if table.split_key is None else table.split_key[rows]
+    return CleanTable(table.frame[rows], table.kinds, table.task, split_key=key)
 
 
-def _with_column(cleaned: Cleaned, params: Split) -> pd.DataFrame:
+def _with_column(table: CleanTable, params: Split) -> pd.DataFrame:
     """Return the rows, and beside them the group or time that the cross-validation must respect too."""
-    if params.method in ("group", "time") and cleaned.by is not None and params.column not in cleaned.frame:
-        return cleaned.frame.assign(**{str(params.column): cleaned.by.to_numpy()})
-    return cleaned.frame
+    if params.method in ("group", "time") and table.split_key is not None and params.column not in table.frame:
+        return table.frame.assign(**{str(params.column): table.split_key.to_numpy()})
+    return table.frame
 
 
-def _by_chance(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask:
-    stratified = cleaned.task != "regression" if params.method == "auto" else params.method == "stratified"
-    if stratified and cleaned.task == "regression":
+def _by_chance(table: CleanTable, target: str, params: Split, hashes: Hashes) -> Mask:
+    stratified = table.task != "regression" if params.method == "auto" else params.method == "stratified"
+    if stratified and table.task == "regression":
         raise DataError("a regression target cannot be stratified", "set data_preprocessing.split.method: random")
-    classes = cleaned.frame[target].to_numpy()
-    heads, member = _distinct(marks)
-    chosen = _choose(classes[heads] if stratified else np.zeros(len(heads)), params)[member]
-    return chosen if stratified or cleaned.task == "regression" else chosen & ~_lone(classes)
+    classes = table.frame[target].to_numpy()
+    firsts, member = _distinct(hashes)
+    chosen = _choose(classes[firsts] if stratified else np.zeros(len(firsts)), params)[member]
+    return chosen if stratified or table.task == "regression" else chosen & ~_lone(classes)
 
 
 def _lone(classes: NDArray[np.object_]) -> Mask:
-    """Mark rows that are the only one of their class: they can only teach."""
+    """Mark rows that are the only one of their class, which can only be train rows."""
     _, codes, counts = np.unique(classes, return_inverse=True, return_counts=True)
     return np.asarray(counts[codes] == 1)
 
@@ -106,43 +106,43 @@ def _choose(groups: NDArray[np.object_] | NDArray[np.float64], params: Split) ->
     return chosen
 
 
-def _by_group(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask:
+def _by_group(table: CleanTable, target: str, params: Split, hashes: Hashes) -> Mask:
     """Mark whole groups; groups that share a row count as one, and a row without a group is a group of its own."""
-    groups = _joined(group_codes(_values(cleaned)), _distinct(marks)[1])
+    groups = _merged_groups(group_codes(_values(table)), _distinct(hashes)[1])
     classes = np.zeros(len(groups), np.int64)
-    if cleaned.task != "regression":
-        classes = np.unique(cleaned.frame[target].to_numpy(), return_inverse=True)[1]
+    if table.task != "regression":
+        classes = np.unique(table.frame[target].to_numpy(), return_inverse=True)[1]
     count, width = int(groups.max(initial=-1)) + 1, int(classes.max(initial=0)) + 1
     if count < 2:
         raise DataError(
             f"{params.column!r} makes {count} group, and a split needs two or more",
             "choose another data_preprocessing.split.column",
         )
-    table = np.bincount(groups * width + classes, minlength=count * width).reshape(count, width)
-    return _best_groups(table, params)[groups]
+    counts = np.bincount(groups * width + classes, minlength=count * width).reshape(count, width)
+    return _best_groups(counts, params)[groups]
 
 
-def _best_groups(table: Codes, params: Split) -> Mask:
-    """Mark the test groups of the attempt that comes nearest to the wished share of each class (columns)."""
+def _best_groups(counts: Codes, params: Split) -> Mask:
+    """Mark the test groups of the attempt that comes nearest to the target share of each class (columns)."""
     random = np.random.default_rng(params.seed)
-    wished = table.sum(axis=0) * params.test_size
-    best, least = np.zeros(len(table), dtype=bool), np.inf
+    target_counts = counts.sum(axis=0) * params.test_size
+    best, lowest_cost = np.zeros(len(counts), dtype=bool), np.inf
     for _ in range(ATTEMPTS):
-        order = random.permutation(len(table))
-        reached = np.cumsum(table[order].sum(axis=1))
-        size = int(np.argmin(np.abs(reached[:-1] - wished.sum()))) + 1
-        found = table[order[:size]].sum(axis=0)
-        gone = int(((found == 0) | (found == table.sum(axis=0))).sum())
-        cost = gone * table.sum() + np.abs(found - wished).sum()
-        if cost < least:
-            best, least = np.zeros(len(table), dtype=bool), cost
+        order = random.permutation(len(counts))
+        cumulated = np.cumsum(counts[order].sum(axis=1))
+        size = int(np.argmin(np.abs(cumulated[:-1] - target_counts.sum()))) + 1
+        test_counts = counts[order[:size]].sum(axis=0)
+        one_sided = int(((test_counts == 0) | (test_counts == counts.sum(axis=0))).sum())
+        cost = one_sided * counts.sum() + np.abs(test_counts - target_counts).sum()
+        if cost < lowest_cost:
+            best, lowest_cost = np.zeros(len(counts), dtype=bool), cost
             best[order[:size]] = True
     return best
 
 
-def _by_time(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask:
+def _by_time(table: CleanTable, target: str, params: Split, hashes: Hashes) -> Mask:
     """Mark the last rows; rows of one moment stay together."""
-    ranks = time_ranks(_values(cleaned))
+    ranks = time_ranks(_values(table))
     counts = np.bincount(ranks)
     later = np.cumsum(counts[::-1])[::-1]
     if len(counts) < 2:
@@ -154,24 +154,24 @@ def _by_time(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask
     return np.asarray(ranks >= first)
 
 
-def _by_column(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask:
+def _by_column(table: CleanTable, target: str, params: Split, hashes: Hashes) -> Mask:
     """Mark the rows whose column holds one of the listed values."""
-    values = _values(cleaned).map(as_category)
-    known = sorted(map(str, values.dropna().unique()))
+    values = _values(table).map(as_category)
+    present = sorted(map(str, values.dropna().unique()))
     wanted = [str(as_category(value)) for value in params.test]
-    if wrong := [value for value in wanted if value not in known]:
+    if absent := [value for value in wanted if value not in present]:
         raise DataError(
-            f"column {params.column!r} never holds {wrong[0]!r}{nearest(wrong[0], known)}",
-            f"it holds {', '.join(known[:20])}; mend data_preprocessing.split.test",
+            f"column {params.column!r} never holds {absent[0]!r}{nearest(absent[0], present)}",
+            f"it holds {', '.join(present[:20])}; mend data_preprocessing.split.test",
         )
     return np.asarray(values.isin(wanted))
 
 
-def _by_file(cleaned: Cleaned, target: str, params: Split, marks: Marks) -> Mask:
-    return _values(cleaned).to_numpy(dtype=bool)
+def _by_file(table: CleanTable, target: str, params: Split, hashes: Hashes) -> Mask:
+    return _values(table).to_numpy(dtype=bool)
 
 
-METHODS: dict[str, Callable[[Cleaned, str, Split, Marks], Mask]] = {
+METHODS: dict[str, Callable[[CleanTable, str, Split, Hashes], Mask]] = {
     "auto": _by_chance,
     "random": _by_chance,
     "stratified": _by_chance,
@@ -193,9 +193,9 @@ def fold_constraints(train: pd.DataFrame, split: SplitRecord | None) -> dict[str
 
 def group_codes(values: pd.Series) -> Codes:
     """Return the number of each row's group (n,), whatever the order of the rows; without a value, one of its own."""
-    codes, known = pd.factorize(values.map(as_category), sort=True)
-    alone = codes < 0
-    return np.where(alone, len(known) + np.cumsum(alone) - 1, codes).astype(np.int64)
+    codes, groups = pd.factorize(values.map(as_category), sort=True)
+    ungrouped = codes < 0
+    return np.where(ungrouped, len(groups) + np.cumsum(ungrouped) - 1, codes).astype(np.int64)
 
 
 def time_ranks(values: pd.Series) -> Codes:
@@ -212,25 +212,25 @@ def time_ranks(values: pd.Series) -> Codes:
     if moments.isna().any():
         wrong, count = str(values[moments.isna()].iloc[0])[:80], int(moments.isna().sum())
         raise DataError(
-            f"column {values.name!r} says when a row was, but {count} rows hold {wrong!r}",
+            f"column {values.name!r} holds the time of a row, but {count} rows hold {wrong!r}",
             "drop these rows at the source; dates are read as in 2026-01-31, or in the format under "
             "data_preprocessing.dates",
         )
     return np.unique(moments.to_numpy(), return_inverse=True)[1].astype(np.int64)
 
 
-def _values(cleaned: Cleaned) -> pd.Series:
-    assert cleaned.by is not None  # noqa: S101 - cleaning brings it with these methods
-    return cleaned.by
+def _values(table: CleanTable) -> pd.Series:
+    assert table.split_key is not None  # noqa: S101 - cleaning brings it with these methods
+    return table.split_key
 
 
-def _distinct(marks: Marks) -> tuple[Codes, Codes]:
-    """Return the first place of each distinct row, in order, and which of them each row repeats."""
-    member, _ = pd.factorize(marks)
-    return np.flatnonzero(~pd.Series(marks).duplicated().to_numpy()), member.astype(np.int64)
+def _distinct(hashes: Hashes) -> tuple[Codes, Codes]:
+    """Return the index of the first of each set of equal rows, in order, and the number of the set of each row."""
+    member, _ = pd.factorize(hashes)
+    return np.flatnonzero(~pd.Series(hashes).duplicated().to_numpy()), member.astype(np.int64)
 
 
-def _joined(groups: Codes, rows: Codes) -> Codes:
+def _merged_groups(groups: Codes, rows: Codes) -> Codes:
     """Return group numbers in which groups that hold the same row are one."""
     from scipy.sparse import coo_matrix, csgraph
 
@@ -240,28 +240,28 @@ def _joined(groups: Codes, rows: Codes) -> Codes:
     return csgraph.connected_components(edges, directed=False)[1][groups].astype(np.int64)
 
 
-def _late_sides(cleaned: Cleaned, target: str, params: Split, test: Mask, late: Mask) -> Mask:
-    """Mark feedback rows for good: by their group, if it is known, else by what they say."""
-    features = cleaned.frame.loc[late, list(cleaned.kinds)]
-    chosen = feedback.sides(features, params.test_size, params.seed)
+def _late_sides(table: CleanTable, target: str, params: Split, test: Mask, late: Mask) -> Mask:
+    """Mark feedback test rows for good: by their group if an earlier row has it, else by a hash of their content."""
+    features = table.frame.loc[late, list(table.kinds)]
+    chosen = feedback.is_test_row(features, params.test_size, params.seed)
     if params.method != "group":
         return chosen
-    groups = _values(cleaned).map(as_category)
-    own = dict(zip(groups[~late], test[~late].tolist(), strict=True))
-    named = groups[late].notna().to_numpy()
-    chosen[named] = feedback.sides(groups[late][named].to_frame(), params.test_size, params.seed)
-    known = groups[late].isin([group for group in own if group is not None]).to_numpy()
-    chosen[known] = [own[group] for group in groups[late][known]]
+    groups = _values(table).map(as_category)
+    side_of_group = dict(zip(groups[~late], test[~late].tolist(), strict=True))
+    grouped = groups[late].notna().to_numpy()
+    chosen[grouped] = feedback.is_test_row(groups[late][grouped].to_frame(), params.test_size, params.seed)
+    assigned = groups[late].isin([group for group in side_of_group if group is not None]).to_numpy()
+    chosen[assigned] = [side_of_group[group] for group in groups[late][assigned]]
     return chosen
 
 
-def _check_labels(cleaned: Cleaned, target: str, test: Mask, train: Mask) -> None:
-    if cleaned.task == "regression":
+def _check_labels(table: CleanTable, target: str, test: Mask, train: Mask) -> None:
+    if table.task == "regression":
         return
-    labels = cleaned.frame[target]
-    tested, taught = labels[test].unique().tolist(), set(labels[train].unique().tolist())
+    labels = table.frame[target]
+    test_labels, train_labels = labels[test].unique().tolist(), set(labels[train].unique().tolist())
     hint = "choose other test rows under data_preprocessing.split, or drop the class"
-    if alone := [label for label in tested if label not in taught]:
-        raise DataError(f"class {alone[0]!r} stands among the test rows only, so no model can learn it", hint)
-    if len(tested) < 2:
-        raise DataError(f"the test rows hold {len(tested)} class, and a test needs two or more", hint)
+    if untrained := [label for label in test_labels if label not in train_labels]:
+        raise DataError(f"class {untrained[0]!r} stands among the test rows only, so no model can learn it", hint)
+    if len(test_labels) < 2:
+        raise DataError(f"the test rows hold {len(test_labels)} class, and a test needs two or more", hint)

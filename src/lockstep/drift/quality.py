@@ -10,13 +10,8 @@ import numpy as np
 from lockstep.data.schema import label_name
 from lockstep.drift.profile import Profile
 from lockstep.drift.results import Interval, Quality, QualityWindow
-from lockstep.metrics import scores
+from lockstep.metrics import intervals
 from lockstep.metrics.scores import Scored
-
-RESAMPLES = 500
-SEED = 0
-Z = 1.959963984540054
-"""The 97.5 % point of the normal distribution: 95 % lie between -Z and Z."""
 
 RELATIVE = ("rmse", "mae", "log_loss", "brier")
 """Errors have a unit of their own, so that their margin is a share of what the evaluation found."""
@@ -47,8 +42,9 @@ def measure(profile: Profile, labelled: LabelledPredictions) -> QualityWindow:
     window = QualityWindow(
         labelled.version, labelled.start, labelled.end, scored.rows, "not enough data", delay_s=delay
     )
-    if not scored.rows or (live := interval(profile.metric, scored)) is None:
+    if not scored.rows or (bounds := intervals.interval(profile.metric, scored)) is None:
         return window
+    live = Interval(*bounds)
     window = msgspec.structs.replace(window, metric=live)
     if scored.rows < profile.thresholds.min_labels:
         return window
@@ -67,25 +63,6 @@ def to_scored(profile: Profile, labelled: LabelledPredictions) -> Scored:
         np.asarray([codes[label_name(labelled.values[row])] for row in rows], dtype=np.int64),
         np.asarray([labelled.shares[row] for row in rows], dtype=np.float64).reshape(len(rows), len(codes)),
     )
-
-
-def interval(metric: str, scored: Scored) -> Interval | None:
-    """Return a metric with its 95 % interval: Wilson's for accuracy, else the bootstrap's; None without a value."""
-    value = scores.measure(metric, scored)
-    if not np.isfinite(value):
-        return None
-    if metric == "accuracy":
-        return Interval(value, *wilson(round(value * scored.rows), scored.rows))
-    low, high = scores.intervals(scored, [metric], RESAMPLES, SEED)[metric]
-    return Interval(value, low, high)
-
-
-def wilson(right: int, rows: int, z: float = Z) -> tuple[float, float]:
-    """Return the score interval of a proportion (Wilson 1927), by default of 95 %."""
-    share, weight = right / rows, z * z / rows
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * float(np.sqrt(share * (1 - share) / rows + weight / (4 * rows)))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def worse(profile: Profile, live: Interval) -> bool:

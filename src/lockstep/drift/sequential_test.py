@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lockstep.config.params import Monitoring, Task
 from lockstep.data.schema import label_name
 from lockstep.drift.numeric_baseline import Floats
-from lockstep.drift.quality import Z, wilson
 from lockstep.drift.results import Challenge, Difference, Interval
+from lockstep.metrics.intervals import Z, wilson
 
 LABELS_A_LOOK = 100
 """Labels between two looks at the statistic."""

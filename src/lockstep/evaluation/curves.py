@@ -5,7 +5,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Schema, label_name
-from lockstep.drift.quality import wilson
 from lockstep.evaluation import plot_data
 from lockstep.metrics.evaluation_record import (
     CalibrationBin,
@@ -15,6 +14,7 @@ from lockstep.metrics.evaluation_record import (
     Curves,
     ThresholdPoint,
 )
+from lockstep.metrics.intervals import wilson
 from lockstep.metrics.scores import Scored
 
 Floats = NDArray[np.float64]

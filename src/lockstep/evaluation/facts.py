@@ -36,7 +36,7 @@ MOST_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """A model with the size of its file, the test rows with their predictions, and the metric of model selection."""
 
     predictor: Predictor
@@ -57,7 +57,7 @@ class TrainMatrix:
 
 
 def of(
-    subject: Subject,
+    subject: EvaluatedModel,
     train: TrainMatrix,
     metrics: Mapping[str, Any],
     leaks: Mapping[str, float],
@@ -111,7 +111,7 @@ class Refits:
     left_out: str | None = None
 
 
-def _refitted(subject: Subject, train: TrainMatrix, params: ModelEvaluation) -> Refits:
+def _refitted(subject: EvaluatedModel, train: TrainMatrix, params: ModelEvaluation) -> Refits:
     wanted, schema = params.report, subject.predictor.schema
     cells = getattr(train.matrix, "nnz", train.matrix.size)
     if cells > MOST_CELLS:

@@ -1,4 +1,4 @@
-"""What the evaluation reports: metrics with intervals, a table per class, predictions, and the gate."""
+"""Metrics of the test rows with intervals, scores per class, predictions, and the evidence for the gate."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
 from lockstep.drift.profile import EvaluationSample
-from lockstep.gate.checks import Examined
+from lockstep.gate.checks import HoldoutEvidence
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
 from lockstep.metrics.scores import Scored
@@ -62,7 +62,7 @@ def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataF
 def evaluated(
     frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str, measured: Mapping[str, Any]
 ) -> EvaluationSample:
-    """Return what the profile remembers of the evaluation."""
+    """Return the predictions and metrics from which the monitoring profile is made."""
     rows = frames.rows_of(frame, schema)
     if scored.probabilities is None:
         return EvaluationSample(rows, scored.predicted.tolist(), None, metric, measured)
@@ -71,19 +71,19 @@ def evaluated(
 
 
 def constant(scored: Scored) -> Scored:
-    """Return what the best constant answer scores: the most frequent label with the labels' shares, or the mean."""
+    """Return the best constant prediction: the most frequent label with the labels' shares, or the mean."""
     if scored.probabilities is None:
         return Scored(scored.truth, np.full(scored.rows, scored.truth.astype(np.float64).mean()))
     shares = np.bincount(scored.truth.astype(np.int64), minlength=scored.classes) / scored.rows
     return Scored(scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)))
 
 
-def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, alone: Mapping[str, float]) -> Examined:
-    """Return what the gate needs to know of the test rows and can know without a champion."""
+def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, leaks: Mapping[str, float]) -> HoldoutEvidence:
+    """Return the evidence on the test rows that needs no champion."""
     rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
     refused = [bool(predictor.schema.faults(row)) for row in rows]
     differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
-    return Examined(scored, constant(scored), differing, asked, sum(refused), alone)
+    return HoldoutEvidence(scored, constant(scored), differing, asked, sum(refused), leaks)
 
 
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:

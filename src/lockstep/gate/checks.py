@@ -1,4 +1,4 @@
-"""May a candidate go live? Pure functions: facts in, a decision with reasons out."""
+"""The gate: pure checks whether a candidate may go live, from evidence and rules to a decision with reasons."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,8 +17,8 @@ MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is asked: the metric to choose by, `model_evaluation`, and its section `gate`."""
+class GateRules:
+    """Rules of the gate: the metric of model selection, `model_evaluation`, and its section `gate`."""
 
     metric: str
     floors: Mapping[str, float] = field(default_factory=dict)
@@ -42,12 +42,11 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What only the evaluation finds out.
+class HoldoutEvidence:
+    """What only the evaluation can measure.
 
-    The test rows as the candidate answers them, and as the best constant answer does; how many of `asked` rows are
-    answered otherwise when sent as JSON; how many test rows the schema refuses; and the columns that tell the target
-    all alone, each with its score.
+    The test rows with the predictions of the candidate and of the best constant; how many of `asked` rows get another
+    answer when sent as JSON; how many test rows the schema refuses; and the leaky columns with their scores.
     """
 
     scored: Scored
@@ -55,44 +54,44 @@ class Examined:
     differing: int
     asked: int
     refused: int
-    alone: Mapping[str, float] = field(default_factory=dict)
+    leaks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What serving takes: the median time for one row in milliseconds, and the size of the bundle in MB (10^6)."""
+    """Serving cost: the median time for one row in milliseconds, and the size of the bundle in MB (10^6)."""
 
     latency_ms: float
     size_mb: float
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The one that wants to go live: its schema, and what is known of it.
+class CandidateEvidence:
+    """The version that is to go live: its schema, and the evidence for it.
 
-    `recorded` holds what its evaluation answered, where `examined` is not known any more. `rolled_back` says who took
-    it out of Production and why, and is empty if nobody did.
+    `recorded` holds the checks of its evaluation where `examined` is no longer at hand. `rolled_back` says who took it
+    out of Production and why, and is empty if nobody did.
     """
 
     schema: Schema
-    examined: Examined | None = None
+    examined: HoldoutEvidence | None = None
     recorded: tuple[Check, ...] = ()
     cost: Cost | None = None
     rolled_back: str = ""
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The one that is live; `paired` is None where the two do not take the same rows."""
+class ChampionEvidence:
+    """The version in Production; `paired` is None where the two do not take the same rows."""
 
     version: str
     schema: Schema
     paired: PairedScores | None = None
 
 
-def decide(candidate: Candidate, champion: Champion | None, rules: Rules) -> Decision:
-    """Ask everything that the facts can answer; the champion is compared only if its clients can ask the candidate."""
-    decision = Decision((*candidate.recorded, *(check for ask in ALONE for check in ask(candidate, rules))))
+def decide(candidate: CandidateEvidence, champion: ChampionEvidence | None, rules: GateRules) -> Decision:
+    """Run every check that the evidence allows; the champion is compared only if its clients can use the candidate."""
+    decision = Decision((*candidate.recorded, *(check for ask in CHECKS for check in ask(candidate, rules))))
     if champion is None:
         return decision
     decision = replace(decision, against=champion.version).also(same_clients(candidate.schema, champion.schema))
@@ -107,14 +106,14 @@ def decide(candidate: Candidate, champion: Champion | None, rules: Rules) -> Dec
     )
 
 
-def _returned(candidate: Candidate, rules: Rules) -> Iterator[Check]:
-    """Ask whether a person took it out of Production."""
+def _returned(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]:
+    """Check that no person took it out of Production."""
     if candidate.rolled_back:
         yield Check("not rolled back", False, candidate.rolled_back)
 
 
-def _examined(candidate: Candidate, rules: Rules) -> Iterator[Check]:
-    """Ask what the evaluation can answer without a champion and without a clock."""
+def _examined(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]:
+    """Run the checks that need neither a champion nor a clock."""
     found = candidate.examined
     if found is None:
         return
@@ -122,19 +121,19 @@ def _examined(candidate: Candidate, rules: Rules) -> Iterator[Check]:
     yield better_than_constant(found.scored, found.constant, rules.metric)
     yield no_skew(found.differing, found.asked)
     yield rows_accepted(found.refused, found.scored.rows)
-    yield no_leak(found.alone, rules.trusted)
+    yield no_leak(found.leaks, rules.trusted)
     yield from calibrated(found.scored, rules)
 
 
-def _within_budget(candidate: Candidate, rules: Rules) -> Iterator[Check]:
-    """Ask whether serving costs what it may."""
+def _within_budget(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]:
+    """Check the serving cost against the budgets."""
     if candidate.cost:
         yield budget("latency", candidate.cost.latency_ms, rules.gate.latency_ms, "ms for one row")
         yield budget("size", candidate.cost.size_mb, rules.gate.size_mb, "MB")
 
 
-ALONE: tuple[Callable[[Candidate, Rules], Iterable[Check]], ...] = (_returned, _examined, _within_budget)
-"""What is asked of a candidate itself; what is asked beside the champion stands in `decide`."""
+CHECKS: tuple[Callable[[CandidateEvidence, GateRules], Iterable[Check]], ...] = (_returned, _examined, _within_budget)
+"""Checks of the candidate itself; those against the champion stand in `decide`."""
 
 
 def floors(measured: Mapping[str, float], required: Mapping[str, float]) -> Iterator[Check]:
@@ -163,9 +162,9 @@ def rows_accepted(refused: int, rows: int) -> Check:
     return Check("rows accepted", refused * 100 <= rows, f"{refused} of {rows} test rows do not fit the schema")
 
 
-def no_leak(alone: Mapping[str, float], trusted: Iterable[str]) -> Check:
+def no_leak(leaks: Mapping[str, float], trusted: Iterable[str]) -> Check:
     """Check that no column leaks the target, but for those that a person trusts; see `metrics.leakage`."""
-    leaking = {name: score for name, score in alone.items() if name not in set(trusted)}
+    leaking = {name: score for name, score in leaks.items() if name not in set(trusted)}
     if not leaking:
         return Check("no leak", True, "no column leaks the target")
     named = ", ".join(f"{name!r} ({score:.4g})" for name, score in list(leaking.items())[:MOST_NAMED])
@@ -176,7 +175,7 @@ def no_leak(alone: Mapping[str, float], trusted: Iterable[str]) -> Check:
     return Check("no leak", False, reason)
 
 
-def calibrated(scored: Scored, rules: Rules) -> Iterator[Check]:
+def calibrated(scored: Scored, rules: GateRules) -> Iterator[Check]:
     """Check that probabilities are not off by more than allowed beyond noise; see `calibration.measure`."""
     most = rules.gate.calibration
     if most is None or not scored.classes:

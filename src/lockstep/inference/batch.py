@@ -113,7 +113,7 @@ def _lines(path: Path, schema: Schema, reader: Reader) -> Iterator["pd.DataFrame
     if kind in ("json", "jsonl"):
         here = set(schema.kinds)
         described = {name: described for name, described in reader.columns.items() if name in here}
-        yield formats.FORMATS[kind](content, reader.model_copy(update={"columns": described, "dates": {}})).frame
+        yield formats.READERS[kind](content, reader.model_copy(update={"columns": described, "dates": {}})).frame
         return
     with formats.as_text(content, kind, reader) as text:
         for table in csv_reader.pieces(text, reader, CHUNK_ROWS):
@@ -122,12 +122,10 @@ def _lines(path: Path, schema: Schema, reader: Reader) -> Iterator["pd.DataFrame
 
 def _kind(content: "Content") -> str:
     """Return the format that the file's ending names; CSV where it names none."""
-    from lockstep.data.sources.content import FORMATS
+    from lockstep.data.sources.content import KINDS
 
     return (
-        content.format()
-        if PurePosixPath(content.inner).suffix.lower() in FORMATS.keys() - {".parquet", ".pq"}
-        else "csv"
+        content.format() if PurePosixPath(content.inner).suffix.lower() in KINDS.keys() - {".parquet", ".pq"} else "csv"
     )
 
 

@@ -19,7 +19,7 @@ BATCH, BATCHES = 1_000, 3
 
 
 @dataclass(frozen=True)
-class Latency:
+class MeasuredLatency:
     """Milliseconds, input checks included: median and 99th percentile of one row, and a row's share of a batch."""
 
     one_row_ms: float
@@ -28,10 +28,10 @@ class Latency:
     batch_rows: int
 
 
-def measure(model: Predictor, rows: Sequence[Mapping[str, Any]]) -> Latency:
+def measure(model: Predictor, rows: Sequence[Mapping[str, Any]]) -> MeasuredLatency:
     """Measure the latency on rows as the API receives them; zeros without rows."""
     if not rows:
-        return Latency(0.0, 0.0, 0.0, 0)
+        return MeasuredLatency(0.0, 0.0, 0.0, 0)
     model.answers(rows[:1])  # the first call fills caches
     times: list[float] = []
     end = time.perf_counter() + LONGEST_S
@@ -42,10 +42,10 @@ def measure(model: Predictor, rows: Sequence[Mapping[str, Any]]) -> Latency:
     batch = list(islice(cycle(rows), BATCH))
     fastest = min(_milliseconds(model, batch) for _ in range(BATCHES))
     slow = sorted(times)[int(0.99 * (len(times) - 1))]
-    return Latency(statistics.median(times), slow, fastest / len(batch), len(batch))
+    return MeasuredLatency(statistics.median(times), slow, fastest / len(batch), len(batch))
 
 
-def of_bundle(model: Predictor, bundle: Path) -> Latency:
+def of_bundle(model: Predictor, bundle: Path) -> MeasuredLatency:
     """Measure the latency on the rows that a bundle records with its model."""
     return measure(model, predictor.read_json(bundle / paths.SMOKE.name)["rows"])
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep import files, paths
-from lockstep.data.schema import Fault, Row, RowsRefused, Schema, label_name
+from lockstep.data.schema import FieldError, Row, RowsRefused, Schema, label_name
 from lockstep.errors import ArtifactError, LockstepError, NotExplained
 from lockstep.inference import model_card
 from lockstep.metrics.scores import Scored
@@ -143,7 +143,7 @@ class Predictor:
         if len(rows) == 1:
             scores_of_row = self.scorer.one(rows[0])
             if not math.isfinite(sum(scores_of_row)):
-                raise RowsRefused([Fault(0, "", EXTREME)])
+                raise RowsRefused([FieldError(0, "", EXTREME)])
             return [
                 [round(share * PROBABILITY_SCALE) / PROBABILITY_SCALE for share in scores_of_row]
                 if self.schema.labels
@@ -152,7 +152,7 @@ class Predictor:
         scores = self.scorer.score(rows)
         if not np.isfinite(scores).all():
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
-            raise RowsRefused([Fault(row, "", EXTREME) for row in wrong])
+            raise RowsRefused([FieldError(row, "", EXTREME) for row in wrong])
         rounded: list[list[float]] = (
             np.rint(scores * PROBABILITY_SCALE) / PROBABILITY_SCALE if self.schema.labels else scores
         ).tolist()

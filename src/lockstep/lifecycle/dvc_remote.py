@@ -13,7 +13,7 @@ DAGSHUB = "dagshub.com"
 
 
 @dataclass(frozen=True)
-class Bucket:
+class RemoteBucket:
     """Where a remote keeps its files, and with which credentials; what is empty is left to AWS's own settings."""
 
     name: str
@@ -25,7 +25,7 @@ class Bucket:
     region: str = ""
 
     @classmethod
-    def of(cls, remote: Mapping[str, str]) -> "Bucket | None":
+    def of(cls, remote: Mapping[str, str]) -> "RemoteBucket | None":
         """Read a section of .dvc/config; None if it is no remote on S3."""
         parts = urlsplit(remote.get("url", ""))
         if parts.scheme not in ("s3", "s3a") or not parts.netloc:
@@ -40,7 +40,7 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Finding:
+class RemoteCheck:
     """One thing that was looked at: fine if there is no hint."""
 
     name: str
@@ -48,7 +48,7 @@ class Finding:
     todo: str = ""
 
 
-def look(bucket: Bucket) -> Iterator[Finding]:
+def look(bucket: RemoteBucket) -> Iterator[RemoteCheck]:
     """Look at credentials, server, bucket and the right to write, until one of them is missing."""
     import boto3
     from botocore.config import Config
@@ -58,10 +58,10 @@ def look(bucket: Bucket) -> Iterator[Finding]:
     try:
         session = boto3.Session(**own, profile_name=bucket.profile or None, region_name=bucket.region or None)
     except ProfileNotFound as error:
-        yield Finding("remote credentials", str(error), "dvc remote modify --local storage profile NAME")
+        yield RemoteCheck("remote credentials", str(error), "dvc remote modify --local storage profile NAME")
         return
     if session.get_credentials() is None:
-        yield Finding("remote credentials", "none found", _credentials(bucket))
+        yield RemoteCheck("remote credentials", "none found", _credentials(bucket))
         return
     config = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, retries={"total_max_attempts": 2})
     client = session.client("s3", endpoint_url=bucket.endpoint or None, config=config)
@@ -71,40 +71,40 @@ def look(bucket: Bucket) -> Iterator[Finding]:
         yield _refused(bucket, error.response)
     except BotoCoreError as error:
         said = " ".join(str(error).split())[:200]
-        yield Finding(
+        yield RemoteCheck(
             "remote reachable", tracking_server.redacted(said), "check the network and the remote's endpointurl"
         )
 
 
-def _asked(bucket: Bucket, client: Any) -> Iterator[Finding]:
+def _asked(bucket: RemoteBucket, client: Any) -> Iterator[RemoteCheck]:
     client.head_bucket(Bucket=bucket.name)
-    yield Finding("remote reachable", bucket.where)
-    yield Finding("remote credentials", "taken")
-    yield Finding("remote bucket", bucket.name)
+    yield RemoteCheck("remote reachable", bucket.where)
+    yield RemoteCheck("remote credentials", "taken")
+    yield RemoteCheck("remote bucket", bucket.name)
     key = "/".join(part for part in (bucket.prefix, f".lockstep-doctor-{secrets.token_hex(4)}") if part)
     begun = client.create_multipart_upload(Bucket=bucket.name, Key=key)  # writes nothing until it is completed
     client.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=begun["UploadId"])
-    yield Finding("remote writable", f"s3://{bucket.name}/{bucket.prefix}")
+    yield RemoteCheck("remote writable", f"s3://{bucket.name}/{bucket.prefix}")
 
 
-def _refused(bucket: Bucket, response: Mapping[str, Any]) -> Finding:
+def _refused(bucket: RemoteBucket, response: Mapping[str, Any]) -> RemoteCheck:
     """Say what the server's refusal means."""
     status = int(response["ResponseMetadata"]["HTTPStatusCode"])
     begun = response["Error"].get("Code", "")
     if status in (301, 400, 307):
         todo = "dvc remote modify storage region REGION: the bucket may be in another one"
-        return Finding("remote bucket", f"{bucket.name}: the server answers {status} {begun}", todo)
+        return RemoteCheck("remote bucket", f"{bucket.name}: the server answers {status} {begun}", todo)
     if status == 404:
         todo = "make it (infra/terraform), or mend the remote's url"
         if DAGSHUB in bucket.endpoint:
             todo = "the bucket is the repository's name, and endpointurl ends with its owner"
-        return Finding("remote bucket", f"there is no bucket {bucket.name} at {bucket.where}", todo)
+        return RemoteCheck("remote bucket", f"there is no bucket {bucket.name} at {bucket.where}", todo)
     if status in (401, 403):
-        return Finding("remote credentials", f"refused ({status} {begun})", _credentials(bucket))
-    return Finding("remote reachable", f"{bucket.where} answers {status} {begun}", "try again later")
+        return RemoteCheck("remote credentials", f"refused ({status} {begun})", _credentials(bucket))
+    return RemoteCheck("remote reachable", f"{bucket.where} answers {status} {begun}", "try again later")
 
 
-def _credentials(bucket: Bucket) -> str:
+def _credentials(bucket: RemoteBucket) -> str:
     if DAGSHUB in bucket.endpoint:
         return "dvc remote modify --local storage access_key_id TOKEN, and secret_access_key TOKEN, the same"
     return "aws sso login, AWS_PROFILE or AWS_ACCESS_KEY_ID; the role needs s3:ListBucket, GetObject and PutObject"

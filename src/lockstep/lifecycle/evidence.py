@@ -14,7 +14,7 @@ from lockstep.decision import EVALUATED_TAG, Check, Decision
 from lockstep.errors import ArtifactError, DataError
 from lockstep.gate import checks as gates
 from lockstep.gate.champion import PairedScores, same_clients
-from lockstep.gate.checks import Candidate, Champion, Cost, Rules
+from lockstep.gate.checks import CandidateEvidence, ChampionEvidence, Cost, GateRules
 from lockstep.inference import latency, predictor
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores, slices
@@ -23,7 +23,7 @@ from lockstep.registry.bundle import contents
 from lockstep.registry.model_registry import TRAINED_ON_TAG, Registry, Version
 
 
-def judge(
+def gate_decision(
     registry: Registry, version: Version, champion: Version | None, params: Params, rolled_back: str = ""
 ) -> Decision:
     """Ask the gate: what the evaluation found, what serving costs, and how it stands beside the champion."""
@@ -32,9 +32,11 @@ def judge(
         own = Predictor.load(bundle, version.sha256)
         one_row_ms = latency.of_bundle(own, bundle).one_row_ms
         cost = Cost(one_row_ms, sum((bundle / name).stat().st_size for name in contents(bundle)) / 1e6)
-        candidate = Candidate(own.schema, recorded=evaluated(version), cost=cost, rolled_back=rolled_back)
+        candidate = CandidateEvidence(
+            own.schema, recorded=evaluation_checks(version), cost=cost, rolled_back=rolled_back
+        )
         metric = scores.primary(params.model_building.metric, own.schema.task)
-        rules = Rules.of(metric, own.schema.task, params.model_evaluation)
+        rules = GateRules.of(metric, own.schema.task, params.model_evaluation)
         if champion is None:
             return gates.decide(candidate, None, rules)
         other = Predictor.load(registry.download(champion, Path(folder, "champion")), champion.sha256)
@@ -43,12 +45,12 @@ def judge(
         test = read_test_rows(own)
         fair = fair_rows(registry, (version, champion), test, own.schema)
         paired = PairedScores(own.score(test), other.score(test), slices.of(test, own.schema), fair)
-    return gates.decide(candidate, Champion(champion.version, other.schema, paired), rules)
+    return gates.decide(candidate, ChampionEvidence(champion.version, other.schema, paired), rules)
 
 
-def evaluated(version: Version) -> tuple[Check, ...]:
+def evaluation_checks(version: Version) -> tuple[Check, ...]:
     """Return what the evaluation of a version answered; of an older one, only its verdict and the reasons are known."""
-    checks = decision.decision(version.tags.get(EVALUATED_TAG, ""))
+    checks = decision.from_tag(version.tags.get(EVALUATED_TAG, ""))
     passed = version.tags.get("gate") == "passed"
     if checks and checks.checks and checks.passed == passed:
         return checks.checks

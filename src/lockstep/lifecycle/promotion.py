@@ -11,7 +11,7 @@ from lockstep.config.settings import Settings
 from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRefused
 from lockstep.errors import RegistryError
 from lockstep.inference import predictor
-from lockstep.lifecycle.evidence import judge
+from lockstep.lifecycle.evidence import gate_decision
 from lockstep.lifecycle.registration import register
 from lockstep.registry import history, provenance, tracking
 from lockstep.registry.history import Event
@@ -19,7 +19,7 @@ from lockstep.registry.model_registry import CHALLENGER, PRODUCTION, Registry, V
 
 
 @dataclass(frozen=True)
-class Wish:
+class PromotionRequest:
     """Which version is to go where (without a number, the model in models/), whatever the gate says or not, and why.
 
     `again`: a person named this very version, so that with a reason it may come back after a rollback.
@@ -33,14 +33,14 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Case:
+class PromotionCase:
     """What a promotion is about: the version that wants to go live, the one that is, and who asks when and why."""
 
     registry: Registry
     version: Version
     champion: Version | None
     event: Event
-    wish: Wish
+    wish: PromotionRequest
 
     @property
     def is_live(self) -> bool:
@@ -60,15 +60,15 @@ class Case:
         return f"version {self.version.version} was rolled back on {taken.at[:10]} by {taken.actor or 'unknown'}: {why}"
 
 
-def open_case(params: Params, settings: Settings, wish: Wish) -> Case:
+def open_case(params: Params, settings: Settings, wish: PromotionRequest) -> PromotionCase:
     """Find the version that a wish is about, registered now if it is the model in models/, and its champion."""
     version = None if wish.number else register(params.register_model, settings)
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
     version = version or registry.get(str(wish.number))
-    return Case(registry, version, registry.production(), _event(version, settings, wish.reason), wish)
+    return PromotionCase(registry, version, registry.production(), _event(version, settings, wish.reason), wish)
 
 
-def promote(params: Params, settings: Settings, wish: Wish) -> Event:
+def promote(params: Params, settings: Settings, wish: PromotionRequest) -> Event:
     """Make a version Production (or challenger) if the gate lets it.
 
     A version that was rolled back stays out: the event says `refused` and why, and Production stays as it is. Where it
@@ -84,14 +84,14 @@ def promote(params: Params, settings: Settings, wish: Wish) -> Event:
         return replace(case.event, version=case.version.version, previous=case.version.version)
     if (away := case.rolled_back()) and not wish.force:
         return _left_out(case, away)
-    return enact(case, judge(case.registry, case.version, case.champion, params, away))
+    return enact(case, gate_decision(case.registry, case.version, case.champion, params, away))
 
 
-def decide(params: Params, settings: Settings, wish: Wish) -> tuple[Case, Decision]:
+def decide(params: Params, settings: Settings, wish: PromotionRequest) -> tuple[PromotionCase, Decision]:
     """Ask the gate and move nothing; a model that is not registered yet is registered."""
     case = open_case(params, settings, wish)
     champion = None if case.is_live else case.champion
-    return case, judge(case.registry, case.version, champion, params, case.rolled_back())
+    return case, gate_decision(case.registry, case.version, champion, params, case.rolled_back())
 
 
 def present_decision(params: Params, settings: Settings) -> Decision | None:
@@ -103,10 +103,10 @@ def present_decision(params: Params, settings: Settings) -> Decision | None:
     version = registry.find(predictor.digest(paths.MODELS))
     if version is None:
         return None
-    case = Case(registry, version, registry.production(), _event(version, settings, ""), Wish())
+    case = PromotionCase(registry, version, registry.production(), _event(version, settings, ""), PromotionRequest())
     if case.is_live:
-        return last_decision(version.sha256) or decisions.recorded(version.tags).decision
-    decision = judge(registry, version, case.champion, params, case.rolled_back())
+        return last_decision(version.sha256) or decisions.gate_record(version.tags).decision
+    decision = gate_decision(registry, version, case.champion, params, case.rolled_back())
     write(case, decision)
     return decision
 
@@ -120,7 +120,7 @@ def last_decision(sha256: str) -> Decision | None:
     return decisions.read(content) if isinstance(content, dict) and content.get("sha256") == sha256 else None
 
 
-def enact(case: Case, decision: Decision) -> Event:
+def enact(case: PromotionCase, decision: Decision) -> Event:
     """Do what a decision lets be done, and put the decision on the version, into the history and into a file.
 
     Raises
@@ -153,14 +153,14 @@ def enact(case: Case, decision: Decision) -> Event:
     return case.registry.promote(version.version, event)
 
 
-def write(case: Case, decision: Decision, forced: bool = False, to: Path = paths.DECISION) -> None:
+def write(case: PromotionCase, decision: Decision, forced: bool = False, to: Path = paths.DECISION) -> None:
     """Write the decision for programs to read; it holds measured times, so it is no output of the pipeline."""
     version = case.version
     content = {"model": version.name, "version": version.version, "sha256": version.sha256, "forced": forced}
     files.write_json(content | {"to": case.wish.to, "reason": case.wish.reason} | decision.to_json(), to)
 
 
-def promote_challenger(params: Params, settings: Settings, wish: Wish) -> Event:
+def promote_challenger(params: Params, settings: Settings, wish: PromotionRequest) -> Event:
     """Promote the version that is tried beside Production through the gate, and end its trial.
 
     Raises
@@ -186,7 +186,7 @@ def rollback(params: Params, settings: Settings, reason: str) -> Event:
     return registry.rollback(Event(actor=settings.actor, reason=reason))
 
 
-def _left_out(case: Case, away: str) -> Event:
+def _left_out(case: PromotionCase, away: str) -> Event:
     """Leave Production alone, since a person took this version out of it.
 
     Raises

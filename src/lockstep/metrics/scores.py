@@ -69,10 +69,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: the tasks it is for, its function, and whether more is better."""
+    """A measure: the tasks it is for, its function, what it is in words, and whether more is better."""
 
     tasks: tuple[Task, ...]
     measure: Callable[[Scored, Floats], float]
+    meaning: str
     higher_is_better: bool = True
 
 
@@ -158,23 +159,39 @@ MANY: tuple[Task, ...] = ("multiclass",)
 REGRESSION: tuple[Task, ...] = ("regression",)
 
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(CLASSES, _accuracy),
-    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy),
-    "f1": Metric(BINARY, lambda scored, weights: float(_f1s(scored, weights)[0][1])),
-    "f1_macro": Metric(MANY, lambda scored, weights: float(_f1s(scored, weights)[0].mean())),
-    "f1_weighted": Metric(CLASSES, _f1_weighted),
-    "precision": Metric(BINARY, _precision),
-    "recall": Metric(BINARY, lambda scored, weights: float(_recalls(scored, weights)[1])),
-    "roc_auc": Metric(CLASSES, _roc_auc),
-    "average_precision": Metric(BINARY, _average_precision),
-    "log_loss": Metric(CLASSES, _log_loss, higher_is_better=False),
-    "brier": Metric(BINARY, _brier, higher_is_better=False),
-    "r2": Metric(REGRESSION, _r2),
+    "accuracy": Metric(CLASSES, _accuracy, "share of right answers"),
+    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean of the labels' recalls"),
+    "f1": Metric(
+        BINARY,
+        lambda scored, weights: float(_f1s(scored, weights)[0][1]),
+        "precision and recall in one, of the second label",
+    ),
+    "f1_macro": Metric(
+        MANY,
+        lambda scored, weights: float(_f1s(scored, weights)[0].mean()),
+        "precision and recall in one, every label alike",
+    ),
+    "f1_weighted": Metric(CLASSES, _f1_weighted, "precision and recall in one, labels by their rows"),
+    "precision": Metric(BINARY, _precision, "of the rows called so, the share that is"),
+    "recall": Metric(
+        BINARY, lambda scored, weights: float(_recalls(scored, weights)[1]), "of the rows that are, the share called so"
+    ),
+    "roc_auc": Metric(CLASSES, _roc_auc, "chance that a row that is ranks above one that is not"),
+    "average_precision": Metric(BINARY, _average_precision, "mean precision as recall grows"),
+    "log_loss": Metric(CLASSES, _log_loss, "surprise at the truth; less is better", higher_is_better=False),
+    "brier": Metric(BINARY, _brier, "squared error of the probability; less is better", higher_is_better=False),
+    "r2": Metric(REGRESSION, _r2, "share of the variance that is explained"),
     "rmse": Metric(
-        REGRESSION, lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())), higher_is_better=False
+        REGRESSION,
+        lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())),
+        "typical error, large ones count more; less is better",
+        higher_is_better=False,
     ),
     "mae": Metric(
-        REGRESSION, lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()), higher_is_better=False
+        REGRESSION,
+        lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()),
+        "typical error; less is better",
+        higher_is_better=False,
     ),
 }
 DEFAULT: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_weighted", "regression": "r2"}

@@ -173,7 +173,7 @@ def _info(version: Version | None, moves: Sequence[Event]) -> VersionInfo | None
             info.since, info.actor, info.reason = _seconds(move.at), move.actor, move.reason
             info.forced, info.git_commit = move.forced, move.git_commit or info.git_commit
             break
-    record = decisions.recorded(version.tags)
+    record = decisions.gate_record(version.tags)
     if record.forced:
         info.forced, info.forced_reason = True, f"{record.forced.reason} ({record.forced.actor})"
     info.gate = _gated(record.decision)

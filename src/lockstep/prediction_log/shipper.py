@@ -63,16 +63,15 @@ class Shipper:
         Raises
         ------
         StoreError
-            The database is out of reach: the batch stays where it is.
+            The database or the spool is out of reach: the batch stays where it is.
         """
         with self._turn:
-            if not self._is_ours():
-                return False
-            batch = self._reader.read()
-            self._oldest_us = batch.oldest_us()
-            self._carry(batch)
-            self._oldest_us = None
-            return bool(batch.records)
+            try:
+                return self._is_ours() and self._ship_batch()
+            except OSError as error:  # full, read-only or removed
+                fault = f"the spool {self.folder} cannot be used: {error.strerror or error}"
+                self._note(fault)
+                raise StoreError(fault, "free or mount its disk") from None
 
     def drain(self, within_s: float) -> None:
         """Ship until nothing is left, as far as the time goes."""
@@ -96,6 +95,13 @@ class Shipper:
         if self._lock is not None:
             os.close(self._lock)
         self._store = self._lock = None
+
+    def _ship_batch(self) -> bool:
+        batch = self._reader.read()
+        self._oldest_us = batch.oldest_us()
+        self._carry(batch)
+        self._oldest_us = None
+        return bool(batch.records)
 
     def _carry(self, batch: Batch) -> None:
         try:

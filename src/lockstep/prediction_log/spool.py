@@ -7,17 +7,21 @@ what is written survives the death of every process, and the last moments do not
 
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from lockstep.prediction_log.records import Answer, Label, Lost, Record
+
+log = logging.getLogger("log")
 
 SUFFIX = ".jsonl"
 OPENING = ".new"
@@ -50,6 +54,7 @@ class Writer:
         """Write a record down before this returns; if the disk takes nothing, it waits in memory."""
         line = line_of(record)
         with self._lock:
+            self._rescue()
             if self._waiting:
                 self._keep(line, record)
                 self._catch_up()
@@ -62,13 +67,27 @@ class Writer:
         return len(self._waiting)
 
     def close(self) -> None:
-        """Write what waits, as far as there is room, and leave the file to its reader."""
+        """Write what waits, as far as there is room, count the rest as lost, and leave the file to its reader."""
         with self._lock:
             self._tried = 0.0
+            self._rescue()
             self._catch_up()
             self._leave()
             if self._later:
                 self._later.cancel()
+            if lost := sum(map(_predictions, self._waiting)):
+                self.on_lost(lost)
+                log.error("%s takes nothing: %d predictions are lost", self.folder, lost)
+
+    def _rescue(self) -> None:
+        """Write the lines of a file anew that somebody removed; a line that was stored already is stored once."""
+        if self._file is None or os.fstat(self._file).st_nlink:
+            return
+        content = os.pread(self._file, self._written, 0)
+        self._leave()
+        self._waiting.extendleft(reversed(content.splitlines(keepends=True)))
+        self._waiting_bytes += len(content)
+        self._tried = 0.0
 
     def _append(self, line: bytes) -> bool:
         """Write a line; tell whether the disk took it, of which the rest may come first of what waits."""
@@ -150,7 +169,7 @@ class Writer:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         opening = self.folder / f"{name}{OPENING}"
-        file = os.open(opening, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(opening, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             opening.rename(self.folder / name)
@@ -264,6 +283,14 @@ def _readable(content: object) -> object:
     if isinstance(content, dict):
         return {key: _readable(one) for key, one in content.items()}
     return content
+
+
+def _predictions(line: bytes) -> int:
+    """Return how many predictions a line holds, none if it is the rest of one."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        record = DECODER.decode(line)
+        return len(record.ids) if isinstance(record, Answer) else 0
+    return 0
 
 
 def folder_bytes(folder: Path) -> int:

@@ -242,7 +242,7 @@ class Registry:
 
     def was_forced(self, version: Version) -> bool:
         """Tell whether a version once went live against the gate, by its own record or by the history."""
-        return decision.recorded(version.tags).forced is not None or any(
+        return decision.gate_record(version.tags).forced is not None or any(
             event.forced and event.action == "promote" and event.version == version.version for event in self.history()
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.data.schema import Fault, Label, Row, RowsRefused, Schema
+from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema
 from lockstep.errors import NotExplained
 from lockstep.scoring import tree_contributions
 from lockstep.scoring.links import UNITS
@@ -200,7 +200,7 @@ def explanations(
     """
     finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():
-        raise RowsRefused([Fault(row, "", EXTREME) for row in np.flatnonzero(~finite).tolist()])
+        raise RowsRefused([FieldError(row, "", EXTREME) for row in np.flatnonzero(~finite).tolist()])
     words = contributions.words or [{} for _ in rows]
     return [
         _explanation(

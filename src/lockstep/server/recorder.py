@@ -23,7 +23,7 @@ from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.drift import results
 from lockstep.errors import StoreError
-from lockstep.lifecycle.retraining.scheduler import Trainer
+from lockstep.lifecycle.retraining.scheduler import Scheduler
 from lockstep.monitoring import monitor, shadow
 from lockstep.prediction_log import feedback, retention, url
 from lockstep.prediction_log.database import Asked, Store
@@ -52,7 +52,7 @@ class Recorder:
         self.state = Path(settings.state).absolute()
         self.shipper = Shipper(url.spool(settings), lambda: Store.of(settings))
         self.stopped = threading.Event()
-        self.trainer = Trainer(settings, self.store)
+        self.trainer = Scheduler(settings, self.store)
         self.shadow = shadow.of(settings, self.state)
         if self.shadow:
             self.shipper.more = self.shadow.answers

@@ -12,7 +12,7 @@ from flask_app import create_app
 from flask_app.forms import controls as form
 from flask_app.models import model_service
 from flask_app.views import pages
-from lockstep.data.schema import Column, Fault, RowsRefused, Schema
+from lockstep.data.schema import Column, FieldError, RowsRefused, Schema
 from tests.flask_app.standins import ODD, example, make_bundle
 
 
@@ -176,7 +176,7 @@ def test_examples_read_as_people_write(value, text):
 
 
 def test_a_wrong_value_stays_visible():
-    fields = form.fields(schema_of(NUMBER, DAY), {"n": "abc"}, [Fault(0, "n", "bad"), Fault(0, "d", "null")])
+    fields = form.fields(schema_of(NUMBER, DAY), {"n": "abc"}, [FieldError(0, "n", "bad"), FieldError(0, "d", "null")])
     assert [(field.control.kind, field.value, field.problem) for field in fields] == [
         ("text", "abc", "bad"),
         ("text", "", "a value is needed here"),

@@ -17,7 +17,7 @@ from flask_app.models import model_service
 from flask_app.prediction import prediction_service, response_cache
 from flask_app.prediction.response_cache import Cached, LocalCache
 from lockstep.config.settings import Settings
-from lockstep.data.schema import Fault, RowsRefused
+from lockstep.data.schema import FieldError, RowsRefused
 from lockstep.errors import ConfigError
 from tests.flask_app.standins import ODD, example
 
@@ -145,7 +145,7 @@ def test_a_refusal_numbers_the_rows_as_they_were_sent(app, counted, monkeypatch)
     rows = [(1.0,), (2.0,), (3.0,)]
 
     def predict(asked):
-        raise RowsRefused([Fault(place, "", "too extreme") for place, row in enumerate(asked) if row == (3.0,)])
+        raise RowsRefused([FieldError(place, "", "too extreme") for place, row in enumerate(asked) if row == (3.0,)])
 
     monkeypatch.setattr(serving.predictor, "predict", predict)
     kept = LocalCache(10)

@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from flask_app.models import model_service
@@ -21,7 +22,7 @@ def test_the_card_of_a_version_is_a_page_and_json(serve, bundles, task):
     page = client.get("/model", headers=BROWSER)
 
     assert told["model"]["version"] == "1"
-    assert told["card"]["metrics"] == EVALUATION["metrics"]
+    assert told["card"]["metrics"] == msgspec.to_builtins(EVALUATION.metrics)
     assert (page.status_code, page.mimetype) == (200, "text/html")
     words = ("0.91", "0.88 and 0.93", "as good", "houses.csv", "surely worse", "&lt;b&gt;INLAND")
     for said in (*words, *told["limits"][:1]):

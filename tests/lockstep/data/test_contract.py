@@ -80,7 +80,7 @@ FAULTS = {
     "too-many": (
         Contract(on_violation="quarantine"),
         RULES,
-        "3 of 6 rows break the data contract, too many to set aside",
+        "3 of 6 rows break the data contract, too many to quarantine",
         "most_quarantined",
     ),
     "gone": (Contract(), {"twon": Rule()}, "names column 'twon', which is gone; did you mean 'town'?", "bring it"),
@@ -127,7 +127,7 @@ TRAIN = pd.DataFrame(
 )
 def test_what_a_schema_states(unknown, town):
     params = FeatureEngineering(categorical=Categorical(unknown=unknown))
-    page = contract.learned(frames.learn(TRAIN, "y", "binary", KINDS, params), "rows.csv", 0.5)
+    page = contract.from_schema(frames.learn(TRAIN, "y", "binary", KINDS, params), "rows.csv", 0.5)
     assert page["columns"] == {
         "age": {"kind": "numeric", "minimum": 10.0, "maximum": 50.0, "most_missing": 0.385},
         "debt": {"kind": "numeric", "minimum": -30.0, "maximum": 0.0, "required": True},
@@ -141,7 +141,7 @@ def test_what_a_schema_states(unknown, town):
 def accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     schema = frames.learn(TRAIN, "y", "binary", KINDS, FeatureEngineering())
-    files.write_json(contract.learned(schema, "rows.csv", 0.5), paths.CONTRACT)
+    files.write_json(contract.from_schema(schema, "rows.csv", 0.5), paths.CONTRACT)
     return schema
 
 

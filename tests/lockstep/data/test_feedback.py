@@ -7,7 +7,7 @@ import pytest
 from lockstep import files
 from lockstep.config.params import Split
 from lockstep.data import feedback, parquet
-from lockstep.data.cleaning import Cleaned
+from lockstep.data.cleaning import CleanTable
 from lockstep.data.split import split
 from lockstep.errors import DataError
 
@@ -120,25 +120,25 @@ def drawn(count, seed=0):
 
 def test_a_row_keeps_its_side_however_many_come():
     rows = drawn(2000)
-    few, many = feedback.sides(rows.head(50), 0.2, 42), feedback.sides(rows, 0.2, 42)
+    few, many = feedback.is_test_row(rows.head(50), 0.2, 42), feedback.is_test_row(rows, 0.2, 42)
     assert many[:50].tolist() == few.tolist()
     assert 0.17 < many.mean() < 0.23
-    assert feedback.sides(rows, 0.2, 43).tolist() != many.tolist()
-    assert feedback.sides(rows.head(0), 0.2, 42).tolist() == []
+    assert feedback.is_test_row(rows, 0.2, 43).tolist() != many.tolist()
+    assert feedback.is_test_row(rows.head(0), 0.2, 42).tolist() == []
 
 
 def test_missing_values_are_all_the_same():
     rows = pd.DataFrame({"a": [np.nan] * 2, "b": [None, None]}, dtype=object)
-    assert len(set(feedback.sides(rows, 0.5, 1).tolist())) == 1
+    assert len(set(feedback.is_test_row(rows, 0.5, 1).tolist())) == 1
 
 
 def test_the_source_is_split_as_it_was_and_feedback_by_itself():
     frame = drawn(300).assign(y=["p", "q", "q"] * 100)
     kinds = {"a": "numeric", "b": "categorical"}
-    before = split(Cleaned(frame, kinds, "binary"), "y", Split())
+    before = split(CleanTable(frame, kinds, "binary"), "y", Split())
     more = drawn(100, 1).assign(y=["p", "q"] * 50)
     whole = pd.concat([frame, more], ignore_index=True)
-    train, test = split(Cleaned(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
+    train, test = split(CleanTable(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
     for old, new in zip(before, (train, test), strict=True):
         pd.testing.assert_frame_equal(old, new.head(len(old)))
     assert len(train) + len(test) == 400

@@ -43,7 +43,7 @@ def test_another_value_or_label_is_another_row(note, change):
 
 
 def test_of_more_rows_than_are_kept_the_rest_is_not_known(note, monkeypatch):
-    monkeypatch.setattr(row_hashes, "KEPT", 100)
+    monkeypatch.setattr(row_hashes, "MAX_HASHES", 100)
     some, few = note(range(1000)), note(range(1000, 1010))
     assert (len(some), len(few)) == (101, 11)
     found = row_hashes.hashes(rows(range(2000)), SCHEMA)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lockstep.config.params import Split
-from lockstep.data.cleaning import Cleaned
+from lockstep.data.cleaning import CleanTable
 from lockstep.data.split import group_codes, split, time_ranks
 from lockstep.errors import ConfigError, DataError
 
@@ -18,7 +18,7 @@ def rows(*counts):
 def divide(frame, task, params, by=None, late=None):
     kinds = {name: "numeric" for name in frame.columns if name != "y"}
     values = None if by is None else pd.Series(by, name=params.column)
-    return split(Cleaned(frame, kinds, task, by=values), "y", params, late)
+    return split(CleanTable(frame, kinds, task, split_key=values), "y", params, late)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -190,4 +190,4 @@ def test_of_many_columns_the_most_telling_are_drawn(report, monkeypatch):
     monkeypatch.setattr(data_report, "MAX_DRAWN", 3)
     page = data_report.html(report)
     assert page.count('<article class="feature') == 3
-    assert "7 more columns stand in the table alone" in text_of(page)
+    assert "7 more columns are in the table only" in text_of(page)

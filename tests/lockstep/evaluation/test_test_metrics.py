@@ -7,7 +7,7 @@ from lockstep.config.params import Gate, ModelEvaluation
 from lockstep.data import frames
 from lockstep.evaluation import test_metrics
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Rules
+from lockstep.gate.checks import CandidateEvidence, GateRules
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
 from lockstep.metrics.scores import Scored
@@ -21,8 +21,8 @@ def gate(made, predictor=None, params=PARAMS, calibration=None):
     task = predictor.schema.task
     examined = test_metrics.examine(predictor, made.test, predictor.score(made.test), {})
     params = params.model_copy(update={"gate": Gate(calibration=calibration)})
-    rules = Rules.of(scores.primary("auto", task), task, params)
-    return checks.decide(Candidate(predictor.schema, examined), None, rules)
+    rules = GateRules.of(scores.primary("auto", task), task, params)
+    return checks.decide(CandidateEvidence(predictor.schema, examined), None, rules)
 
 
 def failed(decision):

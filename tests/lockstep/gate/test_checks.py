@@ -9,7 +9,7 @@ from lockstep.data.schema import Column, Schema
 from lockstep.decision import Check
 from lockstep.errors import ConfigError
 from lockstep.gate import checks
-from lockstep.gate.checks import Candidate, Champion, Cost, Examined, PairedScores, Rules
+from lockstep.gate.checks import CandidateEvidence, ChampionEvidence, Cost, GateRules, HoldoutEvidence, PairedScores
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 
@@ -52,34 +52,36 @@ def alone(own=None, constant=None, metric="accuracy", floors=None, **facts):
     """Let the gate decide on what the evaluation finds out."""
     own, rest = own or classes(), {"differing": 0, "refused": 0, "alone": {}, "trusted": (), "calibration": 0.1}
     rest |= facts
-    examined = Examined(own, constant or classes(0.5), rest["differing"], 200, rest["refused"], rest["alone"])
-    rules = Rules(metric, floors or {}, rest["trusted"], Gate(calibration=rest["calibration"]), 200, 1)
-    return checks.decide(Candidate(SCHEMA, examined), None, rules)
+    examined = HoldoutEvidence(own, constant or classes(0.5), rest["differing"], 200, rest["refused"], rest["alone"])
+    rules = GateRules(metric, floors or {}, rest["trusted"], Gate(calibration=rest["calibration"]), 200, 1)
+    return checks.decide(CandidateEvidence(SCHEMA, examined), None, rules)
 
 
 def serving(rolled_back="", recorded=()):
     """Let the gate decide on a version whose evaluation is on record."""
-    return checks.decide(Candidate(SCHEMA, None, recorded, Cost(1.0, 1.0), rolled_back), None, Rules("accuracy"))
+    return checks.decide(
+        CandidateEvidence(SCHEMA, None, recorded, Cost(1.0, 1.0), rolled_back), None, GateRules("accuracy")
+    )
 
 
 def budget(latency_ms=1.0, size_mb=1.0, latency=None, size=None):
     """Let the gate decide on what serving costs, beside a budget."""
-    candidate = Candidate(SCHEMA, cost=Cost(latency_ms, size_mb))
-    return checks.decide(candidate, None, Rules("accuracy", gate=Gate(latency_ms=latency, size_mb=size)))
+    candidate = CandidateEvidence(SCHEMA, cost=Cost(latency_ms, size_mb))
+    return checks.decide(candidate, None, GateRules("accuracy", gate=Gate(latency_ms=latency, size_mb=size)))
 
 
 def beside(own, other, metric="accuracy", slices=(), fair="all", **asked):
     """Let the gate decide on a candidate beside a champion."""
     fair = np.ones(own.rows, dtype=bool) if isinstance(fair, str) else fair
     paired = PairedScores(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair)
-    rules = Rules(metric, gate=Gate(**asked), resamples=200, seed=1)
+    rules = GateRules(metric, gate=Gate(**asked), resamples=200, seed=1)
     schema = SCHEMA if own.classes else dataclasses.replace(SCHEMA, task="regression", labels=())
-    return checks.decide(Candidate(schema), Champion("7", schema, paired), rules)
+    return checks.decide(CandidateEvidence(schema), ChampionEvidence("7", schema, paired), rules)
 
 
 def clients(candidate, champion=SCHEMA):
     """Let the gate decide on schemas alone."""
-    return checks.decide(Candidate(candidate), Champion("7", champion), Rules("accuracy"))
+    return checks.decide(CandidateEvidence(candidate), ChampionEvidence("7", champion), GateRules("accuracy"))
 
 
 def row(name, decision, passed, *words):
@@ -292,7 +294,7 @@ def test_slices_of_values_are_measured_in_the_unit_of_the_target():
 
 def test_a_floor_for_another_task_is_refused():
     with pytest.raises(ConfigError, match=r"model_evaluation\.floors: 'acuracy' is no metric"):
-        Rules.of("accuracy", "binary", ModelEvaluation(floors={"acuracy": 1}))
+        GateRules.of("accuracy", "binary", ModelEvaluation(floors={"acuracy": 1}))
 
 
 @pytest.mark.parametrize(

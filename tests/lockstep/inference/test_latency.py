@@ -16,4 +16,4 @@ def test_latency_is_that_of_answers_to_single_rows_and_to_a_batch(rows):
 
 
 def test_without_rows_nothing_is_measured():
-    assert latency.measure(make("binary").predictor, []) == latency.Latency(0, 0, 0, 0)
+    assert latency.measure(make("binary").predictor, []) == latency.MeasuredLatency(0, 0, 0, 0)

@@ -5,7 +5,7 @@ import pytest
 from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Column, Schema
 from lockstep.inference import model_card
-from lockstep.metrics.evaluation_record import Evaluation
+from tests.lockstep import small_evaluation
 
 SCHEMA = Schema(
     "binary",
@@ -21,20 +21,11 @@ COLUMN = {"column": "age", "drop": 0.1, "spread": 0.01}
 
 
 def facts(test_rows=150, slices=(), importance=()):
-    metrics = [{"name": "roc_auc", "value": 0.91, "low": 0.88, "high": 0.93, "higher_is_better": True}]
-    slice_rest = {"low": 0.2, "high": 0.4, "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3}
-    content = dict.fromkeys(("confusion", "curves", "residuals", "words", "learning_curve", "left_out"))
-    content |= {"format": 1, "task": "binary", "target": "churned", "labels": ["false", "true"], "metric": "roc_auc"}
-    content |= {"rows": {"train": 600, "test": test_rows}, "metrics": metrics, "per_class": [], "worst": []}
-    content |= {"references": [], "leaks": {}, "model_bytes": 9}
-    content["weakest"] = {"measure": "share of wrong answers", "metric": "roc_auc", "looked_at": 9}
-    content["weakest"]["slices"] = [one | slice_rest for one in slices]
-    content["importance"] = {"metric": "roc_auc", "rows": 9, "repeats": 5, "columns_in_all": 2}
-    content["importance"]["columns"] = list(importance)
+    record = small_evaluation.record(("roc_auc", 0.91, 0.88, 0.93), slices, importance)
     search = {"metric": "roc_auc", "best": 1, "trials": [{}, {"estimator": "ridge", "params": {"alpha": 2}}]}
     data = DataRecord(600, test_rows, "churned", "binary", [], Dropped(800, rows_duplicate=4))
     source = {"source": "/home/ann/secret/churn.csv", "sha256": "ab" * 32}
-    return model_card.CardFacts(Evaluation.from_json(content), search, data, source)
+    return model_card.CardFacts(record, search, data, source)
 
 
 def test_the_card_tells_what_the_stages_found():

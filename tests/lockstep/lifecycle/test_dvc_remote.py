@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from lockstep.lifecycle import dvc_remote
-from lockstep.lifecycle.dvc_remote import Bucket
+from lockstep.lifecycle.dvc_remote import RemoteBucket
 
 KEYS = {"access_key_id": "key-0123456789", "secret_access_key": "secret-0123456789"}
 BEGUN = b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
@@ -59,15 +59,15 @@ def looked(monkeypatch):
         own = {"url": "s3://own/path", "region": "eu-central-1"} | KEYS | remote
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            return {one.name: one for one in dvc_remote.look(Bucket.of({k: v for k, v in own.items() if v}))}
+            return {one.name: one for one in dvc_remote.look(RemoteBucket.of({k: v for k, v in own.items() if v}))}
 
     return act
 
 
 def test_a_remote_elsewhere_is_no_bucket():
     for url in ("", "/mnt/storage", "ssh://host/path", "s3:///path"):
-        assert Bucket.of({"url": url}) is None
-    assert "secret-0123456789" not in repr(Bucket.of({"url": "s3://own"} | KEYS))
+        assert RemoteBucket.of({"url": url}) is None
+    assert "secret-0123456789" not in repr(RemoteBucket.of({"url": "s3://own"} | KEYS))
 
 
 def test_a_bucket_that_can_be_used_is_left_as_it_was(looked):
@@ -119,7 +119,7 @@ def test_credentials_that_are_missing_are_named(looked, remote, said):
 
 def test_dagshub_has_hints_of_its_own():
     endpoint = "https://dagshub.com/api/v1/repo-buckets/s3/own"
-    at = Bucket.of({"url": "s3://er", "endpointurl": endpoint})
+    at = RemoteBucket.of({"url": "s3://er", "endpointurl": endpoint})
     for status, hint in ((404, "repository's name"), (403, "TOKEN")):
         answer = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {}}
         assert hint in dvc_remote._refused(at, answer).todo

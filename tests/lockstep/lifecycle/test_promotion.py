@@ -16,7 +16,7 @@ from lockstep.decision import GateRefused
 from lockstep.errors import ArtifactError, ConfigError
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import evidence, promotion
-from lockstep.lifecycle.promotion import Wish
+from lockstep.lifecycle.promotion import PromotionRequest
 from lockstep.registry import tracking
 from lockstep.registry.bundle import contents
 from lockstep.registry.model_registry import Registry, Version
@@ -74,7 +74,9 @@ def version(registry, bundles, tmp_path):
 
 @pytest.fixture
 def promote(params, local_settings):
-    return lambda *given, **more: promotion.promote(params, replace(local_settings, actor="ann"), Wish(*given, **more))
+    return lambda *given, **more: promotion.promote(
+        params, replace(local_settings, actor="ann"), PromotionRequest(*given, **more)
+    )
 
 
 def test_the_decision_stands_on_the_version_in_the_history_and_in_a_file(registry, version, promote):
@@ -82,7 +84,7 @@ def test_the_decision_stands_on_the_version_in_the_history_and_in_a_file(registr
     promote(version(GOOD))
     promote(version(TREE, gate_checks=json.dumps({"checks": checks})), reason="trees")
     (newest, first) = registry.history()
-    told = decision.recorded(registry.get("2").tags).decision
+    told = decision.gate_record(registry.get("2").tags).decision
     assert decision.read(newest.decision) == told
     names = [check.name for check in told.checks]
     assert names[0] == "no skew"
@@ -106,7 +108,7 @@ def test_a_version_from_before_keeps_its_verdict(registry, version, promote):
 def test_what_was_forced_is_shown_as_forced_for_ever(registry, version, promote, params, local_settings):
     promote(version(GOOD))
     promote(version(TREE, gate="refused", gate_reasons="f1 is low"), force=True, reason="a drill")
-    forced = decision.recorded(registry.get("2").tags).forced
+    forced = decision.gate_record(registry.get("2").tags).forced
     assert (forced.actor, forced.reason, forced.against) == ("ann", "a drill", "f1 is low")
     registry.tag(registry.get("2"), {"gate": "passed", "gate_reasons": ""})
     promote("1", again=True, reason="back by hand")
@@ -115,8 +117,8 @@ def test_what_was_forced_is_shown_as_forced_for_ever(registry, version, promote,
     promote("1", again=True, reason="away again")
     promote("2", again=True, reason="it passes now")
     assert registry.history()[0].forced
-    assert decision.recorded(registry.get("2").tags).decision.passed
-    assert decision.recorded(registry.get("2").tags).forced == forced
+    assert decision.gate_record(registry.get("2").tags).decision.passed
+    assert decision.gate_record(registry.get("2").tags).forced == forced
 
 
 def test_what_was_rolled_back_stays_out(registry, version, promote, params, local_settings):
@@ -142,7 +144,7 @@ def test_rows_that_only_one_was_trained_on_are_left_out(registry, version, promo
     promote(version(TREE, train=frame[40:41], data_sha256="d2"))
     (told,) = [
         check.reason
-        for check in decision.recorded(registry.get("2").tags).decision.checks
+        for check in decision.gate_record(registry.get("2").tags).decision.checks
         if check.name == "not worse than the champion"
     ]
     assert "on the same 51 rows" in told
@@ -182,7 +184,9 @@ def test_a_budget_for_one_row_is_measured_on_this_machine(registry, version, par
         update={"gate": params.model_evaluation.gate.model_copy(update={"latency_ms": 1e-6, "size_mb": 1e-6})}
     )
     with pytest.raises(GateRefused) as caught:
-        promotion.promote(params.model_copy(update={"model_evaluation": tight}), local_settings, Wish(version(GOOD)))
+        promotion.promote(
+            params.model_copy(update={"model_evaluation": tight}), local_settings, PromotionRequest(version(GOOD))
+        )
     refused = [check.name for check in caught.value.decision.checks if not check.passed]
     assert refused == ["latency", "size"]
 
@@ -217,7 +221,7 @@ def test_the_present_decision_is_that_of_the_gate_and_moves_nothing(
     promote(version(GOOD))
     shutil.copytree(bundles[TREE], paths.MODELS)
     assert promotion.present_decision(params, local_settings) is None
-    _, asked = promotion.decide(params, local_settings, Wish(version(TREE)))
+    _, asked = promotion.decide(params, local_settings, PromotionRequest(version(TREE)))
     decision = promotion.present_decision(params, local_settings)
     assert (decision.against, decision.verdict, decision.comparison) == ("1", asked.verdict, asked.comparison)
     assert promotion.last_decision(digest(paths.MODELS)) == decision

@@ -229,6 +229,6 @@ def test_a_version_that_was_forced_cannot_be_missed():
 def test_the_answers_of_the_gate_are_shown(passed, words):
     page = gated(forced=False, passed=passed)
     shown = text_of(page)
-    assert f"Gate of version 8: 1 check, {words}; worse beside version 7" in shown
+    assert f"Gate of version 8: 1 check, {words}; worse against version 7" in shown
     assert "calibration" in shown and "off by &lt;i&gt;0.2&lt;/i&gt;" in shown
     assert ("open" in page[page.index('id="gate-1"') : page.index("Gate of version 8")]) != passed

@@ -186,6 +186,26 @@ def test_c22_what_waits_in_memory_is_bounded_and_the_loss_counted(tmp_path, disk
     assert found[-1].count == sum(lost)
 
 
+def test_the_lines_of_a_removed_file_are_written_anew(writer, reader, tmp_path):
+    writer.write(answer("a"))
+    taken(reader)
+    writer.write(answer("b"))
+    next(tmp_path.glob("*.jsonl")).unlink()
+    writer.write(answer("c"))
+    assert [record.ids for record in taken(Reader(tmp_path, print))] == [["a"], ["b"], ["c"]]
+
+
+def test_what_a_full_disk_leaves_in_memory_at_the_end_is_counted_as_lost(tmp_path, disk, caplog):
+    lost = []
+    writer = Writer(tmp_path, ROOM, lost.append)
+    disk.room = 10
+    for at in range(3):
+        writer.write(answer(f"id {at}", f"and {at}"))
+    writer.close()
+    assert sum(lost) == 4  # of the first line, a part is on the disk
+    assert "4 predictions are lost" in caplog.text
+
+
 def test_the_spool_is_bounded(tmp_path, reader):
     lost = []
     writer = Writer(tmp_path, 1000, lost.append)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from lockstep.config.params import FORMATS
 from lockstep.errors import DataError
 
 MIB = 1 << 20
@@ -18,22 +19,7 @@ SMALL, TIMES = 100 * MIB, 150
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".txt": "csv",
-    ".data": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".xlsx": "sheet",
-    ".xls": "sheet",
-    ".xlsm": "sheet",
-    ".ods": "sheet",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+KINDS = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
 
 
 @dataclass(frozen=True)
@@ -68,12 +54,12 @@ class Content:
         if self._starts_with(PARQUET):
             return "parquet"
         suffix = PurePosixPath(self.inner).suffix
-        if suffix.lower() not in FORMATS:
+        if suffix.lower() not in KINDS:
             raise DataError(
                 f"{self.name}: {suffix or 'no ending'} tells no format",
-                "set data_ingestion.format to csv, jsonl, json, parquet or sheet, or say --format to init",
+                f"set data_ingestion.format to {', '.join(FORMATS)}, or say --format to init",
             )
-        kind = FORMATS[suffix.lower()]
+        kind = KINDS[suffix.lower()]
         return "jsonl" if kind == "json" and self._starts_with(b"{") and self._is_lines() else kind
 
     def _is_lines(self) -> bool:

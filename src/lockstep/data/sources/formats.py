@@ -157,7 +157,7 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-FORMATS: dict[str, Callable[[Content, Reader], Table]] = {
+READERS: dict[str, Callable[[Content, Reader], Table]] = {
     "csv": read_csv,
     "jsonl": read_jsonl,
     "json": read_json,

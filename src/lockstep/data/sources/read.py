@@ -17,7 +17,7 @@ from lockstep.data.record import OddCells
 from lockstep.data.sources import http, s3, sql
 from lockstep.data.sources.content import MIB, Content
 from lockstep.data.sources.csv_reader import check_names
-from lockstep.data.sources.formats import FORMATS
+from lockstep.data.sources.formats import READERS
 from lockstep.errors import DataError, nearest
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -108,7 +108,7 @@ def read_file(source: str, params: DataIngestion, password: str) -> Rows:
     """Read a file that lies here, in the web or in a bucket."""
     with fetched(source, params) as (content, origin):
         kind = content.format() if params.format == "auto" else params.format
-        table = FORMATS[kind](content, params.reader)
+        table = READERS[kind](content, params.reader)
         return Rows(table.frame, files.sha256(content.path), origin, table.columns, table.odd)
 
 

@@ -1,21 +1,28 @@
-"""Hand a retraining to GitHub: a server in a pod has no project to train in, the workflow `retrain.yml` has."""
+"""Dispatch of a retraining to GitHub, whose workflow `retrain.yml` has the project that a server in a pod lacks."""
 
 import http.client
 import json
+import logging
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
 from lockstep.config.settings import Settings
-from lockstep.errors import ConfigError, DispatchError
+from lockstep.drift.results import Job
+from lockstep.errors import ConfigError, DispatchError, LockstepError
+from lockstep.lifecycle.retraining.jobs import JobOutcome
+from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.export import export
 from lockstep.runtime.retry import Backoff
+
+log = logging.getLogger("retrain")
 
 EVENT = "retrain"
 TIMEOUT_S = 10.0
 ATTEMPTS, PAUSE_S = 3, 2.0
-"""How often an order is given while GitHub is out of reach, and the pause between."""
+"""How often a request is sent while GitHub is out of reach, and the pause between."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HINTS = {
@@ -27,8 +34,8 @@ HINTS = {
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the workflow is told: the model, why, what started it, and the job that waits for no answer."""
+class RetrainRequest:
+    """Payload for the workflow: the model, the reason, the trigger, and the id of the job in the log."""
 
     model: str
     reason: str
@@ -37,16 +44,16 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Target:
-    """The repository whose workflow retrains."""
+class Repository:
+    """The repository whose workflow retrains, with the address of the API and a token."""
 
     repo: str
     url: str
     token: str = field(repr=False)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Target | None":
-        """Read where to, from the settings; None where retraining runs on this machine.
+    def from_settings(cls, settings: Settings) -> "Repository | None":
+        """Read the repository from the settings; None where retraining runs on this machine.
 
         Raises
         ------
@@ -65,22 +72,49 @@ class Target:
             raise ConfigError(f"LOCKSTEP_DISPATCH_URL is {url!r}", "a token goes over https:// only")
         return cls(repo, url, token)
 
+    @classmethod
+    def required(cls, settings: Settings) -> "Repository":
+        """Read the repository from the settings.
 
-def send(target: Target, order: Order, pause_s: float = PAUSE_S) -> None:
-    """Give the order, again if GitHub is out of reach or busy; one that came twice is one run of the workflow.
+        Raises
+        ------
+        ConfigError
+            None is set.
+        """
+        repository = cls.from_settings(settings)
+        if repository is None:
+            raise ConfigError("LOCKSTEP_DISPATCH_REPO is not set", "set it to owner/name of the project on GitHub")
+        return repository
+
+
+def dispatch(settings: Settings, store: Store, repository: Repository, model: str, job: Job) -> JobOutcome:
+    """Export the labelled rows, send the request for a job, and return the outcome, a fault included."""
+    rows = 0
+    try:
+        if settings.dispatch_rows:
+            rows = export(store, Asked(model=model, labelled=True), settings.dispatch_rows)
+            log.info("%d labelled predictions are in %s", rows, settings.dispatch_rows)
+        send(repository, RetrainRequest(model, job.reason, job.trigger, job.id))
+    except LockstepError as error:
+        return JobOutcome("failed", str(error), labelled_rows=rows)
+    outcome = f"handed to {repository.repo}: its workflow trains, and asks the gate there"
+    return JobOutcome("dispatched", outcome, labelled_rows=rows)
+
+
+def send(repository: Repository, request: RetrainRequest, pause_s: float = PAUSE_S) -> None:
+    """Send the request, again if GitHub is out of reach or busy; one that came twice is one run of the workflow.
 
     Raises
     ------
     DispatchError
         It was not taken.
     """
-    payload = {"model": order.model, "reason": order.reason, "trigger": order.trigger, "job": order.job}
-    body = json.dumps({"event_type": EVENT, "client_payload": payload}).encode()
+    body = json.dumps({"event_type": EVENT, "client_payload": asdict(request)}).encode()
     try:
-        Backoff(ATTEMPTS, pause_s, factor=1.0).call(lambda: _post(target, body), (_Unavailable,))
+        Backoff(ATTEMPTS, pause_s, factor=1.0).call(lambda: _post(repository, body), (_Unavailable,))
     except _Unavailable as error:
         hint = "check the network and LOCKSTEP_DISPATCH_URL, and try again"
-        raise DispatchError(f"{target.repo}: {error}", hint) from None
+        raise DispatchError(f"{repository.repo}: {error}", hint) from None
 
 
 class _Unavailable(Exception):
@@ -94,14 +128,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _post(target: Target, body: bytes) -> None:
-    """Send the order once."""
-    request = urllib.request.Request(  # noqa: S310 - https, or this machine: `Target.of` has looked
-        f"{target.url}/repos/{target.repo}/dispatches",
+def _post(repository: Repository, body: bytes) -> None:
+    """Send the request once."""
+    request = urllib.request.Request(  # noqa: S310 - https, or this machine: `Repository.from_settings` checks
+        f"{repository.url}/repos/{repository.repo}/dispatches",
         data=body,
         headers={
             "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {target.token}",
+            "Authorization": f"Bearer {repository.token}",
             "Content-Type": "application/json",
             "User-Agent": "lockstep",
             "X-GitHub-Api-Version": "2022-11-28",
@@ -113,7 +147,7 @@ def _post(target: Target, body: bytes) -> None:
         error.close()
         if 300 <= error.code < 500 and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
             hint = HINTS.get(error.code, "check the address")
-            raise DispatchError(f"{target.repo}: GitHub answers {error.code}", hint) from None
+            raise DispatchError(f"{repository.repo}: GitHub answers {error.code}", hint) from None
         raise _Unavailable(f"GitHub answers {error.code}") from None
     except (OSError, http.client.HTTPException) as error:
         raise _Unavailable(f"GitHub is out of reach: {getattr(error, 'reason', error)}") from None

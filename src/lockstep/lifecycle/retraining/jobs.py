@@ -1,4 +1,4 @@
-"""Runs of the loop, as the store holds them: at most one waits or runs at a time, whoever asks on whichever machine."""
+"""Queue of retraining jobs in the prediction log: at most one waits or runs at a time, on all machines together."""
 
 import os
 import secrets
@@ -20,18 +20,16 @@ BEAT_S = 5.0
 SILENT_S = 60.0
 """How often a running job shows that it lives, and after how long without a sign it is dead."""
 
-Trigger = str
 
-
-class Asked(msgspec.Struct):
-    """A job that was asked for: a new one, or the one that is under way."""
+class JobTicket(msgspec.Struct):
+    """The job of a request: a new one, or the one that is under way."""
 
     job: Job
     new: bool
 
 
-class Ended(msgspec.Struct, frozen=True):
-    """What came of a job."""
+class JobOutcome(msgspec.Struct, frozen=True):
+    """Outcome of a job: its last state, and the reason in words."""
 
     state: str
     outcome: str
@@ -39,7 +37,7 @@ class Ended(msgspec.Struct, frozen=True):
     labelled_rows: int = 0
 
 
-def ask(store: Store, model: str, trigger: Trigger, reason: str) -> Asked:
+def ask(store: Store, model: str, trigger: str, reason: str) -> JobTicket:
     """Put a job in line, unless one waits or runs already.
 
     Raises
@@ -62,7 +60,7 @@ def ask(store: Store, model: str, trigger: Trigger, reason: str) -> Asked:
     with store.writing() as link:
         link.execute(statement)
         found = link.execute(select(JOBS).where(JOBS.c.active == ACTIVE)).one()
-    return Asked(_job(found), found.id == row["id"])
+    return JobTicket(_job(found), found.id == row["id"])
 
 
 def start(store: Store, job: str) -> bool:
@@ -77,7 +75,7 @@ def beat(store: Store, job: str) -> bool:
     return _update(store, job, "running", {"beat_us": _now_us()})
 
 
-def end(store: Store, job: str, ended: Ended, was: str = "running", owner: str = "") -> bool:
+def end(store: Store, job: str, ended: JobOutcome, was: str = "running", owner: str = "") -> bool:
     """Note what came of a job that was in a state, of this owner if one is named; another may then be asked for."""
     values = {**msgspec.structs.asdict(ended), "ended_us": _now_us(), "active": None}
     return _update(store, job, was, values, owner)
@@ -106,7 +104,7 @@ def last_beat(store: Store) -> tuple[str, int] | None:
 
 def bury(store: Store, job: str) -> bool:
     """Note that the process of a running job is gone."""
-    return end(store, job, Ended("failed", "its process died"))
+    return end(store, job, JobOutcome("failed", "its process died"))
 
 
 def bury_dead(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""When to train again: a pure decision from the clock, the alerts that are open and the jobs that were."""
+"""Retraining policy: a pure decision from the clock, the open alerts and the past jobs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ ACTIVE = ("waiting", "running")
 
 
 @dataclass(frozen=True)
-class Rules:
+class RetrainRules:
     """What may start a retraining: alerts of some kinds, not sooner than the cool-down, and a schedule (0: none)."""
 
     on: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class Rules:
     cooldown_s: float = 24 * HOUR_S
 
     @classmethod
-    def of(cls, settings: Settings) -> "Rules":
+    def of(cls, settings: Settings) -> "RetrainRules":
         """Read the rules from the settings.
 
         Raises
@@ -40,34 +40,34 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether to start a retraining, what starts it (empty: nothing), and why or why not."""
+class Trigger:
+    """What starts a retraining (`kind` is empty: nothing does), and the reason for it or against it."""
 
-    trigger: str
+    kind: str
     reason: str
 
     def __bool__(self) -> bool:
-        return bool(self.trigger)
+        return bool(self.kind)
 
 
-def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job], rules: Rules) -> Verdict:
+def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job], rules: RetrainRules) -> Trigger:
     """Decide whether to train now; times in seconds since 1970, `since` being when the watching began.
 
     Only an alert that is a page counts, which took two windows in a row: one window in fifty alarms by chance.
     """
     if busy := next((job for job in jobs if job.state in ACTIVE), None):
-        return Verdict("", f"job {busy.id} is {busy.state}")
+        return Trigger("", f"job {busy.id} is {busy.state}")
     last = max((job.ended or job.started or job.asked for job in jobs), default=None)
     if rules.every_s and now - (since if last is None else last) >= rules.every_s:
-        return Verdict("schedule", f"{_hours(rules.every_s)} have passed")
+        return Trigger("schedule", f"{_hours(rules.every_s)} have passed")
     calls = [alert for alert in alerts if alert.closed is None and alert.severity == "page" and alert.kind in rules.on]
     if not calls:
-        return Verdict("", "no alert asks for it")
+        return Trigger("", "no alert asks for it")
     if last is not None and now - last < rules.cooldown_s:
-        return Verdict("", f"cooling down for {_hours(rules.cooldown_s - max(0.0, now - last))} more")
+        return Trigger("", f"cooling down for {_hours(rules.cooldown_s - max(0.0, now - last))} more")
     first = min(calls, key=lambda alert: (alert.opened, alert.id))
     more = f" (and {len(calls) - 1} more)" if len(calls) > 1 else ""
-    return Verdict(first.kind, f"{first.kind} of {first.subject} at version {first.version}: {first.detail}{more}")
+    return Trigger(first.kind, f"{first.kind} of {first.subject} at version {first.version}: {first.detail}{more}")
 
 
 def _hours(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Train again on what the log has learned: export labelled rows, run the pipeline, ask the gate, promote or keep."""
+"""A retraining: export labelled rows, run the pipeline, and promote the new version if the gate lets it."""
 
 import fcntl
 import logging
@@ -22,9 +22,9 @@ from lockstep.decision import GateRefused
 from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, LockstepError, RegistryError, StoreError
 from lockstep.lifecycle import promotion, registration
-from lockstep.lifecycle.promotion import Wish
+from lockstep.lifecycle.promotion import PromotionRequest
 from lockstep.lifecycle.retraining import jobs
-from lockstep.lifecycle.retraining.jobs import Ended
+from lockstep.lifecycle.retraining.jobs import JobOutcome
 from lockstep.prediction_log import training_rows
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.training_rows import Export
@@ -41,12 +41,12 @@ STOP_S = 10.0
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
-class Interrupted(LockstepError):
+class RetrainInterrupted(LockstepError):
     """A signal ended the retraining."""
 
 
 @contextmanager
-def alone(settings: Settings) -> Iterator[None]:
+def exclusive(settings: Settings) -> Iterator[None]:
     """Let one retraining run in a state folder.
 
     Raises
@@ -65,7 +65,7 @@ def alone(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def beating(store: Store, job: str) -> Iterator[None]:
+def heartbeat(store: Store, job: str) -> Iterator[None]:
     """Show every few seconds that a job lives."""
     done = threading.Event()
 
@@ -85,7 +85,7 @@ def beating(store: Store, job: str) -> Iterator[None]:
         thread.join()
 
 
-def run(params: Params, settings: Settings, store: Store, job: Job, promote: bool) -> Ended:
+def run(params: Params, settings: Settings, store: Store, job: Job, promote: bool) -> JobOutcome:
     """Train again, and return what came of it, a fault included; Production moves only if the gate lets it."""
     exported = Export()
     try:
@@ -94,8 +94,8 @@ def run(params: Params, settings: Settings, store: Store, job: Job, promote: boo
             _repro()
             ended = _decide(params, settings, job, promote)
     except (LockstepError, OSError) as error:
-        return Ended("failed", str(error), labelled_rows=exported.rows)
-    return Ended(ended.state, ended.outcome, ended.version, exported.rows)
+        return JobOutcome("failed", str(error), labelled_rows=exported.rows)
+    return JobOutcome(ended.state, ended.outcome, ended.version, exported.rows)
 
 
 def _export(params: Params, settings: Settings, store: Store) -> Export:
@@ -165,23 +165,25 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
             continue
 
 
-def _decide(params: Params, settings: Settings, job: Job, promote: bool) -> Ended:
+def _decide(params: Params, settings: Settings, job: Job, promote: bool) -> JobOutcome:
     """Register the model, and promote it if that is wanted and the gate lets it."""
     with _uninterrupted():
         number = registration.register(params.register_model, settings).version
         if not promote:
-            return Ended("kept", f"registered as version {number}, and not promoted, as asked", number)
+            return JobOutcome("kept", f"registered as version {number}, and not promoted, as asked", number)
         reason = f"retrained ({job.trigger}): {job.reason}" if job.reason else f"retrained ({job.trigger})"
         try:
-            event = promotion.promote(params, settings, Wish(number, reason=reason))
+            event = promotion.promote(params, settings, PromotionRequest(number, reason=reason))
         except GateRefused as refused:
-            return Ended("kept", refused.problem, number)
+            return JobOutcome("kept", refused.problem, number)
     if event.action == "refused":
-        return Ended("kept", event.reason, event.version)
+        return JobOutcome("kept", event.reason, event.version)
     if event.version == event.previous:
-        return Ended("kept", f"the pipeline made version {event.version}, which is Production already", event.version)
+        return JobOutcome(
+            "kept", f"the pipeline made version {event.version}, which is Production already", event.version
+        )
     before = f"in place of version {event.previous}" if event.previous else "the first one"
-    return Ended("promoted", f"version {event.version} is Production, {before}", event.version)
+    return JobOutcome("promoted", f"version {event.version} is Production, {before}", event.version)
 
 
 @contextmanager
@@ -189,7 +191,9 @@ def _interruptible() -> Iterator[None]:
     """Turn SIGTERM and Ctrl-C into an error, so that what runs is stopped and the record says so."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}", "nothing half-written was left; run it again")
+        raise RetrainInterrupted(
+            f"stopped by {signal.Signals(number).name}", "nothing half-written was left; run it again"
+        )
 
     before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:

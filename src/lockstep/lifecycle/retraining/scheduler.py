@@ -1,4 +1,4 @@
-"""What the recorder does for the loop: takes orders to train again, gives them by itself, and runs one at a time."""
+"""Scheduler of retrainings in the recorder: queues jobs by request, schedule or alert, and runs one at a time."""
 
 import logging
 import os
@@ -18,9 +18,9 @@ from lockstep.config.settings import Settings, model_name
 from lockstep.drift.results import Alert, Job
 from lockstep.errors import ConfigError
 from lockstep.lifecycle.retraining import jobs, policy
-from lockstep.lifecycle.retraining.github import Target
-from lockstep.lifecycle.retraining.jobs import Ended
-from lockstep.lifecycle.retraining.policy import Rules
+from lockstep.lifecycle.retraining.github import Repository
+from lockstep.lifecycle.retraining.jobs import JobOutcome
+from lockstep.lifecycle.retraining.policy import RetrainRules
 from lockstep.prediction_log.database import Store
 
 log = logging.getLogger("loop")
@@ -32,17 +32,17 @@ NICE = 10
 """Training gives way to the server's own processes."""
 
 
-class Trainer:
-    """Runs retrainings of the project that this server was started in, or that LOCKSTEP_PROJECT names.
+class Scheduler:
+    """Scheduler of retrainings of the project that this server was started in, or that LOCKSTEP_PROJECT names.
 
     Where LOCKSTEP_DISPATCH_REPO is set, the process that it starts hands the job to GitHub and needs no project.
     """
 
     def __init__(self, settings: Settings, open_store: Callable[[], Store]) -> None:
         self.settings = settings
-        self.rules = Rules.of(settings)
+        self.rules = RetrainRules.of(settings)
         self.project = Path(settings.project or ".").absolute()
-        self.target = Target.of(settings)
+        self.repository = Repository.from_settings(settings)
         self._open = open_store
         self._since = time.time()
         self._job = ""
@@ -60,7 +60,7 @@ class Trainer:
         ConfigError
             There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
         """
-        if self.target and self.settings.model_name:
+        if self.repository and self.settings.model_name:
             return model_name(self.settings)
         if not (self.project / paths.PARAMS).is_file() or not (self.project / paths.PIPELINE).is_file():
             raise ConfigError(
@@ -90,18 +90,18 @@ class Trainer:
         with self._turn:
             self._note_end()
             self._bury_silent()
-            self._order(alerts)
+            self._enqueue_due(alerts)
             self._run_waiting()
 
-    def _order(self, alerts: Sequence[Alert]) -> None:
+    def _enqueue_due(self, alerts: Sequence[Alert]) -> None:
         """Put a job in line if the rules ask for one."""
         if self._automatic() and self._is_project():
             model = self.model()
             own = [alert for alert in alerts if alert.model == model]
-            verdict = policy.decide(time.time(), self._since, own, self.newest(), self.rules)
-            if verdict:
-                log.warning("training again: %s", verdict.reason)
-                jobs.ask(self._open(), model, verdict.trigger, verdict.reason)
+            trigger = policy.decide(time.time(), self._since, own, self.newest(), self.rules)
+            if trigger:
+                log.warning("training again: %s", trigger.reason)
+                jobs.ask(self._open(), model, trigger.kind, trigger.reason)
 
     def stop(self) -> None:
         """End what runs; it says so in its record."""
@@ -126,7 +126,7 @@ class Trainer:
         if self._process and self._process.poll() is None:
             return
         waiting = next((job for job in self.newest() if job.state == "waiting"), None)
-        if waiting is None or not (self.target or (self.project / paths.PARAMS).is_file()):
+        if waiting is None or not (self.repository or (self.project / paths.PARAMS).is_file()):
             return
         self._note_end()
         self._job = waiting.id
@@ -137,7 +137,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "lockstep", "retrain", "--job", job.id]
         own = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
-        if self.target:
+        if self.repository:
             command.append("--dispatch")
             own["LOCKSTEP_MODEL_NAME"] = self.model()
         with (folder / f"{job.id}.log").open("wb") as output:
@@ -159,7 +159,7 @@ class Trainer:
         if self._process is None or self._process.poll() is None:
             return
         code = self._process.returncode
-        ended = Ended("failed", f"its process ended with code {code}; its log is {LOGS}/{self._job}.log")
+        ended = JobOutcome("failed", f"its process ended with code {code}; its log is {LOGS}/{self._job}.log")
         if not jobs.end(self._open(), self._job, ended, owner=jobs.name_of(self._process.pid)):
             jobs.end(self._open(), self._job, ended, "waiting")
         self._process = None

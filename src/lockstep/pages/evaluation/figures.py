@@ -1,4 +1,4 @@
-"""The drawings of the evaluation report, as inline SVG of marks; the words stand beside them in HTML."""
+"""Figures of the evaluation report as inline SVG; their captions are HTML."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -59,14 +59,14 @@ def colour(place: int) -> str:
 
 
 def calibration(bins: Sequence[CalibrationBin], label: str) -> Markup:
-    """Draw what was said against what came true, each bin with its interval, around the diagonal of perfection."""
+    """Draw the reliability diagram: observed frequency by predicted probability, each bin with its interval."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>']
     for one in bins:
         x, y = short(UNIT.x(one.said)), short(UNIT.y(one.came))
         ends = f"{short(UNIT.y(one.low))}V{short(UNIT.y(one.high))}"
         marks.append(f'<path class="whisker v0" d="M{x} {ends}"/><path class="point v0" d="M{x} {y}h0"/>')
     for one, (left, right) in zip(bins, pairwise(_between([100 * own.said for own in bins])), strict=True):
-        told = f"said {formatting.percent(one.said)}, came {formatting.percent(one.came)}, {one.rows} rows"
+        told = f"predicted {formatting.percent(one.said)}, observed {formatting.percent(one.came)}, {one.rows} rows"
         marks.append(hover(left, right - left, told))
     return svg("".join(marks), 100, label, "square")
 
@@ -87,7 +87,7 @@ def thresholds(points: Sequence[ThresholdPoint], names: Sequence[str], label: st
 
 
 def scatter(points: Line, label: str) -> Markup:
-    """Draw true against predicted values, with the diagonal of perfection."""
+    """Draw predicted against true values, with the diagonal of perfect predictions."""
     low, high = extremes(points)
     scale = Scale((low, high), (low, high))
     dots = "".join(f"M{short(scale.x(truth))} {short(scale.y(told))}h0" for truth, told in points)
@@ -127,7 +127,7 @@ def errors_range(groups: Sequence[ErrorSpread]) -> tuple[float, float]:
 
 
 def learning(points: Sequence[LearningPoint], names: Sequence[str], label: str) -> Markup:
-    """Draw scores against the number of rows that taught."""
+    """Draw scores by number of train rows."""
     low, high = scores_range(points, names)
     scale = Scale((0, points[-1].rows), (low, high))
     marks = []

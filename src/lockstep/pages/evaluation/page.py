@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from lockstep.decision import Decision
 from lockstep.html import templates
-from lockstep.inference.latency import Latency
+from lockstep.inference.latency import MeasuredLatency
 from lockstep.metrics.evaluation_record import Evaluation, MetricValue
 from lockstep.metrics.scores import METRICS
 from lockstep.pages import charts
@@ -19,7 +19,7 @@ MOST_TRIALS = 15
 
 
 @dataclass(frozen=True)
-class Content:
+class ReportContent:
     """The records that the page shows: evaluation, gate and search, and the latency measured when it is drawn.
 
     `evaluated` is the part of the gate that the evaluation decides, `decision` the whole of it, with the comparison
@@ -30,7 +30,7 @@ class Content:
     facts: Evaluation
     evaluated: Decision
     search: Mapping[str, Any]
-    latency: Latency
+    latency: MeasuredLatency
     scorer: str
     decision: Decision | None = None
     note: str = ""
@@ -43,7 +43,7 @@ class Content:
         return self.decision or self.evaluated
 
 
-def html(of: Content) -> str:
+def html(of: ReportContent) -> str:
     """Return the page."""
     content = {
         **vars(of),

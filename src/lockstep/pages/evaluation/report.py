@@ -20,7 +20,7 @@ def draw(decision: Decision | None, note: str = "") -> None:
     """
     record = Evaluation.from_json(predictor.read_json(paths.EVALUATION), str(paths.EVALUATION))
     model = Predictor.load(paths.MODELS)
-    content = page.Content(
+    content = page.ReportContent(
         name=params_file.load().register_model.model_name,
         facts=record,
         evaluated=Decision.from_json(predictor.read_json(paths.GATE)),

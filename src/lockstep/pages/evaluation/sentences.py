@@ -27,22 +27,6 @@ NAMES = {
     "mae": "mean absolute error",
     "brier": "Brier score",
 }
-MEANINGS = {
-    "accuracy": "share of right answers",
-    "balanced_accuracy": "mean of the labels' recalls",
-    "f1": "precision and recall in one, of the second label",
-    "f1_macro": "precision and recall in one, every label alike",
-    "f1_weighted": "precision and recall in one, labels by their rows",
-    "precision": "of the rows called so, the share that is",
-    "recall": "of the rows that are, the share called so",
-    "roc_auc": "chance that a row that is ranks above one that is not",
-    "average_precision": "mean precision as recall grows",
-    "log_loss": "surprise at the truth; less is better",
-    "brier": "squared error of the probability; less is better",
-    "r2": "share of the variance that is explained",
-    "rmse": "typical error, large ones count more; less is better",
-    "mae": "typical error; less is better",
-}
 
 
 def named(name: str) -> str:
@@ -52,42 +36,42 @@ def named(name: str) -> str:
 
 def meaning(name: str) -> str:
     """Return what a metric is; nothing for one that is not known here."""
-    return MEANINGS.get(name, "")
+    return METRICS[name].meaning if name in METRICS else ""
 
 
 def of_confusion(confusion: Confusion) -> str:
-    """Say how many answers are right, and which mistake is the most frequent."""
+    """Say how many predictions are right, and which confusion is the most frequent."""
     table, labels = confusion.table, confusion.labels
     right, rows = sum(table[place][place] for place in range(len(table))), sum(map(sum, table))
     wrong = [(table[i][j], labels[i], labels[j]) for i in range(len(table)) for j in range(len(table)) if i != j]
     most = max(wrong, default=(0, "", ""), key=lambda one: one[0])
-    told = f"{right:,} of {rows:,} answers are right."
+    told = f"{right:,} of {rows:,} predictions are right."
     if not most[0]:
         return told
     times = "once" if most[0] == 1 else f"{most[0]:,} times"
-    return f"{told} The most frequent mistake: {most[1]} is called {most[2]}, {times}."
+    return f"{told} The most frequent confusion: {most[1]} predicted as {most[2]}, {times}."
 
 
 def of_calibration(calibration: CalibrationCurve) -> str:
-    """Say whether probabilities can be taken at their word."""
+    """Say whether the probabilities are calibrated."""
     bins = calibration.bins
     off = [one for one in bins if not one.low <= one.said <= one.high]
     if not off:
-        return "Every interval holds the diagonal: as far as these rows tell, probabilities can be taken at their word."
+        return "Every interval contains the diagonal: these rows show no miscalibration."
     worst = max(off, key=lambda one: abs(one.came - one.said))
     which = "more" if worst.came > worst.said else "less"
     return (
-        f"{len(off)} of {len(bins)} bins lie off the diagonal beyond noise: where {percent(worst.said)} is said, "
-        f"it comes true {which} often, in {percent(worst.came)}."
+        f"{len(off)} of {len(bins)} bins lie off the diagonal beyond noise: where {percent(worst.said)} is predicted, "
+        f"it happens {which} often, in {percent(worst.came)}."
     )
 
 
 def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
-    """Say where F1 is highest, and what half is worth beside it."""
+    """Say where F1 is highest, and how the threshold 0.5 compares."""
     best = max(points, key=lambda one: one.f1)
     half = min(points, key=lambda one: abs(one.threshold - 0.5))
     return (
-        f"F1 is highest, {metric(best.f1)}, if {percent(best.threshold)} is asked for; "
+        f"F1 is highest, {metric(best.f1)}, at a threshold of {percent(best.threshold)}; "
         f"at {percent(half.threshold)} it is {metric(half.f1)}, "
         f"with precision {metric(half.precision)} and recall {metric(half.recall)}."
     )
@@ -97,27 +81,24 @@ def of_residuals(residuals: Residuals) -> str:
     """Say how far half and nearly all of the errors reach."""
     levels = residuals.quantiles
     return (
-        f"Half of the errors lie between {number(levels['0.25'])} and {number(levels['0.75'])}, nine of ten between "
-        f"{number(levels['0.05'])} and {number(levels['0.95'])}; the middle one is {number(levels['0.5'])}."
+        f"Half of the residuals lie between {number(levels['0.25'])} and {number(levels['0.75'])}, nine of ten between "
+        f"{number(levels['0.05'])} and {number(levels['0.95'])}; the median is {number(levels['0.5'])}."
     )
 
 
 def of_spreads(groups: Sequence[ErrorSpread]) -> str:
-    """Say where the errors spread most, and whether some answers are off to one side."""
+    """Say where the errors spread most, and whether some answers are biased to one side."""
     widest = max(groups, key=lambda one: one.high - one.low)
     aside = [one for one in groups if not one.low <= 0 <= one.high]
-    told = f"Errors spread most where {number(widest.least)} to {number(widest.most)} is predicted."
-    return told + (f" {len(aside)} of the ten groups are off to one side." if aside else "")
+    told = f"Residuals spread most where {number(widest.least)} to {number(widest.most)} is predicted."
+    return told + (f" {len(aside)} of the ten groups are biased to one side." if aside else "")
 
 
 def of_slices(weakest: WeakestSlices) -> str:
     """Say whether any slice is surely worse than the rest."""
     sure = [one for one in weakest.slices if one.surely_worse > 0]
     if not sure:
-        return (
-            f"None of {weakest.looked_at} slices is worse than the rest beyond noise; those that come nearest to it "
-            "stand on top."
-        )
+        return f"None of {weakest.looked_at} slices is worse than the rest beyond noise; the closest ones come first."
     top = sure[0]
     return (
         f"{len(sure)} of {weakest.looked_at} slices are worse than the rest beyond noise. "
@@ -132,7 +113,7 @@ def of_importance(importance: Importance) -> str:
     if not columns:
         return "No column was shuffled."
     top, mattering = columns[0], [one for one in columns if one.drop > 2 * one.spread]
-    told = f"Without what {top.column} tells, {named(importance.metric)} falls by {number(max(0.0, top.drop))}."
+    told = f"Without {top.column}, {named(importance.metric)} falls by {number(max(0.0, top.drop))}."
     shown = f" {len(mattering)} of {len(columns)} columns matter beyond noise when shuffled alone."
     rest = importance.columns_in_all - len(columns)
     return told + shown + (f" {rest} more columns were not shuffled." if rest else "")
@@ -152,7 +133,7 @@ def of_references(references: Sequence[Reference]) -> str:
     """Say whether the model is at least as good as the defaults."""
     worse = [one.name for one in references if one.verdict == "worse"]
     if worse:
-        return f"The model is worse than {' and '.join(worse)} beyond noise: the search has missed something."
+        return f"The model is worse than {' and '.join(worse)} beyond noise: the search missed something."
     return "None of scikit-learn's defaults is better than the model beyond noise, on the same test rows."
 
 

@@ -5,11 +5,11 @@ import pytest
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, DispatchError
 from lockstep.lifecycle.retraining import github as dispatch
-from lockstep.lifecycle.retraining.github import Order, Target
+from lockstep.lifecycle.retraining.github import Repository, RetrainRequest
 from tests import github_like
 from tests.github_like import TOKEN
 
-ORDER = Order("demo", "new tariffs", "drift", "0123abcd")
+ORDER = RetrainRequest("demo", "new tariffs", "drift", "0123abcd")
 
 
 def settings(**changes):
@@ -18,13 +18,13 @@ def settings(**changes):
 
 
 def target(url, token=TOKEN):
-    return Target("own/er", url, token)
+    return Repository("own/er", url, token)
 
 
 def test_nothing_is_handed_over_unless_a_repository_is_set():
-    assert Target.of(settings(LOCKSTEP_DISPATCH_REPO="")) is None
-    assert Target.of(settings()) == target("https://api.github.com")
-    assert TOKEN not in repr(Target.of(settings()))
+    assert Repository.from_settings(settings(LOCKSTEP_DISPATCH_REPO="")) is None
+    assert Repository.from_settings(settings()) == target("https://api.github.com")
+    assert TOKEN not in repr(Repository.from_settings(settings()))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_nothing_is_handed_over_unless_a_repository_is_set():
 )
 def test_half_of_it_is_refused_before_anything_is_sent(changes, problem):
     with pytest.raises(ConfigError, match=problem) as caught:
-        Target.of(settings(**changes))
+        Repository.from_settings(settings(**changes))
     assert caught.value.hint
 
 

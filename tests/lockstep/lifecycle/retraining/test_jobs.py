@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from lockstep.lifecycle.retraining import jobs
-from lockstep.lifecycle.retraining.jobs import Ended
+from lockstep.lifecycle.retraining.jobs import JobOutcome
 from lockstep.prediction_log.tables import JOBS
 
 
@@ -32,7 +32,7 @@ def test_a_job_from_its_asking_to_its_end(store):
     assert jobs.find(store, job.id).state == "running"
     assert jobs.last_beat(store)[0] == job.id
     assert jobs.beat(store, job.id)
-    assert jobs.end(store, job.id, Ended("promoted", "version 2", "2", 40))
+    assert jobs.end(store, job.id, JobOutcome("promoted", "version 2", "2", 40))
     found = jobs.find(store, job.id)
     assert (found.state, found.outcome, found.version, found.labelled_rows) == ("promoted", "version 2", "2", 40)
     assert found.asked <= found.started <= found.ended
@@ -46,7 +46,7 @@ def test_one_at_a_time_and_who_asks_meanwhile_is_told_which(store):
     assert (second.new, second.job) == (False, first.job)
     jobs.start(store, first.job.id)
     assert not jobs.ask(store, "other", "request", "b").new
-    jobs.end(store, first.job.id, Ended("kept", "no"))
+    jobs.end(store, first.job.id, JobOutcome("kept", "no"))
     third = jobs.ask(store, "demo", "request", "b")
     assert third.new
     assert [job.id for job in jobs.newest(store)] == [third.job.id, first.job.id]
@@ -68,10 +68,10 @@ def test_of_many_that_ask_at_once_one_is_new(store):
 def test_a_job_is_started_once_and_ended_once(store):
     job = jobs.ask(store, "demo", "manual", "").job
     assert not jobs.beat(store, job.id)
-    assert not jobs.end(store, job.id, Ended("kept", ""))
+    assert not jobs.end(store, job.id, JobOutcome("kept", ""))
     assert [jobs.start(store, job.id) for _ in range(2)] == [True, False]
-    assert [jobs.end(store, job.id, Ended("kept", "first")) for _ in range(2)] == [True, False]
-    assert not jobs.end(store, job.id, Ended("failed", "late"))
+    assert [jobs.end(store, job.id, JobOutcome("kept", "first")) for _ in range(2)] == [True, False]
+    assert not jobs.end(store, job.id, JobOutcome("failed", "late"))
     assert jobs.find(store, job.id).outcome == "first"
 
 

@@ -5,11 +5,11 @@ import pytest
 from lockstep.config.settings import Settings
 from lockstep.drift.results import Alert, Job
 from lockstep.errors import ConfigError
-from lockstep.lifecycle.retraining.policy import HOUR_S, KINDS, Rules, Verdict, decide
+from lockstep.lifecycle.retraining.policy import HOUR_S, KINDS, RetrainRules, Trigger, decide
 
 NOW = 1_000_000.0
-BOTH = Rules(("drift", "quality"), 0, 24 * HOUR_S)
-SCHEDULE = Rules((), 12 * HOUR_S)
+BOTH = RetrainRules(("drift", "quality"), 0, 24 * HOUR_S)
+SCHEDULE = RetrainRules((), 12 * HOUR_S)
 
 
 def alert(kind="drift", severity="page", closed=None, number=1, opened=NOW - 60):
@@ -21,30 +21,30 @@ def job(state="kept", asked=NOW - 30 * HOUR_S, ended=None):
 
 
 OPEN = alert()
-DRIFT = Verdict("drift", "drift of size 1 at version 3: q 0.001")
-NOTHING = Verdict("", "no alert asks for it")
-TWELVE = Verdict("schedule", "12 h have passed")
+DRIFT = Trigger("drift", "drift of size 1 at version 3: q 0.001")
+NOTHING = Trigger("", "no alert asks for it")
+TWELVE = Trigger("schedule", "12 h have passed")
 
 CASES = {
-    "nothing is asked for": (Rules(), [OPEN], [], NOTHING),
+    "nothing is asked for": (RetrainRules(), [OPEN], [], NOTHING),
     "no alert": (BOTH, [], [], NOTHING),
     "a page": (BOTH, [OPEN], [], DRIFT),
     "a warning alone": (BOTH, [alert(severity="warning")], [], NOTHING),
     "a closed one": (BOTH, [alert(closed=NOW - 1)], [], NOTHING),
-    "of another kind": (Rules(("quality",)), [OPEN], [], NOTHING),
+    "of another kind": (RetrainRules(("quality",)), [OPEN], [], NOTHING),
     "of the log": (BOTH, [alert(kind="log")], [], NOTHING),
     "several": (
         BOTH, [alert(number=2), alert("quality", number=1, opened=NOW - 90)], [],
-        Verdict("quality", "quality of size 1 at version 3: q 0.001 (and 1 more)"),
+        Trigger("quality", "quality of size 1 at version 3: q 0.001 (and 1 more)"),
     ),
-    "one is running": (BOTH, [OPEN], [job("running")], Verdict("", "job j1 is running")),
-    "one is waiting": (SCHEDULE, [], [job("waiting")], Verdict("", "job j1 is waiting")),
-    "cooling down": (BOTH, [OPEN], [job(ended=NOW - HOUR_S)], Verdict("", "cooling down for 23 h more")),
+    "one is running": (BOTH, [OPEN], [job("running")], Trigger("", "job j1 is running")),
+    "one is waiting": (SCHEDULE, [], [job("waiting")], Trigger("", "job j1 is waiting")),
+    "cooling down": (BOTH, [OPEN], [job(ended=NOW - HOUR_S)], Trigger("", "cooling down for 23 h more")),
     "cooling down after a failure": (
-        BOTH, [OPEN], [job("failed", ended=NOW - 2 * HOUR_S)], Verdict("", "cooling down for 22 h more")
+        BOTH, [OPEN], [job("failed", ended=NOW - 2 * HOUR_S)], Trigger("", "cooling down for 22 h more")
     ),
     "cooled down": (BOTH, [OPEN], [job(ended=NOW - 25 * HOUR_S)], DRIFT),
-    "C27 the clock went back": (BOTH, [OPEN], [job(ended=NOW + HOUR_S)], Verdict("", "cooling down for 24 h more")),
+    "C27 the clock went back": (BOTH, [OPEN], [job(ended=NOW + HOUR_S)], Trigger("", "cooling down for 24 h more")),
     "no cool-down": (dataclasses.replace(BOTH, cooldown_s=0), [OPEN], [job(ended=NOW)], DRIFT),
     "schedule not yet due": (SCHEDULE, [], [job(ended=NOW - 11 * HOUR_S)], NOTHING),
     "schedule due": (SCHEDULE, [], [job(ended=NOW - 12 * HOUR_S)], TWELVE),
@@ -59,7 +59,7 @@ CASES = {
 def test_decide(case):
     rules, alerts, jobs, verdict = CASES[case]
     assert decide(NOW, NOW - HOUR_S, alerts, jobs, rules) == verdict
-    assert bool(verdict) is bool(verdict.trigger)
+    assert bool(verdict) is bool(verdict.kind)
 
 
 def test_without_any_job_the_schedule_counts_from_the_start_of_watching():
@@ -73,9 +73,9 @@ ASKED = [("", ()), ("drift", ("drift",)), ("drift, quality,drift", KINDS), ("dri
 @pytest.mark.parametrize(("text", "on"), ASKED)
 def test_rules_of_settings(text, on):
     settings = Settings.read({"LOCKSTEP_RETRAIN_ON": text, "LOCKSTEP_RETRAIN_EVERY_H": "2"})
-    assert Rules.of(settings) == Rules(on, 2 * HOUR_S, 24 * HOUR_S)
+    assert RetrainRules.of(settings) == RetrainRules(on, 2 * HOUR_S, 24 * HOUR_S)
 
 
 def test_a_kind_that_is_none_is_refused():
     with pytest.raises(ConfigError, match="did you mean 'drift'"):
-        Rules.of(Settings.read({"LOCKSTEP_RETRAIN_ON": "drfit"}))
+        RetrainRules.of(Settings.read({"LOCKSTEP_RETRAIN_ON": "drfit"}))

@@ -2,18 +2,18 @@ import time
 
 import pytest
 from sqlalchemy import update
-from tests.flask_app.test_retrain import PARAMS
 
 from lockstep.config.settings import Settings
 from lockstep.drift.results import Alert
 from lockstep.errors import ConfigError
 from lockstep.lifecycle.retraining import jobs, scheduler
-from lockstep.lifecycle.retraining.github import Target
-from lockstep.lifecycle.retraining.jobs import Ended
-from lockstep.lifecycle.retraining.scheduler import Trainer
+from lockstep.lifecycle.retraining.github import Repository
+from lockstep.lifecycle.retraining.jobs import JobOutcome
+from lockstep.lifecycle.retraining.scheduler import Scheduler
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 from tests import github_like
+from tests.flask_app.views.test_retrain import PARAMS
 from tests.serving.real import wait_for
 
 PAGE = Alert(1, "drift", "demo", "3", "size", "page", "KS 0.4", 1.0)
@@ -37,7 +37,7 @@ def made(tmp_path, store):
 
     def make(**changes):
         own = {"LOCKSTEP_STATE": str(tmp_path / "state"), "LOCKSTEP_PROJECT": str(folder)}
-        made.append(Trainer(Settings.read(own | changes), lambda: store))
+        made.append(Scheduler(Settings.read(own | changes), lambda: store))
         return made[-1]
 
     yield make
@@ -50,7 +50,7 @@ def made(tmp_path, store):
 @pytest.fixture
 def hold(monkeypatch):
     """Let nothing start, so that what is in line can be looked at."""
-    monkeypatch.setattr(Trainer, "_run_waiting", lambda self: None)
+    monkeypatch.setattr(Scheduler, "_run_waiting", lambda self: None)
 
 
 def test_a_job_runs_in_a_process_of_its_own_and_leaves_a_log(made, store, tmp_path):
@@ -101,7 +101,7 @@ def test_an_alert_starts_one_and_then_the_cool_down_holds(made, store, hold):
     (job,) = jobs.newest(store)
     assert (job.trigger, job.reason) == ("drift", "drift of size at version 3: KS 0.4")
     jobs.start(store, job.id)
-    jobs.end(store, job.id, Ended("kept", "refused"))
+    jobs.end(store, job.id, JobOutcome("kept", "refused"))
     one.look([PAGE])
     assert len(jobs.newest(store)) == 1
 
@@ -208,7 +208,7 @@ def test_without_a_project_a_job_is_handed_to_github(made, store, tmp_path):
                 "LOCKSTEP_DISPATCH_URL": github.url,
             }.items():
                 patch.setenv(name, value)
-            one.target = Target("own/er", github.url, github_like.TOKEN)
+            one.repository = Repository("own/er", github.url, github_like.TOKEN)
             one.look([PAGE])
             wait_for(lambda: jobs.newest(store)[0].ended, 60, 0.2)
     ((_, order),) = github.asked

@@ -6,7 +6,7 @@ from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.decision import Check, Decision
 from lockstep.evaluation import facts, test_metrics
-from lockstep.inference.latency import Latency
+from lockstep.inference.latency import MeasuredLatency
 from lockstep.metrics import scores
 from lockstep.pages.evaluation import page
 from tests.lockstep.small_models import make
@@ -26,7 +26,7 @@ def facts_of(made):
     scored, metric = made.predictor.score(made.test), scores.primary("auto", schema.task)
     features = made.pipeline.named_steps["features"]
     matrix = facts.TrainMatrix(features.transform(made.train), frames.target_array(made.train, schema), {})
-    subject = facts.Subject(made.predictor, made.pipeline, made.test, scored, metric, model_bytes=12_345)
+    subject = facts.EvaluatedModel(made.predictor, made.pipeline, made.test, scored, metric, model_bytes=12_345)
     return facts.of(subject, matrix, test_metrics.report(scored, schema, PARAMS), {}, PARAMS)
 
 
@@ -41,9 +41,9 @@ def content_of(made, **changed):
             {"estimator": "random_forest", "params": {}, "scores": [0.7, 0.9]},
         ],
     }
-    return page.Content(
+    return page.ReportContent(
         **{"name": "demo", "facts": found, "evaluated": GATE, "search": search}
-        | {"latency": Latency(0.2, 0.4, 0.01, 1_000), "scorer": "compiled"}
+        | {"latency": MeasuredLatency(0.2, 0.4, 0.01, 1_000), "scorer": "compiled"}
         | changed
     )
 

@@ -73,7 +73,7 @@ def test_the_same_content_gives_the_same_bytes(made):
 def test_b36_a_leak_is_called_out_on_top():
     content = content_of(make("binary"))
     facts = msgspec.structs.replace(content.facts, leaks={"<b>copy</b>": 0.9991})
-    text = page.html(page.Content(**{**vars(content), "facts": facts}))
+    text = page.html(page.ReportContent(**{**vars(content), "facts": facts}))
     assert Outline(text).headings[0] == "leak"
     assert "<b>copy" not in text
     assert "&lt;b&gt;copy" in text
@@ -86,7 +86,7 @@ def test_what_was_left_out_has_no_section():
     left_out = {"learning_curve": None, "references": None, "importance": None, "words": None, "worst": []}
     weakest = msgspec.structs.replace(content.facts.weakest, slices=[], looked_at=0)
     facts = msgspec.structs.replace(content.facts, **left_out, weakest=weakest)
-    text = page.html(page.Content(**{**vars(content), "facts": facts}))
+    text = page.html(page.ReportContent(**{**vars(content), "facts": facts}))
     headings = Outline(text).headings
     assert {"learning", "references", "importance", "words", "worst"} & set(headings) == set()
     assert "No version is Production yet." in text

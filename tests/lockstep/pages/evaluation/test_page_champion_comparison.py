@@ -10,7 +10,7 @@ import pytest
 from lockstep.decision import Check, Decision
 from lockstep.gate import checks
 from lockstep.gate.champion import PairedScores
-from lockstep.gate.checks import Candidate, Champion, Rules
+from lockstep.gate.checks import CandidateEvidence, ChampionEvidence, GateRules
 from lockstep.metrics.scores import Scored
 from lockstep.pages.evaluation import page
 from tests.lockstep.pages.evaluation.conftest import content_of
@@ -44,7 +44,9 @@ def decision_on(task, gain, known, place):
         other[::3] = 10 * (2 * truth[::3] - 1) if task == "binary" else 0.0
     schema = make(task).predictor.schema
     pair = PairedScores(scored(task, truth, own), scored(task, truth, other), fair=fair)
-    return checks.decide(Candidate(schema), Champion("7", schema, pair), Rules(METRIC[task], resamples=100))
+    return checks.decide(
+        CandidateEvidence(schema), ChampionEvidence("7", schema, pair), GateRules(METRIC[task], resamples=100)
+    )
 
 
 @pytest.fixture(scope="module")
