@@ -154,7 +154,7 @@ def test_a_form_that_answers_otherwise_does_not_serve(monkeypatch):
     schema, pipeline, rows = fitted("binary", "logistic_regression")
     good = compiler.compile_pipeline(schema, pipeline)
     wrong = dataclasses.replace(good, intercept=good.intercept + 1e-6)
-    monkeypatch.setattr(compiler, "compiled", lambda *_: wrong)
+    monkeypatch.setattr(compiler, "compile_pipeline", lambda *_: wrong)
     scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert scorer.kind == "pipeline"
     assert "the compiled form differs from the pipeline by up to" in note
