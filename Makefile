@@ -1,4 +1,4 @@
-# Two commands do it all on a machine with Python 3.11 or newer, make and git:
+# Requires Python 3.11 or newer, make and git:
 #   make run     set up, run the pipeline, promote, serve on http://127.0.0.1:5000
 #   make test    set up what the tests of the product need, and run them
 PYTHON ?= python3
@@ -17,7 +17,7 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: pipeline  ## pipeline, promotion and the reports as pages, then end; a refused model is reported too
+repro: pipeline  ## pipeline, promotion and the HTML reports, also for a refused model
 	lockstep promote; code=$$?; lockstep report && exit $$code
 
 pipeline: setup
@@ -38,23 +38,23 @@ test: setup-dev  ## the tests of the product; ARGS=--long for all of them, ARGS=
 test-project: setup-dev  ## the checks of this project, whatever its params.yaml says; `make repro` comes first
 	pytest tests_project $(ARGS)
 
-check: setup-dev  ## style, types, and tables in the docs
+check: setup-dev  ## lint, types, and generated tables of the docs
 	ruff check
 	ruff format --check
 	mypy
 	python scripts/docs_tables.py --check
 
-format: setup-dev  ## put the code into shape
+format: setup-dev  ## format the code
 	ruff check --fix
 	ruff format
 
-check-ops: setup-dev setup-ops  ## workflows, Terraform, manifests, image and code, by what judges them
+check-ops: setup-dev setup-ops  ## lint and scan workflows, Terraform, manifests, image and code
 	pytest -n 2 $(wildcard tests/github tests/infra tests/k8s tests/image tests/security/test_supply_chain.py tests/docs/test_remotes.py) $(ARGS)
 
-check-infra: setup-dev setup-ops  ## the same for Terraform alone; ARGS=--long makes everything in a stand-in for AWS
+check-infra: setup-dev setup-ops  ## the same for Terraform only; ARGS=--long applies it to an AWS emulator
 	pytest tests/infra $(ARGS)
 
-remote: setup  ## let DVC keep data and models in DVC_REMOTE_URL
+remote: setup  ## configure the DVC remote DVC_REMOTE_URL
 	scripts/remote
 
 pull-data: setup
@@ -63,45 +63,45 @@ pull-data: setup
 push-data: setup
 	dvc push
 
-metrics-diff: setup  ## what of metrics and parameters differs from BASE, as Markdown
+metrics-diff: setup  ## metrics and parameters that differ from BASE, as Markdown
 	scripts/metrics_diff "$$BASE"
 
-sbom: setup-dev  ## what the image is made of, as CycloneDX
+sbom: setup-dev  ## software bill of materials of the image, as CycloneDX
 	scripts/sbom
 
-push:  ## the image to ECR_REPOSITORY, tagged by the commit; prints it by its digest
+push:  ## push the image to ECR_REPOSITORY, tagged by commit; prints its digest
 	scripts/push --tag "$$(git rev-parse HEAD)"
 
-retrain: setup  ## train again with the labelled rows of FEEDBACK_URI or DATABASE_URL
+retrain: setup  ## retrain with the labelled rows of FEEDBACK_URI or DATABASE_URL
 	scripts/retrain
 
-propose: setup  ## what `make retrain` made, as a pull request
+propose: setup  ## open a pull request with the result of `make retrain`
 	scripts/propose build/retrain.json
 
-docs: setup-dev  ## the documentation as a site, in build/docs
+docs: setup-dev  ## build the documentation site in build/docs
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 	@echo "python3 -m http.server --bind 127.0.0.1 --directory build/docs"
 
 notebooks: setup-dev  ## run every notebook
 	pytest tests/notebooks
 
-demo-drift: setup-dev  ## how often drift is seen where there is some, and where there is none
+demo-drift: setup-dev  ## false alarms and power of drift detection on the bundled data
 	python -m scripts.drift_figures $(or $(ARGS),breast-cancer)
 
-bench: setup-dev bench-scale  ## what the pipeline costs, as ratios, and how it grows with the rows
+bench: setup-dev bench-scale  ## run time and memory of the pipeline, as ratios, and scaling with rows
 	python benchmarks/pipeline.py
 
 bench-scale: setup-dev  ## time and memory of the first stages from 50 thousand to 5 million rows, in five minutes
 	python benchmarks/scale.py $(ARGS)
 
-bench-serving: setup-dev  ## our server beside others; the first run takes half an hour, the next a quarter
+bench-serving: setup-dev  ## compare the server with others; the first run takes 30 minutes, later ones 15
 	python -m benchmarks.serving $(ARGS)
 
 setup: .venv/run.stamp  ## virtual environment with the locked dependencies of pipeline and app
 
 setup-dev: .venv/dev.stamp
 
-setup-extras: .venv/extras.stamp  ## XGBoost, LightGBM, shap, Dask and Weights & Biases, where a project asks for them
+setup-extras: .venv/extras.stamp  ## install the optional XGBoost, LightGBM, shap, Dask and Weights & Biases
 
 setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 
@@ -143,21 +143,21 @@ setup-ops: .venv-ops/ops.stamp .lockstep/npm/ops.stamp
 	  { echo "this Python cannot make virtual environments: install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-lock: setup-dev  ## resolve the lock files anew
+lock: setup-dev  ## resolve the lock files again
 	$(BIN)/python -m pip install --quiet uv
 	scripts/lock
 
-image: setup  ## the app with its Production model as an image, IMAGE=flask-app:local
+image: setup  ## build the image of the app with its Production model, IMAGE=flask-app:local
 	scripts/image $(DOCKER_ARGS)
 
-up: image  ## the whole stack on this host: app, PostgreSQL, MLflow, Prometheus, Alertmanager, Grafana
+up: image  ## start the whole stack on this host: app, PostgreSQL, MLflow, Prometheus, Alertmanager, Grafana
 	scripts/compose up --detach --build $(ARGS)
 
-down:  ## stop that stack; its data stay
+down:  ## stop that stack; its data are kept
 	scripts/compose down
 
-test-image: setup-dev setup-ops  ## build the image, run the stack, and look whether what docs/image.md says is so
+test-image: setup-dev setup-ops  ## build the image, run the stack, and test both
 	scripts/test_image $(ARGS)
 
-clean:  ## remove what can be made again, but not the local tracking store
+clean:  ## remove generated files, but not the local tracking store
 	rm -rf .venv .venv-ops .pytest_cache .mypy_cache .ruff_cache build *.egg-info src/*.egg-info .coverage*

@@ -1,5 +1,5 @@
-# MLflow's server, of the same locked version as the pipeline's, with drivers for PostgreSQL and S3. psycopg2: with psycopg 3
-# MLflow cannot move a version between stages (it compares a number with a text).
+# MLflow server in the pipeline's locked version, with drivers for PostgreSQL and S3. psycopg2: with psycopg 3
+# MLflow cannot move a version between stages (it compares a number with a string).
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build

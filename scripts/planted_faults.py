@@ -1,6 +1,5 @@
 """Plant one fault at a time in a copy of the project, and expect a test named with it to turn red, and green without.
 
-
 Example: python scripts/planted_faults.py --only "gate: floors"
 """
 
@@ -281,7 +280,7 @@ def _plant_each(copy: Path, names: list[str]) -> int:
         path.write_text(planted(whole, name), encoding="utf-8")
         code, failed = run_tests(copy, tests)
         path.write_text(whole, encoding="utf-8")
-        noticed = code == FAILED and run_tests(copy, {failed[0].split()[1]})[0] == 0
+        noticed = code == FAILED and run_tests(copy, {failed[0].partition(" ")[2].partition(" - ")[0]})[0] == 0
         unnoticed += not noticed
         print(f"{'red' if noticed else f'UNNOTICED ({code})':15} {name:45} {(failed or [''])[0][:100]}", flush=True)
     print(f"{len(names) - unnoticed} of {len(names)} faults turned tests red that are green without")

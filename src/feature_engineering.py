@@ -22,6 +22,7 @@ def main(params: FeatureEngineering) -> None:
     schema = frames.learn(train, record.target, record.task, kinds, params)
     if record.reader is not None:
         schema = dataclasses.replace(schema, reader=Reader.model_validate(record.reader))
+    schema = dataclasses.replace(schema, positive=record.positive)
     constraints = fold_constraints(train, record.split)
     features, matrix = build.fit(train, schema, params, constraints)
     if len(blocks := build.term_blocks(features)):

@@ -1,4 +1,4 @@
-# Where the state lies: scripts/infra makes the bucket and names it, so that laptops and CI see the same.
+# Backend of the state: scripts/infra creates and names the bucket, so that laptops and CI share it.
 terraform {
   backend "s3" {
     key          = "lockstep/terraform.tfstate"

@@ -1,5 +1,5 @@
-# PostgreSQL for the prediction log: private, encrypted, with a password that nobody types. From version 15 on it takes
-# connections over TLS only (rds.force_ssl is 1 unless a parameter group says otherwise).
+# PostgreSQL for the prediction log: private, encrypted, with a managed password. From version 15 on it accepts
+# only TLS connections (rds.force_ssl is 1 unless a parameter group says otherwise).
 
 resource "aws_db_subnet_group" "log" {
   for_each   = local.databases

@@ -1,4 +1,4 @@
-# What GitHub's workflows may do, without any key: a token of the run is exchanged for a role for an hour.
+# Permissions of GitHub's workflows, without keys: the OIDC token of a run is exchanged for a role, for an hour.
 
 locals {
   oidc_host     = "token.actions.githubusercontent.com"

@@ -1,4 +1,4 @@
-# What pods may do: EKS pod identity gives a role to one service account of one namespace of one cluster.
+# Permissions of pods: EKS pod identity assigns a role to one service account of one namespace of one cluster.
 
 locals {
   cluster_arn      = "arn:${data.aws_partition.current.partition}:eks:${var.region}:${local.account}:cluster/${var.name}"
@@ -90,8 +90,8 @@ resource "aws_iam_role_policy" "secrets" {
   policy = data.aws_iam_policy_document.secrets.json
 }
 
-# The app's own secrets, which External Secrets brings into `capstone-secret`. Its value is put there by hand, never here:
-# what Terraform knows stands in its state.
+# The app's own secrets, which External Secrets brings into `capstone-secret`. Its value is set by hand, never here:
+# Terraform would store it in its state.
 resource "aws_secretsmanager_secret" "app" {
   name                    = "${var.name}/app"
   description             = "JSON whose keys are names of docs/settings.md"

@@ -1,4 +1,4 @@
-# The image repository: a tag names one image for ever, so that what was tested is what runs.
+# The image repository, with immutable tags: what was tested is what runs.
 
 resource "aws_ecr_repository" "app" {
   name                 = var.repository

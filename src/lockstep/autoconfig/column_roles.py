@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pandas.api import types
 
+from lockstep.autoconfig import texts
 from lockstep.config.params import Role
 from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
 
@@ -15,7 +16,6 @@ GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
 FEW = 50
 WORDS, TEXT_SHARE = 4, 0.5
 """A text has so many words on average, and so large a share of its values is different from the others."""
-UNIT = re.compile(r"[$€£¥] ?[+-]?\d[\d.,]*|[+-]?\d[\d.,]*( ?[%$€£¥]| [A-Za-z]{1,6}|[kKmM]|kg|km|cm|mm|ms)")
 SPARSE = 0.02
 """A column of which a smaller share is filled teaches nothing that lasts."""
 MANY = 0.5
@@ -76,13 +76,18 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
     if suggest_kind(values) == "date":
         return Found("date", "dates")
     share = distinct / len(present)
-    if distinct > 20 and present.head(1000).str.fullmatch(UNIT).mean() > 0.95 and present.str.contains(r"\d").all():
-        why = f"numbers with a unit, such as {present.iloc[0]!r}: strip the unit at the source to make it a feature"
-        return Found("ignore", why, told=True)
+    if distinct > 20 and texts.are_links(present):
+        return Found("ignore", f"links or file names, such as {present.iloc[0][:40]!r}", told=True)
+    if distinct > 20 and (parts := texts.items(present)):
+        return Found("text", f"several of {parts.distinct} values in one cell, between {parts.separator!r}", told=True)
     sample = present.head(5000)
     words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()
     if length >= LONG_TEXT or (words >= WORDS and share >= TEXT_SHARE):
         return Found("text", f"{words:.0f} words on average")
+    if share >= TEXT_SHARE and distinct > 20 and length >= 4 and texts.without_blanks(present):
+        return Found("text", f"{length:.0f} characters on average, in a script without blanks", told=True)
+    if len(present) >= 50 and share > MANY and texts.share_words(present):
+        return Found("text", f"short texts of {words:.0f} words, which come again", told=True)
     if len(present) >= 20 and share == 1:
         return Found("id", "a text of its own in each row", told=True)
     if len(present) >= 50 and share > MANY:

@@ -31,7 +31,7 @@ from lockstep.metrics.leakage import Leak
 
 SAMPLE_BYTES = 8 << 20
 MOST_ROWS, SEED = 100_000, 0
-TOO_GOOD = 0.99
+TOO_GOOD: dict[sections.Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
 """A column that looks like a noisy copy of the target is left out from this score on; below, a person decides."""
 
 
@@ -81,11 +81,22 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     _check_named(frame, (*wish.keep, *wish.ignore))
     found = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
+    rare = training_plan.rare_classes(frame[target], task)
+    if rare:
+        counts = frame[target].map(frame[target].value_counts())
+        frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
     roles, said, trusted = _roles(frame, target, task, found, wish)
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
     made = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
-    made = replace(made, trusted=trusted)
+    distinct = len(_distinct(frame, roles, target))
+    made = replace(
+        made,
+        trusted=trusted,
+        positive=training_plan.positive(frame[target]) if task == "binary" else None,
+        rare_classes="drop" if rare else "keep",
+        drop_duplicates=distinct >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
+    )
     floor, judged = _floor(frame, ingestion, target, made, name)
     text = params_writer.render(ingestion, target, made, floor, name)
     params_file.parse(text)
@@ -93,6 +104,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
         *told,
         Decision("target", target, _seen(frame, target)),
         why,
+        *([rare] if rare else []),
         *said,
         measure,
         _candidates(made),
@@ -275,7 +287,7 @@ def _roles(
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     leaks = _leaks(frame, roles, target, task)
-    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD and name not in wish.keep]
+    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]
     for name in copies:
         look = (
             f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"

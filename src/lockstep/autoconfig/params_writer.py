@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from lockstep.autoconfig.baseline_score import Baseline
-from lockstep.autoconfig.training_plan import Plan
+from lockstep.autoconfig.training_plan import LEAST_IN_CLASS, Plan
 from lockstep.config.params import KINDS, DataIngestion, Role
 
 WIDTH = 110
@@ -105,6 +105,19 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
         "data_preprocessing:",
         f"  target: {flow(target)}   # the column to predict; rows without it are dropped",
         f"  task: {plan.task}   # binary, multiclass or regression",
+        *(
+            [f"  positive: {flow(plan.positive)}   # what precision, recall and curves are about"]
+            if plan.positive is not None
+            else []
+        ),
+        *(
+            [
+                f"  rare_classes: {plan.rare_classes}   # of fewer than least_in_class rows: keep, drop or join",
+                f"  least_in_class: {LEAST_IN_CLASS}",
+            ]
+            if plan.rare_classes != "keep"
+            else []
+        ),
         "  # The role of each column. To leave one out, move it to `ignore`.",
         "  columns:",
     ]
@@ -115,7 +128,7 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
     return [
         *lines,
         "    other: ignore   # a column that comes with new data and is not named here: auto, ignore or refuse",
-        "  drop_duplicates: true   # exact duplicates must not stand on both sides of the split",
+        f"  drop_duplicates: {flow(plan.drop_duplicates)}   # they must not stand on both sides of the split",
         "  split: {method: auto, test_size: 0.2, seed: 42}   # auto: stratified for classes, random for regression",
     ]
 
@@ -125,7 +138,8 @@ def _features(plan: Plan) -> list[str]:
         "numeric": "missing numbers are filled; the linear candidate needs columns of one scale",
         "categorical": "encode: a feature for each category (onehot), or the mean of the target in it (target);\n"
         "  # a category never seen in training: `ignore` it, or `refuse` the row",
-        "text": "terms of one and two words that enough texts hold; naive_bayes: weighed by what they tell of classes",
+        "text": "terms of words, or of characters where a script has no blanks, that enough texts hold;\n"
+        "  # naive_bayes: weighed by what they tell of classes",
     }
     lines = ["feature_engineering:"] if plan.features else ["feature_engineering: {}"]
     for key, value in plan.features.items():

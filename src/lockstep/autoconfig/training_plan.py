@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
+from lockstep.autoconfig import texts
 from lockstep.autoconfig.choice import Decision
 from lockstep.config.params import KINDS, Role, Task
 from lockstep.errors import DataError
@@ -27,6 +28,8 @@ SHARE_MISSING = 0.02
 """From this share on, that a number is missing may tell something by itself."""
 ENOUGH = 1000
 """So many rows are enough for boosted trees, and for means of the target in each category."""
+FEW_TERMS, SOME_TERMS, SHORT = 300, 3000, 12
+"""So many terms stand beside numbers and categories, of texts of fewer or more words than `SHORT`."""
 DENSE = 0.3
 """Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
 
@@ -43,6 +46,9 @@ class Plan:
     folds: int
     resamples: int
     trusted: Sequence[str] = ()
+    positive: Any = None
+    rare_classes: str = "keep"
+    drop_duplicates: bool = True
 
     def of(self, role: Role) -> list[str]:
         """Return the columns of a role."""
@@ -79,21 +85,47 @@ def decide_task(target: pd.Series) -> tuple[Task, Decision]:
 
 def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task, Decision]:
     smallest, rows = counts.index[-1], int(counts.iloc[-1])
-    if rows < LEAST_IN_CLASS:
-        if numeric and len(counts) > 2:
-            why = f"the value {smallest} of {target.name} has {rows} rows, too few for a class"
-            return "regression", Decision("task", "regression", why, f"is {target.name} an amount, or a class?")
+    if rows < LEAST_IN_CLASS and numeric and len(counts) > 2:
+        why = f"the value {smallest} of {target.name} has {rows} rows, too few for a class"
+        return "regression", Decision("task", "regression", why, f"is {target.name} an amount, or a class?")
+    enough = counts[counts >= LEAST_IN_CLASS]
+    if len(enough) < 2:
         raise DataError(
             f"class {smallest!r} of target {target.name!r} has {rows} row{'s' if rows > 1 else ''}",
-            f"bring {LEAST_IN_CLASS} rows or more of it, leave it out of the file, or join it with another class",
+            f"bring {LEAST_IN_CLASS} rows or more of it, or join it with another class",
         )
-    task: Task = "binary" if len(counts) == 2 else "multiclass"
-    look = ""
-    if counts.iloc[-1] < min(RARE, 0.5 / len(counts)) * counts.sum():
-        look = f"class {smallest} has {rows} of {counts.sum()} rows: look at its own figures in reports/per_class.csv"
+    task: Task = "binary" if len(enough) == 2 else "multiclass"
+    looks = []
+    if enough.iloc[-1] < min(RARE, 0.5 / len(enough)) * enough.sum():
+        smallest, rows = enough.index[-1], int(enough.iloc[-1])
+        looks.append(
+            f"class {smallest} has {rows} of {enough.sum()} rows: look at its own figures in reports/per_class.csv"
+        )
     if numeric and len(counts) > 5:
-        look += f"{'; ' if look else ''}the classes of {target.name} may have an order: try task: regression too"
-    return task, Decision("task", task, f"{target.name} holds {len(counts)} classes", look)
+        looks.append(f"the classes of {target.name} may have an order: try task: regression too")
+    return task, Decision("task", task, f"{target.name} holds {len(enough)} classes", "; ".join(looks))
+
+
+def positive(target: pd.Series) -> Any:
+    """Return the positive class of two: the rarer one; of classes of one size the one that sorts last."""
+    counts = target.dropna().value_counts()
+    first, second = sorted(counts.index.tolist())
+    label = second if counts[second] <= counts[first] else first
+    return label.item() if hasattr(label, "item") else label
+
+
+def rare_classes(target: pd.Series, task: Task) -> Decision | None:
+    """Return what becomes of classes that have too few rows for a model and a test; None if all have enough."""
+    counts = target.value_counts()
+    rare = counts[counts < LEAST_IN_CLASS]
+    if task == "regression" or rare.empty:
+        return None
+    named = ", ".join(f"{label} ({count})" for label, count in rare.head(5).items())
+    look = (
+        f"{len(rare)} classes of {target.name} have fewer than {LEAST_IN_CLASS} rows: {named}; their {rare.sum()} rows "
+        "are dropped, or joined to one class by data_preprocessing.rare_classes: join"
+    )
+    return Decision("rare classes", "drop", named, look)
 
 
 def choose_metric(task: Task, target: pd.Series, only_text: bool) -> Decision:
@@ -121,10 +153,13 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
     if kinds["text"]:
-        features["text"] = _text(frame, kinds["text"], task)
+        features["text"] = _text(frame, kinds["text"], task, beside=filled > 0)
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
     folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
-    candidates = _for_text(frame, kinds["text"], task) if kinds["text"] else _for_tables(rows, task, dense or by_target)
+    if kinds["text"]:
+        candidates = _for_both(rows, task) if filled else _for_text(frame, kinds["text"], task)
+    else:
+        candidates = _for_tables(rows, task, dense or by_target)
     return Plan(task, metric, roles, features, candidates, folds, 1000 if rows < 10_000 else 500)
 
 
@@ -133,16 +168,21 @@ def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     return {"impute": "median", **({"indicator": True} if missing else {}), "scale": "standard"}
 
 
-def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> dict[str, Any]:
-    sample = pd.concat([frame[name].dropna().astype(str).head(5000) for name in columns])
+def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, beside: bool) -> dict[str, Any]:
+    """Return how texts become terms; beside other columns they give few, so that trees see both."""
+    present = [frame[name].dropna().astype(str) for name in columns]
+    sample = pd.concat([own.head(5000) for own in present])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
+    most = 200_000 if words * rows > 2_000_000 else 50_000
+    characters = any(texts.without_blanks(own) for own in present)
     return {
         "clean": [*clean, "lowercase"],
-        "ngrams": [1, 2],
+        "ngrams": [] if characters else [1, 2],
+        **({"characters": [1, 2, 3]} if characters else {}),
         "min_documents": 3 if rows > 10_000 else 2,
-        "max_terms": 200_000 if words * rows > 2_000_000 else 50_000,
-        "weighting": "tfidf" if task == "regression" else "naive_bayes",
+        "max_terms": (FEW_TERMS if words < SHORT else SOME_TERMS) if beside else most,
+        "weighting": "tfidf" if task == "regression" or beside else "naive_bayes",
     }
 
 
@@ -152,6 +192,15 @@ def _for_text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> list[d
     length = sum(float(frame[name].dropna().astype(str).str.len().sum()) for name in columns)
     grid = [3.0, 10.0] if length > 20_000_000 else [1.0, 3.0, 10.0, 30.0]
     return [{"estimator": "logistic_regression", "params": {"max_iter": 3000}, "grid": {"C": grid}}]
+
+
+def _for_both(rows: int, task: Task) -> list[dict[str, Any]]:
+    """Return candidates that take a sparse matrix of terms and numbers: linear models and forests."""
+    linear, *_ = _for_tables(rows, task, dense=False)
+    params: dict[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2 if rows >= 1000 else 1}
+    if task == "regression":
+        params["max_features"] = 0.3
+    return [linear, {"estimator": "random_forest", "params": params}]
 
 
 def _for_tables(rows: int, task: Task, dense: bool) -> list[dict[str, Any]]:

@@ -221,6 +221,9 @@ class DataPreprocessing(Section):
     columns: Columns = Columns()
     dates: dict[str, str] = {}
     contract: Contract = Contract()
+    positive: str | int | bool | None = None
+    rare_classes: Literal["keep", "drop", "join"] = "keep"
+    least_in_class: int = Field(5, ge=2)
     order: Literal["source", "content"] = "source"
     drop_duplicates: bool = True
     split: Split = Split()

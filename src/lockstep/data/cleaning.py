@@ -55,6 +55,9 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     labelled = _labelled(frame, params.target)
     roles = decide_roles(frame, params)
     kinds, empty = _kinds(frame, roles)
+    filled = len(labelled)
+    stated = decide_task(labelled[params.target], params) if params.task == "auto" else params.task
+    labelled, rare = without_rare_classes(labelled, params, stated)
     task = decide_task(labelled[params.target], params)
     if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
         raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
@@ -70,7 +73,9 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
         rows, hashes = rows[is_first], hashes[is_first]
     dropped = Dropped(
         rows_read=len(frame),
-        rows_without_target=len(frame) - len(labelled),
+        rows_without_target=len(frame) - filled,
+        rows_of_rare_classes=filled - len(labelled),
+        rare_classes=rare,
         rows_duplicate=len(labelled) - len(rows),
         columns_left_out={name: role for name, role in roles.items() if role in ("id", "ignore")},
         columns_without_values=empty,
@@ -108,6 +113,54 @@ def _kinds(frame: pd.DataFrame, roles: Mapping[str, Role]) -> tuple[dict[str, Ki
     if not kinds:
         raise DataError("no feature column is left", "name some under data_preprocessing.columns")
     return kinds, sorted(empty)
+
+
+JOINED = "other"
+"""The label of rare classes that are joined."""
+
+
+def without_rare_classes(
+    labelled: pd.DataFrame, params: DataPreprocessing, task: Task
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the rows without the classes of too few rows, or with those joined, and the rows of each such class."""
+    target = labelled[params.target]
+    counts = target.value_counts()
+    rare = counts[counts < params.least_in_class]
+    if params.rare_classes == "keep" or task == "regression" or rare.empty:
+        return labelled, {}
+    if len(counts) - len(rare) + (params.rare_classes == "join") < 2:
+        raise DataError(
+            f"all but {len(counts) - len(rare)} classes of target {params.target!r} have fewer than "
+            f"{params.least_in_class} rows",
+            "bring more rows of them, or lower data_preprocessing.least_in_class",
+        )
+    taken = {str(as_category(label)): int(count) for label, count in rare.items()}
+    is_rare = target.isin(rare.index)
+    if params.rare_classes == "join" and rare.sum() >= params.least_in_class:
+        return labelled.assign(**{params.target: target.astype(object).map(as_category).where(~is_rare, JOINED)}), taken
+    return labelled[~is_rare], taken
+
+
+def positive_label(labels: pd.Series, params: DataPreprocessing) -> str | int | bool | None:
+    """Return the positive label of a binary target: the stated one, or the rarer; of equals the one that sorts last.
+
+    Raises
+    ------
+    DataError
+        The stated one is no label.
+    """
+    counts = labels.value_counts()
+    names = sorted(counts.index.tolist())
+    if params.positive is not None:
+        named = next((label for label in names if as_category(label) == as_category(params.positive)), None)
+        if named is None:
+            raise DataError(
+                f"positive label {params.positive!r} is not one of {', '.join(map(repr, names))}",
+                "mend data_preprocessing.positive",
+            )
+        return named
+    first, second = names
+    return second if counts[second] <= counts[first] else first
 
 
 def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:

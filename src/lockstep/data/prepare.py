@@ -47,6 +47,7 @@ def prepare(raw: RawData, params: DataPreprocessing) -> PreparedData:
         feedback_rows=int(late.sum()),
         split=_split_record(params.split),
         reader=raw.origin.get("reader"),
+        positive=cleaning.positive_label(train[params.target], params) if cleaned.task == "binary" else None,
         odd_cells=msgspec.convert(raw.origin.get("odd_cells", {}), dict[str, OddCells]),
     )
     return PreparedData(train, test, checked.quarantined, record)

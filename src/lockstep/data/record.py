@@ -21,9 +21,11 @@ class Dropped(msgspec.Struct, frozen=True):
     rows_duplicate: int = 0
     rows_quarantined: int = 0
     rows_on_both_sides: int = 0
+    rows_of_rare_classes: int = 0
     columns_left_out: dict[str, Role] = {}
     columns_without_values: list[str] = []
     quarantined: dict[str, int] = {}
+    rare_classes: dict[str, int] = {}
 
 
 class SplitRecord(msgspec.Struct, frozen=True):
@@ -56,6 +58,7 @@ class DataRecord(msgspec.Struct, frozen=True):
     split: SplitRecord | None = None
     reader: dict[str, Any] | None = None
     odd_cells: dict[str, OddCells] = {}
+    positive: str | int | bool | None = None
 
     @classmethod
     def from_json(cls, content: Any) -> Self:

@@ -84,6 +84,12 @@ class Schema:
     labels: tuple[Label, ...]
     columns: tuple[Column, ...]
     reader: Reader | None = None
+    positive: Label | None = None
+
+    @property
+    def positive_code(self) -> int:
+        """Return the place of the positive label of two: the last one in models of before it was recorded."""
+        return self.labels.index(self.positive) if self.positive in self.labels else 1
 
     def cell_format(self, column: str) -> CellFormat | None:
         """Return how a file spells the cells of a column; None if that was not recorded."""
@@ -150,6 +156,7 @@ class Schema:
             "target": self.target,
             "labels": list(self.labels),
             "columns": columns,
+            **({} if self.positive is None else {"positive": self.positive}),
             **({"reader": self.reader.model_dump(mode="json", exclude_defaults=True)} if self.reader else {}),
         }
 
@@ -172,7 +179,9 @@ class Schema:
                 for column in content["columns"]
             )
             reader = Reader.model_validate(content["reader"]) if "reader" in content else None
-            return cls(content["task"], content["target"], tuple(content["labels"]), columns, reader)
+            return cls(
+                content["task"], content["target"], tuple(content["labels"]), columns, reader, content.get("positive")
+            )
         except (KeyError, TypeError, ValidationError) as error:
             raise ArtifactError(f"schema.json is damaged: {error!r}", "rebuild it with `dvc repro`") from None
 

@@ -58,6 +58,7 @@ class Profile(msgspec.Struct, frozen=True):
     evaluation: Interval
     thresholds: Monitoring
     format: int = FORMAT
+    positive: int = 1
 
     def columns(self, rows: Sequence[Sequence[Scalar]]) -> dict[str, list[Scalar]]:
         """Return rows, their values in the order of the schema, as columns by name."""
@@ -139,6 +140,7 @@ def build(
         higher_is_better=METRICS[sample.metric].higher_is_better,
         evaluation=Interval(sample.measured[sample.metric], low, high),
         thresholds=thresholds,
+        positive=schema.positive_code,
     )
 
 

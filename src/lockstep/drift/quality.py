@@ -62,6 +62,7 @@ def to_scored(profile: Profile, labelled: LabelledPredictions) -> Scored:
         np.asarray([codes[label_name(labelled.truths[row])] for row in rows], dtype=np.int64),
         np.asarray([codes[label_name(labelled.values[row])] for row in rows], dtype=np.int64),
         np.asarray([labelled.shares[row] for row in rows], dtype=np.float64).reshape(len(rows), len(codes)),
+        profile.positive,
     )
 
 

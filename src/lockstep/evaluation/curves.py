@@ -65,13 +65,13 @@ def _thinned(points: pd.DataFrame, columns: list[str]) -> list[list[float]]:
 def calibration(scored: Scored, schema: Schema) -> CalibrationCurve:
     """Return how often what is said to happen does happen, in bins of equal numbers of rows.
 
-    Of two labels, the probability of the second; of more, that of the answer given (Guo et al. 2017). Each bin has the
-    mean probability, the share of rows for which it came true, and Wilson's 95 % interval of that share.
+    Of two labels, the probability of the positive one; of more, that of the answer given (Guo et al. 2017). Each bin
+    has the mean probability, the share of rows for which it came true, and Wilson's 95 % interval of that share.
     """
     assert scored.probabilities is not None  # noqa: S101 - classes only
     if schema.task == "binary":
-        said, came = scored.probabilities[:, 1], scored.truth == 1
-        label = label_name(schema.labels[1])
+        said, came = scored.probabilities[:, scored.positive], scored.truth == scored.positive
+        label = label_name(schema.labels[scored.positive])
     else:
         said, came = scored.probabilities.max(axis=1), scored.truth == scored.predicted
         label = "the answer given"
@@ -93,10 +93,10 @@ def bins(said: Floats, came: NDArray[np.bool_]) -> list[CalibrationBin]:
 
 
 def thresholds(scored: Scored) -> list[ThresholdPoint]:
-    """Return precision, recall, F1, accuracy and the share of rows answered with the second label, by the least
+    """Return precision, recall, F1, accuracy and the share of rows answered with the positive label, by the least
     probability that is asked of it."""
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    said, truth = scored.probabilities[:, 1], scored.truth == 1
+    said, truth = scored.probabilities[:, scored.positive], scored.truth == scored.positive
     found = []
     for threshold in np.linspace(0.02, 0.98, 49).round(2):
         told = said >= threshold

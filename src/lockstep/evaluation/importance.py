@@ -107,7 +107,7 @@ def _width(values: pd.Series, kind: str) -> float:
 
 def _of_rows(scored: Scored, places: NDArray[np.int64]) -> Scored:
     shares = None if scored.probabilities is None else scored.probabilities[places]
-    return Scored(scored.truth[places], scored.predicted[places], shares)
+    return Scored(scored.truth[places], scored.predicted[places], shares, scored.positive)
 
 
 def _shuffled(rows: Sequence[Row], column: int, orders: Sequence[NDArray[np.int64]]) -> list[Row]:
@@ -129,7 +129,7 @@ def _answers(predictor: Predictor, rows: list[Row], own: Scored) -> list[Scored]
             found.append(Scored(own.truth, np.asarray(told.values[part], np.float64)))
         else:
             shares = told.probabilities[part]
-            found.append(Scored(own.truth, shares.argmax(axis=1), shares))
+            found.append(Scored(own.truth, shares.argmax(axis=1), shares, own.positive))
     return found
 
 

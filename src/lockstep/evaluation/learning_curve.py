@@ -134,7 +134,7 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     found = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        own = fold_score.predict(fitted, of.test, of.test_target, np.unique(of.target))
+        own = fold_score.predict(fitted, of.test, of.test_target, of.target)
         value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
         found.append(
             Reference(
@@ -172,6 +172,5 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
 
 def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
-    classes = getattr(fitted, "classes_", None)
-    value = metrics.measure(metric, fold_score.predict(fitted, matrix, target, classes))
+    value = metrics.measure(metric, fold_score.predict(fitted, matrix, target))
     return short(value) if np.isfinite(value) else None

@@ -11,8 +11,8 @@ CURVE = ("recall", "false_positive_rate", "precision")
 
 
 def curves(scored: Scored, schema: Schema) -> pd.DataFrame:
-    """Return the curve points of each label (of two, the second); no rows for regression."""
-    shown = [code for code in range(len(schema.labels)) if code or len(schema.labels) > 2]
+    """Return the curve points of each label (of two, the positive one); no rows for regression."""
+    shown = [code for code in range(len(schema.labels)) if code == scored.positive or len(schema.labels) > 2]
     parts = [_curve(scored, code, label_name(schema.labels[code])) for code in shown]
     return pd.concat(parts) if parts else pd.DataFrame(columns=["label", *CURVE])
 

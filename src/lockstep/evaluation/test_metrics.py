@@ -75,7 +75,9 @@ def constant(scored: Scored) -> Scored:
     if scored.probabilities is None:
         return Scored(scored.truth, np.full(scored.rows, scored.truth.astype(np.float64).mean()))
     shares = np.bincount(scored.truth.astype(np.int64), minlength=scored.classes) / scored.rows
-    return Scored(scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)))
+    return Scored(
+        scored.truth, np.full(scored.rows, shares.argmax()), np.tile(shares, (scored.rows, 1)), scored.positive
+    )
 
 
 def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, leaks: Mapping[str, float]) -> HoldoutEvidence:

@@ -106,7 +106,8 @@ def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:
 def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
     chosen = params.text
     _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
-    _check_lengths(chosen.ngrams, 3, "ngrams")
+    if chosen.ngrams or not chosen.characters:
+        _check_lengths(chosen.ngrams, 3, "ngrams")
     if chosen.characters:
         _check_lengths(chosen.characters, 6, "characters")
     if chosen.weighting == "naive_bayes" and facts.task == "regression":
@@ -119,13 +120,9 @@ def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> 
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
-        steps.append(
-            (
-                f"text {number}",
-                TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=weighting),
-                column,
-            )
-        )
+        if chosen.ngrams:
+            tfidf = TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=weighting)
+            steps.append((f"text {number}", tfidf, column))
         if chosen.characters:
             lengths = sorted(chosen.characters)
             tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", weighting=weighting)

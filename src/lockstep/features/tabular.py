@@ -21,7 +21,7 @@ class Unskew(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    method : a name of `bending.BENDS`.
+    method : a name of `numeric.SKEW_TRANSFORMS`.
 
     Examples
     --------

@@ -231,6 +231,7 @@ class Predictor:
             np.asarray([codes[label] for label in truth.tolist()]),
             np.asarray([codes[label] for label in predictions.values]),
             predictions.probabilities,
+            self.schema.positive_code,
         )
 
     def smoke(self, frame: "pd.DataFrame") -> dict[str, Any]:

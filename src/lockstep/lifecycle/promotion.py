@@ -150,7 +150,7 @@ def enact(case: PromotionCase, decision: Decision) -> Event:
     if wish.to == CHALLENGER:
         case.registry.set_alias(CHALLENGER, version.version)
         return replace(event, version=version.version)
-    return case.registry.promote(version.version, event)
+    return case.registry.promote(version.version, event, case.champion.version if case.champion else "")
 
 
 def write(case: PromotionCase, decision: Decision, forced: bool = False, to: Path = paths.DECISION) -> None:

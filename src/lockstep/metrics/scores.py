@@ -25,6 +25,7 @@ class Scored:
     truth: NDArray[np.generic]
     predicted: NDArray[np.generic]
     probabilities: Floats | None = None
+    positive: int = 1
 
     @property
     def rows(self) -> int:
@@ -44,7 +45,7 @@ class Scored:
     def take(self, rows: NDArray[np.bool_]) -> "Scored":
         """Return some of the rows, by a mask (n,)."""
         shares = None if self.probabilities is None else self.probabilities[rows]
-        return Scored(self.truth[rows], self.predicted[rows], shares)
+        return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
     def confusion(self, weights: Floats) -> Floats:
         """Return the weighted confusion matrix, truth x predicted."""
@@ -65,6 +66,12 @@ class Scored:
         positive = self.truth == label
         sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
         return sides[0], sides[1]
+
+
+def rarer(codes: NDArray[np.int64]) -> int:
+    """Return the code of the positive class of two: the rarer one, or the second if both have as many rows."""
+    counts = np.bincount(codes, minlength=2)
+    return int(counts[1] <= counts[0]) if len(counts) == 2 else 1
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def _f1_weighted(scored: Scored, weights: Floats) -> float:
 
 def _precision(scored: Scored, weights: Floats) -> float:
     table = scored.confusion(weights)
-    return float(_ratio(np.diag(table), table.sum(axis=0))[1])
+    return float(_ratio(np.diag(table), table.sum(axis=0))[scored.positive])
 
 
 def _roc_auc_of(scored: Scored, label: int, weights: Floats) -> float:
@@ -127,7 +134,7 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
-    positives, negatives = (side[::-1] for side in scored.by_threshold(1, weights))
+    positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
     found = np.cumsum(positives)
     return (
         float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
@@ -144,7 +151,9 @@ def _log_loss(scored: Scored, weights: Floats) -> float:
 
 def _brier(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    return float(weights @ (scored.probabilities[:, 1] - scored.truth.astype(np.float64)) ** 2 / weights.sum())
+    return float(
+        weights @ (scored.probabilities[:, scored.positive] - (scored.truth == scored.positive)) ** 2 / weights.sum()
+    )
 
 
 def _r2(scored: Scored, weights: Floats) -> float:
@@ -163,8 +172,8 @@ METRICS: dict[str, Metric] = {
     "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean of the labels' recalls"),
     "f1": Metric(
         BINARY,
-        lambda scored, weights: float(_f1s(scored, weights)[0][1]),
-        "precision and recall in one, of the second label",
+        lambda scored, weights: float(_f1s(scored, weights)[0][scored.positive]),
+        "precision and recall in one, of the positive label",
     ),
     "f1_macro": Metric(
         MANY,
@@ -174,7 +183,9 @@ METRICS: dict[str, Metric] = {
     "f1_weighted": Metric(CLASSES, _f1_weighted, "precision and recall in one, labels by their rows"),
     "precision": Metric(BINARY, _precision, "of the rows called so, the share that is"),
     "recall": Metric(
-        BINARY, lambda scored, weights: float(_recalls(scored, weights)[1]), "of the rows that are, the share called so"
+        BINARY,
+        lambda scored, weights: float(_recalls(scored, weights)[scored.positive]),
+        "of the rows that are, the share called so",
     ),
     "roc_auc": Metric(CLASSES, _roc_auc, "chance that a row that is ranks above one that is not"),
     "average_precision": Metric(BINARY, _average_precision, "mean precision as recall grows"),

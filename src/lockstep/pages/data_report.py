@@ -20,6 +20,7 @@ COUNTS = {
     "rows_read": "rows read",
     "rows_without_target": "rows without target",
     "rows_duplicate": "duplicate rows",
+    "rows_of_rare_classes": "rows of rare classes",
     "rows_quarantined": "rows quarantined",
     "rows_on_both_sides": "test rows that repeat a train row",
 }

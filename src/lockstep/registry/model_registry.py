@@ -17,6 +17,7 @@ from lockstep.registry import history as events
 from lockstep.registry import tracking
 from lockstep.registry.bundle import BUNDLE, OPTIONAL, contents
 from lockstep.registry.history import Event
+from lockstep.registry.local_lock import exclusive
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,15 +130,25 @@ class Registry:
         return _from_mlflow(entity) if entity else None
 
     def create(self, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> Version:
-        """Register the model that a run logged; the same digest gives the version that is there already."""
-        existing = self.find(tags[DIGEST_TAG])
-        if existing:
-            return existing
-        self._ensure_model()
-        source = f"{artifact_uri.rstrip('/')}/{tracking.MODEL_FOLDER}"
-        with tracking.translated_errors(f"register a version of {self.name}"):
-            created = self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
-        return _from_mlflow(created)
+        """Register the model that a run logged; the same digest gives the version that is there already.
+
+        Of two processes that register it on a server at once, the later one removes its version again.
+        """
+        with exclusive(self.client.tracking_uri):
+            existing = self.find(tags[DIGEST_TAG])
+            if existing:
+                return existing
+            self._ensure_model()
+            source = f"{artifact_uri.rstrip('/')}/{tracking.MODEL_FOLDER}"
+            with tracking.translated_errors(f"register a version of {self.name}"):
+                created = _from_mlflow(
+                    self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
+                )
+            first = self.find(tags[DIGEST_TAG]) or created
+            if first.version != created.version:
+                with tracking.translated_errors(f"remove the second version {created.version} of the same model"):
+                    self.client.delete_model_version(self.name, created.version)
+            return first
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> Version:
         """Give a version these tags, in place of what it had under their names."""
@@ -203,14 +214,48 @@ class Registry:
             else:
                 self.client.set_registered_model_tag(self.name, TAG_PREFIX + alias, number)
 
-    def promote(self, version: str, event: Event) -> Event:
-        """Make a version Production and record the move; the pointer comes first, so the record never lies."""
+    def promote(self, version: str, event: Event, champion: str | None = None) -> Event:
+        """Make a version Production and record the move; the pointer comes first, so the record never lies.
+
+        `champion` is the Production that the gate compared with, empty for none.
+
+        Raises
+        ------
+        RegistryError
+            Another process has moved Production since the gate read it, or at the same time.
+        """
         self._require_registry()
-        target = self.get(version)
-        move = replace(event, action="promote", version=target.version, previous=self._current())
-        move = replace(move, forced=event.forced or self.was_forced(target))
-        self._set_production(target.version)
-        return self._record_event(move)
+        with exclusive(self.client.tracking_uri):
+            target = self.get(version)
+            current = self._current()
+            if champion is not None and current != champion:
+                raise self._overtaken(version)
+            move = replace(event, action="promote", version=target.version, previous=current)
+            move = replace(move, forced=event.forced or self.was_forced(target))
+            self._set_production(target.version)
+            return self._settle(self._record_event(move))
+
+    def _settle(self, move: Event) -> Event:
+        """Let Production name the version of the latest move, whatever two processes wrote in which order."""
+        latest = self._latest_move()
+        if latest is not None and latest.version != self._current():
+            self._set_production(latest.version)
+        latest = self._latest_move()
+        if latest is not None and (latest.version, latest.at) != (move.version, move.at):
+            self._set_production(latest.version)
+            raise self._overtaken(move.version)
+        return move
+
+    def _latest_move(self) -> Event | None:
+        return next((event for event in self.history() if event.action != "refused"), None)
+
+    def _overtaken(self, version: str) -> RegistryError:
+        latest = self._latest_move() or Event()
+        return RegistryError(
+            f"version {version} of {self.name} is not Production: {latest.actor or 'another process'} moved it to "
+            f"version {latest.version or 'none'} at {latest.at or 'the same time'}",
+            "`lockstep history` shows the moves; promote again to be compared with the new Production",
+        )
 
     def rollback(self, event: Event) -> Event:
         """Restore the version that served before, one step further each time.
@@ -222,6 +267,10 @@ class Registry:
         RegistryError
             Nothing served before, or it was deleted.
         """
+        with exclusive(self.client.tracking_uri):
+            return self._rollback(event)
+
+    def _rollback(self, event: Event) -> Event:
         current = self._current()
         number = events.restorable(self.history(), current)
         if number is None:
@@ -238,7 +287,7 @@ class Registry:
         move = replace(event, action="rollback", version=target.version, previous=current)
         recorded = self._record_event(replace(move, forced=self.was_forced(target)))
         self._set_production(target.version)
-        return recorded
+        return self._settle(recorded)
 
     def was_forced(self, version: Version) -> bool:
         """Tell whether a version once went live against the gate, by its own record or by the history."""

@@ -32,6 +32,10 @@ CHECK_TIMEOUT_S = 8
 NEEDS_MLFLOW = "install mlflow beside mlflow-skinny, or set MLFLOW_TRACKING_URI to a server"
 PARAM_CHARACTERS = 500
 """What the oldest servers still in use accept as the value of a parameter."""
+NAME_CHARACTERS = 240
+"""MLflow takes 250 characters in the name of a parameter; a repeated name gets a number."""
+REFUSED_IN_NAMES = re.compile(r"[^\w.\- :]")
+"""What MLflow refuses in the name of a parameter; slashes are left out as well, since it takes them for folders."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,8 @@ def _log_contents(client: "MlflowClient", run_id: str, run: Run) -> None:
     from mlflow.entities import Metric, Param
 
     now_ms = int(time.time() * 1000)
-    params = [Param(key, str(value)[:PARAM_CHARACTERS]) for key, value in sorted(run.params.items())]
+    names = parameter_names(sorted(run.params))
+    params = [Param(names[key], str(value)[:PARAM_CHARACTERS]) for key, value in sorted(run.params.items())]
     metrics = [Metric(key, float(value), now_ms, 0) for key, value in sorted(run.metrics.items())]
     metrics += [
         Metric(key, float(value), now_ms, step)
@@ -297,6 +302,19 @@ def _log_contents(client: "MlflowClient", run_id: str, run: Run) -> None:
             client.log_artifact(run_id, str(path), REPORTS_FOLDER)
     if run.model:
         client.log_artifacts(run_id, str(run.model), MODEL_FOLDER)
+
+
+def parameter_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return a name that MLflow accepts for each key of params.yaml, which may hold column names of any letters."""
+    names: dict[str, str] = {}
+    for key in keys:
+        name = base = REFUSED_IN_NAMES.sub("_", key)[:NAME_CHARACTERS]
+        repeats = 1
+        while name in names.values():
+            repeats += 1
+            name = f"{base}_{repeats}"
+        names[key] = name
+    return names
 
 
 def _chunks(items: list[T], size: int) -> list[list[T]]:

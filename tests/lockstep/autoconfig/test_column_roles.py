@@ -37,8 +37,15 @@ CASES = {
     ),
     "dates": ("a", [f"2026-01-{1 + i % 28:02d}" for i in EACH], "date"),
     "moments": ("a", pd.date_range("2026-01-01", periods=N, freq="h"), "date"),
-    "money": ("a", [f"${i * 13 % 997},{i % 900 + 100}" for i in EACH], "ignore"),
-    "weight": ("a", [f"{i * 13 % 997}.5 kg" for i in EACH], "ignore"),
+    "links": ("a", [f"http://www.example.com/title/{i}?x" for i in EACH], "ignore"),
+    "files": ("a", [f"images/cat_{i}.png" for i in EACH], "ignore"),
+    "product-names": ("a", [f"{WORDS[i % 4]} {WORDS[4 + i % 3]} X{i * 7919 % 100_003}" for i in EACH], "text"),
+    "several-values": ("a", ["|".join(sorted(set(words[:4]))) for words in PICKED], "text"),
+    "script-without-blanks": (
+        "a",
+        ["".join(chr(0x4E00 + ord(word[0])) * 2 for word in words) for words in PICKED],
+        "text",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 import importlib
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from lockstep.autoconfig.inspect import Wish, survey
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
+from lockstep.data import prepare
 from lockstep.data.sources import read
 from lockstep.errors import DataError
 from tests.lockstep.autoconfig.sets import UNKNOWN, write
@@ -111,10 +113,6 @@ QUESTIONS = {
     "B23-other-target": (["x,c,price", *ROWS], "prize", "'prize' not found; did you mean 'price'?", "--target takes"),
     "B24-empty-target": (["x,c,y", *[row.rpartition(",")[0] + "," for row in ROWS]], "y", "target is empty", "right"),
     "B26-one-class": (["x,c,z,y", *[f"{row},a" for row in ROWS]], "y", "has one value only, 'a'", "two classes"),
-    "B27-class-of-one": (
-        ["x,c,y", *[row.replace(",b,", ",a,") for row in ROWS], "1,z,3"],
-        "c", "class 'z' of target 'c' has 1 row", "3 rows",
-    ),
     "names-as-target": (
         ["x,c,y", *[f"{i},a{i % 2},word{i}" for i in range(60)]],
         "y", "holds 60 different texts in 60 rows", "several rows",
@@ -197,3 +195,50 @@ def test_what_the_gate_would_refuse_is_left_out_or_trusted(tmp_path):
     kept = params_file.parse(look_at(path, "price", keep=("log",)).text)
     assert "log" in kept.data_preprocessing.columns.numeric
     assert kept.model_evaluation.trusted == ("log",)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, seed):
+    draw = random.Random(seed)
+    names = draw.sample(["fraud", "legit", "alpha", "zulu"], 2)
+    labels = [names[draw.random() < 0.15] for _ in range(200)]
+    rarer = min(names, key=labels.count)
+    path = write(
+        tmp_path / "rows.csv", ["x,y", *[f"{draw.gauss((label == rarer) * 2, 1)},{label}" for label in labels]]
+    )
+    params = params_file.parse(look_at(path, "y").text)
+    assert params.data_preprocessing.positive == rarer
+    prepared = prepare.prepare(
+        prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
+    )
+    assert prepared.record.positive == rarer
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_classes_of_too_few_rows_are_dropped_and_counted(tmp_path, rows):
+    lines = ["x,c,y", *[row.replace(",b,", ",a,") if i % 3 else row for i, row in enumerate(ROWS)]]
+    path = write(tmp_path / "rows.csv", [*lines, *[f"{i},z,3" for i in range(rows)]])
+    found = look_at(path, "c")
+    assert decided(found)["rare classes"] == "drop"
+    params = params_file.parse(found.text)
+    prepared = prepare.prepare(
+        prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
+    )
+    assert prepared.record.dropped.rare_classes == {"z": rows}
+    assert set(prepared.train["c"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["short", "long", "apart"])
+def test_texts_of_a_script_without_blanks_are_told_apart(tmp_path, name):
+    draw = random.Random(0)
+    length = {"short": 10, "long": 80, "apart": 12}[name]
+    good, bad, every = "好棒喜欢", "差坏脏吵", "房间服务早餐酒店前台位置的是了在"
+    lines = [
+        ("".join(draw.choices(every + 3 * (good if i % 2 else bad), k=length)), "pos" if i % 2 else "neg")
+        for i in range(300)
+    ]
+    blank = " " if name == "apart" else ""
+    path = write(tmp_path / "rows.csv", ["text,y", *[f"{blank.join(text)},{label}" for text, label in lines]])
+    params = params_file.parse(look_at(path, "y").text)
+    assert params.feature_engineering.text.characters
+    assert params.model_evaluation.floors["accuracy"] > 0.65

@@ -53,6 +53,17 @@ def test_a_run_arrives_whole(client, model_name, bundle, tmp_path):
     assert listed(client, f"{artifact_uri}/model") == ["model.skops", "schema.json", "smoke.json"]
 
 
+ODD_NAMES = ["Kauf [Tag] (€)", "Kauf [Tag] ($)", "价格", "a/b", "../a", "a//b", "tab\there", "x" * 400, "a=b,c"]
+
+
+def test_parameters_named_by_columns_of_any_letters_arrive(client, model_name):
+    params = {f"columns.{name}.decimal": number for number, name in enumerate(ODD_NAMES)}
+    run_id, _ = tracking.log_run(client, model_name, tracking.Run("odd", params=params))
+    stored = client.get_run(run_id).data.params
+    assert sorted(stored.values()) == sorted(map(str, params.values()))
+    assert stored["columns.Kauf _Tag_ (_).decimal".replace("(_)", "___")]
+
+
 def test_a_missing_file_stops_the_run_before_it_starts(client, model_name, tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         tracking.log_run(client, model_name, tracking.Run("broken", model=tmp_path / "missing"))
@@ -61,7 +72,7 @@ def test_a_missing_file_stops_the_run_before_it_starts(client, model_name, tmp_p
 
 def test_a_refused_value_ends_the_run_and_says_so(client, model_name):
     with pytest.raises(TrackingError, match="cannot log the run 'bad'"):
-        tracking.log_run(client, model_name, tracking.Run("bad", params={"no\nsuch": 1}))
+        tracking.log_run(client, model_name, tracking.Run("bad", metrics={"no\nsuch": 1}))
     experiment = client.get_experiment_by_name(model_name)
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED"]
 

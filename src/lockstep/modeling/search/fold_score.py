@@ -50,7 +50,7 @@ def fit_task(
     except ConfigError as error:
         return FoldResult(None, error.problem, error.hint)
     between = time.perf_counter()
-    score = scores.measure(metric, predict(fitted, weighted[held_out], target[held_out], np.unique(target)))
+    score = scores.measure(metric, predict(fitted, weighted[held_out], target[held_out], target))
     if not np.isfinite(score):
         return FoldResult(
             None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds"
@@ -78,16 +78,21 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
 
 def predict(
-    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], classes: NDArray[Any] | None = None
+    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], all_targets: NDArray[Any] | None = None
 ) -> scores.Scored:
-    """Return the predictions of a fitted estimator beside the target; a class without train rows has probability 0."""
+    """Return the predictions of a fitted estimator beside the target; a class without train rows has probability 0.
+
+    `all_targets` are those of all rows, which tell the classes and the positive one.
+    """
     if not hasattr(estimator, "classes_"):
         return scores.Scored(target, estimator.predict(matrix))
     probabilities = estimator.predict_proba(matrix)
-    classes = estimator.classes_ if classes is None else classes
+    classes, codes = np.unique(target if all_targets is None else all_targets, return_inverse=True)
+    if all_targets is None:
+        classes, codes = estimator.classes_, np.searchsorted(estimator.classes_, target)
     if len(classes) > len(estimator.classes_):
         narrow = probabilities
         probabilities = np.zeros((len(narrow), len(classes)))
         probabilities[:, np.searchsorted(classes, estimator.classes_)] = narrow
     truth = np.searchsorted(classes, target)
-    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities)
+    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities, scores.rarer(codes))
