@@ -11,7 +11,7 @@ from flask_app.admission import csrf, drain, guard, headers, transfer, url_prefi
 from flask_app.forms.csv_upload import InMemoryRequest
 from flask_app.models import model_service
 from flask_app.models.model_service import Connect
-from flask_app.observability import snapshots, telemetry
+from flask_app.observability import refusals, snapshots, telemetry
 from flask_app.prediction import log, prediction_service
 from flask_app.views import (
     admin,
@@ -53,19 +53,20 @@ def create_app(settings: Settings, registry: Connect | None = None) -> Flask:
     app.json = StrictJSON(app)
     app.request_class = InMemoryRequest
     app.config["MAX_FORM_PARTS"] = MAX_FORM_FIELDS
-    services = model_service.install(app, settings, registry)
-    drain.install(app)
-    errors.install(app)
+    services = model_service.init_app(app, settings, registry)
+    drain.init_app(app)
+    errors.init_app(app)
     url_prefix.init_app(app, settings)  # within the ProxyFix of the guard, whose trusted header it reads
-    guard.install(app, settings)
+    guard.init_app(app, settings)
     transfer.init_app(app)  # runs last of what changes an answer
-    headers.install(app)
+    headers.init_app(app)
     csrf.init_app(app, settings)
-    telemetry.install(app, services, settings)
-    prediction_service.install(app, settings)
-    log.install(app, settings)
-    snapshots.install(app, settings)
-    retrain.install(app, settings)
+    telemetry.init_app(app, services, settings)
+    prediction_service.init_app(app, settings)
+    log.init_app(app, settings)
+    snapshots.init_app(app, settings)
+    refusals.init_app(app, settings)
+    retrain.init_app(app, settings)
     people = (pages, files, feedback, health, model_card, dashboards, docs)
     for view in (*people, predict, invocations, open_inference, capstone, predictions, admin, retrain):
         app.register_blueprint(view.blueprint)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, g, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from lockstep.data.schema import FieldError, RowsRefused
@@ -34,7 +34,7 @@ class NoModel(ServiceUnavailable):
         )
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Let every fault of a request end here."""
     app.register_error_handler(RowsRefused, on_rows_refused)
     app.register_error_handler(HTTPException, on_http_exception)
@@ -43,6 +43,7 @@ def install(app: Flask) -> None:
 
 def on_rows_refused(error: RowsRefused) -> Response:
     """Answer 422 and name every wrong column, as many as fit."""
+    g.refused_values = error.faults  # counted when the answer is complete
     return problem(422, "Some values do not fit what the model takes.", faults=error.faults)
 
 
@@ -80,27 +81,29 @@ def problem(status: int, detail: str | None, faults: Sequence[FieldError] = ()) 
 
 def _in_a_line(content: dict[str, Any]) -> str:
     """Say what is wrong as the Open Inference Protocol wants it: in one text."""
-    first = "".join(f" Row {one['row']}, {one['column']!r}: {one['problem']}" for one in content.get("errors", [])[:3])
+    first = "".join(
+        f" Row {fault['row']}, {fault['column']!r}: {fault['problem']}" for fault in content.get("errors", [])[:3]
+    )
     return f"{content['detail']}{first}"
 
 
 def listing(faults: Sequence[FieldError]) -> list[dict[str, Any]]:
     """Return the first faults, as many as keep the answer short."""
-    found: list[dict[str, Any]] = []
-    room = MAX_FAULTS_BYTES
+    entries: list[dict[str, Any]] = []
+    remaining = MAX_FAULTS_BYTES
     for fault in faults:
         entry = {"row": fault.row, "column": shown(fault.column), "problem": shown(fault.problem, 300)}
-        room -= len(json.dumps(entry)) + 1
-        if room < 0:
+        remaining -= len(json.dumps(entry)) + 1
+        if remaining < 0:
             break
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def shown(name: str, most: int = MAX_NAME) -> str:
     """Return text from a request cut short, and without what UTF-8 cannot carry."""
-    kept = name if len(name) <= most else f"{name[: most - 1]}…"
-    return kept.encode("utf-8", "replace").decode()
+    text = name if len(name) <= most else f"{name[: most - 1]}…"
+    return text.encode("utf-8", "replace").decode()
 
 
 def wants_page() -> bool:

@@ -1,6 +1,6 @@
-"""The WSGI app: flawless predictions are answered at once, without Flask's dispatch; Flask answers all else.
+"""Fast path of the WSGI app: valid predictions are answered without Flask's dispatch; Flask answers all else.
 
-Whatever gives rise to doubt goes to Flask, with its body: the views there are complete, and say what is wrong. So this
+Whatever may be invalid goes to Flask, with its body: the views there are complete, and say what is wrong. So this
 way has no error answers of its own, and may be taken away without a change to what the app answers.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from flask_app.admission import guard, headers, limits, transfer
-from flask_app.admission.limits import NoRoom
+from flask_app.admission.limits import Overloaded
 from flask_app.models import model_service
 from flask_app.models.model_service import ModelService
 from flask_app.observability import telemetry
@@ -22,24 +22,27 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 JSON_TYPES = frozenset(["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"])
-DOUBTS = ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
+SLOW_PATH_HEADERS = ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
 """Headers that a program's plain request does not carry."""
 
 
-class Front:
-    """Stands before a Flask app."""
+class FastPath:
+    """WSGI middleware that answers valid predictions, before a Flask app."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self._answering = prediction_service.of(app)
-        named = {f"/models/{own.name}/predict": ("/models/<name>/predict", own) for own in model_service.all_of(app)}
-        routes = {"/predict": ("/predict", model_service.of(app)), **named}
+        self._service = prediction_service.from_app(app)
+        named = {
+            f"/models/{service.name}/predict": ("/models/<name>/predict", service)
+            for service in model_service.all_of(app)
+        }
+        routes = {"/predict": ("/predict", model_service.default(app)), **named}
         self._routes = routes | {app.config["URL_PREFIX"] + path: route for path, route in routes.items()}
-        self._count = {rule: telemetry.of(app).counter("POST", rule, 200) for rule, _ in self._routes.values()}
+        self._count = {rule: telemetry.from_app(app).counter("POST", rule, 200) for rule, _ in self._routes.values()}
         self._headers = [*headers.HEADERS.items(), *headers.UNSTORED.items(), ("Content-Type", "application/json")]
-        self._full = {rule: telemetry.of(app).counter("POST", rule, 503) for rule, _ in self._routes.values()}
-        self._guard = guard.of(app)
-        self._no_room = guard.ready_made(app, NoRoom(limits.BUSY_S))
+        self._full = {rule: telemetry.from_app(app).counter("POST", rule, 503) for rule, _ in self._routes.values()}
+        self._guard = guard.from_app(app)
+        self._overloaded = guard.ready_made(app, Overloaded(limits.BUSY_S))
         self._most = int(app.config["MAX_CONTENT_LENGTH"])
         self._most_rows = int(app.config["MAX_ROWS"])
 
@@ -53,11 +56,11 @@ class Front:
         body = environ["wsgi.input"].read(length)
         whole = len(body) == length
         try:
-            answer = self._in_turn(route[1], body, environ) if whole else None
-        except NoRoom:
+            answer = self._within_limits(route[1], body, environ) if whole else None
+        except Overloaded:
             self._full[route[0]](time.perf_counter() - started)
-            start_response(self._no_room[0], self._no_room[1])
-            return [self._no_room[2]]
+            start_response(self._overloaded[0], self._overloaded[1])
+            return [self._overloaded[2]]
         if answer is None:
             environ["wsgi.input"] = io.BytesIO(body)
             return self.app.wsgi_app(environ, start_response)
@@ -68,17 +71,17 @@ class Front:
         start_response("200 OK", [*self._headers, *coding, ("Content-Length", str(len(answer)))])
         return [answer]
 
-    def _in_turn(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:
+    def _within_limits(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:
         """Answer while this request counts as under way; a large one waits for its turn."""
-        room = self._guard.room
-        room.enter()
+        limiter = self._guard.limiter
+        limiter.acquire()
         try:
-            if not limits.is_heavy(0, len(body)):
+            if not limits.is_large(0, len(body)):
                 return self._answer(service, body, environ)
-            with room.heavy():
+            with limiter.large_request():
                 return self._answer(service, body, environ)
         finally:
-            room.leave()
+            limiter.release()
 
     def _plain(self, environ: "WSGIEnvironment") -> bool:
         """Tell whether a request is JSON of a known and allowed length, with nothing unusual around it."""
@@ -87,24 +90,24 @@ class Front:
             environ.get("CONTENT_TYPE") in JSON_TYPES
             and length.isdecimal()
             and int(length) <= self._most
-            and not any(name in environ for name in DOUBTS)
+            and not any(name in environ for name in SLOW_PATH_HEADERS)
             and guard.has_plain_head(environ)
         )
 
     def _answer(self, service: ModelService, body: bytes, environ: "WSGIEnvironment") -> bytes | None:
-        """Return the answer to a flawless body, or None."""
+        """Return the answer to a valid body, or None."""
         key, sticky = environ.get("HTTP_IDEMPOTENCY_KEY", ""), environ.get("HTTP_X_STICKY_KEY", "")
         serving = service.choose(sticky or key)
-        asked = serving.predictor.decoder.decode(body) if serving else None
-        if serving and asked and asked.version is not None:
-            serving = service.loaded(asked.version)
-            asked = serving.predictor.decoder.decode(body) if serving else None
-        if serving is None or asked is None or len(asked.rows) > self._most_rows:
+        decoded = serving.predictor.decoder.decode(body) if serving else None
+        if serving and decoded and decoded.version is not None:
+            serving = service.loaded(decoded.version)
+            decoded = serving.predictor.decoder.decode(body) if serving else None
+        if serving is None or decoded is None or len(decoded.rows) > self._most_rows:
             return None
         try:
-            answered = self._answering.answer(serving, asked.rows, key, sticky)
+            answered = self._service.answer(serving, decoded.rows, key, sticky)
             answer = answered.to_json()
         except Exception:  # noqa: BLE001 - Flask tries again, and tells and logs what is wrong
             return None
-        self._answering.tell(answered)
+        self._service.publish(answered)
         return answer

@@ -9,9 +9,9 @@ from wsgiref.types import WSGIApplication
 from flask_app import create_app
 from flask_app.admission import drain
 from flask_app.admission.drain import Drain
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from flask_app.models import model_service
-from flask_app.prediction.log import of as log_of
+from flask_app.prediction.log import from_app as log_of
 from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
@@ -36,7 +36,7 @@ def build() -> WSGIApplication:
     except ConfigError as error:
         log.error("%s - %s", error, error.hint)
         raise SystemExit(processes.WRONG_SETTINGS) from None
-    leaving = drain.of(app)
+    leaving = drain.from_app(app)
     if settings.registry_socket:
         _obey_the_master(leaving)
         processes.EXIT_CALLS.append(log_of(app).close)
@@ -48,7 +48,7 @@ def build() -> WSGIApplication:
         service.wait()
     gc.collect()
     gc.freeze()  # what lives as long as the process need not be looked at again
-    return leaving.wrap(Front(app))
+    return leaving.wrap(FastPath(app))
 
 
 def _obey_the_master(leaving: Drain) -> None:

@@ -97,7 +97,7 @@ def prepare(server: real.Server) -> None:
             versions.registry.promote(number, Event(actor=actor, reason=reason))
         else:
             versions.registry.set_alias("challenger", number)
-    log = Store.of(settings)
+    log = Store.from_settings(settings)
     records = list(replayed())
     for start in range(0, len(records), 500):
         log.add(records[start : start + 500])

@@ -25,7 +25,7 @@ def client_of(root, name, state):
     """Return a client of the app that serves a project's models/, as an image does; the registry is away."""
     settings = {"LOCKSTEP_MODEL_NAME": name, "LOCKSTEP_BAKED_MODEL": str(root / "models"), "LOCKSTEP_STATE": str(state)}
     app = create_app(Settings.read(settings), away)
-    model_service.of(app).look()
+    model_service.default(app).look()
     return app.test_client()
 
 

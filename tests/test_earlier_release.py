@@ -76,7 +76,7 @@ def test_a_bundle_serves_by_the_api(exported, tmp_path):
         "LOCKSTEP_STATE": str(tmp_path / "state"),
     }
     app = create_app(Settings.read(environment), unreachable)
-    model_service.of(app).look()
+    model_service.default(app).look()
     smoke = json.loads((exported / "smoke.json").read_text())
     reply = app.test_client().post("/predict", json={"rows": smoke["rows"]}).get_json()
     assert reply["model"]["version"] == "1"

@@ -71,7 +71,7 @@ def steps(model: Model) -> dict[str, float]:
 def _served(model: Model) -> tuple[Any, Any]:
     """Return the app and the front of a worker that serves the model from its folder."""
     from flask_app import create_app
-    from flask_app.fast_path import Front
+    from flask_app.fast_path import FastPath
     from lockstep.config.settings import Settings
     from lockstep.errors import TrackingError
 
@@ -83,13 +83,13 @@ def _served(model: Model) -> tuple[Any, Any]:
     settings = {"LOCKSTEP_MODEL_NAME": model.case.name, "LOCKSTEP_BAKED_MODEL": str(model.project / "models")}
     app = create_app(Settings.read({**settings, "LOCKSTEP_STATE": state, "PROMETHEUS_MULTIPROC_DIR": state}), away)
     _service(app).look()
-    return app, Front(app)
+    return app, FastPath(app)
 
 
 def _service(app: Any) -> Any:
     from flask_app.models import model_service
 
-    return model_service.of(app)
+    return model_service.default(app)
 
 
 def _ask(front: Any, body: bytes) -> Iterable[bytes]:

@@ -37,9 +37,9 @@ class NoKey(Unauthorized):
     def __init__(self) -> None:
         super().__init__("Send an API key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
 
-    def get_headers(self, *given: Any, **named: Any) -> list[tuple[str, str]]:
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """Name the way to send one."""
-        return [*super().get_headers(*given, **named), ("WWW-Authenticate", BROWSER if wants_page() else PROGRAM)]
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", BROWSER if wants_page() else PROGRAM)]
 
 
 class WrongToken(Unauthorized):
@@ -48,9 +48,9 @@ class WrongToken(Unauthorized):
     def __init__(self) -> None:
         super().__init__("Send the admin token: `Authorization: Bearer TOKEN`.")
 
-    def get_headers(self, *given: Any, **named: Any) -> list[tuple[str, str]]:
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """Name the way to send it."""
-        return [*super().get_headers(*given, **named), ("WWW-Authenticate", PROGRAM)]
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", PROGRAM)]
 
 
 class Access:
@@ -67,14 +67,14 @@ class Access:
         self.governed = self._admin is not None
 
     @classmethod
-    def of(cls, settings: Settings) -> "Access":
+    def from_settings(cls, settings: Settings) -> "Access":
         """Return what the settings say."""
         return cls(settings.api_keys, settings.admin_token)
 
     def authorized(self, environ: Mapping[str, Any]) -> str | None:
         """Return the name of the key that a request carries, in any of three ways, if it is a known one."""
-        given = environ.get("HTTP_X_API_KEY") or credentials(environ.get("HTTP_AUTHORIZATION", ""))
-        return self._names.get(self._digest(given)) if given else None
+        credential = environ.get("HTTP_X_API_KEY") or credentials(environ.get("HTTP_AUTHORIZATION", ""))
+        return self._names.get(self._digest(credential)) if credential else None
 
     def require_admin(self, authorization: str) -> None:
         """Let in who carries the admin token.
@@ -88,8 +88,8 @@ class Access:
         """
         if self._admin is None:
             raise Forbidden("This is switched off: no admin token is set.")
-        scheme, _, given = authorization.partition(" ")
-        fits = hmac.compare_digest(self._digest(given.strip()), self._admin)
+        scheme, _, secret = authorization.partition(" ")
+        fits = hmac.compare_digest(self._digest(secret.strip()), self._admin)
         if not fits or scheme.lower() != "bearer":
             raise WrongToken
 

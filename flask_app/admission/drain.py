@@ -43,12 +43,12 @@ class Drain:
         return wrapped
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Give an app its way to leave."""
     app.extensions["drain"] = Drain()
 
 
-def of(app: Flask) -> Drain:
+def from_app(app: Flask) -> Drain:
     """Return how an app leaves."""
     drain: Drain = app.extensions["drain"]
     return drain

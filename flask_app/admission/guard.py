@@ -1,4 +1,4 @@
-"""The door of the app: which hosts it answers to, who may come in, how often, and how many at once."""
+"""Request admission: allowed hosts, authentication, rate limits and concurrency, before every route."""
 
 import re
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from werkzeug.routing import RequestRedirect
 from flask_app import errors
 from flask_app.admission import authentication, headers, limits, transfer
 from flask_app.admission.authentication import Access, NoKey
-from flask_app.admission.limits import Rate, RateLimit, Room
+from flask_app.admission.limits import ConcurrencyLimiter, Rate, RateLimit
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 
-LET_IN = "lockstep.client"
+ADMITTED = "lockstep.client"
 """Under this name a request carries its client once it was let in, so that it is not counted twice."""
 
 MAX_ADDRESS = 8_000
@@ -30,20 +30,20 @@ Ready = tuple[str, list[tuple[str, str]], bytes]
 
 
 class Guard:
-    """What the settings say about the door."""
+    """The admission rules of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         rate = Rate.parse(settings.rate_limit)
-        self.access = Access.of(settings)
+        self.access = Access.from_settings(settings)
         self.limit = RateLimit(rate, Path(settings.state).absolute()) if rate else None
-        self.room = Room(settings.max_in_flight, settings.queue_s)
+        self.limiter = ConcurrencyLimiter(settings.max_in_flight, settings.queue_s)
         self._hosts = frozenset(host.strip().lower() for host in settings.allowed_hosts.split(",") if host.strip())
         self._hops = settings.trusted_proxies
-        self._ajar = not (self.access.keyed or self.limit or self._hosts)
+        self._is_open = not (self.access.keyed or self.limit or self._hosts)
 
     def passes(self, environ: dict[str, Any]) -> bool:
         """Tell whether a request that needs a key may come in, and count it; if not, `admit` says why."""
-        if self._ajar:
+        if self._is_open:
             return True
         try:
             self.admit(environ)
@@ -63,13 +63,13 @@ class Guard:
         NoKey
             It carries no key that is known.
         """
-        if self._ajar or LET_IN in environ:
+        if self._is_open or ADMITTED in environ:
             return
         name = self.access.authorized(environ) if self.access.keyed else None
         self._count(environ, name)
         if self.access.keyed and name is None:
             raise NoKey
-        environ[LET_IN] = True
+        environ[ADMITTED] = name or True
 
     def admit_admin(self, environ: Mapping[str, Any]) -> None:
         """Let in a request that needs the admin token."""
@@ -84,7 +84,7 @@ class Guard:
             self.limit.check(name or limits.address(environ, self._hops))
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Put a guard before every route; one that nobody thought of needs a key like the others."""
     app.config["MAX_ROWS"] = _at_least_one(settings.max_rows, "LOCKSTEP_MAX_ROWS")
     size = _at_least_one(settings.max_body_mb, "LOCKSTEP_MAX_BODY_MB") * MIB
@@ -97,21 +97,21 @@ def install(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=hops
         )
-    app.before_request(at_the_door)
-    app.before_request(take_a_place)
-    app.teardown_request(leave)
+    app.before_request(admit_request)
+    app.before_request(acquire_slot)
+    app.teardown_request(release_slot)
 
 
-def at_the_door() -> None:
+def admit_request() -> None:
     """Let a request in, or say why not; probes and static files always may."""
     check_head(request.environ)
     if isinstance(request.routing_exception, RequestRedirect):
         raise NotFound  # it would lead to the host that the client named
     need = _need()
     if need == "key":
-        of(current_app).admit(request.environ)
+        from_app(current_app).admit(request.environ)
     elif need == "admin":
-        of(current_app).admit_admin(request.environ)
+        from_app(current_app).admit_admin(request.environ)
 
 
 def check_head(environ: Mapping[str, Any]) -> None:
@@ -156,7 +156,7 @@ def _is_old(environ: Mapping[str, Any]) -> bool:
     return not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") in ("HTTP/1", "HTTP/1.0")
 
 
-def take_a_place() -> None:
+def acquire_slot() -> None:
     """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
 
     Raises
@@ -169,21 +169,21 @@ def take_a_place() -> None:
     if request.routing_exception or _need() == "nothing":
         return
     transfer.decode_body()
-    body, room = request.get_data(), of(current_app).room
+    body, limiter = request.get_data(), from_app(current_app).limiter
     if request.content_length is not None and len(body) < request.content_length:
         raise BadRequest("The body is shorter than its Content-Length.")
-    room.enter()
-    g.room = room
-    if limits.is_heavy(0, len(body)):
-        room.take_turn()
+    limiter.acquire()
+    g.limiter = limiter
+    if limits.is_large(0, len(body)):
+        limiter.acquire_permit()
 
 
-def leave(_: BaseException | None) -> None:
+def release_slot(_: BaseException | None) -> None:
     """Give back what the request took."""
-    room: Room | None = g.pop("room", None)
-    if room:
-        room.give_turn()
-        room.leave()
+    limiter: ConcurrencyLimiter | None = g.pop("limiter", None)
+    if limiter:
+        limiter.release_permit()
+        limiter.release()
 
 
 def ready_made(app: Flask, error: HTTPException) -> Ready:
@@ -195,12 +195,18 @@ def ready_made(app: Flask, error: HTTPException) -> Ready:
 
 def host(environ: Mapping[str, Any]) -> str:
     """Return the name in the Host header, without a port."""
-    given: str = environ.get("HTTP_HOST", "").lower()
-    name, colon, port = given.rpartition(":")
-    return name if colon and port.isdecimal() else given
+    value: str = environ.get("HTTP_HOST", "").lower()
+    name, colon, port = value.rpartition(":")
+    return name if colon and port.isdecimal() else value
 
 
-def of(app: Flask) -> Guard:
+def key_of(environ: Mapping[str, Any]) -> str:
+    """Return the fingerprint of the API key that a request was let in by, nothing where keys are not set."""
+    name = environ.get(ADMITTED)
+    return name if isinstance(name, str) else ""
+
+
+def from_app(app: Flask) -> Guard:
     """Return the guard of an app."""
     guard: Guard = app.extensions["guard"]
     return guard

@@ -22,7 +22,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_SITES = ("same-origin", "none")
 
 
-def install(app: Flask) -> None:
+def init_app(app: Flask) -> None:
     """Refuse what another site sends through a browser, and put the headers on every answer."""
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)

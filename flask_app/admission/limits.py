@@ -29,10 +29,10 @@ SLOT_BYTES = 8
 LOCKS = 64
 FILE = "limits.bin"
 
-HEAVY_ROWS = 200
-HEAVY_BYTES = 100_000
-HEAVY_AT_ONCE = 1
-HEAVY_WAITING = 64
+LARGE_ROWS = 200
+LARGE_BYTES = 100_000
+LARGE_PERMITS = 1
+LARGE_QUEUE = 64
 BUSY_S = 1
 """After this long a light request may find room again."""
 
@@ -49,13 +49,13 @@ class Rate:
         """Read a rate such as 100/s, 600/m or 5000/h; None where there is no limit."""
         if not text.strip():
             return None
-        found = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([a-z]+)\s*", text, re.ASCII)
-        if not found or found[2] not in SECONDS:
+        match = re.fullmatch(r"\s*([1-9]\d{0,8})\s*/\s*([a-z]+)\s*", text, re.ASCII)
+        if not match or match[2] not in SECONDS:
             raise ConfigError(f"LOCKSTEP_RATE_LIMIT = {text!r} is not a rate", "write it as 100/s, 600/m or 5000/h")
-        return cls(int(found[1]), SECONDS[found[2]])
+        return cls(int(match[1]), SECONDS[match[2]])
 
 
-class TooOften(TooManyRequests):
+class RateLimited(TooManyRequests):
     """A client asked more often than its rate."""
 
     def __init__(self, rate: Rate, wait_s: float) -> None:
@@ -65,11 +65,11 @@ class TooOften(TooManyRequests):
             retry_after=self.wait_s,
         )
 
-    def get_headers(self, *given: Any, **named: Any) -> list[tuple[str, str]]:
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """Add what the limit is and when there is room again."""
         policy = f'"client";q={self.rate.requests};w={self.rate.period_s}'
         limit = f'"client";r=0;t={self.wait_s}'
-        return [*super().get_headers(*given, **named), ("RateLimit-Policy", policy), ("RateLimit", limit)]
+        return [*super().get_headers(*args, **kwargs), ("RateLimit-Policy", policy), ("RateLimit", limit)]
 
 
 class RateLimit:
@@ -119,7 +119,7 @@ class RateLimit:
         """
         wait_s = self.allow(client)
         if wait_s:
-            raise TooOften(self.rate, wait_s)
+            raise RateLimited(self.rate, wait_s)
 
     def _place_of(self, client: str) -> int:
         digest = self._hash.copy()
@@ -148,11 +148,11 @@ def _opened(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.stat().st_size != size:
-            own = folder / f".{FILE}.{secrets.token_hex(8)}"
-            own.write_bytes(os.urandom(SALT_BYTES))
-            os.truncate(own, size)
-            own.chmod(0o600)
-            _place_first(own, path, size)
+            draft = folder / f".{FILE}.{secrets.token_hex(8)}"
+            draft.write_bytes(os.urandom(SALT_BYTES))
+            os.truncate(draft, size)
+            draft.chmod(0o600)
+            _place_first(draft, path, size)
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(
@@ -160,13 +160,13 @@ def _opened(folder: Path) -> int:
         ) from None
 
 
-def _place_first(own: Path, path: Path, size: int) -> None:
+def _place_first(draft: Path, path: Path, size: int) -> None:
     """Give a file its name, unless another process was first; one of another size makes way."""
     if path.exists() and path.stat().st_size != size:
         path.unlink(missing_ok=True)
     with suppress(FileExistsError):
-        os.link(own, path)
-    own.unlink()
+        os.link(draft, path)
+    draft.unlink()
 
 
 def address(environ: Mapping[str, Any], hops: int) -> str:
@@ -177,8 +177,8 @@ def address(environ: Mapping[str, Any], hops: int) -> str:
     direct: str = environ.get("REMOTE_ADDR") or ""
     if hops:
         entries = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        told = network(entries[-hops].strip()) if len(entries) >= hops else ""
-        return told or network(direct) or direct
+        client = network(entries[-hops].strip()) if len(entries) >= hops else ""
+        return client or network(direct) or direct
     return network(direct) or direct
 
 
@@ -187,35 +187,35 @@ def network(text: str) -> str:
     """Return an address without its port, of IPv6 the /64 that one customer has; nothing if it is none."""
     bare = re.sub(r"^\[([^\]]*)\](:\d+)?$|^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1\3", text)
     try:
-        found = ipaddress.ip_address(bare.partition("%")[0])
+        address = ipaddress.ip_address(bare.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
-class NoRoom(ServiceUnavailable):
+class Overloaded(ServiceUnavailable):
     """Too much is under way in this worker."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("Too many requests are under way. Try again in a moment.", retry_after=retry_after)
 
 
-class Room:
-    """How many requests are under way in a process, and how many large ones, which wait for their turn."""
+class ConcurrencyLimiter:
+    """Bounds the concurrent requests of a process, and those that are large, for which it has fewer permits."""
 
-    def __init__(self, most: int, queue_s: float, heavy: int = HEAVY_AT_ONCE, waiting: int = HEAVY_WAITING) -> None:
+    def __init__(self, most: int, queue_s: float, large: int = LARGE_PERMITS, waiting: int = LARGE_QUEUE) -> None:
         self.queue_s = queue_s
-        self._free = [None] * most
-        self._chairs = [None] * waiting
-        self._turns: SimpleQueue[None] = SimpleQueue()
-        for _ in range(heavy):
-            self._turns.put(None)
+        self._slots = [None] * most
+        self._waiting_slots = [None] * waiting
+        self._permits: SimpleQueue[None] = SimpleQueue()
+        for _ in range(large):
+            self._permits.put(None)
         self._held = threading.local()
 
-    def enter(self) -> None:
-        """Take a place, to be given back by `leave`.
+    def acquire(self) -> None:
+        """Take a slot, to be given back by `release`.
 
         Raises
         ------
@@ -223,56 +223,56 @@ class Room:
             There is none.
         """
         try:
-            self._free.pop()
+            self._slots.pop()
         except IndexError:
-            raise NoRoom(BUSY_S) from None
+            raise Overloaded(BUSY_S) from None
 
-    def leave(self) -> None:
-        """Give the place back."""
-        self._free.append(None)
+    def release(self) -> None:
+        """Give the slot back."""
+        self._slots.append(None)
 
     @contextmanager
-    def heavy(self) -> Iterator[None]:
-        """Wait for a turn at heavy work, once a thread however often it asks.
+    def large_request(self) -> Iterator[None]:
+        """Hold a permit for a large request, one a thread however deep the calls are nested.
 
         Raises
         ------
         NoRoom
             Too many wait already, or it took too long.
         """
-        if getattr(self._held, "turn", False):
+        if getattr(self._held, "permit", False):
             yield
             return
-        self.take_turn()
+        self.acquire_permit()
         try:
             yield
         finally:
-            self.give_turn()
+            self.release_permit()
 
-    def take_turn(self) -> None:
-        """Wait for a turn, to be given back by the same thread."""
+    def acquire_permit(self) -> None:
+        """Wait for a permit, to be given back by the same thread."""
         try:
-            self._chairs.pop()
+            self._waiting_slots.pop()
         except IndexError:
-            raise NoRoom(self._retry_after_s()) from None
+            raise Overloaded(self._retry_after_s()) from None
         try:
-            self._turns.get(timeout=self.queue_s)
+            self._permits.get(timeout=self.queue_s)
         except Empty:
-            raise NoRoom(self._retry_after_s()) from None
+            raise Overloaded(self._retry_after_s()) from None
         finally:
-            self._chairs.append(None)
-        self._held.turn = True
+            self._waiting_slots.append(None)
+        self._held.permit = True
 
-    def give_turn(self) -> None:
-        """Give back the turn that this thread holds, if it holds one."""
-        if getattr(self._held, "turn", False):
-            self._held.turn = False
-            self._turns.put(None)
+    def release_permit(self) -> None:
+        """Give back the permit that this thread holds, if it holds one."""
+        if getattr(self._held, "permit", False):
+            self._held.permit = False
+            self._permits.put(None)
 
     def _retry_after_s(self) -> int:
         return max(1, math.ceil(self.queue_s))
 
 
-def is_heavy(rows: int, size: int = 0) -> bool:
-    """Tell whether so many rows or bytes are enough to wait for a turn."""
-    return rows > HEAVY_ROWS or size > HEAVY_BYTES
+def is_large(rows: int, size: int = 0) -> bool:
+    """Return whether a request of so many rows or bytes is large, so that it needs a permit."""
+    return rows > LARGE_ROWS or size > LARGE_BYTES

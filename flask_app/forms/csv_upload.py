@@ -44,7 +44,7 @@ class InMemoryRequest(Request):
 
 
 @dataclass(frozen=True)
-class Table:
+class UploadedTable:
     """The cells of a file as text, each row with its number in a spreadsheet, and how the file spells them."""
 
     header: list[str]
@@ -53,7 +53,7 @@ class Table:
     marked: bool
 
 
-def read(content: bytes, schema: Schema, most: int) -> Table:
+def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     """Read a CSV file whose header names every column of the schema once, in any order.
 
     Raises
@@ -79,10 +79,10 @@ def read(content: bytes, schema: Schema, most: int) -> Table:
             raise RequestEntityTooLarge(f"At most {most} rows a file.")
     if not rows:
         raise UnprocessableEntity("The file holds a header, but no rows.")
-    return Table(header, rows, separator, marked=text != body)
+    return UploadedTable(header, rows, separator, marked=text != body)
 
 
-def check(table: Table, schema: Schema) -> list[Row]:
+def check(table: UploadedTable, schema: Schema) -> list[Row]:
     """Return the rows of a table as the model takes them.
 
     Raises
@@ -90,8 +90,8 @@ def check(table: Table, schema: Schema) -> list[Row]:
     RowsRefused
         Naming each wrong cell by row and column.
     """
-    known = {column.name: column for column in schema.columns}
-    columns = [known.get(name) for name in table.header]
+    by_name = {column.name: column for column in schema.columns}
+    columns = [by_name.get(name) for name in table.header]
     ragged = [
         FieldError(number, "", f"{len(cells)} cells, but the header has {len(columns)}")
         for number, cells in table.rows
@@ -145,13 +145,13 @@ def _value(value: Any, text: str, column: Column, described: CellFormat) -> Any:
     return unescaped(str(category)) if escaped else category
 
 
-def write(table: Table, predictions: Predictions, labels: Sequence[str]) -> str:
+def write(table: UploadedTable, predictions: Predictions, labels: Sequence[str]) -> str:
     """Return the table with the prediction and each label's probability beside every row."""
     answers = ["prediction", *(f"probability_{label}" for label in labels)]
     lines = [[*table.header, *(unused(name, table.header) for name in answers)]]
     shares = predictions.probabilities.tolist() if predictions.probabilities is not None else [[]] * len(table.rows)
-    for (_, cells), value, own in zip(table.rows, predictions.values, shares, strict=True):
-        lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, own)])
+    for (_, cells), value, probabilities in zip(table.rows, predictions.values, shares, strict=True):
+        lines.append([*cells, label_name(value) if labels else repr(value), *map(repr, probabilities)])
     return (BOM if table.marked else "") + spelled(lines, table.separator)
 
 
@@ -169,7 +169,7 @@ def _example(text: str, column: Column, schema: Schema) -> str:
     if column.kind == "text":
         return FORMULA.sub("", text, count=1)
     read = _reader(column, schema)
-    return next((one for one in (text, text.replace(".", ",")) if read(one) == column.example), text)
+    return next((spelling for spelling in (text, text.replace(".", ",")) if read(spelling) == column.example), text)
 
 
 def spelled(lines: Iterable[Sequence[str]], separator: str = ",") -> str:
@@ -221,8 +221,8 @@ def _separator(text: str, schema: Schema) -> str:
         return len({_column_name(name, schema) for name in next(reader, [])} & schema.kinds.keys())
 
     csv.field_size_limit(MAX_CELL)
-    own = schema.reader.separator if schema.reader else ""
-    return max(SEPARATORS + (own if len(own) == 1 and own not in SEPARATORS else ""), key=columns)
+    trained = schema.reader.separator if schema.reader else ""
+    return max(SEPARATORS + (trained if len(trained) == 1 and trained not in SEPARATORS else ""), key=columns)
 
 
 def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
@@ -262,7 +262,7 @@ def _unknown(name: str, schema: Schema, guess: bool) -> str:
     return f"unknown column{nearest(name, schema.kinds) if guess else ''}"
 
 
-def _numbered(fault: FieldError, table: Table, rows: list[dict[str, Any]]) -> FieldError:
+def _numbered(fault: FieldError, table: UploadedTable, rows: list[dict[str, Any]]) -> FieldError:
     """Return a fault with the number its row has in the file."""
     empty = rows[fault.row].get(fault.column) is None
     problem = "empty, but this column had no missing value in training" if empty else fault.problem

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from flask_app.forms.controls import spelled
 from flask_app.prediction import explanation as explaining
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from lockstep.data.schema import RowsRefused, label_name
 from lockstep.features.tokenizer import CLEANERS
 from lockstep.inference.predictor import Predictor
@@ -28,7 +28,7 @@ MISSING = "This server cannot say why: it lacks the package that explains trees.
 
 
 @dataclass(frozen=True)
-class Line:
+class Bar:
     """A column with its value, what it adds, and the place and width of its bar in percent."""
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextSpan:
     """A piece of a text; a marked one speaks `for` or `against` the answer, with a strength of 1 to 3."""
 
     text: str
@@ -49,16 +49,16 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Marked:
+class HighlightedText:
     """A text with its words marked, and those that add most."""
 
     name: str
-    pieces: list[Piece]
+    pieces: list[TextSpan]
     words: list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
-class Why:
+class ExplanationView:
     """What the page says of why; only `note` where nothing can be said."""
 
     note: str = ""
@@ -66,45 +66,52 @@ class Why:
     base: str = ""
     score: str = ""
     zero: float = 0.0
-    lines: Sequence[Line] = ()
-    texts: Sequence[Marked] = ()
+    lines: Sequence[Bar] = ()
+    texts: Sequence[HighlightedText] = ()
 
 
-def of(answered: Answered, asked: bool) -> Why | None:
+def build(answered: PredictionResult, requested: bool) -> ExplanationView | None:
     """Return why a row was answered so, or the sentence that says what is in the way; trees only if it is asked."""
     predictor = answered.serving.predictor
     offered = explaining.offered(predictor)
-    if offered == "asked" and not asked:
+    if offered == "asked" and not requested:
         return None
     if offered in NOTES:
-        return Why(NOTES[offered])
+        return ExplanationView(NOTES[offered])
     try:
         (explanation,) = explaining.explained(answered).explanations or ()
     except (HTTPException, RowsRefused) as refused:
-        return Why(f"Why it is so cannot be said now. {getattr(refused, 'description', refused)}")
+        return ExplanationView(f"Why it is so cannot be said now. {getattr(refused, 'description', refused)}")
     return _drawn(explanation, predictor)
 
 
 NOTES = {"never": NEVER, "missing": MISSING}
 
 
-def _drawn(explanation: Explanation, predictor: Predictor) -> Why:
+def _drawn(explanation: Explanation, predictor: Predictor) -> ExplanationView:
     scale = 100.0 if explanation.unit == "probability" else 1.0
-    write = _writer([scale * one.amount for one in explanation.contributions] + [scale * explanation.score], scale)
+    write = _writer([scale * part.amount for part in explanation.contributions] + [scale * explanation.score], scale)
     listed, rest = explanation.contributions[:MOST_LINES], explanation.contributions[MOST_LINES:]
-    bars = [(one.column, _value(one), one.amount) for one in listed]
+    bars = [(part.column, _value(part), part.amount) for part in listed]
     if rest:
-        bars.append((f"{len(rest)} more columns", "", math.fsum(one.amount for one in rest)))
+        bars.append((f"{len(rest)} more columns", "", math.fsum(part.amount for part in rest)))
     amounts = [amount for _, _, amount in bars]
     left, right = max(0.0, -min(amounts, default=0.0)), max(0.0, *amounts, 0.0)
     step = 100 / ((left + right) or 1.0)
     lines = [
-        Line(name, value, write(own), _toward(own), step * (left + min(own, 0.0)), step * abs(own))
-        for name, value, own in bars
+        Bar(
+            name,
+            value,
+            write(bar_amount),
+            _toward(bar_amount),
+            step * (left + min(bar_amount, 0.0)),
+            step * abs(bar_amount),
+        )
+        for name, value, bar_amount in bars
     ]
-    texts = [_marked(one, predictor, write) for one in listed if one.words]
-    base, score = (write(own).lstrip("+") for own in (explanation.base, explanation.score))
-    return Why("", _unit(explanation, predictor), base, score, step * left, lines, texts)
+    texts = [_marked(part, predictor, write) for part in listed if part.words]
+    base, score = (write(bar_amount).lstrip("+") for bar_amount in (explanation.base, explanation.score))
+    return ExplanationView("", _unit(explanation, predictor), base, score, step * left, lines, texts)
 
 
 def _unit(explanation: Explanation, predictor: Predictor) -> str:
@@ -134,42 +141,46 @@ def _toward(amount: float) -> str:
     return "for" if amount > 0 else "against" if amount < 0 else ""
 
 
-def _value(one: Contribution) -> str:
-    if one.value is None:
+def _value(contribution: Contribution) -> str:
+    if contribution.value is None:
         return "missing"
-    if one.words is not None:
-        return "the words below" if one.words else "no word that the model knows"
-    text = spelled(one.value)
+    if contribution.words is not None:
+        return "the words below" if contribution.words else "no word that the model knows"
+    text = spelled(contribution.value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
-def _marked(one: Contribution, predictor: Predictor, write: Callable[[float], str]) -> Marked:
-    words = [(word.word, write(word.amount), _toward(word.amount)) for word in (one.words or ())[:MOST_WORDS]]
-    amounts = {word.word: word.amount for word in one.words or ()}
-    text = str(one.value)
+def _marked(contribution: Contribution, predictor: Predictor, write: Callable[[float], str]) -> HighlightedText:
+    words = [(word.word, write(word.amount), _toward(word.amount)) for word in (contribution.words or ())[:MOST_WORDS]]
+    amounts = {word.word: word.amount for word in contribution.words or ()}
+    text = str(contribution.value)
     shown = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
-    return Marked(one.column, pieces(shown, amounts, _cleaned(one.column, predictor)), words)
+    return HighlightedText(contribution.column, pieces(shown, amounts, _cleaned(contribution.column, predictor)), words)
 
 
 def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
     """Return what reads a word as the model does."""
     place = list(predictor.schema.kinds).index(column)
     terms = predictor.scorer.terms if isinstance(predictor.scorer, LinearScorer) else ()
+<<<<<<< HEAD
     steps = next(([CLEANERS[name] for name in own.clean] for own in terms if own.column_index == place), [])
+=======
+    steps = next(([CLEANERS[name] for name in term.clean] for term in terms if term.place == place), [])
+>>>>>>> main
     return lambda word: reduce(lambda text, step: step(text), steps, word)
 
 
-def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> list[Piece]:
+def pieces(text: str, amounts: dict[str, float], read: Callable[[str], str]) -> list[TextSpan]:
     """Return a text cut where words stand that add enough to be marked; put together again it is the same text."""
     strongest = max(map(abs, amounts.values()), default=0.0)
-    found, end = [], 0
+    spans, end = [], 0
     for match in WORD.finditer(text):
         amount = amounts.get(read(match[0]), 0.0)
         share = abs(amount) / strongest if strongest else 0.0
         if share < FAINTEST:
             continue
         if match.start() > end:
-            found.append(Piece(text[end : match.start()]))
-        found.append(Piece(match[0], _toward(amount), 3 if share > 0.5 else 2 if share > 0.2 else 1))
+            spans.append(TextSpan(text[end : match.start()]))
+        spans.append(TextSpan(match[0], _toward(amount), 3 if share > 0.5 else 2 if share > 0.2 else 1))
         end = match.end()
-    return [*found, Piece(text[end:])] if end < len(text) else found
+    return [*spans, TextSpan(text[end:])] if end < len(text) else spans

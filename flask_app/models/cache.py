@@ -126,10 +126,10 @@ class ModelCache:
 
         What serves may have been loaded long ago, and is what a start needs while the registry is away.
         """
-        found = [(path.stat().st_mtime, path) for path in self.folder.iterdir() if path.is_dir()]
+        folders = [(path.stat().st_mtime, path) for path in self.folder.iterdir() if path.is_dir()]
         noted = {self._noted(note) for note in self.folder.glob("*.json")}
-        partial = [(used, path) for used, path in found if path.name.startswith(PARTIAL)]
-        bundles = sorted((used, path) for used, path in found if not path.name.startswith(PARTIAL))
+        partial = [(used, path) for used, path in folders if path.name.startswith(PARTIAL)]
+        bundles = sorted((used, path) for used, path in folders if not path.name.startswith(PARTIAL))
         old = [path for _, path in bundles[:-KEPT] if path.name not in noted]
         for refusal in self.folder.glob("*.refused"):
             if refusal.stat().st_mtime < time.time() - STALE_S:

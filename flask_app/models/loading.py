@@ -80,7 +80,7 @@ class Serving:
         return self.identity.version
 
 
-class Remembered:
+class ExpiringTexts:
     """Texts that stay for a while, a bounded number of them."""
 
     def __init__(self, seconds: float) -> None:
@@ -105,7 +105,7 @@ class Loader:
     def __init__(self, cache: ModelCache, baked: Path | None = None) -> None:
         self._cache = cache
         self._baked = baked
-        self._refused = Remembered(REFUSED_S)
+        self._refused = ExpiringTexts(REFUSED_S)
 
     def load(self, version: Version, registry: ModelRegistry) -> Serving:
         """Load a version from the cache, the image or the registry.
@@ -145,14 +145,14 @@ class Loader:
             return None
 
 
-class Pinned:
+class PinnedVersions:
     """The versions that requests named last, loaded beside Production."""
 
     def __init__(self, name: str, loader: Loader, connect: Callable[[], ModelRegistry], most: int) -> None:
         self._name, self._loader, self._connect, self._most = name, loader, connect, most
         self._kept: OrderedDict[str, Serving] = OrderedDict()
         self._known: dict[str, Version] = {}
-        self._unknown = Remembered(UNKNOWN_S)
+        self._unknown = ExpiringTexts(UNKNOWN_S)
         self._turn, self._lock = threading.Lock(), threading.Lock()
 
     def get(self, number: str) -> Serving:
@@ -165,8 +165,8 @@ class Pinned:
         ServiceUnavailable
             The registry does not say, or too many wait for other versions.
         """
-        if kept := self._found(number):
-            return kept
+        if serving := self._found(number):
+            return serving
         if not self._most or not NUMBER.fullmatch(number):
             raise UnprocessableEntity(f'"version": {self._name} has no version {number[:20]!r} to answer with.')
         if not self._turn.acquire(timeout=QUEUE_S):

@@ -16,7 +16,7 @@ from flask_app.admission.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.models.cache import Identity, ModelCache
 from flask_app.models.challenger import Challenger
-from flask_app.models.loading import SHA256, Loader, ModelRegistry, Pinned, Serving, explain, load_baked
+from flask_app.models.loading import SHA256, Loader, ModelRegistry, PinnedVersions, Serving, explain, load_baked
 from lockstep import decision
 from lockstep.config.settings import Settings, model_name, model_names
 from lockstep.decision import GateRecord
@@ -53,7 +53,7 @@ class ModelService:
         self._cache = ModelCache(Path(settings.state).absolute() / "models")
         self._baked = Path(settings.baked_model) if settings.baked_model else None
         self._loader = Loader(self._cache, self._baked)
-        self._pinned = Pinned(name, self._loader, self._connected, settings.pinned)
+        self._pinned = PinnedVersions(name, self._loader, self._connected, settings.pinned)
         self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)
         self._connect = connect
         self._patience_s = patience_s(settings)
@@ -69,7 +69,7 @@ class ModelService:
         self._settled = threading.Event()
 
     @classmethod
-    def of(cls, settings: Settings, connect: Connect) -> "ModelService":
+    def default(cls, settings: Settings, connect: Connect) -> "ModelService":
         """Return the service of the default model."""
         return cls(settings, model_name(settings), connect)
 
@@ -79,8 +79,8 @@ class ModelService:
 
     def recorded(self) -> GateRecord:
         """Return what the registry says of how the version that answers came to do so, as far as that is known."""
-        serving, known = self._serving, self._recorded
-        return known[1] if serving and known and known[0] == serving.identity else GateRecord()
+        serving, record = self._serving, self._recorded
+        return record[1] if serving and record and record[0] == serving.identity else GateRecord()
 
     def require(self) -> Serving:
         """Return the model that answers now.
@@ -118,7 +118,7 @@ class ModelService:
         """Say in a word how the registry is."""
         if time.monotonic() - self._answered > SILENT_S + self._poll_s:
             return "silent"
-        return {None: "not asked yet", True: "reachable", False: "out of reach"}[self._reachable]
+        return {None: "not asked yet", True: "reachable", False: "out default reach"}[self._reachable]
 
     def start(self) -> None:
         """Watch the registry from now on; if it has not answered soon, a model on this disk serves."""
@@ -189,9 +189,9 @@ class ModelService:
             if self._serving is not None or self._fell_back:
                 return
             self._fell_back = True
-            found = self._last_here() or self._baked_here()
-            if found:
-                self._set(found)
+            fallback = self._last_here() or self._baked_here()
+            if fallback:
+                self._set(fallback)
 
     def _last_here(self) -> Serving | None:
         last = self._cache.remembered(self.name)
@@ -237,7 +237,7 @@ def registry_of(settings: Settings, name: str) -> Connect:
     return lambda: Registry(tracking.connect(settings), name)
 
 
-def install(app: Flask, settings: Settings, connect: Connect | None) -> list[ModelService]:
+def init_app(app: Flask, settings: Settings, connect: Connect | None) -> list[ModelService]:
     """Give the app a service for each model of the settings; the first is the default."""
     services = {
         name: ModelService(settings, name, connect or registry_of(settings, name)) for name in model_names(settings)
@@ -246,7 +246,7 @@ def install(app: Flask, settings: Settings, connect: Connect | None) -> list[Mod
     return list(services.values())
 
 
-def of(app: Flask) -> ModelService:
+def default(app: Flask) -> ModelService:
     """Return the default model service of an app."""
     return all_of(app)[0]
 
@@ -280,6 +280,6 @@ def ready(app: Flask) -> Serving:
     NoModel
         It has none yet.
     """
-    if drain.of(app).on:
+    if drain.from_app(app).on:
         raise Leaving
-    return of(app).require()
+    return default(app).require()

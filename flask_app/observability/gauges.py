@@ -83,20 +83,20 @@ class SnapshotGauges(Collector):
         yield from families.values()
 
 
-def samples(seen: Snapshot | None, now: float, look_s: float) -> Iterator[Sample]:
+def samples(snapshot: Snapshot | None, now: float, look_s: float) -> Iterator[Sample]:
     """Yield name, values of the labels and value of all that a snapshot says, at a time in seconds since 1970."""
-    if seen is None:
+    if snapshot is None:
         yield "monitor_up", (), 0
         return
-    yield "monitor_up", (), float(now - seen.at < OLD_S + OLD_LOOKS * look_s)
-    yield "monitor_snapshot_timestamp_seconds", (), seen.at
-    yield from _of_log(seen.log)
-    for model in seen.models.values():
+    yield "monitor_up", (), float(now - snapshot.at < OLD_S + OLD_LOOKS * look_s)
+    yield "monitor_snapshot_timestamp_seconds", (), snapshot.at
+    yield from _of_log(snapshot.log)
+    for model in snapshot.models.values():
         yield from _of_versions(model)
         yield from _of_drift(model)
         yield from _of_quality(model)
         yield from _of_challenge(model.name, model.challenge)
-    yield from _of_alerts(seen)
+    yield from _of_alerts(snapshot)
 
 
 def _of_log(log: LogState) -> Iterator[Sample]:
@@ -118,15 +118,15 @@ def _of_versions(model: ModelState) -> Iterator[Sample]:
 
 def _of_drift(model: ModelState) -> Iterator[Sample]:
     for window in _newest(model, model.drift):
-        own = (model.name, window.version)
-        yield "model_drift_alarm", own, float(window.verdict == "alarm")
-        yield "model_drift_features", own, sum(feature.alarm for feature in window.features)
-        yield "model_drift_window_timestamp_seconds", own, window.end
+        labels = (model.name, window.version)
+        yield "model_drift_alarm", labels, float(window.verdict == "alarm")
+        yield "model_drift_features", labels, sum(feature.alarm for feature in window.features)
+        yield "model_drift_window_timestamp_seconds", labels, window.end
         if window.score and window.score.effect is not None:
-            yield "model_drift_score_effect", own, window.score.effect
+            yield "model_drift_score_effect", labels, window.score.effect
         moved = [(feature.effect, feature.name) for feature in window.features if feature.effect is not None]
         for effect, name in sorted(moved, reverse=True)[:MOST_FEATURES]:
-            yield "model_drift_effect", (*own, name), effect
+            yield "model_drift_effect", (*labels, name), effect
 
 
 def _of_quality(model: ModelState) -> Iterator[Sample]:
@@ -136,12 +136,12 @@ def _of_quality(model: ModelState) -> Iterator[Sample]:
     if model.quality.evaluation:
         yield "model_quality_expected", (model.name, metric), model.quality.evaluation.value
     for window in _newest(model, model.quality.windows):
-        own = (model.name, window.version)
-        yield "model_quality_alarm", own, float(window.verdict == "alarm")
-        yield "model_quality_labels", own, window.labels
-        yield from _interval("model_quality", (*own, metric), window.metric)
+        labels = (model.name, window.version)
+        yield "model_quality_alarm", labels, float(window.verdict == "alarm")
+        yield "model_quality_labels", labels, window.labels
+        yield from _interval("model_quality", (*labels, metric), window.metric)
         if window.delay_s is not None:
-            yield "model_label_delay_seconds", own, window.delay_s
+            yield "model_label_delay_seconds", labels, window.delay_s
 
 
 def _of_challenge(name: str, challenge: Challenge | None) -> Iterator[Sample]:
@@ -149,15 +149,15 @@ def _of_challenge(name: str, challenge: Challenge | None) -> Iterator[Sample]:
         yield from _interval("model_challenger_difference", (name,), challenge.difference)
 
 
-def _of_alerts(seen: Snapshot) -> Iterator[Sample]:
+def _of_alerts(snapshot: Snapshot) -> Iterator[Sample]:
     """Count every kind and severity, also at 0, so that a rule sees an alert end."""
     counts: dict[tuple[str, str, str], int] = {
         (model, kind, severity): 0
-        for model, kinds in [("", ("log",)), *((name, ("drift", "quality")) for name in seen.models)]
+        for model, kinds in [("", ("log",)), *((name, ("drift", "quality")) for name in snapshot.models)]
         for kind in kinds
         for severity in ("warning", "page")
     }
-    for alert in seen.alerts:
+    for alert in snapshot.alerts:
         if alert.closed is None:
             key: tuple[str, str, str] = (alert.model, alert.kind, alert.severity)
             counts[key] = counts.get(key, 0) + 1
@@ -165,16 +165,16 @@ def _of_alerts(seen: Snapshot) -> Iterator[Sample]:
         yield "model_alerts_open", labels, count
 
 
-def _interval(name: str, labels: tuple[str, ...], found: Interval | None) -> Iterator[Sample]:
-    if found:
-        yield name, labels, found.value
-        yield f"{name}_low", labels, found.low
-        yield f"{name}_high", labels, found.high
+def _interval(name: str, labels: tuple[str, ...], interval: Interval | None) -> Iterator[Sample]:
+    if interval:
+        yield name, labels, interval.value
+        yield f"{name}_low", labels, interval.low
+        yield f"{name}_high", labels, interval.high
 
 
 def _newest(model: ModelState, windows: list[W]) -> Iterator[W]:
     """Yield the newest window that says something of each version in a role."""
     for version in {info.version for info in (model.production, model.challenger) if info}:
-        told = (own for own in windows if own.version == version and own.verdict != "not enough data")
-        if (found := next(told, None)) is not None:
-            yield found
+        decided = (window for window in windows if window.version == version and window.verdict != "not enough data")
+        if (newest := next(decided, None)) is not None:
+            yield newest

@@ -15,7 +15,7 @@ LATE_LOOKS, LATE_S = 3, 15.0
 
 
 @dataclass(frozen=True)
-class Seen:
+class SnapshotState:
     """A snapshot, or why there is none, and which state of the file that is."""
 
     snapshot: Snapshot | None
@@ -33,33 +33,35 @@ class Snapshots:
     def __init__(self, settings: Settings) -> None:
         self.every_s = max(1, settings.monitor_s)
         self._path = Path(settings.state).absolute() / FILE
-        self._seen = Seen(None, "", ())
+        self._seen = SnapshotState(None, "", ())
 
-    def read(self) -> Seen:
+    def read(self) -> SnapshotState:
         """Return what is in the file now."""
         try:
             state = self._path.stat()
             mark = (state.st_ino, state.st_mtime_ns, state.st_size)
             if mark != self._seen.mark:
                 snapshot = msgspec.json.decode(self._path.read_bytes(), type=Snapshot)
-                self._seen = Seen(snapshot, "", mark)
+                self._seen = SnapshotState(snapshot, "", mark)
         except FileNotFoundError:
-            return Seen(None, "Nothing has been looked at yet: the recorder writes its first figures soon.", ())
+            return SnapshotState(
+                None, "Nothing has been looked at yet: the recorder writes its first figures soon.", ()
+            )
         except (OSError, msgspec.DecodeError) as error:
-            return Seen(None, f"The figures cannot be read: {type(error).__name__}.", ())
+            return SnapshotState(None, f"The figures cannot be read: {type(error).__name__}.", ())
         return self._seen
 
-    def is_late(self, seen: Seen) -> bool:
+    def is_late(self, state: SnapshotState) -> bool:
         """Tell whether the figures are older than they should be."""
-        return seen.age_s() > LATE_S + LATE_LOOKS * self.every_s
+        return state.age_s() > LATE_S + LATE_LOOKS * self.every_s
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Let the app read what the recorder saw."""
     app.extensions["snapshots"] = Snapshots(settings)
 
 
-def of(app: Flask) -> Snapshots:
+def from_app(app: Flask) -> Snapshots:
     """Return what reads the snapshots of an app."""
     snapshots: Snapshots = app.extensions["snapshots"]
     return snapshots

@@ -84,6 +84,18 @@ class Telemetry:
         self.cached = Counter(
             "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
         )
+        self.refused = Counter(
+            "model_refused_values",
+            "Values refused with 422.",
+            ["model", "column", "reason"],
+            registry=registry,
+        )
+        self.unseen = Counter(
+            "model_unseen_categories",
+            "Categories predicted from that training has not seen.",
+            ["model", "column"],
+            registry=registry,
+        )
         self.lost = Counter(
             "prediction_log_lost", "Predictions answered that there was no room to write down.", registry=registry
         )
@@ -121,28 +133,36 @@ class Telemetry:
         for value, count in counts.items():
             name = label_name(value) if value in labels[:MOST_LABELS] else OTHER
             self._counted(serving, name).inc(count)
-        self._observe(serving, [own[-1] if len(labels) == 2 else max(own) for own in predictions.shares])
+        self._observe(serving, [shares[-1] if len(labels) == 2 else max(shares) for shares in predictions.shares])
 
     def _counted(self, serving: Serving, name: str) -> Counter:
         key = (serving.name, serving.version, name)
         child = self._children.get(key)
         if child is None:
-            own = serving.version if len(self._children) < MOST_SERIES else OTHER
-            child = self._children[key] = self.predictions.labels(serving.name, own, name)
+            version = serving.version if len(self._children) < MOST_SERIES else OTHER
+            child = self._children[key] = self.predictions.labels(serving.name, version, name)
         return child
 
     def _observe(self, serving: Serving, scores: Sequence[float]) -> None:
         """Observe scores, those of one bucket at once: a batch of thousands costs no more than a few."""
         key = (serving.name, serving.version)
         if key not in self._score_children:
-            own = serving.version if len(self._score_children) < MOST_VERSIONS else OTHER
-            self._score_children[key] = self.scores.labels(serving.name, own)
+            version = serving.version if len(self._score_children) < MOST_VERSIONS else OTHER
+            self._score_children[key] = self.scores.labels(serving.name, version)
         histogram = self._score_children[key]
         if len(scores) == 1:
             histogram.observe(scores[0])
             return
         buckets = collections.Counter(bisect_left(BUCKETS_SCORE, score) for score in scores)
         compat.observe_many(histogram, sum(scores), buckets)
+
+    def count_refused(self, model: str, column: str, reason: str, values: int) -> None:
+        """Count values that were refused; the caller bounds the columns."""
+        self.refused.labels(model, column, reason).inc(values)
+
+    def count_unseen(self, model: str, column: str, values: int) -> None:
+        """Count values of a category that training has not seen."""
+        self.unseen.labels(model, column).inc(values)
 
     def count_cached(self, result: str, rows: int) -> None:
         """Count rows by what the cache said: hit or miss; a fault counts once."""
@@ -185,7 +205,7 @@ class Telemetry:
         return response
 
 
-def install(app: Flask, services: Sequence[ModelService], settings: Settings) -> None:
+def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -> None:
     """Count requests, predictions and swaps, and answer /metrics.
 
     With a folder, which PROMETHEUS_MULTIPROC_DIR must name too, an answer sums up all processes that share it.
@@ -207,7 +227,7 @@ def install(app: Flask, services: Sequence[ModelService], settings: Settings) ->
     _Exporter(app, registry=shown, path="/metrics", export_defaults=False, group_by="url_rule")
 
 
-def of(app: Flask) -> Telemetry:
+def from_app(app: Flask) -> Telemetry:
     """Return the metrics of an app."""
     telemetry: Telemetry = app.extensions["telemetry"]
     return telemetry

@@ -40,7 +40,7 @@ PROBLEM: Json = {
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A model that serves, and how many rows a request may have."""
 
     name: str
@@ -74,21 +74,30 @@ class Model:
         return json_schema.example(self.schema)
 
 
-def _request(model: Model) -> Json:
+def _request(model: ServedModel) -> Json:
     rows = json_schema.rows(model.ref("Row"), model.most)
-    asked = {"version": model.perhaps, "explain": EXPLAIN}
-    return closed({"rows": rows}, asked) | {"examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]}
+    optional = {"version": model.perhaps, "explain": EXPLAIN}
+    return closed({"rows": rows}, optional) | {
+        "examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]
+    }
 
 
-def _answer(model: Model) -> Json:
-    given = {"id": ID, "prediction": json_schema.prediction(model.schema)}
+def _answer(model: ServedModel) -> Json:
+    required = {"id": ID, "prediction": json_schema.prediction(model.schema)}
     if model.schema.labels:
-        given |= {"probabilities": json_schema.probabilities(model.schema)}
-    answered = closed(given, {"explanation": model.ref("Explanation")})
+        required |= {"probabilities": json_schema.probabilities(model.schema)}
+    answered = closed(required, {"explanation": model.ref("Explanation"), "warnings": _warnings(model, rows=False)})
     return closed({"model": closed({"name": TEXT, "version": TEXT}), "predictions": _list(answered)})
 
 
-def _explanation(model: Model) -> Json:
+def _warnings(model: ServedModel, rows: bool = True) -> Json:
+    """Describe the warnings of an answer, by row where all rows share one list."""
+    described = ({"row": {"type": "integer"}} if rows else {}) | {"column": {"enum": list(model.schema.kinds)}}
+    about = "Values that were predicted from although the model does not know them. Only where there are any."
+    return _list(closed(described | {"problem": TEXT})) | {"description": about}
+
+
+def _explanation(model: ServedModel) -> Json:
     """Describe why a row is answered as it is."""
     words = _list(closed({"word": TEXT, "contribution": NUMBER}))
     about = "The words of a text that add most, and what the others add together."
@@ -100,22 +109,24 @@ def _explanation(model: Model) -> Json:
             "other_words": NUMBER,
         },
     )
-    given = {
+    required = {
         "unit": {"enum": ["log-odds", "probability", "value"], "description": "What base and contributions count."},
         "base": NUMBER | {"description": "The score of a usual row."},
         "score": NUMBER | {"description": "The score of this row: the base and all contributions."},
         "contributions": _list(parts) | {"description": "What each column adds, the largest first."},
     }
     if model.schema.labels:
-        given["label"] = json_schema.prediction(model.schema) | {"description": "The label that the score speaks for."}
+        required["label"] = json_schema.prediction(model.schema) | {
+            "description": "The label that the score speaks for."
+        }
     other = closed({"columns": {"type": "integer"}, "contribution": NUMBER})
     about = "Why: what each column adds to the score. Only where it was asked for."
-    return closed(given, {"other": other | {"description": "The columns that are not listed."}}) | {
+    return closed(required, {"other": other | {"description": "The columns that are not listed."}}) | {
         "description": about
     }
 
 
-def _invocation(model: Model) -> Json:
+def _invocation(model: ServedModel) -> Json:
     """Describe the four shapes of rows, each by a schema with a name, as generators of clients make a class of each."""
     names = list(model.schema.kinds)
     return {
@@ -124,7 +135,7 @@ def _invocation(model: Model) -> Json:
     }
 
 
-def _shapes(model: Model) -> dict[str, Json]:
+def _shapes(model: ServedModel) -> dict[str, Json]:
     named, placed = json_schema.rows(model.ref("Row"), model.most), json_schema.rows(model.ref("Values"), model.most)
     bare = [json_schema.rows(json_schema.value(column), model.most) for column in model.schema.columns]
     listed = [named, placed, *(bare if len(bare) == 1 else [])]
@@ -141,14 +152,14 @@ def shape_name(shape: str) -> str:
     return f"InvocationsBy{shape.title().replace('_', '')}"
 
 
-def _shape(shape: str) -> Callable[[Model], Json]:
-    def make(model: Model) -> Json:
+def _shape(shape: str) -> Callable[[ServedModel], Json]:
+    def make(model: ServedModel) -> Json:
         return closed({shape: _one_of_four(_shapes(model)[shape])}, {"params": model.ref("InvocationsParams")})
 
     return make
 
 
-def _split(model: Model) -> Json:
+def _split(model: ServedModel) -> Json:
     columns = json_schema.exactly([{"const": name} for name in model.schema.kinds])
     return closed({"columns": columns, "data": json_schema.rows(model.ref("Values"), model.most)}) | {
         "description": "The columns may stand in any order; an index is taken and not looked at."
@@ -159,19 +170,19 @@ def _one_of_four(rows: Json) -> Json:
     return rows | {"description": f"Exactly one of the four shapes is sent. {rows.get('description', '')}".strip()}
 
 
-def _params(model: Model) -> Json:
+def _params(model: ServedModel) -> Json:
     methods = invocations.METHODS if model.schema.labels else invocations.METHODS[:1]
     ids = {"type": "boolean", "description": "Answer the ids of the predictions too."}
-    known = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
-    return closed({}, known) | {"type": ["object", "null"]}
+    properties = {"version": model.perhaps, "predict_method": {"type": "string", "enum": list(methods)}, "ids": ids}
+    return closed({}, properties) | {"type": ["object", "null"]}
 
 
-def _invoked(model: Model) -> Json:
+def _invoked(model: ServedModel) -> Json:
     forms = [json_schema.prediction(model.schema)] + ([json_schema.shares(model.schema)] if model.schema.labels else [])
-    return closed({"predictions": _list({"anyOf": forms})}, {"ids": _list(ID)})
+    return closed({"predictions": _list({"anyOf": forms})}, {"ids": _list(ID), "warnings": _warnings(model)})
 
 
-def _inference(model: Model) -> Json:
+def _inference(model: ServedModel) -> Json:
     names = [output.name for output in open_inference.outputs(model.schema)]
     wanted = {"type": ["array", "null"], "items": closed({"name": {"enum": names}}), "uniqueItems": True}
     optional = {
@@ -192,26 +203,28 @@ def _tensor(name: str, kind: Any, value: Any) -> Json:
     return {"name": name, "shape": [1], "datatype": open_inference.DATATYPES[kind], "data": [value]}
 
 
-def _inferred(model: Model) -> Json:
+def _inferred(model: ServedModel) -> Json:
     datatypes = sorted({output.datatype for output in open_inference.outputs(model.schema)} | {BYTES})
     output = closed(
         {"name": TEXT, "shape": _list({"type": "integer"}), "datatype": {"enum": datatypes}},
         {"parameters": {"type": "object"}, "data": {"type": "array", "items": {}}},
     )
-    return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, {"id": TEXT})
+    parameters = {"type": "object", "description": "`warnings`, as a JSON text, where there are any."}
+    optional = {"id": TEXT, "parameters": parameters}
+    return closed({"model_name": TEXT, "model_version": TEXT, "outputs": _list(output)}, optional)
 
 
-def _capstone(model: Model) -> Json:
+def _capstone(model: ServedModel) -> Json:
     rows = json_schema.rows(model.ref("Values"), model.most)
     example = {"data": [list(model.row.values())], "model_version": model.version}
     return closed({"data": rows}, {"model_version": model.perhaps}) | {"examples": [example]}
 
 
-def _capstone_answer(model: Model) -> Json:
-    given = {"predictions": _list(json_schema.prediction(model.schema))}
+def _capstone_answer(model: ServedModel) -> Json:
+    required = {"predictions": _list(json_schema.prediction(model.schema))}
     if model.schema.labels:
-        given |= {"probabilities": _list(json_schema.probabilities(model.schema))}
-    return closed(given | {"ids": _list(ID), "model": TEXT, "model_version": TEXT})
+        required |= {"probabilities": _list(json_schema.probabilities(model.schema))}
+    return closed(required | {"ids": _list(ID), "model": TEXT, "model_version": TEXT}, {"warnings": _warnings(model)})
 
 
 def _list(items: Json) -> Json:
@@ -231,12 +244,12 @@ PLAIN: dict[str, tuple[Callable[[Schema], Json], str]] = {
 """The spellings of rows: what the page shows once, and then calls by name."""
 
 
-def _plain(name: str) -> Callable[[Model], Json]:
+def _plain(name: str) -> Callable[[ServedModel], Json]:
     make, about = PLAIN[name]
     return lambda model: make(model.schema) | {"description": about}
 
 
-PARTS: dict[str, Callable[[Model], Json]] = {
+PARTS: dict[str, Callable[[ServedModel], Json]] = {
     **{name: _plain(name) for name in PLAIN},
     "PredictRequest": _request,
     "PredictAnswer": _answer,

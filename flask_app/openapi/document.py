@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, has_request_context, request
 from werkzeug.routing import Rule
 
 from flask_app.admission import authentication, guard
 from flask_app.models import model_service
-from flask_app.openapi.component_schemas import PROBLEM, TEXT, Model
+from flask_app.openapi.component_schemas import PROBLEM, TEXT, ServedModel
 from flask_app.openapi.json_schema import Json
 from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES, problem, refusals
 
@@ -60,7 +60,7 @@ class Document:
     etag: str
 
 
-def of(app: Flask) -> Document:
+def from_app(app: Flask) -> Document:
     """Return the description of an app as it serves now.
 
     Raises
@@ -68,31 +68,34 @@ def of(app: Flask) -> Document:
     NoModel
         There is no model to describe.
     """
-    model_service.of(app).require()
-    serving = [found for service in model_service.all_of(app) if (found := service.serving())]
-    known: dict[Any, Document] = app.extensions.setdefault("openapi", {})
-    key = (request.script_root, *(one.identity for one in serving))
-    document = known.get(key)
+    model_service.default(app).require()
+    serving = [loaded for service in model_service.all_of(app) if (loaded := service.serving())]
+    documents: dict[Any, Document] = app.extensions.setdefault("openapi", {})
+    root = request.script_root if has_request_context() else ""
+    key = (root, *(model.identity for model in serving))
+    document = documents.get(key)
     if document is None:
         most = app.config["MAX_ROWS"]
         models = [
-            Model(one.name, one.version, one.predictor.schema, most, f"-{one.name}" if place else "")
-            for place, one in enumerate(serving)
+            ServedModel(
+                model.name, model.version, model.predictor.schema, most, f"-{model.name}" if model_index else ""
+            )
+            for model_index, model in enumerate(serving)
         ]
-        document = _made(app, models)
-        if len(known) >= MOST_DOCUMENTS:
-            known.clear()
-        known[key] = document
+        document = _built(app, models, root)
+        if len(documents) >= MOST_DOCUMENTS:
+            documents.clear()
+        documents[key] = document
     return document
 
 
-def _made(app: Flask, models: list[Model]) -> Document:
-    content = describe(app, models)
+def _built(app: Flask, models: list[ServedModel], root: str) -> Document:
+    content = describe(app, models, root)
     text = app.json.dumps(content).encode()
     return Document(content, text, hashlib.blake2b(text, digest_size=16).hexdigest())
 
 
-def describe(app: Flask, models: list[Model]) -> Json:
+def describe(app: Flask, models: list[ServedModel], root: str = "") -> Json:
     """Describe the routes of an app and its models; the first is the default."""
     first = models[0]
     paths: dict[str, Json] = {}
@@ -104,7 +107,7 @@ def describe(app: Flask, models: list[Model]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
-        "servers": [{"url": request.script_root or "/"}],
+        "servers": [{"url": root or "/"}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM, **schemas},
@@ -117,13 +120,13 @@ def describe(app: Flask, models: list[Model]) -> Json:
     }
 
 
-def _about(models: list[Model]) -> str:
-    told = [
+def _about(models: list[ServedModel]) -> str:
+    sentences = [
         f"{model.name} version {model.version} predicts {model.schema.target} from {len(model.schema.columns)} "
         f"column{'s' if len(model.schema.columns) > 1 else ''}."
         for model in models
     ]
-    return " ".join([*told, "Faults are answered as problem details; nothing that is sent is silently converted."])
+    return " ".join([*sentences, "Faults are answered as problem details; nothing that is sent is silently converted."])
 
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
@@ -133,7 +136,7 @@ def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     return sorted(shown, key=lambda rule: (places.get(rule.endpoint, len(places)), len(rule.rule), rule.rule))
 
 
-def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Json]]:
+def _path(app: Flask, rule: Rule, models: list[ServedModel]) -> Iterator[tuple[str, Json]]:
     """Yield a route's addresses, one for each model where its name is part of them."""
     for model in models if NAME in rule.rule else models[:1]:
         path = rule.rule.replace(NAME, model.name)
@@ -144,14 +147,14 @@ def _path(app: Flask, rule: Rule, models: list[Model]) -> Iterator[tuple[str, Js
         yield path, operations
 
 
-def _operation(app: Flask, rule: Rule, method: str, model: Model) -> Json:
+def _operation(app: Flask, rule: Rule, method: str, model: ServedModel) -> Json:
     make = DESCRIBED.get(rule.endpoint)
     described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
     blueprint, _, view = rule.endpoint.rpartition(".")
     open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
-    own = [model.name] if NAME in rule.rule else []
+    model_name = [model.name] if NAME in rule.rule else []
     operation = {
-        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *own]),
+        "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *model_name]),
         "tags": [TAGS.get(blueprint or view, "Other")],
         "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
         **described,
@@ -175,11 +178,11 @@ def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
 
 def _needs(app: Flask) -> list[str]:
     """Return what must be shown to come in, as far as it is set."""
-    door = guard.of(app).access
+    door = guard.from_app(app).access
     return ["key"] * door.keyed + ["admin"] * door.governed
 
 
-def _argument(name: str, model: Model) -> Json:
+def _argument(name: str, model: ServedModel) -> Json:
     """Describe a part of an address."""
     schema = model.asked if name == "version" else TEXT
     return {"name": name, "in": "path", "required": True, "schema": schema}

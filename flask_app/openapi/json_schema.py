@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_app.protocols import open_inference
 from lockstep.config.params import Kind
-from lockstep.data.schema import Column, Schema, label_name
+from lockstep.data.schema import Column, Schema, is_boolean, label_name
 
 Json = dict[str, Any]
 
@@ -33,8 +33,13 @@ def value(column: Column) -> Json:
         described |= {"minimum": -column.largest, "maximum": column.largest}
     if column.kind == "categorical" and column.unknown == "refuse":
         described["enum"] = list(column.categories)
+    if is_boolean(column):
+        described["type"] = ["string", "boolean"]
+        if "enum" in described:
+            described["enum"] += [name == "true" for name in column.categories]
     if column.nullable:
-        described["type"] = [described["type"], "null"]
+        kinds = described["type"]
+        described["type"] = [*([kinds] if isinstance(kinds, str) else kinds), "null"]
         if "enum" in described:
             described["enum"] = [*described["enum"], None]
     about = _about(column)

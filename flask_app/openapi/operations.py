@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from flask_app.forms import csv_upload
 from flask_app.openapi import json_schema
-from flask_app.openapi.component_schemas import ID, TEXT, Model
+from flask_app.openapi.component_schemas import ID, TEXT, ServedModel
 from flask_app.openapi.json_schema import Json, closed
 from flask_app.prediction import feedback
 
@@ -67,12 +67,12 @@ def answer(schema: Json, media: str = "application/json", about: str = "The answ
     return {"description": about, "content": {media: {"schema": schema}}}
 
 
-def asking(model: Model, request: str, given: str) -> Json:
+def asking(model: ServedModel, request: str, answer_schema: str) -> Json:
     """Describe a request for predictions."""
     return {
         "parameters": [KEY, STICKY],
         "requestBody": {"required": True, "content": {"application/json": {"schema": model.ref(request)}}},
-        "responses": {"200": answer(model.ref(given)), **refusals(*ASKING)},
+        "responses": {"200": answer(model.ref(answer_schema)), **refusals(*ASKING)},
     }
 
 
@@ -86,26 +86,26 @@ def refusals(*statuses: str) -> Json:
     return {status: {"$ref": f"#/components/responses/{status}"} for status in statuses}
 
 
-def _invoke(model: Model) -> Json:
+def _invoke(model: ServedModel) -> Json:
     described = asking(model, "InvocationsRequest", "InvocationsAnswer")
     described["requestBody"]["content"]["text/csv"] = {"schema": _csv(model)}
     return described
 
 
-def _predict(model: Model) -> Json:
+def _predict(model: ServedModel) -> Json:
     described = asking(model, "PredictRequest", "PredictAnswer")
     described["responses"] |= refusals("501")
     return described
 
 
-def _infer(model: Model) -> Json:
+def _infer(model: ServedModel) -> Json:
     described = asking(model, "InferRequest", "InferAnswer")
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     described["responses"]["200"]["content"] |= binary
     return described
 
 
-def _csv(model: Model) -> Json:
+def _csv(model: ServedModel) -> Json:
     """Describe a table by a good one, since no schema says what all of them are."""
     about = (
         "CSV in UTF-8 under a header that names every column once, in any order; here with the example as its one row."
@@ -113,7 +113,7 @@ def _csv(model: Model) -> Json:
     return {"type": "string", "enum": [csv_upload.template(model.schema)], "description": about}
 
 
-def _table(model: Model) -> Json:
+def _table(model: ServedModel) -> Json:
     schema = {"type": "object", "properties": {"file": _csv(model) | {"format": "binary"}}, "required": ["file"]}
     return {
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
@@ -121,7 +121,7 @@ def _table(model: Model) -> Json:
     }
 
 
-def _move(model: Model, properties: Json, *statuses: str) -> Json:
+def _move(model: ServedModel, properties: Json, *statuses: str) -> Json:
     """Describe an order to those who run the service."""
     names = {"type": "string", "enum": ["", model.name], "description": "Which model; left empty, all or the first."}
     schema = closed(properties, {"model": names})
@@ -131,21 +131,21 @@ def _move(model: Model, properties: Json, *statuses: str) -> Json:
     }
 
 
-def _reload(model: Model) -> Json:
+def _reload(model: ServedModel) -> Json:
     return _move(model, {})
 
 
-def _rollback(model: Model) -> Json:
+def _rollback(model: ServedModel) -> Json:
     described = _move(model, {"reason": WORDS}, "409", "503")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
     schema["properties"]["actor"] = WORDS
     return described
 
 
-def _predictions(model: Model) -> Json:
+def _predictions(model: ServedModel) -> Json:
     """Describe the pages of the prediction log."""
     moment = {"type": "string", "format": "date-time"}
-    asked: dict[str, Json] = {
+    parameters: dict[str, Json] = {
         "model": TEXT,
         "version": TEXT,
         "variant": {"type": "string", "enum": ["", "production", "challenger", "shadow", "pinned"]},
@@ -156,21 +156,23 @@ def _predictions(model: Model) -> Json:
         "cursor": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "description": "`next` of the answer before."},
     }
     described = _state("predictions", {"type": "array", "items": OBJECT}, "422", "503")(model)
-    return described | {"parameters": [{"name": name, "in": "query", "schema": own} for name, own in asked.items()]}
+    return described | {
+        "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()]
+    }
 
 
-def _feedback(model: Model) -> Json:
+def _feedback(model: ServedModel) -> Json:
     said = {
         "id": ID | {"minLength": 1, "maxLength": feedback.LONGEST_ID},
         "label": json_schema.prediction(model.schema),
     }
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
     body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
-    told = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
-    return _labelling(body, told, "404")
+    outcome = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
+    return _labelling(body, outcome, "404")
 
 
-def _labels(model: Model) -> Json:
+def _labels(model: ServedModel) -> Json:
     about = "CSV in UTF-8: a line for each label; here without one, as no ids are known beforehand."
     file = {
         "type": "string",
@@ -184,9 +186,12 @@ def _labels(model: Model) -> Json:
     return _labelling({"multipart/form-data": {"schema": schema}}, counts)
 
 
-def _labelling(content: Json, told: Json, *statuses: str) -> Json:
+def _labelling(content: Json, outcome: Json, *statuses: str) -> Json:
     """Describe a request that brings labels: 202 where they wait for the database."""
-    answers = {"200": answer(told), "202": answer(told, about="Written down; the database is away, and it waits.")}
+    answers = {
+        "200": answer(outcome),
+        "202": answer(outcome, about="Written down; the database is away, and it waits."),
+    }
     parameters = [KEY | {"description": "The same label sent again with the same key is stored once."}]
     refused = refusals(*ASKING, "409", *statuses)
     return {
@@ -196,35 +201,35 @@ def _labelling(content: Json, told: Json, *statuses: str) -> Json:
     }
 
 
-def _retrain(model: Model) -> Json:
+def _retrain(model: ServedModel) -> Json:
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": closed({"reason": WORDS})}}},
         "responses": {"202": answer(JOB, about="The job."), **refusals("400", "409", "415", "422", "503")},
     }
 
 
-def _health(model: Model) -> Json:
+def _health(model: ServedModel) -> Json:
     described = reading({"type": "object", "required": ["status"]})
     described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
     return described
 
 
-def _state(key: str, value: Json, *statuses: str) -> Callable[[Model], Json]:
+def _state(key: str, value: Json, *statuses: str) -> Callable[[ServedModel], Json]:
     schema = {"type": "object", "required": [key], "properties": {key: value}}
     return lambda model: reading(schema, *statuses)
 
 
-def _card(model: Model) -> Json:
+def _card(model: ServedModel) -> Json:
     described = reading({"type": "object", "required": ["model", "card", "limits"]}, "404", "503")
     described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
     return described
 
 
-def _page(*statuses: str) -> Callable[[Model], Json]:
+def _page(*statuses: str) -> Callable[[ServedModel], Json]:
     return lambda model: reading(TEXT, *statuses, media="text/html")
 
 
-DESCRIBED: dict[str, Callable[[Model], Json]] = {
+DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "predict.predict": _predict,
     "predict.predict_with": _predict,
     "files.predict_file": _table,

@@ -15,7 +15,7 @@ MOST_LINES = 60
 
 
 @dataclass(frozen=True)
-class Line:
+class SchemaRow:
     """A property of a schema, how deep it lies, and what is said of it."""
 
     depth: int
@@ -26,26 +26,26 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Spelling:
+class RowFormat:
     """How a model's rows are spelled, and for objects the columns with their examples."""
 
     id: str
     name: str
     about: str
-    columns: list[tuple[Line, str]]
+    columns: list[tuple[SchemaRow, str]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class OperationView:
     """An operation as the page shows it."""
 
     id: str
     method: str
     path: str
     summary: str
-    parameters: list[Line]
-    takes: list[Line]
-    gives: list[Line]
+    parameters: list[SchemaRow]
+    takes: list[SchemaRow]
+    gives: list[SchemaRow]
     media: str
     others: list[str]
     example: str
@@ -56,56 +56,60 @@ class Shown:
     sendable: bool
 
 
-def groups(document: Json) -> list[tuple[str, list[Shown]]]:
+def groups(document: Json) -> list[tuple[str, list[OperationView]]]:
     """Return the operations in the order of the document, by subject."""
-    found: dict[str, list[Shown]] = {}
+    by_tag: dict[str, list[OperationView]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            found.setdefault(operation["tags"][0], []).append(_shown(document, path, method, operation))
-    return list(found.items())
+            by_tag.setdefault(operation["tags"][0], []).append(_shown(document, path, method, operation))
+    return list(by_tag.items())
 
 
-def spellings(document: Json) -> list[Spelling]:
+def spellings(document: Json) -> list[RowFormat]:
     """Return how rows are spelled, for each model that serves."""
     schemas = document["components"]["schemas"]
     return [
-        Spelling(name.lower(), name, schema["description"], _columns(document, schema) if _plain(name) == "Row" else [])
+        RowFormat(
+            name.lower(), name, schema["description"], _columns(document, schema) if _plain(name) == "Row" else []
+        )
         for name, schema in schemas.items()
         if _plain(name) in PLAIN
     ]
 
 
-def _columns(document: Json, row: Json) -> list[tuple[Line, str]]:
-    found = list(lines(document, row))
-    examples = [row["properties"][line.name]["examples"][0] for line in found]
-    return [(line, json.dumps(one, ensure_ascii=False)[:80]) for line, one in zip(found, examples, strict=True)]
+def _columns(document: Json, row: Json) -> list[tuple[SchemaRow, str]]:
+    rows = list(lines(document, row))
+    examples = [row["properties"][line.name]["examples"][0] for line in rows]
+    return [(line, json.dumps(example, ensure_ascii=False)[:80]) for line, example in zip(rows, examples, strict=True)]
 
 
 def _plain(name: str) -> str:
     return name.partition("-")[0]
 
 
-def _shown(document: Json, path: str, method: str, operation: Json) -> Shown:
+def _shown(document: Json, path: str, method: str, operation: Json) -> OperationView:
     body = operation.get("requestBody", {}).get("content", {})
     schema = resolved(document, body.get("application/json", {}).get("schema", {}))
-    media, given = _answer(document, operation)
+    media, answer_schema = _answer(document, operation)
     parameters = operation.get("parameters", [])
     example = _example(schema)
-    return Shown(
+    return OperationView(
         id=operation["operationId"],
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        parameters=[_parameter(one) for one in parameters],
+        parameters=[_parameter(entry) for entry in parameters],
         takes=_few(lines(document, schema)),
-        gives=_few(lines(document, given)),
+        gives=_few(lines(document, answer_schema)),
         media=media,
         others=[other for other in body if other != "application/json"],
         example=example,
         curl=curl(method.upper(), path, example, next(iter(body), "")),
-        statuses=[(status, resolved(document, one)["description"]) for status, one in operation["responses"].items()],
+        statuses=[
+            (status, resolved(document, entry)["description"]) for status, entry in operation["responses"].items()
+        ],
         locked="security" in operation,
-        variables=[(one["name"], _first(one["schema"])) for one in parameters if one["in"] == "path"],
+        variables=[(entry["name"], _first(entry["schema"])) for entry in parameters if entry["in"] == "path"],
         sendable=not body or "application/json" in body,
     )
 
@@ -113,13 +117,13 @@ def _shown(document: Json, path: str, method: str, operation: Json) -> Shown:
 def _example(schema: Json) -> str:
     if not schema:
         return ""
-    given = schema.get("examples") or [dict.fromkeys(schema.get("required", ()), "")]
-    return json.dumps(given[0], indent=2, ensure_ascii=False)
+    examples = schema.get("examples") or [dict.fromkeys(schema.get("required", ()), "")]
+    return json.dumps(examples[0], indent=2, ensure_ascii=False)
 
 
-def _few(found: Iterator[Line]) -> list[Line]:
+def _few(rows: Iterator[SchemaRow]) -> list[SchemaRow]:
     """Return lines once each, and not too many."""
-    return list(islice(dict.fromkeys(found), MOST_LINES))
+    return list(islice(dict.fromkeys(rows), MOST_LINES))
 
 
 def _answer(document: Json, operation: Json) -> tuple[str, Json]:
@@ -131,9 +135,9 @@ def _answer(document: Json, operation: Json) -> tuple[str, Json]:
     return "", {}
 
 
-def _parameter(parameter: Json) -> Line:
+def _parameter(parameter: Json) -> SchemaRow:
     about = parameter.get("description") or parameter["schema"].get("description", "")
-    return Line(0, parameter["name"], f"in the {parameter['in']}", parameter.get("required", False), about)
+    return SchemaRow(0, parameter["name"], f"in the {parameter['in']}", parameter.get("required", False), about)
 
 
 def _first(schema: Json) -> str:
@@ -143,14 +147,14 @@ def _first(schema: Json) -> str:
 def resolved(document: Json, schema: Json) -> Json:
     """Follow a reference."""
     while "$ref" in schema:
-        found: Any = document
+        node: Any = document
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        schema = found
+            node = node[part]
+        schema = node
     return schema
 
 
-def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[Line]:
+def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[SchemaRow]:
     """Yield the properties of a schema from top to bottom; rows are only named."""
     if depth > DEEPEST or named(schema):
         return
@@ -158,9 +162,11 @@ def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[Line]:
     for choice in schema.get("anyOf", ()):
         yield from (replace(line, needed=False) for line in lines(document, choice, depth))
     needed = schema.get("required", ())
-    for name, one in schema.get("properties", {}).items():
-        yield Line(depth, name, kind(document, one), name in needed, _about(resolved(document, one)))
-        yield from lines(document, one, depth + 1)
+    for name, property_schema in schema.get("properties", {}).items():
+        yield SchemaRow(
+            depth, name, kind(document, property_schema), name in needed, _about(resolved(document, property_schema))
+        )
+        yield from lines(document, property_schema, depth + 1)
     if isinstance(schema.get("items"), dict):
         yield from lines(document, schema["items"], depth)
 
@@ -191,7 +197,7 @@ def kind(document: Json, schema: Json) -> str:
 def _about(schema: Json) -> str:
     about = [schema["description"]] if "description" in schema else []
     if "enum" in schema:
-        about.append(f"One of {', '.join(json.dumps(one, ensure_ascii=False) for one in schema['enum'][:30])}.")
+        about.append(f"One of {', '.join(json.dumps(value, ensure_ascii=False) for value in schema['enum'][:30])}.")
     return " ".join(about)
 
 

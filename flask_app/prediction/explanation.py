@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotImplemented as NotHere
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable, UnprocessableEntity
 
 from flask_app.admission import guard
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from lockstep.data.schema import Row
 from lockstep.errors import ArtifactError, MissingExtra, NotExplained
 from lockstep.inference.predictor import Predictor
@@ -39,22 +39,27 @@ def check(predictor: Predictor, rows: Sequence[Row]) -> None:
         predictor.explainer  # noqa: B018 - it is made when it is first asked for
 
 
-def explained(answered: Answered) -> Answered:
+def explained(answered: PredictionResult) -> PredictionResult:
     """Return an answer with what each column adds to it; trees, whose package holds the GIL, in turn."""
     predictor = answered.serving.predictor
     with refusals():
         if contributions.explanation_method(predictor.scorer) == "linear":
             return replace(answered, explanations=predictor.explain(answered.rows))
-        with guard.of(current_app).room.heavy():
+        with guard.from_app(current_app).limiter.large_request():
             return replace(answered, explanations=predictor.explain(answered.rows))
 
 
 def offered(predictor: Predictor) -> str:
     """Return when people are told why: `always`, if `asked`, `never`, or not here, where a package is `missing`."""
+<<<<<<< HEAD
     own = contributions.explanation_method(predictor.scorer)
     if own == "trees":
+=======
+    method = contributions.way(predictor.scorer)
+    if method == "trees":
+>>>>>>> main
         return "asked" if tree_contributions.installed() else "missing"
-    return "always" if own else "never"
+    return "always" if method else "never"
 
 
 @contextmanager

@@ -42,7 +42,7 @@ NAMED = 20
 UNKNOWN = "no prediction with this id is logged"
 
 
-class Known(msgspec.Struct):
+class LoggedPrediction(msgspec.Struct):
     """What the recorder says of a logged prediction."""
 
     model: str
@@ -52,7 +52,7 @@ class Known(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Said:
+class SubmittedLabel:
     """What somebody says was true, as JSON has it or still as text, and in which line of a file."""
 
     prediction: str
@@ -62,7 +62,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Taken:
+class LabelResult:
     """A label as it was taken, and what it did."""
 
     label: Scalar
@@ -76,7 +76,7 @@ class NoSuchPrediction(NotFound):
         super().__init__("No prediction with this id is logged. An id stands in each answer.")
 
 
-def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
+def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> list[LabelResult]:
     """Write down what fits, all of it or nothing; while the log's database is away, all waits for it.
 
     With an idempotency key, the same label for the same prediction is the same saying, however often it comes.
@@ -91,19 +91,19 @@ def take(said: Sequence[Said], source: str, key: str = "") -> list[Taken]:
         The disk is full.
     """
     predictions = _log()
-    known = _known(predictions, said)
-    said = [replace(one, label=_meant(one, known)) if one.is_text else one for one in said]
-    faults = [FieldError(one.line, *wrong) for one in said if (wrong := _wrong(one, known))]
+    logged = _known(predictions, submitted)
+    submitted = [replace(label, label=_meant(label, logged)) if label.is_text else label for label in submitted]
+    faults = [FieldError(label.line, *wrong) for label in submitted if (wrong := _wrong(label, logged))]
     if faults:
         raise RowsRefused(faults)
-    taken = [Taken(one.label, _outcome(one, known)) for one in said]
-    for one, own in zip(said, taken, strict=True):
-        if own.outcome != "unchanged":
-            predictions.label(one.prediction, one.label, _event(one, key), source)
-    return taken
+    results = [LabelResult(label.label, _outcome(label, logged)) for label in submitted]
+    for label, result in zip(submitted, results, strict=True):
+        if result.outcome != "unchanged":
+            predictions.label(label.prediction, label.label, _event(label, key), source)
+    return results
 
 
-def read(content: bytes, most: int) -> list[Said]:
+def read(content: bytes, most: int) -> list[SubmittedLabel]:
     """Read a CSV file with the columns `id` and `label`.
 
     Raises
@@ -130,21 +130,21 @@ def read(content: bytes, most: int) -> list[Said]:
     faults = faults or _twice(rows)
     if faults:
         raise RowsRefused(faults)
-    return [Said(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
+    return [SubmittedLabel(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
 
 
-def counts(taken: Sequence[Taken]) -> dict[str, int]:
+def counts(results: Sequence[LabelResult]) -> dict[str, int]:
     """Return how many labels were new, changed, unchanged, or wait."""
-    found = Counter(one.outcome for one in taken)
+    totals = Counter(result.outcome for result in results)
     return {
-        name: found[name] for name in ("new", "changed", "unchanged", "waiting") if name != "waiting" or found[name]
+        name: totals[name] for name in ("new", "changed", "unchanged", "waiting") if name != "waiting" or totals[name]
     }
 
 
 def problem(schema: Schema, label: Scalar) -> str | None:
     """Return what is wrong with a label, or None; nothing is converted."""
     if schema.labels:
-        fits = any(type(label) is type(own) and label == own for own in schema.labels)
+        fits = any(type(label) is type(accepted_label) and label == accepted_label for accepted_label in schema.labels)
         return None if fits else f"the model has no such label; accepted: {accepted(schema.labels)}"
     try:
         number = isinstance(label, int | float) and not isinstance(label, bool) and math.isfinite(label)
@@ -161,12 +161,12 @@ def accepted(labels: Sequence[Label]) -> str:
 
 def schemas(app: Flask) -> dict[str, Schema]:
     """Return the schemas of the models that serve, by name."""
-    loaded = ((own.name, own.serving()) for own in model_service.all_of(app))
+    loaded = ((service.name, service.serving()) for service in model_service.all_of(app))
     return {name: serving.predictor.schema for name, serving in loaded if serving}
 
 
 def _log() -> PredictionLog:
-    predictions = store.of(current_app)
+    predictions = store.from_app(current_app)
     if not predictions.on:
         raise Conflict("The prediction log is switched off, so there is nothing that feedback could be about.")
     if predictions.full:
@@ -174,52 +174,55 @@ def _log() -> PredictionLog:
     return predictions
 
 
-def _known(predictions: PredictionLog, said: Sequence[Said]) -> Mapping[str, Known] | None:
+def _known(predictions: PredictionLog, submitted: Sequence[SubmittedLabel]) -> Mapping[str, LoggedPrediction] | None:
     """Return what is logged under the ids, or None while nobody can tell."""
-    within_s = PATIENCE_S + EACH_S * len(said)
+    within_s = PATIENCE_S + EACH_S * len(submitted)
     try:
-        found = predictions.ask("known", within_s, ids=list({one.prediction for one in said}))
+        reply = predictions.ask("known", within_s, ids=list({label.prediction for label in submitted}))
     except StoreError as error:
         log.warning("feedback waits, as the log cannot be asked: %s", error)
         return None
-    return msgspec.convert(found, dict[str, Known])
+    return msgspec.convert(reply, dict[str, LoggedPrediction])
 
 
-def _wrong(one: Said, known: Mapping[str, Known] | None) -> tuple[str, str] | None:
+def _wrong(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> tuple[str, str] | None:
     """Return which part of a saying is wrong and why; while the log is away, a label of any model here will do."""
-    if not 0 < len(one.prediction) <= LONGEST_ID:
+    if not 0 < len(submitted.prediction) <= LONGEST_ID:
         return "id", UNKNOWN
     served = schemas(current_app)
-    if known is None:
-        problems = [problem(schema, one.label) for schema in served.values()]
+    if logged is None:
+        problems = [problem(schema, submitted.label) for schema in served.values()]
         return ("label", problems[0]) if problems and problems[0] and all(problems) else None
-    if one.prediction not in known:
+    if submitted.prediction not in logged:
         return "id", UNKNOWN
-    schema = served.get(known[one.prediction].model)
-    found = problem(schema, one.label) if schema else None
-    return ("label", found) if found else None
+    schema = served.get(logged[submitted.prediction].model)
+    fault = problem(schema, submitted.label) if schema else None
+    return ("label", fault) if fault else None
 
 
-def _outcome(one: Said, known: Mapping[str, Known] | None) -> Outcome:
-    if known is None:
+def _outcome(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> Outcome:
+    if logged is None:
         return "waiting"
-    before = known[one.prediction]
+    before = logged[submitted.prediction]
     if not before.labelled:
         return "new"
-    return "unchanged" if before.label == one.label else "changed"
+    return "unchanged" if before.label == submitted.label else "changed"
 
 
-def _event(one: Said, key: str) -> str:
+def _event(submitted: SubmittedLabel, key: str) -> str:
     if not key:
         return secrets.token_hex(16)
-    return hashlib.blake2b(repr((key, one.prediction, one.label)).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(repr((key, submitted.prediction, submitted.label)).encode(), digest_size=16).hexdigest()
 
 
-def _meant(one: Said, known: Mapping[str, Known] | None) -> Scalar:
+def _meant(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> Scalar:
     """Return the label that a text means to the model that answered, else the text."""
-    served, own = schemas(current_app), (known or {}).get(one.prediction)
-    asked = [served[own.model]] if own and own.model in served else list(served.values())
-    return next((found for schema in asked if (found := _parsed(str(one.label), schema)) is not None), one.label)
+    served, prediction = schemas(current_app), (logged or {}).get(submitted.prediction)
+    candidates = [served[prediction.model]] if prediction and prediction.model in served else list(served.values())
+    return next(
+        (label for schema in candidates if (label := _parsed(str(submitted.label), schema)) is not None),
+        submitted.label,
+    )
 
 
 def _parsed(text: str, schema: Schema) -> Scalar:
@@ -241,7 +244,7 @@ def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
     """Return a fault for each line that names a prediction again: which of them is true cannot be known."""
     first: dict[str, int] = {}
     faults = []
-    for number, (own, _) in rows:
-        if first.setdefault(own.strip(), number) != number:
-            faults.append(FieldError(number, "id", f"line {first[own.strip()]} names it too"))
+    for number, (prediction, _) in rows:
+        if first.setdefault(prediction.strip(), number) != number:
+            faults.append(FieldError(number, "id", f"line {first[prediction.strip()]} names it too"))
     return faults

@@ -12,7 +12,7 @@ from flask_app.admission import csrf
 from flask_app.models.cache import Identity
 from flask_app.observability import telemetry
 from flask_app.prediction import prediction_service
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from lockstep import ipc
 from lockstep.config.settings import Settings
 from lockstep.errors import StoreError
@@ -46,7 +46,7 @@ class PredictionLog:
         """Tell whether anything is logged."""
         return self.kept != "off"
 
-    def record(self, answered: Answered) -> None:
+    def record(self, answered: PredictionResult) -> None:
         """Write an answer down, which is complete by now."""
         predictions, serving = answered.predictions, answered.serving
         self._writer.write(
@@ -72,7 +72,7 @@ class PredictionLog:
         """Write any record down."""
         self._writer.write(record)
 
-    def ask(self, operation: str, within_s: float = ASK_S, **given: Any) -> Any:
+    def ask(self, operation: str, within_s: float = ASK_S, **arguments: Any) -> Any:
         """Ask the recorder; see `lockstep.server.recorder.OPERATIONS`.
 
         Raises
@@ -81,9 +81,9 @@ class PredictionLog:
             The recorder or its database is out of reach.
         """
         if not self.settings.recorder_socket:
-            return self._here().ask(operation, given)
+            return self._here().ask(operation, arguments)
         try:
-            return ipc.request(Path(self.settings.recorder_socket), {"ask": operation, "given": given}, within_s)
+            return ipc.request(Path(self.settings.recorder_socket), {"ask": operation, "given": arguments}, within_s)
         except NoReply as error:
             raise StoreError(f"the recorder does not answer: {error}", "wait a moment") from None
 
@@ -106,7 +106,7 @@ class PredictionLog:
             pass
         return self._recorder
 
-    def _rows(self, answered: Answered) -> Any:
+    def _rows(self, answered: PredictionResult) -> Any:
         if self.kept == "plain":
             return answered.rows
         if self.kept == "none":
@@ -126,7 +126,7 @@ class PredictionLog:
         return privacy.secret_of(csrf.secret_of(self.settings))
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Give the app its prediction log, and have all that it answers written there.
 
     Raises
@@ -134,14 +134,14 @@ def install(app: Flask, settings: Settings) -> None:
     ConfigError
         A setting of the log says what is not accepted.
     """
-    log = PredictionLog(settings, telemetry.of(app).lost.inc)
+    log = PredictionLog(settings, telemetry.from_app(app).lost.inc)
     app.extensions["prediction_log"] = log
     if log.on:
-        prediction_service.of(app).logged.append(log.record)
+        prediction_service.from_app(app).subscribers.append(log.record)
     app.after_request(_after)
 
 
-def of(app: Flask) -> PredictionLog:
+def from_app(app: Flask) -> PredictionLog:
     """Return the prediction log of an app."""
     log: PredictionLog = app.extensions["prediction_log"]
     return log
@@ -150,5 +150,5 @@ def of(app: Flask) -> PredictionLog:
 def _after(response: Response) -> Response:
     """Write down what this request was answered, once the answer is complete and is none that says it failed."""
     if "answered" in g and response.status_code < 400:
-        prediction_service.of(current_app).tell(g.answered)
+        prediction_service.from_app(current_app).publish(g.answered)
     return response

@@ -1,10 +1,11 @@
-"""The one way to answer checked rows, whatever protocol they came by: score, name each answer, count, log."""
+"""Prediction service: scores validated rows of any protocol, gives each prediction an id, counts and publishes them."""
 
 import hashlib
 import itertools
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,25 +17,27 @@ from werkzeug.exceptions import HTTPException
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability import telemetry
 from flask_app.prediction import response_cache
-from flask_app.prediction.response_cache import Cached
+from flask_app.prediction.response_cache import CachingPredictor
 from lockstep.config.settings import Settings
-from lockstep.data.schema import Row, RowsRefused
+from lockstep.data.schema import Row, RowsRefused, Schema
 from lockstep.inference.predictor import Predictions
 from lockstep.prediction_log.records import Variant
 from lockstep.scoring.contributions import Explanation
 
-log = logging.getLogger("answering")
+log = logging.getLogger("prediction")
 
 STICKY = "X-Sticky-Key"
+UNSEEN = "unknown category, predicted from as unknown"
 ID_BYTES = 16
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Answered:
+class PredictionResult:
     """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
 
-    `key` is what a client sticks to its version by; `explanations` say why, if that was asked.
+    `key` is what a client sticks to its version by; `explanations` say why, if that was asked; `unseen` names by row
+    and column the categories that the model does not know.
     """
 
     serving: Serving
@@ -44,6 +47,7 @@ class Answered:
     key: str = ""
     started: float = field(default_factory=time.perf_counter)
     explanations: Sequence[Explanation] | None = None
+    unseen: Sequence[tuple[int, str]] = ()
 
     @property
     def variant(self) -> Variant:
@@ -53,10 +57,17 @@ class Answered:
     def records(self) -> list[dict[str, Any]]:
         """Return the answers as the API prints them."""
         answers = self.serving.predictor.as_answers(self.predictions)
-        records = [{"id": own, **answer} for own, answer in zip(self.ids, answers, strict=True)]
+        records = [{"id": prediction_id, **answer} for prediction_id, answer in zip(self.ids, answers, strict=True)]
         for record, explanation in zip(records, self.explanations or (), strict=False):
             record["explanation"] = explanation.to_json()
+        for row, column in self.unseen:
+            records[row].setdefault("warnings", []).append({"column": column, "problem": UNSEEN})
         return records
+
+    def warnings(self) -> dict[str, Any]:
+        """Return the warnings of all rows under one key, nothing if there are none, for protocols of arrays."""
+        listed = [{"row": row, "column": column, "problem": UNSEEN} for row, column in self.unseen]
+        return {"warnings": listed} if listed else {}
 
     def to_json(self) -> bytes:
         """Return the answer of /predict."""
@@ -64,30 +75,39 @@ class Answered:
         return msgspec.json.encode({"model": model, "predictions": self.records()})
 
 
-class Answering:
+class PredictionService:
     """Answers rows for one app, from a cache if there is one.
 
-    `logged` is told of everything that was answered, once the answer is complete and before it leaves.
+    `subscribers` get each result once its answer is complete, before it is sent.
     """
 
-    def __init__(self, count: Callable[[Serving, Predictions], None], cached: Cached | None = None) -> None:
-        self.count = count
+    def __init__(
+        self,
+        count: Callable[[Serving, Predictions], None],
+        cached: CachingPredictor | None = None,
+        count_unseen: Callable[[str, str, int], None] | None = None,
+    ) -> None:
+        self.count, self.count_unseen = count, count_unseen
         self.cached = cached
-        self.logged: list[Callable[[Answered], None]] = []
+        self.subscribers: list[Callable[[PredictionResult], None]] = []
         self._secret = os.urandom(SECRET_BYTES)  # once: asking the kernel each time lets go of the GIL each time
         self._drawn = itertools.count()
 
-    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> Answered:
+    def answer(self, serving: Serving, rows: Sequence[Row], key: str = "", sticky: str = "") -> PredictionResult:
         """Answer checked rows; a request that is sent again with its idempotency key gets the same ids."""
         started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         self.count(serving, predictions)
-        return Answered(serving, rows, self._ids(rows, key), predictions, sticky, started)
+        unseen = unseen_categories(serving.predictor.schema, rows)
+        if unseen and self.count_unseen:
+            for column, values in Counter(column for _, column in unseen).items():
+                self.count_unseen(serving.name, column, values)
+        return PredictionResult(serving, rows, self._ids(rows, key), predictions, sticky, started, unseen=unseen)
 
-    def tell(self, answered: Answered) -> None:
-        """Tell those who log of an answer that is complete."""
-        for log in self.logged:
-            log(answered)
+    def publish(self, answered: PredictionResult) -> None:
+        """Pass a complete result to its subscribers, such as the prediction log."""
+        for subscriber in self.subscribers:
+            subscriber(answered)
 
     def _ids(self, rows: Sequence[Row], key: str) -> list[str]:
         """Return a name for each answer: nobody can guess it, or it is made from the idempotency key and the rows."""
@@ -99,14 +119,24 @@ class Answering:
         return [drawn[start : start + 2 * ID_BYTES] for start in range(0, len(drawn), 2 * ID_BYTES)]
 
 
-def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> Answered:
+def unseen_categories(schema: Schema, rows: Sequence[Row]) -> list[tuple[int, str]]:
+    """Return row and column of each category that the model does not know and its column does not refuse."""
+    return [
+        (number, name)
+        for index, name, categories in schema.open_categories
+        for number, row in enumerate(rows)
+        if row[index] not in categories
+    ]
+
+
+def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> PredictionResult:
     """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
-    g.answered = of(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
-    answered: Answered = g.answered
+    g.answered = from_app(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
+    answered: PredictionResult = g.answered
     return answered
 
 
-def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> Answered:
+def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> PredictionResult:
     """Answer rows by the challenger, if the request falls to it and it does so without a fault, else by Production."""
     chosen = service.choose(request.headers.get(STICKY, "") or key) or service.require()
     if chosen.role == "challenger":
@@ -120,13 +150,15 @@ def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[R
     return answer(production, rows(production), key)
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Give the app its way to answer."""
-    counts = telemetry.of(app)
-    app.extensions["answering"] = Answering(counts.count_predictions, response_cache.of(settings, counts.count_cached))
+    counts = telemetry.from_app(app)
+    app.extensions["prediction_service"] = PredictionService(
+        counts.count_predictions, response_cache.from_settings(settings, counts.count_cached), counts.count_unseen
+    )
 
 
-def of(app: Flask) -> Answering:
+def from_app(app: Flask) -> PredictionService:
     """Return what answers in an app."""
-    answering: Answering = app.extensions["answering"]
-    return answering
+    service: PredictionService = app.extensions["prediction_service"]
+    return service

@@ -52,7 +52,7 @@ class PredictionCache(Protocol):
         """Keep the answers to rows."""
 
 
-class Cached:
+class CachingPredictor:
     """Answers rows from a cache, and by the model what is not there."""
 
     def __init__(self, cache: PredictionCache, count: Count) -> None:
@@ -68,24 +68,24 @@ class Cached:
         """
         if len(rows) > MOST_ROWS:
             return serving.predictor.predict(rows)
-        found = self.cache.get_many(serving, rows)
-        missing = [place for place, answer in enumerate(found) if answer is None]
+        cached = self.cache.get_many(serving, rows)
+        missing = [place for place, answer in enumerate(cached) if answer is None]
         self._count("hit", len(rows) - len(missing))
         if missing:
             self._count("miss", len(missing))
-            self._fill(found, missing, serving, rows)
-        return joined([answer for answer in found if answer is not None])
+            self._fill(cached, missing, serving, rows)
+        return joined([answer for answer in cached if answer is not None])
 
-    def _fill(self, found: list[Answer | None], missing: list[int], serving: Serving, rows: Sequence[Row]) -> None:
-        asked = [rows[place] for place in missing]
+    def _fill(self, cached: list[Answer | None], missing: list[int], serving: Serving, rows: Sequence[Row]) -> None:
+        missing_rows = [rows[row_index] for row_index in missing]
         try:
-            answers = apart(serving.predictor.predict(asked))
+            answers = apart(serving.predictor.predict(missing_rows))
         except RowsRefused:
             serving.predictor.predict(rows)  # refuses as well, and numbers the rows as they were sent
             raise
-        for place, answer in zip(missing, answers, strict=True):
-            found[place] = answer
-        self.cache.put_many(serving, asked, answers)
+        for row_index, answer in zip(missing, answers, strict=True):
+            cached[row_index] = answer
+        self.cache.put_many(serving, missing_rows, answers)
 
 
 class LocalCache:
@@ -131,8 +131,8 @@ class RedisCache:
     def get_many(self, serving: Serving, rows: Sequence[Row]) -> list[Answer | None]:
         """Return the answers that Redis has."""
         keys = keys_of(serving, rows)
-        found = self._try(lambda: self._redis.mget([PREFIX + key for key in keys]))
-        return [self._read(serving, value) for value in found] if found else [None] * len(rows)
+        values = self._try(lambda: self._redis.mget([PREFIX + key for key in keys]))
+        return [self._read(serving, value) for value in values] if values else [None] * len(rows)
 
     def put_many(self, serving: Serving, rows: Sequence[Row], answers: Sequence[Answer]) -> None:
         """Send answers to Redis."""
@@ -211,8 +211,8 @@ def fits(answer: Answer, serving: Serving) -> bool:
     labels = serving.predictor.schema.labels
     if not labels:
         return shares is None and isinstance(value, float)
-    known = any(value == label and type(value) is type(label) for label in labels)
-    return known and shares is not None and len(shares) == len(labels) and all(0 <= share <= 1 for share in shares)
+    is_label = any(value == label and type(value) is type(label) for label in labels)
+    return is_label and shares is not None and len(shares) == len(labels) and all(0 <= share <= 1 for share in shares)
 
 
 def apart(predictions: Predictions) -> list[Answer]:
@@ -224,11 +224,11 @@ def apart(predictions: Predictions) -> list[Answer]:
 
 def joined(answers: Sequence[Answer]) -> Predictions:
     """Put the answers to several rows together."""
-    shares = [own for _, own in answers if own is not None]
+    shares = [row_shares for _, row_shares in answers if row_shares is not None]
     return Predictions([value for value, _ in answers], shares or None)
 
 
-def of(settings: Settings, count: Count) -> Cached | None:
+def from_settings(settings: Settings, count: Count) -> CachingPredictor | None:
     """Return what the settings say, or None where nothing is kept.
 
     Raises
@@ -237,8 +237,8 @@ def of(settings: Settings, count: Count) -> Cached | None:
         REDIS_URL is no address of a Redis, or its client is not installed.
     """
     if settings.redis_url:
-        return Cached(RedisCache(connect(settings.redis_url), count), count)
-    return Cached(LocalCache(settings.cache_rows), count) if settings.cache_rows else None
+        return CachingPredictor(RedisCache(connect(settings.redis_url), count), count)
+    return CachingPredictor(LocalCache(settings.cache_rows), count) if settings.cache_rows else None
 
 
 def connect(url: str) -> "Redis":

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json
 from flask_app.protocols.strict_json import Call
 
@@ -12,10 +12,11 @@ def decode(body: bytes) -> Call:
     return strict_json.enveloped(body, "data", "model_version", strict_json.by_place)
 
 
-def encode(answered: Answered) -> dict[str, Any]:
+def encode(answered: PredictionResult) -> dict[str, Any]:
     """Return the answer: predictions, their probabilities if there are any, their ids, and which version gave them."""
     answer: dict[str, Any] = {"predictions": answered.predictions.values}
     if answered.predictions.shares is not None:
         names = answered.serving.predictor.label_names
-        answer["probabilities"] = [dict(zip(names, own, strict=True)) for own in answered.predictions.shares]
+        answer["probabilities"] = [dict(zip(names, shares, strict=True)) for shares in answered.predictions.shares]
+    answer |= answered.warnings()
     return answer | {"ids": answered.ids, "model": answered.serving.name, "model_version": answered.serving.version}

@@ -7,9 +7,9 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json, tensors
-from flask_app.protocols.strict_json import Call, Terms
+from flask_app.protocols.strict_json import Call, RowLimits
 from flask_app.protocols.tensors import BYTES, Tensor
 from lockstep.config.params import Kind
 from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema, label_name
@@ -24,7 +24,7 @@ LABELS: dict[type, str] = {str: BYTES, bool: "BOOL", int: "INT64"}
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputTensor:
     """An output of a model: its tensor's name, datatype and values a row."""
 
     name: str
@@ -61,15 +61,19 @@ def decode(body: bytes, header: str | None = None) -> Inference:
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnprocessableEntity('"inputs" must be a list of tensors, one for each column.')
-    found = tensors.read(inputs, body[length:])
-    wanted, own, named = _wanted(content.get("outputs"), binary), _text(content, "id"), _text(content, "model_name")
-    return Inference(_rows(found), wanted=wanted, binary=binary, id=own, model_name=named)
+    inputs_read = tensors.read(inputs, body[length:])
+    wanted, request_id, model_name = (
+        _wanted(content.get("outputs"), binary),
+        _text(content, "id"),
+        _text(content, "model_name"),
+    )
+    return Inference(_rows(inputs_read), wanted=wanted, binary=binary, id=request_id, model_name=model_name)
 
 
 def addressed(call: Inference, name: str, version: str | None) -> Inference:
     """Return a call to the version that an address names, if it does, whose outputs are checked with its rows."""
 
-    def rows(terms: Terms) -> list[Row]:
+    def rows(terms: RowLimits) -> list[Row]:
         check(call, name, terms.schema)
         return call.rows(terms)
 
@@ -114,29 +118,29 @@ def _wanted(outputs: Any, binary: bool) -> dict[str, bool] | None:
     return wanted
 
 
-def _rows(found: list[Tensor]) -> Callable[[Terms], list[Row]]:
+def _rows(input_tensors: list[Tensor]) -> Callable[[RowLimits], list[Row]]:
     """Return what checks tensors of one column each, or one tensor of all the columns of a numeric model."""
 
-    def rows(terms: Terms) -> list[Row]:
+    def rows(terms: RowLimits) -> list[Row]:
         schema = terms.schema
-        (first, *others), count = found, len(schema.columns)
+        (first, *others), count = input_tensors, len(schema.columns)
         whole = len(first.shape) == 2 and first.width == count and first.name not in schema.kinds and not others
         if whole and set(schema.kinds.values()) == {"numeric"}:
             return strict_json.by_place(first.rows(), terms, '"inputs"')
-        for tensor in found:
+        for tensor in input_tensors:
             if tensor.width != 1 and tensor.name in schema.kinds:
                 problem = "the shape must be [rows] or [rows, 1]: a tensor holds one column"
                 raise RowsRefused([FieldError(0, tensor.name, problem)])
-        return strict_json.by_column([(tensor.name, tensor.values) for tensor in found], terms)
+        return strict_json.by_column([(tensor.name, tensor.values) for tensor in input_tensors], terms)
 
     return rows
 
 
-def outputs(schema: Schema) -> list[Output]:
+def outputs(schema: Schema) -> list[OutputTensor]:
     """Return the outputs of a model in their order."""
     kind = LABELS[type(schema.labels[0])] if schema.labels else "FP64"
-    shares = [Output("probabilities", "FP64", schema.labels)] if schema.labels else []
-    return [Output("prediction", kind), *shares, Output("id", BYTES)]
+    shares = [OutputTensor("probabilities", "FP64", schema.labels)] if schema.labels else []
+    return [OutputTensor("prediction", kind), *shares, OutputTensor("id", BYTES)]
 
 
 def describe(name: str, version: str, schema: Schema) -> dict[str, Any]:
@@ -145,22 +149,22 @@ def describe(name: str, version: str, schema: Schema) -> dict[str, Any]:
         {"name": column.name, "datatype": datatype, "shape": [-1], "parameters": _spelling(datatype)}
         for column, datatype in ((column, DATATYPES[column.kind]) for column in schema.columns)
     ]
-    found = [
+    described = [
         {"name": output.name, "datatype": output.datatype, "shape": [-1, *_width(output)], "parameters": _facts(output)}
         for output in outputs(schema)
     ]
-    return {"name": name, "versions": [version], "platform": "lockstep", "inputs": inputs, "outputs": found}
+    return {"name": name, "versions": [version], "platform": "lockstep", "inputs": inputs, "outputs": described}
 
 
 def _spelling(datatype: str) -> dict[str, str]:
     return {"content_type": "str"} if datatype == BYTES else {}
 
 
-def _width(output: Output) -> list[int]:
+def _width(output: OutputTensor) -> list[int]:
     return [] if output.labels is None else [len(output.labels)]
 
 
-def _facts(output: Output) -> dict[str, str]:
+def _facts(output: OutputTensor) -> dict[str, str]:
     """Return what a client should know of an output: the labels stand in a JSON text, as parameters are no lists."""
     labels = {} if output.labels is None else {"labels": json.dumps([label_name(label) for label in output.labels])}
     return _spelling(output.datatype) | labels
@@ -173,18 +177,20 @@ def check(call: Inference, name: str, schema: Schema) -> None:
         raise UnprocessableEntity('"model_name" must be the name in the address, or be left out.')
 
 
-def encode(answered: Answered, call: Inference) -> tuple[dict[str, Any], bytes]:
+def encode(answered: PredictionResult, call: Inference) -> tuple[dict[str, Any], bytes]:
     """Return the answer: JSON, and the bytes of its binary outputs."""
-    known = {output.name: output for output in outputs(answered.serving.predictor.schema)}
-    wanted = dict.fromkeys(known, call.binary) if call.wanted is None else call.wanted
-    written = [_written(known[name], answered, binary) for name, binary in wanted.items()]
+    available = {output.name: output for output in outputs(answered.serving.predictor.schema)}
+    wanted = dict.fromkeys(available, call.binary) if call.wanted is None else call.wanted
+    written = [_written(available[name], answered, binary) for name, binary in wanted.items()]
     answer: dict[str, Any] = {"model_name": answered.serving.name, "model_version": answered.serving.version}
     if call.id is not None:
         answer["id"] = call.id
+    if answered.unseen:
+        answer["parameters"] = {name: json.dumps(listed) for name, listed in answered.warnings().items()}
     return answer | {"outputs": [entry for entry, _ in written]}, b"".join(tail for _, tail in written)
 
 
-def _written(output: Output, answered: Answered, binary: bool) -> tuple[dict[str, Any], bytes]:
+def _written(output: OutputTensor, answered: PredictionResult, binary: bool) -> tuple[dict[str, Any], bytes]:
     values: list[Any] = answered.ids if output.name == "id" else answered.predictions.values
     if output.labels is not None:
         values = [share for row in answered.predictions.shares or [] for share in row]

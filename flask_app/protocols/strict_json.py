@@ -26,7 +26,7 @@ NOT_STRICT = (
 
 
 @dataclass(frozen=True)
-class Terms:
+class RowLimits:
     """What rows must keep to: a schema, and how many there may be."""
 
     schema: Schema
@@ -37,12 +37,12 @@ class Terms:
 class Call:
     """What a request asks: rows to be checked on terms, of which version if it says so, and whether to say why."""
 
-    rows: Callable[[Terms], list[Row]]
+    rows: Callable[[RowLimits], list[Row]]
     version: str | None = None
     explain: bool = False
 
 
-def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, Terms, str], list[Row]]) -> Call:
+def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, RowLimits, str], list[Row]]) -> Call:
     """Return what a JSON object asks that holds rows under one key and perhaps a version under another.
 
     Raises
@@ -133,7 +133,7 @@ def sequence(rows: Any, what: str, most: int) -> list[Any]:
     return rows
 
 
-def by_name(rows: Any, terms: Terms, what: str) -> list[Row]:
+def by_name(rows: Any, terms: RowLimits, what: str) -> list[Row]:
     """Return rows that are objects of column names and values, checked."""
     rows = sequence(rows, what, terms.most)
     refuse_floods(rows, terms.schema)
@@ -151,12 +151,12 @@ def refuse_floods(rows: Sequence[Any], schema: Schema) -> None:
             raise RowsRefused(unknown)
 
 
-def by_place(rows: Any, terms: Terms, what: str) -> list[Row]:
+def by_place(rows: Any, terms: RowLimits, what: str) -> list[Row]:
     """Return rows that are lists of values in the order of the columns, checked."""
     return under_header(list(terms.schema.kinds), rows, terms, what)
 
 
-def under_header(names: Sequence[Any], rows: Any, terms: Terms, what: str) -> list[Row]:
+def under_header(names: Sequence[Any], rows: Any, terms: RowLimits, what: str) -> list[Row]:
     """Return rows that are lists of values in the order of the names, checked."""
     rows = sequence(rows, what, terms.most)
     check_names(names, terms.schema)
@@ -170,7 +170,7 @@ def under_header(names: Sequence[Any], rows: Any, terms: Terms, what: str) -> li
     return terms.schema.check([dict(zip(names, row, strict=True)) for row in rows])
 
 
-def by_column(columns: Iterable[tuple[Any, Any]], terms: Terms) -> list[Row]:
+def by_column(columns: Iterable[tuple[Any, Any]], terms: RowLimits) -> list[Row]:
     """Return rows that came as lists of values under column names, checked."""
     columns = list(columns)
     names = [name for name, _ in columns]
@@ -194,17 +194,17 @@ def check_names(names: Sequence[Any], schema: Schema) -> None:
     RowsRefused
         Naming each column that is missing, unknown or there twice.
     """
-    known = schema.kinds
+    columns = schema.kinds
     if not all(isinstance(name, str) for name in names):
         raise UnprocessableEntity("The names of the columns must be texts.")
-    given = set(names)
-    unknown = [name for name in dict.fromkeys(names) if name not in known]
-    faults = [FieldError(0, name, "missing column") for name in known if name not in given]
+    distinct = set(names)
+    unknown = [name for name in dict.fromkeys(names) if name not in columns]
+    faults = [FieldError(0, name, "missing column") for name in columns if name not in distinct]
     faults += [
-        FieldError(0, name, f"unknown column{nearest(name, known) if len(unknown) <= MAX_UNKNOWN else ''}")
+        FieldError(0, name, f"unknown column{nearest(name, columns) if len(unknown) <= MAX_UNKNOWN else ''}")
         for name in unknown
     ]
-    if len(names) > len(given):
-        faults += [FieldError(0, name, "there twice") for name in known if names.count(name) > 1]
+    if len(names) > len(distinct):
+        faults += [FieldError(0, name, "there twice") for name in columns if names.count(name) > 1]
     if faults:
         raise RowsRefused(faults)

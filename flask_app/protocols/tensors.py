@@ -56,14 +56,14 @@ def read(entries: Sequence[Any], tail: bytes) -> list[Tensor]:
     UnprocessableEntity
         A tensor is not described, or the bytes are more or fewer than described.
     """
-    found, start = [], 0
+    result, start = [], 0
     for entry in entries:
         tensor, size = _tensor(entry, tail[start:])
-        found.append(tensor)
+        result.append(tensor)
         start += size
     if start != len(tail):
         raise UnprocessableEntity(f"{len(tail)} bytes follow the JSON, but the inputs account for {start}.")
-    return found
+    return result
 
 
 def _tensor(entry: Any, tail: bytes) -> tuple[Tensor, int]:
@@ -88,7 +88,11 @@ def _refuse(name: str, problem: str, row: int = 0) -> NoReturn:
 
 def _shape(shape: Any, name: str) -> tuple[int, ...]:
     """Return a shape of one or two positive lengths."""
-    if not isinstance(shape, list) or len(shape) not in (1, 2) or any(type(one) is not int or one < 1 for one in shape):
+    if (
+        not isinstance(shape, list)
+        or len(shape) not in (1, 2)
+        or any(type(length) is not int or length < 1 for length in shape)
+    ):
         _refuse(name, "the shape must be [rows] or [rows, columns], both at least 1")
     return tuple(shape)
 

@@ -44,8 +44,8 @@ Body = TypeVar("Body", bound=Struct)
 @blueprint.post("/reload")
 def reload() -> ResponseReturnValue:
     """Look at the registry now and follow it; other processes do so within seconds by themselves."""
-    asked = body(Reload)
-    services = [_service(asked.model)] if asked.model else model_service.all_of(current_app)
+    order = body(Reload)
+    services = [_service(order.model)] if order.model else model_service.all_of(current_app)
     for service in services:
         service.look()
         service.challenger.look()
@@ -55,10 +55,10 @@ def reload() -> ResponseReturnValue:
 @blueprint.post("/rollback")
 def rollback() -> ResponseReturnValue:
     """Make the version Production again that was it before, on the record, and follow."""
-    asked = body(Rollback)
-    service = _service(asked.model)
-    event = _roll_back(service, Event(actor=asked.actor, reason=asked.reason))
-    log.warning("%s went back to version %s from %s: %s", service.name, event.version, event.previous, asked.reason)
+    order = body(Rollback)
+    service = _service(order.model)
+    event = _roll_back(service, Event(actor=order.actor, reason=order.reason))
+    log.warning("%s went back to version %s from %s: %s", service.name, event.version, event.previous, order.reason)
     service.look()
     return {"version": event.version, "previous": event.previous, "at": event.at, **_state(service)}
 
@@ -74,7 +74,7 @@ def _roll_back(service: ModelService, event: Event) -> Event:
 
 
 def _service(name: str) -> ModelService:
-    return model_service.named(current_app, name) if name else model_service.of(current_app)
+    return model_service.named(current_app, name) if name else model_service.default(current_app)
 
 
 def _state(service: ModelService) -> dict[str, str | None]:

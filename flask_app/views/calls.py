@@ -6,8 +6,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 from flask_app.admission.transfer import check_transfer
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import explanation, prediction_service
-from flask_app.prediction.prediction_service import Answered
-from flask_app.protocols.strict_json import Call, Terms
+from flask_app.prediction.prediction_service import PredictionResult
+from flask_app.protocols.strict_json import Call, RowLimits
 from lockstep.data.schema import Row
 
 JSON = "application/json"
@@ -24,15 +24,15 @@ def body(*accepted: str) -> bytes:
     return request.get_data()
 
 
-def answer(service: ModelService, call: Call) -> Answered:
+def answer(service: ModelService, call: Call) -> PredictionResult:
     """Answer a call by the version that it names, or else by Production or its challenger."""
     key, most = request.headers.get("Idempotency-Key", ""), current_app.config["MAX_ROWS"]
 
     def rows(serving: Serving) -> list[Row]:
-        found = call.rows(Terms(serving.predictor.schema, most))
+        checked = call.rows(RowLimits(serving.predictor.schema, most))
         if call.explain:
-            explanation.check(serving.predictor, found)
-        return found
+            explanation.check(serving.predictor, checked)
+        return checked
 
     if call.version is None:
         answered = prediction_service.answer_by_chosen(service, rows, key)

@@ -14,4 +14,4 @@ blueprint = Blueprint("capstone", __name__)
 def infer() -> ResponseReturnValue:
     """Answer rows that are lists of values in the order of the columns."""
     call = capstone.decode(calls.body(calls.JSON))
-    return capstone.encode(calls.answer(model_service.of(current_app), call))
+    return capstone.encode(calls.answer(model_service.default(current_app), call))

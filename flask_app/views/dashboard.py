@@ -1,6 +1,7 @@
 """The monitoring page: what the recorder last saw of a model, for people."""
 
 import hashlib
+import time
 
 from flask import Blueprint, Response, current_app, render_template, request
 from flask.typing import ResponseReturnValue
@@ -8,8 +9,9 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
 from flask_app.models import model_service
+from flask_app.observability import refusals
 from flask_app.observability import snapshots as dashboard
-from flask_app.observability.snapshots import Seen
+from flask_app.observability.snapshots import SnapshotState
 from lockstep.html import formatting, templates
 from lockstep.pages import monitoring
 
@@ -21,27 +23,28 @@ MOST_DIGITS = 7
 @blueprint.get("/dashboard")
 def show() -> ResponseReturnValue:
     """Show traffic, quality, drift, alerts, versions and the loop of one model, as last looked at."""
-    snapshots = dashboard.of(current_app)
-    seen = snapshots.read()
-    names = _names(seen)
+    snapshots = dashboard.from_app(current_app)
+    state = snapshots.read()
+    names = _names(state)
     name = request.args.get("model") or names[0]
     if name not in names:
         raise NotFound("No model of this name is served or logged here.")
-    late = snapshots.is_late(seen)
-    tag = _tag(seen, late)
+    late = snapshots.is_late(state)
+    tag = _tag(state, late, refusals.current().mark())
     if request.if_none_match.contains_weak(tag):
         return Response(status=304, headers={"ETag": f'"{tag}"'})
-    age = formatting.duration(seen.age_s())
+    age = formatting.duration(state.age_s())
     page = render_template(
         "dashboard.html",
         name=name,
         names=names,
-        seen=seen,
+        state=state,
         late=age if late else "",
         every_s=snapshots.every_s,
         moment=formatting.moment,
         machine=formatting.machine,
-        sections=_sections(seen, name),
+        sections=_sections(state, name),
+        refused=refusals.current().recent(name, time.time()),
     )
     response = current_app.make_response(page)
     response.set_etag(tag)
@@ -58,24 +61,24 @@ def style() -> ResponseReturnValue:
     return response.make_conditional(request)
 
 
-def _names(seen: Seen) -> list[str]:
+def _names(state: SnapshotState) -> list[str]:
     """Return the models that are served here, then the others that the figures know."""
     served = [service.name for service in model_service.all_of(current_app)]
-    known = sorted(seen.snapshot.models) if seen.snapshot else []
-    return [*served, *(name for name in known if name not in served)]
+    monitored = sorted(state.snapshot.models) if state.snapshot else []
+    return [*served, *(name for name in monitored if name not in served)]
 
 
-def _sections(seen: Seen, name: str) -> Markup | None:
-    if seen.snapshot is None or name not in seen.snapshot.models:
+def _sections(state: SnapshotState, name: str) -> Markup | None:
+    if state.snapshot is None or name not in state.snapshot.models:
         return None
     span = request.args.get("span", "")
     bucket_s = int(span) if span.isascii() and span.isdigit() and len(span) <= MOST_DIGITS else None
-    return monitoring.fragment(seen.snapshot, name, bucket_s, links=True)
+    return monitoring.fragment(state.snapshot, name, bucket_s, links=True)
 
 
-def _tag(seen: Seen, late: bool) -> str:
+def _tag(state: SnapshotState, late: bool, refused: tuple[int, ...]) -> str:
     """Name the state of the page, so that a browser that has it need not be sent it again."""
-    minutes = int(seen.age_s() // 60) if late else -1
+    minutes = int(state.age_s() // 60) if late else -1
     return hashlib.blake2b(
-        repr((seen.mark, seen.fault, minutes, request.query_string)).encode(), digest_size=12
+        repr((state.mark, state.fault, minutes, refused, request.query_string)).encode(), digest_size=12
     ).hexdigest()

@@ -11,7 +11,7 @@ blueprint = Blueprint("docs", __name__)
 @blueprint.get("/openapi.json")
 def openapi() -> ResponseReturnValue:
     """Describe the API as it is with the model in Production."""
-    described = document.of(current_app)
+    described = document.from_app(current_app)
     response = Response(described.text, mimetype="application/json")
     response.set_etag(described.etag)
     response.headers["Cache-Control"] = "no-cache"
@@ -21,7 +21,7 @@ def openapi() -> ResponseReturnValue:
 @blueprint.get("/docs")
 def page() -> ResponseReturnValue:
     """Show the API to people, who can try it."""
-    api = document.of(current_app).content
+    api = document.from_app(current_app).content
     return render_template(
         "docs.html", api=api, groups=reference_page.groups(api), spellings=reference_page.spellings(api)
     )

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMedi
 from flask_app import errors
 from flask_app.forms import controls
 from flask_app.prediction import feedback
-from flask_app.prediction.feedback import NoSuchPrediction, Said
+from flask_app.prediction.feedback import NoSuchPrediction, SubmittedLabel
 from flask_app.views import calls, files
 from flask_app.views.predict import FORMS
 from lockstep.data.schema import FieldError, RowsRefused, label_name
@@ -60,19 +60,19 @@ def take_file() -> ResponseReturnValue:
         taken = feedback.take(said, "file", request.headers.get("Idempotency-Key", ""))
     except RowsRefused as refused:
         return errors.problem(422, ABOUT_FILE, faults=refused.faults)
-    found = feedback.counts(taken)
-    status = 202 if found.get("waiting") else 200
-    return (_page(counts=found), status) if errors.wants_page() else (found, status)
+    totals = feedback.counts(taken)
+    status = 202 if totals.get("waiting") else 200
+    return (_page(counts=totals), status) if errors.wants_page() else (totals, status)
 
 
 def _page(**content: Any) -> str:
     """Return the page with what was taken, and the labels of the model if there is one."""
-    known = list(feedback.schemas(current_app).values())
-    names = [label_name(label) for label in known[0].labels[: controls.CHOICES_AS_LIST]] if len(known) == 1 else []
+    schemas = list(feedback.schemas(current_app).values())
+    names = [label_name(label) for label in schemas[0].labels[: controls.CHOICES_AS_LIST]] if len(schemas) == 1 else []
     return render_template("feedback.html", labels=names, **{"taken": None, "counts": None} | content)
 
 
-def _sent() -> Said:
+def _sent() -> SubmittedLabel:
     """Return what a program sent.
 
     Raises
@@ -88,17 +88,17 @@ def _sent() -> Said:
         raise UnprocessableEntity(f"{error}. Send {{'id': ..., 'label': ...}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
-    return Said(body.id, body.label)
+    return SubmittedLabel(body.id, body.label)
 
 
-def _typed() -> Said:
+def _typed() -> SubmittedLabel:
     """Return what a form sent, whose label is a text."""
     calls.check_transfer()
-    given: dict[str, Any] = {name: request.form.getlist(name) for name in FIELDS}
-    if request.files or any(len(values) != 1 for values in given.values()):
+    fields: dict[str, Any] = {name: request.form.getlist(name) for name in FIELDS}
+    if request.files or any(len(values) != 1 for values in fields.values()):
         raise UnprocessableEntity("Send an id and a label, each once.")
-    (own,), (text,) = given.values()
-    return Said(own.strip(), text.strip(), is_text=True)
+    (prediction_id,), (text,) = fields.values()
+    return SubmittedLabel(prediction_id.strip(), text.strip(), is_text=True)
 
 
 def _refused(fault: FieldError) -> ResponseReturnValue:

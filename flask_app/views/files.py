@@ -1,8 +1,6 @@
 """Predictions for a CSV file, answered as one."""
 
-from collections.abc import Sequence
-
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnprocessableEntity, UnsupportedMediaType
 
@@ -12,11 +10,12 @@ from flask_app.forms import controls, csv_upload
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import prediction_service
 from flask_app.views import pages
-from lockstep.data.schema import FieldError, RowsRefused
+from lockstep.data.schema import RowsRefused
 
 blueprint = Blueprint("files", __name__)
 
 FILE = "file"
+MISFIT = "The file does not fit the model. Rows are counted as a spreadsheet does: the header is row 1."
 MULTIPART = "multipart/form-data"
 
 
@@ -24,14 +23,11 @@ MULTIPART = "multipart/form-data"
 @blueprint.post("/models/<name>/predict/file")
 def predict_file(name: str) -> ResponseReturnValue:
     """Answer the rows of a file with the same file, predictions added; of a wrong file, name the wrong cells."""
-    serving = pages.asked(name)
+    pages.asked(name)
     check_transfer()
     if request.mimetype != MULTIPART:
         raise UnsupportedMediaType(f"Send {MULTIPART} with the CSV in the field {FILE!r}.")
-    try:
-        return _answer(content(), pages.service_of(name))
-    except RowsRefused as refused:
-        return _refuse(refused.faults, serving)
+    return _answer(content(), pages.service_of(name))
 
 
 @blueprint.get("/predict/template.csv", defaults={"name": ""})
@@ -71,12 +67,15 @@ def _answer(content: bytes, service: ModelService) -> Response:
     return _csv(text, "predictions.csv", answered.serving)
 
 
-def _refuse(faults: Sequence[FieldError], serving: Serving) -> ResponseReturnValue:
-    detail = "The file does not fit the model. Rows are counted as a spreadsheet does: the header is row 1."
+@blueprint.errorhandler(RowsRefused)
+def refuse(error: RowsRefused) -> ResponseReturnValue:
+    """Answer 422 and name the wrong cells, to a browser on the page of the form."""
+    g.refused_values = error.faults
     if not errors.wants_page():
-        return errors.problem(422, detail, faults=faults)
-    listed = errors.listing(faults)
-    return pages.page(serving, file_faults=listed, more_faults=len(faults) - len(listed)), 422
+        return errors.problem(422, MISFIT, faults=error.faults)
+    listed = errors.listing(error.faults)
+    serving = pages.asked((request.view_args or {})["name"])
+    return pages.page(serving, file_faults=listed, more_faults=len(error.faults) - len(listed)), 422
 
 
 def _csv(text: str, name: str, serving: Serving) -> Response:

@@ -38,7 +38,7 @@ def health() -> ResponseReturnValue:
 
 def describe() -> dict[str, Any]:
     """Return the state of the service as JSON."""
-    service = model_service.of(current_app)
+    service = model_service.default(current_app)
     serving, registry = service.serving(), service.registry_state()
     healthy = serving and service.fault is None and registry != "silent"
     return {
@@ -80,9 +80,9 @@ def _model(serving: Serving, recorded: GateRecord) -> dict[str, Any]:
 
 def gated(recorded: GateRecord) -> dict[str, Any]:
     """Return how a version came to answer, as far as its record says: what the gate decided, and how it was forced."""
-    told: dict[str, Any] = {}
+    promotion: dict[str, Any] = {}
     if recorded.decision:
-        told["gate"] = {"passed": recorded.decision.passed, "verdict": recorded.decision.verdict}
+        promotion["gate"] = {"passed": recorded.decision.passed, "verdict": recorded.decision.verdict}
     if recorded.forced:
-        told["forced"] = asdict(recorded.forced)
-    return told
+        promotion["forced"] = asdict(recorded.forced)
+    return promotion

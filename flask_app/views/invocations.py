@@ -21,7 +21,7 @@ def invoke() -> ResponseReturnValue:
     """Answer rows as MLflow's scoring server does."""
     body = calls.body(calls.JSON, CSV)
     call = invocations.decode_csv(body) if request.mimetype == CSV else invocations.decode(body)
-    answered = calls.answer(model_service.of(current_app), call)
+    answered = calls.answer(model_service.default(current_app), call)
     response = current_app.json.response(invocations.encode(answered, call))
     response.headers["Lockstep-Model-Version"] = answered.serving.version
     return response
@@ -37,7 +37,7 @@ def ping() -> ResponseReturnValue:
 @blueprint.get("/version")
 def mlflow_version() -> ResponseReturnValue:
     """Return the version of MLflow, as text; headers tell the model's, and whether it went live against its gate."""
-    service = model_service.of(current_app)
+    service = model_service.default(current_app)
     response = Response(version(MLFLOW), mimetype="text/plain")
     if serving := service.serving():
         response.headers["Lockstep-Model-Version"] = serving.version

@@ -25,31 +25,31 @@ def show(name: str) -> ResponseReturnValue:
     """Tell people and programs what the model in Production is, as a page or as JSON."""
     service = service_of(name)
     serving = service.require()
-    told = describe(serving, service.recorded())
+    content = describe(serving, service.recorded())
     if not errors.wants_page():
-        return told
+        return content
     takes = [(column, _range(column)) for column in serving.predictor.schema.columns]
     error = "Share wrong" if serving.predictor.schema.labels else "Mean error"
-    return render_template("card.html", serving=serving, **told, takes=takes, error=error)
+    return render_template("card.html", serving=serving, **content, takes=takes, error=error)
 
 
 def describe(serving: Serving, recorded: GateRecord) -> dict[str, Any]:
     """Return the card of a version with what the registry adds: how it came into Production."""
-    found = serving.predictor.card
+    card = serving.predictor.card
     forced = asdict(recorded.forced) if recorded.forced else None
     return {
         "model": {"name": serving.name, "version": serving.version, "sha256": serving.identity.sha256},
         "promotion": _promotion(serving),
         "gate": recorded.decision.to_json() if recorded.decision else None,
         "forced": forced,
-        "card": found,
-        "limits": model_card.limits(found, serving.predictor.schema) if found else [],
+        "card": card,
+        "limits": model_card.limits(card, serving.predictor.schema) if card else [],
     }
 
 
 def _promotion(serving: Serving) -> dict[str, Any] | None:
     """Return who brought the version into Production, as the recorder last saw it."""
-    snapshot = snapshots.of(current_app).read().snapshot
+    snapshot = snapshots.from_app(current_app).read().snapshot
     state = snapshot.models.get(serving.name) if snapshot else None
     info = state.production if state else None
     if info is None or info.version != serving.version:

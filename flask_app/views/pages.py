@@ -5,7 +5,7 @@ import secrets
 import shlex
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request, url_for
+from flask import Blueprint, current_app, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
@@ -17,7 +17,7 @@ from flask_app.forms import controls, explanation_chart
 from flask_app.models import model_service
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.prediction import explanation, log, prediction_service
-from flask_app.prediction.prediction_service import Answered
+from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json
 from lockstep.data.schema import RowsRefused, label_name
 
@@ -52,7 +52,7 @@ def asked(name: str) -> Serving:
 
 def service_of(name: str) -> ModelService:
     """Return the service of the model of this name, or of the default one for no name."""
-    return model_service.named(current_app, name) if name else model_service.of(current_app)
+    return model_service.named(current_app, name) if name else model_service.default(current_app)
 
 
 @blueprint.app_errorhandler(csrf.InvalidToken)
@@ -78,18 +78,26 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
         raise UnsupportedMediaType("This form takes no files.")
     schema = serving.predictor.schema
     typed = controls.submitted(request.form, schema)
-    try:
-        row = controls.parse(request.form, schema)
-        strict_json.refuse_floods([row], serving.predictor.schema)
-        answered = prediction_service.answer_by_chosen(
-            service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
-        )
-    except RowsRefused as refused:
-        others = listing(controls.leftover(schema, refused.faults))
-        return page(serving, controls.fields(schema, typed, refused.faults), others=others), 422
-    asked = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
-    told = explanation_chart.of(answered, asked)
-    return page(serving, controls.fields(schema, typed), result=_result(answered), why=told, explain=asked)
+    row = controls.parse(request.form, schema)
+    strict_json.refuse_floods([row], schema)
+    answered = prediction_service.answer_by_chosen(
+        service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
+    )
+    explain = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
+    explanation_view = explanation_chart.build(answered, explain)
+    return page(
+        serving, controls.fields(schema, typed), result=_result(answered), why=explanation_view, explain=explain
+    )
+
+
+def refuse_form(service: ModelService, error: RowsRefused) -> ResponseReturnValue:
+    """Show the form again with what was typed, and beside each control what is wrong."""
+    g.refused_values = error.faults
+    serving = service.require()
+    schema = serving.predictor.schema
+    typed = controls.submitted(request.form, schema)
+    others = listing(controls.leftover(schema, error.faults))
+    return page(serving, controls.fields(schema, typed, error.faults), others=others), 422
 
 
 def page(serving: Serving, fields: list[controls.Field] | None = None, **content: Any) -> str:
@@ -101,7 +109,7 @@ def page(serving: Serving, fields: list[controls.Field] | None = None, **content
         "address": _address(serving),
         "card": _card(serving),
         "names": names,
-        "logged": log.of(current_app).on,
+        "logged": log.from_app(current_app).on,
         "explain_box": controls.EXPLAIN if explanation.offered(serving.predictor) == "asked" else "",
         "idempotency": (controls.IDEMPOTENCY_KEY, secrets.token_hex(16) if csrf.from_browser() else ""),
     }
@@ -110,20 +118,20 @@ def page(serving: Serving, fields: list[controls.Field] | None = None, **content
 
 def _own(serving: Serving) -> dict[str, str]:
     """Return what the addresses of a model name, nothing for the default one."""
-    return {} if serving.name == model_service.of(current_app).name else {"name": serving.name}
+    return {} if serving.name == model_service.default(current_app).name else {"name": serving.name}
 
 
 def _card(serving: Serving) -> str:
-    own: dict[str, Any] = _own(serving)
-    return url_for("card.show", **own)
+    model_args: dict[str, Any] = _own(serving)
+    return url_for("card.show", **model_args)
 
 
 def _address(serving: Serving, external: bool = False) -> str:
-    own = _own(serving)
-    return url_for("predict.predict_with" if own else "predict.predict", _external=external, **own)
+    model_args = _own(serving)
+    return url_for("predict.predict_with" if model_args else "predict.predict", _external=external, **model_args)
 
 
-def _result(answered: Answered) -> dict[str, Any]:
+def _result(answered: PredictionResult) -> dict[str, Any]:
     """Return an answer as the page shows it: the label large, the likeliest labels first."""
     (answer,) = answered.records()
     bars = sorted(answer.get("probabilities", {}).items(), key=lambda bar: -bar[1])
@@ -141,7 +149,7 @@ def percent(share: float) -> str:
     return shown
 
 
-def _code(answered: Answered) -> dict[str, str]:
+def _code(answered: PredictionResult) -> dict[str, str]:
     """Return the request that a program would send for the same answer, as JSON and as a curl command."""
     rows = answered.serving.predictor.schema.objects(answered.rows)
     body = json.dumps({"rows": [{name: _plain(value) for name, value in row.items()} for row in rows]})

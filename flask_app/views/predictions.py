@@ -19,7 +19,7 @@ blueprint = Blueprint("predictions", __name__)
 MOST = 1000
 
 
-class Asked(Struct, forbid_unknown_fields=True):
+class LogFilter(Struct, forbid_unknown_fields=True):
     """Which predictions: all that is named must hold. The newest come first, `cursor` goes on where an answer ended."""
 
     model: str = ""
@@ -35,18 +35,22 @@ class Asked(Struct, forbid_unknown_fields=True):
 @blueprint.get("/predictions")
 def show() -> ResponseReturnValue:
     """Return logged predictions with their labels, the newest first."""
-    asked = _asked()
-    given = msgspec.structs.asdict(asked)
-    limits = {"since_us": _us(given.pop("since")), "until_us": _us(given.pop("until")), "before": given.pop("cursor")}
+    log_filter = _asked()
+    arguments = msgspec.structs.asdict(log_filter)
+    limits = {
+        "since_us": _us(arguments.pop("since")),
+        "until_us": _us(arguments.pop("until")),
+        "before": arguments.pop("cursor"),
+    }
     try:
-        found = log.of(current_app).ask("predictions", **given, **limits)
+        rows = log.from_app(current_app).ask("predictions", **arguments, **limits)
     except StoreError as error:
         raise ServiceUnavailable(f"{error.problem}.", retry_after=RETRY_AFTER_S) from None
-    following = found[-1]["seq"] if len(found) == asked.limit else None
-    return {"predictions": [_shown(one) for one in found], "next": None if following is None else str(following)}
+    following = rows[-1]["seq"] if len(rows) == log_filter.limit else None
+    return {"predictions": [_shown(row) for row in rows], "next": None if following is None else str(following)}
 
 
-def _asked() -> Asked:
+def _asked() -> LogFilter:
     """Return what the address asks for.
 
     Raises
@@ -54,11 +58,11 @@ def _asked() -> Asked:
     UnprocessableEntity
         It asks for what is not known, or twice for the same.
     """
-    given = request.args.to_dict(flat=False)
-    if twice := [name for name, values in given.items() if len(values) > 1]:
+    parameters = request.args.to_dict(flat=False)
+    if twice := [name for name, values in parameters.items() if len(values) > 1]:
         raise UnprocessableEntity(f"{twice[0]!r} is given twice.")
     try:
-        return msgspec.convert({name: values[0] for name, values in given.items()}, Asked, strict=False)
+        return msgspec.convert({name: values[0] for name, values in parameters.items()}, LogFilter, strict=False)
     except msgspec.ValidationError as error:
         raise UnprocessableEntity(f"{error}.") from None
 
@@ -70,11 +74,11 @@ def _us(moment: datetime | None) -> int:
     return max(1, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6))
 
 
-def _shown(one: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a prediction as the API prints it: times by ISO 8601, the row in the order of its version's schema."""
-    named = {name: one[name] for name in ("id", "model", "version", "variant", "key", "latency_us", "row", "score")}
-    shown = named | {"at": _moment(one["at_us"]), "prediction": one["value"], "shares": one["shares"]}
-    labelled = {"label": one["label"], "labelled_at": _moment(one["labelled_us"])} if one["labelled"] else {}
+    named = {name: row[name] for name in ("id", "model", "version", "variant", "key", "latency_us", "row", "score")}
+    shown = named | {"at": _moment(row["at_us"]), "prediction": row["value"], "shares": row["shares"]}
+    labelled = {"label": row["label"], "labelled_at": _moment(row["labelled_us"])} if row["labelled"] else {}
     return shown | labelled
 
 

@@ -30,10 +30,10 @@ class Retrain(Struct, forbid_unknown_fields=True):
 @blueprint.post("/retrain")
 def start() -> ResponseReturnValue:
     """Put a retraining in line, and say where to follow it; one runs at a time."""
-    asked = _ask("retrain", reason=admin.body(Retrain).reason)
-    job = asked["job"]
+    ticket = _ask("retrain", reason=admin.body(Retrain).reason)
+    job = ticket["job"]
     where = url_for("retrain.follow", job=job["id"])
-    if not asked["new"]:
+    if not ticket["new"]:
         raise Conflict(f"Job {job['id']} is {job['state']} already: follow it at {where}.")
     log.warning("retraining was asked for: job %s", job["id"])
     return job, 202, {"Location": where}
@@ -42,13 +42,13 @@ def start() -> ResponseReturnValue:
 @blueprint.get("/retrain/<job>")
 def follow(job: str) -> ResponseReturnValue:
     """Tell how a retraining is doing, why it ran and what came of it."""
-    found = _ask("job", id=job)
-    if found is None:
+    job_state = _ask("job", id=job)
+    if job_state is None:
         raise NotFound("No job has this id.")
-    return dict(found)
+    return dict(job_state)
 
 
-def install(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Refuse rules of retraining that are none, before anybody waits for them to work.
 
     Raises
@@ -60,9 +60,9 @@ def install(app: Flask, settings: Settings) -> None:
     Repository.from_settings(settings)
 
 
-def _ask(operation: str, **given: Any) -> Any:
+def _ask(operation: str, **arguments: Any) -> Any:
     try:
-        return store.of(current_app).ask(operation, **given)
+        return store.from_app(current_app).ask(operation, **arguments)
     except StoreError as error:
         log.warning("%s; %s", error, error.hint)
         raise ServiceUnavailable("The prediction log is out of reach.", retry_after=RETRY_AFTER_S) from None

@@ -65,8 +65,8 @@ class Refused(Answered):
 
     def __init__(self, status: int, details: Mapping[str, Any], retry_after_s: float | None = None) -> None:
         super().__init__(status, details, retry_after_s)
-        found = details.get("errors", [])
-        self.faults = tuple(Fault(one["row"], one["column"], one["problem"]) for one in found)
+        errors = details.get("errors", [])
+        self.faults = tuple(Fault(error["row"], error["column"], error["problem"]) for error in errors)
 
     def __str__(self) -> str:
         shown = "".join(f"; row {fault.row}, {fault.column!r}: {fault.problem}" for fault in self.faults[:3])
@@ -159,13 +159,13 @@ class Client:
             There is no answer for another reason.
         """
         path = f"/models/{quote(model, safe='')}/predict" if model else "/predict"
-        asked = {"rows": [dict(row) for row in rows]} | ({"version": version} if version else {})
-        body = json.dumps(asked, allow_nan=False).encode()
+        content = {"rows": [dict(row) for row in rows]} | ({"version": version} if version else {})
+        body = json.dumps(content, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
         headers |= {"X-Sticky-Key": sticky_key} if sticky_key else {}
         answer = self._ask("POST", path, body, headers)
         named = Model(**answer["model"])
-        return [Prediction(**one, model=named) for one in answer["predictions"]]
+        return [Prediction(**prediction, model=named) for prediction in answer["predictions"]]
 
     def feedback(self, id: str, label: str | int | float | bool) -> str:
         """Say what was true after all, and return what that did: new, changed, unchanged, or waiting for the log.

@@ -68,7 +68,7 @@ def listening(bundle, figures):
     registry.add("1", bundle)
     settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(figures), "LOCKSTEP_MONITOR_S": "1"})
     app = create_app(settings, registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -22,7 +22,7 @@ def app(tmp_path_factory):
     registry.add("3", make_bundle("text", tmp_path_factory.mktemp("bundle")))
     settings = {"LOCKSTEP_MODEL_NAME": "reviews", "LOCKSTEP_STATE": str(tmp_path_factory.mktemp("state"))}
     app = create_app(Settings.read(settings), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     return app
 
 

@@ -43,7 +43,7 @@ def serve(settings, registry):
     def make(folder):
         registry.add("1", folder)
         app = create_app(settings, registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         return app
 
     return make
@@ -66,5 +66,5 @@ def empty(settings, registry):
     """An app without a model."""
     registry.go_down()
     app = create_app(settings, registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     return app

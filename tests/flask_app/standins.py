@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from flask_app.models import model_service
 from lockstep import files, paths
-from lockstep.config.params import Candidate, FeatureEngineering, ModelEvaluation, Text
+from lockstep.config.params import Candidate, Categorical, FeatureEngineering, ModelEvaluation, Text
 from lockstep.data import cleaning, frames
 from lockstep.data.record import DataRecord, Dropped
 from lockstep.drift import profile
@@ -77,20 +77,22 @@ SOURCE = {"source": "/srv/hunter2/houses.csv", "sha256": "ab" * 32}
 TASKS = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "text": "binary"}
 
 
-def make_frame(task, odd=ODD):
+def make_frame(task, odd=ODD, flag=False):
     """Return the few rows that a model is made of, with their outcome, and the kinds of the columns."""
     columns, target = _table(task)
     kinds = {"review": "text"} if task == "text" else KINDS
     columns, kinds = ({odd if name == ODD else name: own for name, own in each.items()} for each in (columns, kinds))
+    if flag:
+        columns, kinds = columns | {"flag": np.arange(ROWS) % 3 == 0}, kinds | {"flag": "categorical"}
     frame = cleaning.canonical(pd.DataFrame(columns), kinds)
     frame["outcome"] = pd.Series(target, dtype=object if target.dtype.kind == "U" else None)
     return frame, kinds
 
 
-def make_bundle(task, folder, estimator=None, odd=ODD):
-    """Fit a model on a few rows and write its bundle."""
-    frame, kinds = make_frame(task, odd)
-    params = FeatureEngineering(text=Text(min_documents=1))
+def make_bundle(task, folder, estimator=None, odd=ODD, unknown="refuse", flag=False):
+    """Fit a model on a few rows and write its bundle; `flag` adds a column of true and false."""
+    frame, kinds = make_frame(task, odd, flag)
+    params = FeatureEngineering(text=Text(min_documents=1), categorical=Categorical(unknown=unknown))
     learned = frames.learn(frame, "outcome", TASKS[task], kinds, params)
     features = build(kinds, params)
     matrix = features.fit_transform(frame)
@@ -180,5 +182,5 @@ class FolderRegistry:
 
 def example(app):
     """Return the row that the form shows at first, as JSON."""
-    columns = model_service.of(app).require().predictor.schema.columns
+    columns = model_service.default(app).require().predictor.schema.columns
     return {column.name: column.example for column in columns}

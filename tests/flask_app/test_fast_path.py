@@ -11,8 +11,8 @@ from werkzeug.test import Client, EnvironBuilder
 
 from flask_app import create_app
 from flask_app.admission import guard
-from flask_app.admission.limits import NoRoom
-from flask_app.fast_path import Front
+from flask_app.admission.limits import Overloaded
+from flask_app.fast_path import FastPath
 from flask_app.models import model_service
 from flask_app.prediction import prediction_service
 from lockstep.data.schema import RowsRefused
@@ -24,7 +24,7 @@ class Fast(Client):
 
     def __init__(self, app):
         self.asked = []
-        front = Front(app)
+        front = FastPath(app)
         flask = app.wsgi_app
         app.wsgi_app = lambda *given: self.asked.append(given[0]["PATH_INFO"]) or flask(*given)
         super().__init__(front)
@@ -110,17 +110,17 @@ def test_doubt_goes_to_flask_with_the_body(app, change):
 
 
 def test_no_room_is_told_in_front(app):
-    fast, room = Fast(app), guard.of(app).room
+    fast, limiter = Fast(app), guard.from_app(app).limiter
     while True:
         try:
-            room.enter()
-        except NoRoom:
+            limiter.acquire()
+        except Overloaded:
             break
     full = fast.post("/predict", json={"rows": [example(app)]})
     assert (full.status_code, full.headers["Retry-After"], fast.asked) == (503, "1", [])
     assert full.json["detail"] == "Too many requests are under way. Try again in a moment."
     assert full.headers["Content-Type"] == "application/problem+json"
-    room.leave()
+    limiter.release()
     assert fast.post("/predict", json={"rows": [example(app)]}).status_code == 200
 
 
@@ -153,7 +153,7 @@ def test_a_crash_in_front_is_told_by_flask(app, monkeypatch, caplog):
     def crash(*_):
         raise RuntimeError("inside")
 
-    monkeypatch.setattr(prediction_service.of(app), "answer", crash)
+    monkeypatch.setattr(prediction_service.from_app(app), "answer", crash)
     answer = Fast(app).post("/predict", json={"rows": [example(app)]})
     assert answer.status_code == 500
     assert "inside" in caplog.text and "inside" not in answer.text
@@ -162,7 +162,7 @@ def test_a_crash_in_front_is_told_by_flask(app, monkeypatch, caplog):
 def test_counts_and_log_are_those_of_flask(both):
     app, slow, fast = both
     logged = []
-    prediction_service.of(app).logged.append(logged.append)
+    prediction_service.from_app(app).subscribers.append(logged.append)
     rows = [example(app)] * 3
     for client in (fast, slow):
         client.post("/predict", json={"rows": rows})
@@ -175,7 +175,7 @@ def test_counts_and_log_are_those_of_flask(both):
 
 
 def app_rows(app, rows):
-    return model_service.of(app).require().predictor.schema.check(rows)
+    return model_service.default(app).require().predictor.schema.check(rows)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -194,7 +194,7 @@ def test_the_same_key_and_rows_give_the_same_ids(app, fast):
 
 
 def test_processes_forked_from_one_app_draw_other_ids(app, monkeypatch):
-    one = prediction_service.of(app)
+    one = prediction_service.from_app(app)
     twin = copy.copy(one)
     one._drawn, twin._drawn = itertools.count(), itertools.count()
     first = one._ids([()], "")
@@ -219,9 +219,9 @@ def test_refused_rows_name_every_row(app):
 def test_a_cached_answer_is_named_counted_and_logged(settings, registry, plain):
     registry.add("1", plain["binary"])
     app = create_app(dataclasses.replace(settings, cache_rows=10), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     fast, logged, row = Fast(app), [], example(app)
-    prediction_service.of(app).logged.append(logged.append)
+    prediction_service.from_app(app).subscribers.append(logged.append)
     first, second = (fast.post("/predict", json={"rows": [row]}) for _ in range(2))
     assert without_ids(first) == without_ids(second)
     assert first.json["predictions"][0]["id"] != second.json["predictions"][0]["id"]

@@ -54,7 +54,7 @@ class App:
         registry.add("1", make_bundle("binary", folder / "bundle"))
         environment = {"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(folder / "state")}
         self.app = create_app(Settings.read(environment), registry.connect)
-        model_service.of(self.app).look()
+        model_service.default(self.app).look()
         self.instead, self.silent, self.asked, self.keys = {}, lambda: False, [], []
         self.server = make_server("127.0.0.1", 0, self, threaded=True)
         self.url = f"http://127.0.0.1:{self.server.server_port}"

@@ -57,7 +57,7 @@ def predict(server, rows, count):
 
 def accounted(server):
     """Return how many predictions are in the database, and how many are counted there as lost."""
-    store = Store.of(Settings.read(server.environment))
+    store = Store.from_settings(Settings.read(server.environment))
     try:
         with store.reading() as link:
             return link.execute(text("SELECT count(*) FROM predictions")).scalar_one(), store.lost()

@@ -16,7 +16,7 @@ import yaml
 
 from lockstep.config.settings import Settings
 from lockstep.monitoring.label_windows import shadow_id
-from lockstep.prediction_log.database import Asked
+from lockstep.prediction_log.database import PredictionFilter
 from lockstep.prediction_log.database import Store as PredictionStore
 from lockstep.prediction_log.records import Answer, Label
 from tests.flask_app.standins import make_bundle
@@ -115,7 +115,7 @@ def play(server, folder, prometheus):
     for _ in range(ASKED):
         assert server.predict(asked)[0] == 200
     store = PredictionStore.open(f"sqlite:///{folder / 'state/lockstep.db'}")
-    seen = Asked(variant="production", after=0, limit=10_000)
+    seen = PredictionFilter(variant="production", after=0, limit=10_000)
     logged, _ = wait_for(lambda: found if len(found := store.predictions(seen)) > ASKED * ROWS else None, 20)
     store.add(shadow(own) for own in logged)
     now = time.time_ns() // 1000

@@ -107,7 +107,7 @@ def test_a_stage_that_fails_is_a_failed_job_with_its_cause(project):
     done = project.lockstep("retrain", ok=False)
     assert done.returncode == 1
     assert "failed: `dvc repro` ended with code" in done.stderr
-    store = Store.of(traffic.settings_of(project))
+    store = Store.from_settings(traffic.settings_of(project))
     assert [job.state for job in jobs.newest(store)] == ["failed"]
     store.close()
 
@@ -119,7 +119,7 @@ def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project):
     process = subprocess.Popen(
         command, cwd=project.root, env=project.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
-    store = Store.of(traffic.settings_of(project))
+    store = Store.from_settings(traffic.settings_of(project))
     try:
         wait_for(lambda: (project.root / "data/external/feedback/breast-cancer.json").exists())
         refused = project.lockstep("retrain", ok=False)
@@ -140,7 +140,7 @@ def test_one_at_a_time_and_sigterm_leaves_nothing_half_written(project):
 def test_a_job_whose_process_was_killed_does_not_stand_in_the_way(finished, tmp_path):
     project = copy_of(finished, tmp_path / "killed")
     project.lockstep("promote")
-    store = Store.of(Settings.read({"LOCKSTEP_STATE": str(project.root / ".lockstep")}))
+    store = Store.from_settings(Settings.read({"LOCKSTEP_STATE": str(project.root / ".lockstep")}))
     dead = subprocess.Popen(["true"])
     dead.wait()
     asked = jobs.ask(store, "breast-cancer", "manual", "killed").job

@@ -50,7 +50,7 @@ def labels(record, truth):
 def log(project, frame, labelled=True, version="1"):
     """Write down that Production answered the rows of a frame, and unless told otherwise what was true."""
     record = answered(project, frame, version)
-    store = Store.of(settings_of(project))
+    store = Store.from_settings(settings_of(project))
     store.add([record, *(labels(record, frame["target"].tolist()) if labelled else [])])
     store.close()
     return record

@@ -19,7 +19,7 @@ def locked(settings, registry, bundles):  # noqa: F811
     def make(**changes):
         locks = {"api_keys": KEY, "admin_token": TOKEN, **changes}
         made = create_app(dataclasses.replace(settings, **locks), registry.connect)
-        model_service.of(made).look()
+        model_service.default(made).look()
         return made
 
     return make

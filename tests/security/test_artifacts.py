@@ -53,7 +53,7 @@ def planted(store):
 def test_S13_what_MLmodel_names_is_neither_fetched_nor_run(store, tmp_path):
     folder = planted(store)
     assert (folder / "code" / f"{CANARY}.py").exists()
-    service = ModelService.of(store.settings, lambda: store.registry)
+    service = ModelService.from_settings(store.settings, lambda: store.registry)
     service.look()
     assert (service.fault, service.require().version) == (None, "1")
     (cached,) = [path for path in (tmp_path / "state" / "models").iterdir() if path.is_dir()]
@@ -65,7 +65,7 @@ def test_S13_what_MLmodel_names_is_neither_fetched_nor_run(store, tmp_path):
 def test_S14_files_that_are_not_those_of_the_digest_are_refused(store, bundles):
     folder = Path(urlsplit(store.registry.production().source).path)
     shutil.copyfile(bundles["tree"] / "model.skops", folder / "model.skops")
-    service = ModelService.of(store.settings, lambda: store.registry)
+    service = ModelService.from_settings(store.settings, lambda: store.registry)
     service.look()
     assert service.serving() is None
     assert "digest" in service.fault

@@ -86,9 +86,9 @@ def test_S02_secrets_are_compared_as_digests_in_constant_time(locked, monkeypatc
     for given in (TOKEN, "a", TOKEN[:-1] + "x", "x" * 5000):
         app.test_client().post("/admin/reload", headers={"Authorization": f"Bearer {given}"})
     assert [len(digest) for pair in compared for digest in pair] == [32] * 8
-    looked_up = [guard.of(app).access._digest(key) for key in (KEY, "a", "x" * 5000)]
+    looked_up = [guard.from_app(app).access._digest(key) for key in (KEY, "a", "x" * 5000)]
     assert {len(digest) for digest in looked_up} == {32}
-    assert guard.of(locked()).access._digest(KEY) != guard.of(locked()).access._digest(KEY)
+    assert guard.from_app(locked()).access._digest(KEY) != guard.from_app(locked()).access._digest(KEY)
 
 
 @pytest.mark.parametrize("query", [f"?api_key={KEY}", f"?key={KEY}&token={TOKEN}", f"?access_token={KEY}"])

@@ -98,14 +98,14 @@ def test_S07_names_versions_and_faults_of_a_registry_are_text(settings, registry
     registry.name = script
     registry.add(script, bundles["binary"])
     app = create_app(settings, registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     client = app.test_client()
     page = client.get("/", headers=BROWSER)
     assert page.status_code == 200
     check_page(page, script)
     check_page(client.post("/predict", data=typed(app) | token_of(page), headers=BROWSER), script)
     registry.fault = RegistryError(script, script)
-    model_service.of(app).look()
+    model_service.default(app).look()
     check_page(client.get("/health", headers=BROWSER), script)
     assert client.get("/health").get_json()["status"] == "degraded"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_app import create_app
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from flask_app.models import model_service
 from lockstep.config.settings import Settings
 from tests.flask_app.standins import FolderRegistry, make_bundle
@@ -63,8 +63,8 @@ class Subject:
         registry.add("1", bundle)
         settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(folder / "state" / task)})
         app = create_app(settings, registry.connect)
-        model_service.of(app).look()
-        self.front, self.flask = Front(app), app.wsgi_app
+        model_service.default(app).look()
+        self.front, self.flask = FastPath(app), app.wsgi_app
         self.seeds = list(seeds(Model.read(bundle)))
 
     def ask(self, seed: Seed, app: Any) -> Reply:

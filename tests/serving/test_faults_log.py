@@ -121,7 +121,7 @@ def load(local):
 @contextlib.contextmanager
 def log_of(server):
     """Open a server's database beside it."""
-    store = Store.of(Settings.read(server.environment))
+    store = Store.from_settings(Settings.read(server.environment))
     yield store
     store.close()
 

@@ -31,29 +31,29 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of predictions, newest first; an alarm is an answer and not a failure."""
-    seen = live.look(settings)
-    model = live.model(seen, arguments.model, settings)
-    write_page(seen, arguments.html)
+    snapshot = live.look(settings)
+    model = live.model(snapshot, arguments.model, settings)
+    write_page(snapshot, arguments.html)
     if arguments.json:
-        print(json.dumps(told(seen, model, "drift") | {"windows": msgspec.to_builtins(model.drift)}))
+        print(json.dumps(told(snapshot, model, "drift") | {"windows": msgspec.to_builtins(model.drift)}))
     else:
         _show(model)
     return 0
 
 
-def write_page(seen: Snapshot, to: Path | None) -> None:
+def write_page(snapshot: Snapshot, to: Path | None) -> None:
     """Write the report on all models as one page, if that was asked for."""
     if to:
-        files.write_bytes(monitoring.html(seen).encode(), to)
+        files.write_bytes(monitoring.html(snapshot).encode(), to)
 
 
-def told(seen: Snapshot, model: ModelState, kind: str) -> dict[str, Any]:
+def told(snapshot: Snapshot, model: ModelState, kind: str) -> dict[str, Any]:
     """Return what a program is told of a model besides the windows."""
-    open_alerts = [own for own in seen.alerts if (own.model, own.kind, own.closed) == (model.name, kind, None)]
+    open_alerts = [item for item in snapshot.alerts if (item.model, item.kind, item.closed) == (model.name, kind, None)]
     return {
         "model": model.name,
         "version": model.production.version if model.production else None,
-        "at": seen.at,
+        "at": snapshot.at,
         "alerts": msgspec.to_builtins(open_alerts),
     }
 
@@ -78,17 +78,17 @@ def _print_table(window: DriftWindow) -> None:
     from rich.text import Text
 
     table = Table("feature", "test", "effect", "q", "missing", "alarm", "notes")
-    moved = sorted(window.features, key=lambda own: (not own.alarm, -(own.effect or 0.0)))
-    for own in [*([window.score] if window.score else []), *moved[:SHOWN]]:
-        table.add_row(*(Text(live.visible(cell)) for cell in _cells(own)))
+    moved = sorted(window.features, key=lambda feature: (not feature.alarm, -(feature.effect or 0.0)))
+    for feature in [*([window.score] if window.score else []), *moved[:SHOWN]]:
+        table.add_row(*(Text(live.visible(cell)) for cell in _cells(feature)))
     Console().print(table)
     if len(moved) > SHOWN:
         print(f"and {len(moved) - SHOWN} more: --json tells all")
 
 
-def _cells(own: FeatureDrift) -> tuple[str, ...]:
-    effect = "" if own.effect is None else f"{own.effect:.3f}"
-    q = own.q if own.q is not None else own.p
-    notes = [*own.notes, *(f"new: {name}" for name in own.new_categories)]
-    figures = (effect, "" if q is None else f"{q:.2g}", f"{own.missing:.1%}")
-    return own.name, own.test, *figures, "yes" if own.alarm else "", "; ".join(notes)
+def _cells(feature: FeatureDrift) -> tuple[str, ...]:
+    effect = "" if feature.effect is None else f"{feature.effect:.3f}"
+    q = feature.q if feature.q is not None else feature.p
+    notes = [*feature.notes, *(f"new: {name}" for name in feature.new_categories)]
+    figures = (effect, "" if q is None else f"{q:.2g}", f"{feature.missing:.1%}")
+    return feature.name, feature.test, *figures, "yes" if feature.alarm else "", "; ".join(notes)

@@ -26,32 +26,42 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Join what DVC and the tracking server know, and print one row an experiment."""
-    found = experiments.shown(*(["--all-commits"] if arguments.all else []))
+    listed = experiments.shown(*(["--all-commits"] if arguments.all else []))
     client = tracking.connect(settings)
-    logged = [run for name in sorted(_where_logged(found)) for run in runs.pipelines(client, name)]
-    rows = [(one, experiments.run_of(one, logged)) for one in found]
+    logged = [run for name in sorted(_where_logged(listed)) for run in runs.pipelines(client, name)]
+    rows = [(experiment, experiments.run_of(experiment, logged)) for experiment in listed]
     where = tracking_server.resolve(settings)
     if arguments.json:
-        print(json.dumps([_row(one, logged_run, where) for one, logged_run in rows]))
+        print(json.dumps([_row(experiment, logged_run, where) for experiment, logged_run in rows]))
     else:
         _show(rows)
         if where.kind == "local":
             print("`make mlflow` shows the runs:")
-        for one, logged_run in rows:
+        for experiment, logged_run in rows:
             if logged_run:
-                print(f"{one.name:<20}  {logged_run.page(where)}")
+                print(f"{experiment.name:<20}  {logged_run.page(where)}")
     return 0
 
 
-def _where_logged(found: Sequence[Experiment]) -> set[str]:
+def _where_logged(runs: Sequence[Experiment]) -> set[str]:
     """Return the experiments of MLflow in which the runs stand."""
-    own = {str(one.params["register_model.experiment"]) for one in found if "register_model.experiment" in one.params}
-    return {params_file.load().register_model.experiment, *own}
+    names = {
+        str(experiment.params["register_model.experiment"])
+        for experiment in runs
+        if "register_model.experiment" in experiment.params
+    }
+    return {params_file.load().register_model.experiment, *names}
 
 
+<<<<<<< HEAD
 def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.TrackingServer) -> dict[str, Any]:
     found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(one) | found
+=======
+def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
+    logged_row = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
+    return asdict(experiment) | logged_row
+>>>>>>> main
 
 
 def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:
@@ -60,16 +70,18 @@ def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:
 
     names = _columns(rows)
     table = Table("experiment", "state", "changed", *names, "run")
-    for one, logged in rows:
-        changed = "\n".join(f"{key}: {'left out' if value is None else value}" for key, value in one.params.items())
-        figures = (f"{one.metrics[name]:.4f}" if name in one.metrics else "" for name in names)
-        table.add_row(one.name[:40], one.state, changed, *figures, logged.run_id[:8] if logged else "")
+    for experiment, logged in rows:
+        changed = "\n".join(
+            f"{key}: {'left out' if value is None else value}" for key, value in experiment.params.items()
+        )
+        figures = (f"{experiment.metrics[name]:.4f}" if name in experiment.metrics else "" for name in names)
+        table.add_row(experiment.name[:40], experiment.state, changed, *figures, logged.run_id[:8] if logged else "")
     Console(markup=False, highlight=False).print(table)
 
 
 def _columns(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> list[str]:
     """Choose the metrics to show: the one that is searched for, then those that have a floor."""
-    measured = [name for one, _ in rows for name in one.metrics]
+    measured = [name for experiment, _ in rows for name in experiment.metrics]
     searched: Mapping[str, Any] = files.read_json(paths.SEARCH) if paths.SEARCH.exists() else {}
     wanted = dict.fromkeys([searched.get("metric"), *params_file.load().model_evaluation.floors])
     return [name for name in wanted if name in measured]

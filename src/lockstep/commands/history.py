@@ -27,18 +27,18 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     registry = Registry(tracking.connect(settings), name)
     production = registry.production()
     serving = production.version if production else None
-    found = registry.history()
-    found = found[: arguments.limit] if arguments.limit > 0 else found
+    events = registry.history()
+    events = events[: arguments.limit] if arguments.limit > 0 else events
     if arguments.json:
-        print(json.dumps({"model": name, "production": serving, "events": [asdict(event) for event in found]}))
+        print(json.dumps({"model": name, "production": serving, "events": [asdict(event) for event in events]}))
     else:
-        _show(name, serving, found)
+        _show(name, serving, events)
     return 0
 
 
-def _show(name: str, serving: str | None, found: list[Event]) -> None:
+def _show(name: str, serving: str | None, events: list[Event]) -> None:
     print(f"{name}: Production is version {serving}" if serving else f"{name}: nothing is in Production yet")
-    for event in found:
+    for event in events:
         action = f"{event.action} (forced)" if event.forced else event.action
         origin = f"commit {event.git_commit[:7] or '-'}, data {event.data_digest[:7] or '-'}"
         when = event.at[:19].replace("T", " ")
@@ -55,8 +55,8 @@ def _answers(event: Event) -> Iterator[str]:
         return
     beside = f"{decision.verdict} beside version {decision.against}; " if decision.verdict else ""
     failed = [check.name for check in decision.checks if not check.passed]
-    told = f"refused by {', '.join(failed)}" if failed else "all passed"
-    yield f"gate: {beside}{len(decision.checks)} checks, {told}"
+    verdict = f"refused by {', '.join(failed)}" if failed else "all passed"
+    yield f"gate: {beside}{len(decision.checks)} checks, {verdict}"
 
 
 def _visible(text: str) -> str:

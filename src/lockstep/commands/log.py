@@ -39,14 +39,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.prediction_log.database import Asked, Store
+    from lockstep.prediction_log.database import PredictionFilter, Store
     from lockstep.prediction_log.export import export
 
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
-    asked = Asked(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
-    store = Store.of(settings)
+    log_filter = PredictionFilter(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
+    store = Store.from_settings(settings)
     with Progress("count", "predictions written") as progress:
-        count = export(store, asked, arguments.to, progress.update)
+        count = export(store, log_filter, arguments.to, progress.update)
     store.close()
     print(f"{count} predictions in {arguments.to}")
     return 0
@@ -54,13 +54,13 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.prediction_log.database import Store
-    from lockstep.prediction_log.importer import NotThere, bring
+    from lockstep.prediction_log.importer import MissingSource, import_file
 
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         with Progress("count", "predictions added") as progress:
-            added = bring(store, arguments.source, progress.update)
-    except NotThere as missing:
+            added = import_file(store, arguments.source, progress.update)
+    except MissingSource as missing:
         if not arguments.missing_ok:
             raise
         print(f"{missing}: nothing is new")
@@ -78,7 +78,7 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     days = settings.log_days if arguments.days is None else arguments.days
     if days < 1:
         raise ConfigError(f"{days} days: nothing would be kept, or all", "name at least one day: --days 30")
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     with Progress("count", "predictions deleted") as progress:
         count = prune(store, time.time_ns() // 1000 - days * DAY_US, progress.update)
     store.close()
@@ -104,7 +104,7 @@ def moment_us(text: str) -> int:
     if not text:
         return 0
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no time by ISO 8601", "write 2026-11-14 or 2026-11-14T09:00:00+01:00") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)

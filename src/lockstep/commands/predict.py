@@ -76,33 +76,43 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     base, pattern = storage.split(arguments.input)
+<<<<<<< HEAD
     source, out = (storage.location(given, _ingestion(given)) for given in (base, arguments.output))
     found, others = batch_job.find(arguments.input, source, pattern, out)
+=======
+    source, out = (storage.place(location, _ingestion(location)) for location in (base, arguments.output))
+    parts, others = batch_job.find(arguments.input, source, pattern, out)
+>>>>>>> main
     model = _model(arguments.version, settings)
-    made = batch_job.plan(found, source, out, _reader(), model.load())
-    with _pool(arguments, settings) as pool, Progress("items", "parts", len(found)) as progress:
-        outcomes = batch_job.score_all(pool, model, made, found, lambda name, outcome: progress.advance())
-    failed = {name: own for name, own in outcomes.items() if own.state == "failed"}
-    for name, own in failed.items():
-        print(f"{name}: {own.problem}\n  hint: {own.hint}", file=sys.stderr)
+    plan = batch_job.plan(parts, source, out, _reader(), model.load())
+    with _pool(arguments, settings) as pool, Progress("items", "parts", len(parts)) as progress:
+        outcomes = batch_job.score_all(pool, model, plan, parts, lambda name, outcome: progress.advance())
+    failed = {name: result for name, result in outcomes.items() if result.state == "failed"}
+    for name, result in failed.items():
+        print(f"{name}: {result.problem}\n  hint: {result.hint}", file=sys.stderr)
     if arguments.json:
-        told = {name: own.to_json() for name, own in outcomes.items()}
-        print(json.dumps({"model": {"name": model.name, "version": model.version}, "parts": told}))
+        content = {name: result.to_json() for name, result in outcomes.items()}
+        print(json.dumps({"model": {"name": model.name, "version": model.version}, "parts": content}))
     else:
         print(_summary(outcomes, model, arguments.output))
         print(f"left out, no part: {_some(others)}" if others else "", end="\n" if others else "")
     return 1 if failed else 0
 
 
+<<<<<<< HEAD
 def _summary(outcomes: dict[str, batch_job.PartitionResult], model: batch_job.ModelFiles, out: str) -> str:
     rows = sum(own.rows for own in outcomes.values())
+=======
+def _summary(outcomes: dict[str, batch_job.Outcome], model: batch_job.Model, out: str) -> str:
+    rows = sum(outcome.rows for outcome in outcomes.values())
+>>>>>>> main
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
         ("kept", "kept, of this version and input"),
         ("redone", "redone, of another version or input"),
         ("failed", "failed"),
     ):
-        names = [name for name, own in outcomes.items() if own.state == state]
+        names = [name for name, outcome in outcomes.items() if outcome.state == state]
         lines += [f"{said}: {_some(names)}"] if names else []
     return "\n".join(lines)
 
@@ -126,23 +136,23 @@ def _reader() -> Reader:
 
 
 @contextmanager
-def _here(given: str) -> Iterator[Path]:
+def _here(location: str) -> Iterator[Path]:
     """Yield a file of this machine, or one that is fetched and goes afterwards."""
-    if "://" not in given:
-        if not Path(given).is_file():
-            raise DataError(f"{given} not found", "name a CSV or Parquet file, or a folder or pattern of them")
-        yield Path(given)
+    if "://" not in location:
+        if not Path(location).is_file():
+            raise DataError(f"{location} not found", "name a CSV or Parquet file, or a folder or pattern of them")
+        yield Path(location)
         return
     from lockstep.data.sources import read
 
-    with read.fetched(given, _ingestion(given)) as (content, _):
+    with read.fetched(location, _ingestion(location)) as (content, _):
         yield content.path
 
 
-def _ingestion(given: str) -> DataIngestion:
+def _ingestion(location: str) -> DataIngestion:
     """Return how the project reads its source, said of another one."""
-    known = params_file.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
-    return DataIngestion(**known | {"source": given})
+    section = params_file.load().data_ingestion.model_dump() if paths.PARAMS.exists() else {}
+    return DataIngestion(**section | {"source": location})
 
 
 def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
@@ -155,5 +165,10 @@ def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
     if version is None:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
+<<<<<<< HEAD
         own = registry.download(version, Path(folder, "model"))
         return batch_job.ModelFiles.from_folder(version.name, version.version, version.sha256, own)
+=======
+        bundle = registry.download(version, Path(folder, "model"))
+        return batch_job.Model.of(version.name, version.version, version.sha256, bundle)
+>>>>>>> main

@@ -23,17 +23,17 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write down what the source says; keep what it said last while it is out of reach."""
     params = params_file.load()
     try:
-        found = change_detection.look(params.data_ingestion, settings.source_password)
+        change = change_detection.look(params.data_ingestion, settings.source_password)
         if test_source := params.test_ingestion():
-            found |= change_detection.look(test_source, settings.source_password)
+            change |= change_detection.look(test_source, settings.source_password)
     except DataError as error:
         if not paths.PROBE.exists():
             raise
         print(f"probe: {error.problem}\n  what was read last stands until it answers", file=sys.stderr)
         return 0
-    change_detection.keep(found or {params.data_ingestion.named: {}})
+    change_detection.keep(change or {params.data_ingestion.named: {}})
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(change))
         return 0
-    print("\n".join(f"{source}: {state}" for source, state in found.items()) or "DVC watches the source by itself")
+    print("\n".join(f"{source}: {state}" for source, state in change.items()) or "DVC watches the source by itself")
     return 0

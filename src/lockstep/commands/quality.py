@@ -19,12 +19,12 @@ add = drift.add
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of labels, newest first; low quality is an answer and not a failure."""
-    seen = live.look(settings)
-    model = live.model(seen, arguments.model, settings)
-    drift.write_page(seen, arguments.html)
+    snapshot = live.look(settings)
+    model = live.model(snapshot, arguments.model, settings)
+    drift.write_page(snapshot, arguments.html)
     if arguments.json:
         content = {"quality": msgspec.to_builtins(model.quality), "challenge": msgspec.to_builtins(model.challenge)}
-        print(json.dumps(drift.told(seen, model, "quality") | content))
+        print(json.dumps(drift.told(snapshot, model, "quality") | content))
     else:
         _show(model)
     return 0
@@ -41,14 +41,14 @@ def _show(model: ModelState) -> None:
     quality = model.quality
     print(live.visible(f"{model.name}: {quality.metric} at the evaluation {_figure(quality.evaluation)}"))
     table = Table("version", "labels", f"{quality.metric} (95 %)", "delay", "verdict")
-    for own in quality.windows[:SHOWN]:
-        delay = "" if own.delay_s is None else f"{own.delay_s / 3600:.1f} h"
-        cells = (own.version, own.labels, _figure(own.metric), delay, own.verdict)
+    for window in quality.windows[:SHOWN]:
+        delay = "" if window.delay_s is None else f"{window.delay_s / 3600:.1f} h"
+        cells = (window.version, window.labels, _figure(window.metric), delay, window.verdict)
         table.add_row(*(Text(live.visible(cell)) for cell in cells))
     Console().print(table)
     if model.challenge:
         print(live.visible(f"challenger {model.challenge.challenger}: {model.challenge.verdict}"))
 
 
-def _figure(found: Interval | None) -> str:
-    return f"{found.value:.4g} ({found.low:.4g} to {found.high:.4g})" if found else "unknown"
+def _figure(interval: Interval | None) -> str:
+    return f"{interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g})" if interval else "unknown"

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.lifecycle.retraining import run as retraining
 
     params = params_file.load()
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         with retraining.exclusive(settings):
             job = _job(arguments, params.register_model.model_name, store)
@@ -75,7 +75,7 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
     repository = github.Repository.required(settings)
     model = model_name(settings)
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
         job = _job(arguments, model, store)
         job = _end(store, job, github.dispatch(settings, store, repository, model, job))
@@ -105,9 +105,9 @@ def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
             raise StoreError(f"there is no job {arguments.job!r}", "leave --job out to start one")
     else:
         jobs.bury_dead(store)
-        asked = jobs.ask(store, model, "manual", arguments.reason)
-        job = asked.job
-        if not asked.new and not jobs.is_left(job):
+        ticket = jobs.ask(store, model, "manual", arguments.reason)
+        job = ticket.job
+        if not ticket.new and not jobs.is_left(job):
             raise jobs.busy(job)
     if not jobs.start(store, job.id):
         raise jobs.busy(job)

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     text = _example(arguments.example)
     source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
-    place = _in_place(source, given=arguments.source is not None)
+    place = _in_place(source, is_default=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
     params_file.parse(text, arguments.example)
     files.write_bytes(text.encode(), paths.PARAMS)
@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _example(name: str) -> str:
-    known = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
-    if name not in known:
-        raise ConfigError(f"no example {name!r}{nearest(name, known)}", f"there are {', '.join(known)}")
+    examples = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
+    if name not in examples:
+        raise ConfigError(f"no example {name!r}{nearest(name, examples)}", f"there are {', '.join(examples)}")
     return (paths.EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
 
 
@@ -57,12 +57,12 @@ def is_example() -> bool:
     return SOURCE_LINE.sub("", paths.PARAMS.read_text(encoding="utf-8")) in bare
 
 
-def _in_place(source: str, given: bool) -> str:
+def _in_place(source: str, is_default: bool) -> str:
     """Return the source as params.yaml names it; a file from elsewhere is linked into data/external/."""
     if read.scheme(source):
         return source
     if not Path(source).is_file():
-        hint = "check the path" if given else "get the file (docs/examples.md says where) and add --source PATH"
+        hint = "check the path" if is_default else "get the file (docs/examples.md says where) and add --source PATH"
         raise DataError(f"{source} not found", hint)
     return link_into_place(source)
 

@@ -3,6 +3,7 @@
 An unknown key, a wrong type or a value out of range is refused before any data is read.
 """
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -71,8 +72,34 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
+<<<<<<< HEAD
             keys.add(key)
+=======
+            seen.add(key)
+        for key_node, value_node in node.value:
+            _refuse_ambiguous(key_node.value, value_node)
+>>>>>>> main
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+"""YAML 1.1 takes 1e-05 for a text, and `dvc exp run -S` writes small numbers so."""
+
+AMBIGUOUS = re.compile(r"[-+]?0[0-9_]+$|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
+
+
+def _refuse_ambiguous(key: object, node: yaml.Node) -> None:
+    """Refuse 010, which is 8 in YAML 1.1, and 1:30, which is 90."""
+    for value in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if isinstance(value, yaml.ScalarNode) and value.style is None and AMBIGUOUS.match(value.value):
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"{key} = {value.value} is read as another number: write it plainly, or in quotes if it is a text",
+                value.start_mark,
+            )
 
 
 def _explain(fault: Any, name: str) -> tuple[str, str]:
@@ -88,9 +115,17 @@ def _explain(fault: Any, name: str) -> tuple[str, str]:
     hint = ""
     if isinstance(value, bool):
         hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
+<<<<<<< HEAD
     elif isinstance(value, str) and fault["type"] in ("float_type", "int_type"):
         hint = "write the number without quotes, and 1e3 as 1.0e+3"
     return f"{name}: {key} = {value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
+=======
+    elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
+        hint = "write the number without quotes"
+    elif isinstance(given, float) and fault["type"].startswith("int_"):
+        hint = "write the whole number without a point or an exponent"
+    return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
+>>>>>>> main
 
 
 def _fields_at(path: list[str]) -> list[str]:

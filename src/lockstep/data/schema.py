@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -58,6 +58,7 @@ class FieldError:
     row: int
     column: str
     problem: str
+    value: Any = field(default=None, compare=False, repr=False)
 
 
 class RowsRefused(LockstepError):
@@ -104,6 +105,20 @@ class Schema:
     def _checks(self) -> dict[str, Callable[[Any], str | None]]:
         return {column.name: _check(column) for column in self.columns}
 
+    @cached_property
+    def open_categories(self) -> tuple[tuple[int, str, frozenset[str | None]], ...]:
+        """The columns that take categories unseen in training: index, name, and what is no surprise."""
+        return tuple(
+            (index, column.name, frozenset((*column.categories, None)))
+            for index, column in enumerate(self.columns)
+            if column.kind == "categorical" and column.unknown == "ignore" and column.categories
+        )
+
+    @cached_property
+    def booleans(self) -> frozenset[str]:
+        """The columns of true and false, which JSON may also send as `true` and `false`."""
+        return frozenset(column.name for column in self.columns if is_boolean(column))
+
     def faults(self, row: Any, number: int = 0) -> list[FieldError]:
         """Return everything that is wrong with one row; nothing is coerced.
 
@@ -116,7 +131,7 @@ class Schema:
             check = self._checks.get(name)
             problem = check(value) if check else f"unknown column{nearest(name, self._checks)}"
             if problem:
-                faults.append(FieldError(number, name, problem))
+                faults.append(FieldError(number, name, problem, value))
         return faults
 
     def problem(self, column: str, value: Any) -> str | None:
@@ -135,6 +150,8 @@ class Schema:
         if faults:
             raise RowsRefused(faults)
         numeric = [(column.name, column.kind == "numeric") for column in self.columns]
+        if self.booleans:
+            rows = [row | {name: as_category(row[name]) for name in self.booleans} for row in rows]
         return [
             tuple(float(row[name]) if number and row[name] is not None else row[name] for name, number in numeric)
             for row in rows
@@ -190,11 +207,14 @@ def _check(column: Column) -> Callable[[Any], str | None]:
     """Compile the check of one column: it returns what is wrong with a value, or None."""
     check = CHECKS[column.kind]
     largest = column.largest if column.kind == "numeric" else None
+    boolean = is_boolean(column)
     categories = frozenset(column.categories) if column.unknown == "refuse" and column.kind == "categorical" else None
 
     def checked(value: Any) -> str | None:
         if value is None:
             return None if column.nullable else "null, but this column had no missing value in training"
+        if boolean and isinstance(value, bool):
+            value = as_category(value)
         problem = check(value)
         if problem is None and largest is not None and not -largest <= value <= largest:
             return f"expected a number of at most {largest:g} in size"
@@ -203,6 +223,11 @@ def _check(column: Column) -> Callable[[Any], str | None]:
         return problem
 
     return checked
+
+
+def is_boolean(column: Column) -> bool:
+    """Return whether a column is categorical with no other categories than `true` and `false`."""
+    return column.kind == "categorical" and bool(column.categories) and set(column.categories) <= {"true", "false"}
 
 
 def _check_number(value: Any) -> str | None:

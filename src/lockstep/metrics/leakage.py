@@ -41,6 +41,10 @@ EXACT = 0.9999
 """Share of rows in which several columns together must give the target: combinations are many, so chance has more."""
 MAX_COMBINED = 100
 """So many numeric columns are combined, and ten times as many choices of one column for each class are tried."""
+MAX_ADDENDS = 6
+"""So many columns may add up to the target; parts of a total are few."""
+MIN_FILLED, ONE_CLASS = 20, 0.995
+"""A column that is filled in so many rows, nearly all of one class, was written down after that class was known."""
 MAX_CLASSES = 10
 """Of more classes, nobody has a column of votes for each."""
 
@@ -60,6 +64,11 @@ class _Target:
     name: str
     values: NDArray[Any]
     task: Task
+    labels: tuple[Any, ...] = ()
+
+    def label(self, code: int) -> Any:
+        """Return the label of a class."""
+        return self.labels[code]
 
     @property
     def classes(self) -> int:
@@ -78,8 +87,10 @@ def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, t
     other: by a tree of few leaves (numbers and dates), or by the level (categories, texts, codes). Of numbers and a
     numeric target it is the square of their rank correlation (Spearman 1904), which is 1 for every monotone curve.
 
+    By being filled: the column has values in the rows of one class alone.
+
     Together: the largest of one column for each class names the class, as counts of votes do; a column is the sum of
-    leaking ones; or two columns add up to a numeric target.
+    leaking ones; or up to six columns add up to a numeric target, but for rounding.
     """
     labelled = frame[frame[target].notna()]
     if len(labelled) < MIN_ROWS:
@@ -94,6 +105,7 @@ def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, t
         for name, score in scores.items()
         if score >= PERFECT
     }
+    leaks |= _filled(rows, {name: kind for name, kind in kinds.items() if name not in leaks}, truth)
     leaks |= _noisy_copy({name: score for name, score in scores.items() if name not in leaks}, truth)
     numeric = [name for name, kind in kinds.items() if kind == "numeric" and name not in leaks][:MAX_COMBINED]
     return leaks | _combined(rows[numeric].astype(np.float64), truth)
@@ -102,7 +114,8 @@ def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, t
 def _target(values: pd.Series, name: str, task: Task) -> _Target:
     if task == "regression":
         return _Target(name, values.to_numpy(np.float64), task)
-    return _Target(name, pd.factorize(values, sort=True)[0].astype(np.int64), task)
+    codes, labels = pd.factorize(values, sort=True)
+    return _Target(name, codes.astype(np.int64), task, tuple(labels.tolist()))
 
 
 def _figure(score: float, task: Task) -> str:
@@ -205,7 +218,7 @@ def _combined(numeric: pd.DataFrame, truth: _Target) -> dict[str, Leak]:
     """Return the numeric columns (n, k) that give the target together."""
     if truth.task == "regression":
         pairs = _addends(numeric, truth)
-        return {name: Leak(1.0, f"{' and '.join(pairs)} add up to {truth.name}") for name in pairs}
+        return {name: Leak(1.0, f"{', '.join(pairs[:-1])} and {pairs[-1]} add up to {truth.name}") for name in pairs}
     votes = _votes(numeric, truth)
     together = {name: Leak(1.0, f"the largest of {', '.join(votes)} is always {truth.name}") for name in votes}
     return together | dict(_sums(numeric, votes))
@@ -238,11 +251,41 @@ def _sums(numeric: pd.DataFrame, votes: Sequence[str]) -> Iterator[tuple[str, Le
 
 
 def _addends(numeric: pd.DataFrame, truth: _Target) -> tuple[str, ...]:
-    """Return the first two columns that add up to the target in every row; none if there are none."""
-    columns = {str(name): numeric[name].to_numpy() for name in numeric}
-    for one, other in combinations(columns, 2):
-        if not np.allclose(columns[one][:MIN_ROWS] + columns[other][:MIN_ROWS], truth.values[:MIN_ROWS]):
-            continue
-        if np.isclose(columns[one] + columns[other], truth.values).mean() >= EXACT:
-            return one, other
+    """Return two to six columns whose sum, or difference, is the target but for rounding; none if there are none.
+
+    Columns are taken one after the other as in orthogonal matching pursuit (Pati et al. 1993): the one that goes best
+    with what the others leave over.
+    """
+    whole = numeric.notna().all(axis=1).to_numpy()
+    table, target = numeric.to_numpy()[whole], truth.values[whole]
+    if len(target) < MIN_ROWS or np.ptp(target) == 0:
+        return ()
+    centred, left = table - table.mean(axis=0), target - target.mean()
+    norms, chosen = np.linalg.norm(centred, axis=0), list[int]()
+    while len(chosen) < min(MAX_ADDENDS, table.shape[1]):
+        gains = np.abs(centred.T @ left) / np.where(norms > 0, norms, np.inf)
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        weights, *_ = np.linalg.lstsq(centred[:, chosen], target - target.mean(), rcond=None)
+        left = target - target.mean() - centred[:, chosen] @ weights
+        if 1 - (left @ left) / np.square(target - target.mean()).sum() >= EXACT:
+            is_sum = len(chosen) > 1 and np.allclose(np.abs(weights), 1, atol=0.02)
+            return tuple(str(numeric.columns[at]) for at in chosen) if is_sum else ()
     return ()
+
+
+def _filled(rows: pd.DataFrame, kinds: Mapping[str, Kind], truth: _Target) -> dict[str, Leak]:
+    """Return the columns that are filled in the rows of one class alone, and in most of those."""
+    leaks = {}
+    for name in kinds if truth.task != "regression" else ():
+        filled = rows[name].notna().to_numpy()
+        if filled.sum() < MIN_FILLED or filled.all():
+            continue
+        counts = np.bincount(truth.values[filled], minlength=truth.classes)
+        share, label = counts.max() / counts.sum(), int(counts.argmax())
+        of_class = truth.values == label
+        if share >= ONE_CLASS and of_class.mean() <= 0.8 and filled[of_class].mean() >= 0.5:
+            leaks[name] = Leak(
+                round(float(share), 4), f"it is filled where {truth.name} is {truth.label(label)!r}, and there alone"
+            )
+    return leaks

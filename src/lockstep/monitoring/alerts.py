@@ -29,7 +29,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class Condition:
     """What is wrong at this moment, or what a window said of one version."""
 
     kind: Literal["drift", "quality", "log"]
@@ -52,49 +52,53 @@ def severity(verdicts: Iterable[Verdict], in_a_row: int) -> Severity | None:
     return "page" if streak >= in_a_row else "warning"
 
 
-def of_drift(model: str, windows: Sequence[DriftWindow], in_a_row: int) -> Finding | None:
+def of_drift(model: str, windows: Sequence[DriftWindow], in_a_row: int) -> Condition | None:
     """Return what the drift windows of one version, newest first, amount to."""
     level = severity((window.verdict for window in windows), in_a_row)
     if level is None:
         return None
     window = next(window for window in windows if window.verdict == "alarm")
-    moved = sorted((own for own in window.features if own.alarm), key=lambda own: -(own.effect or 0.0))
+    moved = sorted(
+        (feature for feature in window.features if feature.alarm), key=lambda feature: -(feature.effect or 0.0)
+    )
     moved = [*([window.score] if window.score and window.score.alarm else []), *moved]
-    names = ", ".join(own.name for own in moved[:NAMED]) or "the rows"
+    names = ", ".join(feature.name for feature in moved[:NAMED]) or "the rows"
     more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
-    strongest = next((f", {own.test} {own.statistic:.3g} of {own.name}" for own in moved if own.statistic), "")
+    strongest = next(
+        (f", {feature.test} {feature.statistic:.3g} of {feature.name}" for feature in moved if feature.statistic), ""
+    )
     detail = f"{len(moved)} of {len(window.features) + 1} distributions moved in {window.rows} predictions{strongest}"
-    return Finding("drift", model, window.version, names + more, level, detail)
+    return Condition("drift", model, window.version, names + more, level, detail)
 
 
-def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_row: int) -> Finding | None:
+def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_row: int) -> Condition | None:
     """Return what the quality windows of one version, newest first, amount to."""
     level = severity((window.verdict for window in windows), in_a_row)
     if level is None:
         return None
     window = next(window for window in windows if window.verdict == "alarm")
-    found = window.metric
-    figure = f"{found.value:.4g} (95 %: {found.low:.4g} to {found.high:.4g})" if found else "unknown"
-    return Finding("quality", model, window.version, metric, level, f"{metric} {figure} over {window.labels} labels")
+    interval = window.metric
+    figure = f"{interval.value:.4g} (95 %: {interval.low:.4g} to {interval.high:.4g})" if interval else "unknown"
+    return Condition("quality", model, window.version, metric, level, f"{metric} {figure} over {window.labels} labels")
 
 
-def of_log(state: LogState, before: LogState) -> list[Finding]:
+def of_log(state: LogState, before: LogState) -> list[Condition]:
     """Return what is wrong with the prediction log: the database, the lag, and what was lost since the last look."""
-    found = []
+    conditions = []
     if not state.reachable:
         detail = f"{state.fault or 'the database does not answer'}; {state.spool_bytes} bytes wait on disk"
-        found.append(Finding("log", "", "", "database", "warning" if before.reachable else "page", detail))
+        conditions.append(Condition("log", "", "", "database", "warning" if before.reachable else "page", detail))
     if state.lag_s > LAG_S:
         level: Severity = "page" if state.lag_s > LAG_PAGE_S else "warning"
         detail = f"the oldest prediction has waited {state.lag_s:.0f} s for the database"
-        found.append(Finding("log", "", "", "lag", level, detail))
+        conditions.append(Condition("log", "", "", "lag", level, detail))
     if state.lost > before.lost:
         detail = f"{state.lost - before.lost} predictions found no room on disk"
-        found.append(Finding("log", "", "", "loss", "page", detail))
-    return found
+        conditions.append(Condition("log", "", "", "loss", "page", detail))
+    return conditions
 
 
-def follow(before: Alert | None, finding: Finding | None, at: float) -> Alert | None:
+def follow(before: Alert | None, finding: Condition | None, at: float) -> Alert | None:
     """Return the alert after a look: opened, raised to a page but never lowered, closed, or as it was.
 
     `before` is open or None, and of the same kind, model and version as the finding; `at` is in seconds since 1970.
@@ -107,7 +111,7 @@ def follow(before: Alert | None, finding: Finding | None, at: float) -> Alert | 
     return msgspec.structs.replace(before, **_fields(replace(finding, severity=level)))
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
+def _fields(finding: Condition) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in finding.__dataclass_fields__}
 
 
@@ -120,15 +124,15 @@ def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
 
 def about_log(before: Snapshot, state: LogState, at: float) -> list[Alert]:
     """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
-    known = [alert for alert in before.alerts if alert.kind == "log"]
-    found = {
+    open_alerts = [alert for alert in before.alerts if alert.kind == "log"]
+    conditions = {
         finding.subject: finding for finding in of_log(state, before.log if before.at else LogState(lost=state.lost))
     }
-    opened = {alert.subject: alert for alert in known if alert.closed is None}
-    ended = [alert for alert in known if alert.closed is not None]
-    now = [follow(opened.get(name), found.get(name), at) for name in sorted({*found, *opened})]
-    least = min((alert.id for alert in known), default=0)
-    for number, alert in enumerate([own for own in now if own and not own.id], start=1):
+    opened = {alert.subject: alert for alert in open_alerts if alert.closed is None}
+    ended = [alert for alert in open_alerts if alert.closed is not None]
+    now = [follow(opened.get(name), conditions.get(name), at) for name in sorted({*conditions, *opened})]
+    least = min((alert.id for alert in open_alerts), default=0)
+    for number, alert in enumerate([item for item in now if item and not item.id], start=1):
         alert.id = least - number
-    newest = sorted([*(own for own in now if own), *ended], key=lambda own: (own.closed is not None, -own.opened))
+    newest = sorted([*(item for item in now if item), *ended], key=lambda item: (item.closed is not None, -item.opened))
     return newest[:MOST_LOG_ALERTS]

@@ -17,7 +17,7 @@ from lockstep.drift.results import Challenge
 from lockstep.drift.sequential_test import LABELS_A_LOOK
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.monitoring_queries import Labelled
+from lockstep.prediction_log.monitoring_queries import LabelledRow
 
 PIECE = 5_000
 DAY_S = 86_400.0
@@ -30,7 +30,7 @@ MOST_EARLY, EARLY_S = 5_000, 3600.0
 """Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds."""
 
 SHADOW_ID_BYTES = 16
-Pending = dict[str, Labelled]
+Pending = dict[str, LabelledRow]
 
 
 @dataclass
@@ -41,11 +41,11 @@ class Side:
     variants: tuple[str, ...]
     answers: dict[str, tuple[object, object, int]] = field(default_factory=dict)
 
-    def add(self, own: Labelled) -> None:
+    def add(self, row: LabelledRow) -> None:
         """Take one label; a later one for the same prediction takes the place of the earlier."""
-        known = self.answers.get(own.id)
-        if known or len(self.answers) < MOST_COMPARED:
-            self.answers[own.id] = (own.value, own.label, known[2] if known else own.seq)
+        earlier = self.answers.get(row.id)
+        if earlier or len(self.answers) < MOST_COMPARED:
+            self.answers[row.id] = (row.value, row.label, earlier[2] if earlier else row.seq)
 
     def labelled(self) -> sequential_test.LabelStream:
         """Return what was answered and what was true, as arrays."""
@@ -54,7 +54,7 @@ class Side:
 
 
 @dataclass
-class Duel:
+class ChallengerComparison:
     """Production and challenger of one model; with share 0 both answer the same rows, else each its own."""
 
     production: Side
@@ -63,7 +63,7 @@ class Duel:
     measured: int = 0
 
     @classmethod
-    def between(cls, production: str, challenger: str, share: int) -> "Duel":
+    def between(cls, production: str, challenger: str, share: int) -> "ChallengerComparison":
         """Begin without labels."""
         return cls(Side(production, ("production",)), Side(challenger, ("challenger",)), share)
 
@@ -88,49 +88,49 @@ class Labels:
         self.open = open
         self.seq = 0
         self.pending: dict[tuple[str, str], Pending] = {}
-        self.duels: dict[str, Duel] = {}
+        self.duels: dict[str, ChallengerComparison] = {}
         self._ends: dict[tuple[str, str], int] = {}
         self._early: dict[int, float] = {}
 
-    def piece(self) -> list[Labelled] | None:
+    def piece(self) -> list[LabelledRow] | None:
         """Return the next labels, at most `PIECE`; None when all are read."""
-        found, early = monitoring_queries.labelled_after(self.open(), self.seq, PIECE)
-        self.seq = max([self.seq, *early, *(own.seq for own in found)])
+        rows, early = monitoring_queries.labelled_after(self.open(), self.seq, PIECE)
+        self.seq = max([self.seq, *early, *(row.seq for row in rows)])
         now = time.monotonic()
         self._early = dict([*self._early.items(), *((seq, now) for seq in early)][-MOST_EARLY:])
-        return found if found or early else None
+        return rows if rows or early else None
 
-    def late(self) -> list[Labelled]:
+    def late(self) -> list[LabelledRow]:
         """Return the labels that came before their predictions, for those that are there by now."""
-        found = monitoring_queries.labelled_at(self.open(), list(self._early))
+        rows = monitoring_queries.labelled_at(self.open(), list(self._early))
         gone = time.monotonic() - EARLY_S
-        here = {own.seq for own in found}
+        here = {row.seq for row in rows}
         self._early = {seq: since for seq, since in self._early.items() if since > gone and seq not in here}
-        for own in found:
-            self._wait(own, late=True)
-        return found
+        for row in rows:
+            self._wait(row, late=True)
+        return rows
 
-    def challenge(self, model: str, production: str, challenger: str, share: int) -> Duel:
+    def challenge(self, model: str, production: str, challenger: str, share: int) -> ChallengerComparison:
         """Return the duel of two versions; another pair, or another way to share the traffic, begins anew."""
         duel = self.duels.get(model)
         named = (duel.production.version, duel.challenger.version, duel.share) if duel else None
         if duel is None or named != (production, challenger, share):
-            duel = self.duels[model] = Duel.between(production, challenger, share)
+            duel = self.duels[model] = ChallengerComparison.between(production, challenger, share)
         return duel
 
-    def take(self, found: list[Labelled]) -> None:
+    def take(self, rows: list[LabelledRow]) -> None:
         """Add labels to the duels, and those that no window covers yet to what waits for one."""
-        shadows = self._shadows(found)
-        for own in found:
-            self._wait(own)
-            duel = self.duels.get(own.model)
+        shadows = self._shadows(rows)
+        for row in rows:
+            self._wait(row)
+            duel = self.duels.get(row.model)
             if duel is None:
                 continue
             for side in (duel.production, duel.challenger):
-                if own.version == side.version and own.variant in side.variants:
-                    self._oppose(duel, side, own, shadows)
+                if row.version == side.version and row.variant in side.variants:
+                    self._oppose(duel, side, row, shadows)
 
-    def full(self, key: tuple[str, str], size: int, least: int, at: float) -> list[Labelled] | None:
+    def full(self, key: tuple[str, str], size: int, least: int, at: float) -> list[LabelledRow] | None:
         """Return the labels of the next window of a version, if it is full, or old and large enough."""
         waiting = list(self.pending.get(key, {}).values())
         old = bool(waiting) and at - waiting[0].labelled_us / 1e6 > DAY_S
@@ -138,37 +138,39 @@ class Labels:
             return waiting[:size]
         return None
 
-    def covered(self, key: tuple[str, str], window: list[Labelled]) -> None:
+    def covered(self, key: tuple[str, str], window: list[LabelledRow]) -> None:
         """Let go of the labels of a window that was kept."""
-        self._ends[key] = max(self._ends[key], *(own.seq for own in window))
-        for own in window:
-            self.pending[key].pop(own.id, None)
+        self._ends[key] = max(self._ends[key], *(row.seq for row in window))
+        for row in window:
+            self.pending[key].pop(row.id, None)
 
-    def _wait(self, own: Labelled, late: bool = False) -> None:
-        key = (own.model, own.version)
+    def _wait(self, row: LabelledRow, late: bool = False) -> None:
+        key = (row.model, row.version)
         if key not in self._ends:
             self._ends[key] = monitoring_queries.end_of(self.open(), *key, "quality")
-        if late or own.seq > self._ends[key]:
+        if late or row.seq > self._ends[key]:
             waiting = self.pending.setdefault(key, {})
-            known = waiting.get(own.id)
-            if known is None or own.labelled_us >= known.labelled_us:
-                waiting[own.id] = own
+            earlier = waiting.get(row.id)
+            if earlier is None or row.labelled_us >= earlier.labelled_us:
+                waiting[row.id] = row
 
-    def _oppose(self, duel: Duel, side: Side, own: Labelled, shadows: Mapping[str, Labelled]) -> None:
+    def _oppose(
+        self, duel: ChallengerComparison, side: Side, row: LabelledRow, shadows: Mapping[str, LabelledRow]
+    ) -> None:
         if duel.share:
-            side.add(own)
-        elif side is duel.production and own.id in shadows:
-            duel.production.add(own)
-            duel.challenger.add(_as_shadow(own, shadows[own.id]))
-            self._wait(_as_shadow(own, shadows[own.id]))
+            side.add(row)
+        elif side is duel.production and row.id in shadows:
+            duel.production.add(row)
+            duel.challenger.add(_as_shadow(row, shadows[row.id]))
+            self._wait(_as_shadow(row, shadows[row.id]))
 
-    def _shadows(self, found: list[Labelled]) -> dict[str, Labelled]:
+    def _shadows(self, rows: list[LabelledRow]) -> dict[str, LabelledRow]:
         """Return what challengers in the shadow answered to the rows of these predictions, by the prediction's id."""
         wanted = {}
-        for own in found:
-            duel = self.duels.get(own.model)
-            if duel and duel.share == 0 and own.version == duel.production.version:
-                wanted[shadow_id(own.id, duel.challenger.version)] = own
+        for row in rows:
+            duel = self.duels.get(row.model)
+            if duel and duel.share == 0 and row.version == duel.production.version:
+                wanted[shadow_id(row.id, duel.challenger.version)] = row
         answers = monitoring_queries.answers(self.open(), list(wanted))
         return {wanted[answer.id].id: answer for answer in answers}
 
@@ -178,6 +180,6 @@ def shadow_id(prediction: str, version: str) -> str:
     return hashlib.blake2b(f"{prediction}{version}".encode(), digest_size=SHADOW_ID_BYTES).hexdigest()
 
 
-def _as_shadow(own: Labelled, answer: Labelled) -> Labelled:
+def _as_shadow(row: LabelledRow, answer: LabelledRow) -> LabelledRow:
     """Give the label of a prediction to what the challenger answered to the same row."""
-    return msgspec.structs.replace(answer, seq=own.seq, label=own.label, labelled_us=own.labelled_us)
+    return msgspec.structs.replace(answer, seq=row.seq, label=row.label, labelled_us=row.labelled_us)

@@ -23,26 +23,26 @@ def look(settings: Settings) -> Snapshot:
         The database is out of reach.
     """
     file = Path(settings.state).absolute() / results.FILE
-    seen = results.read(file)
-    if seen and seen.log.reachable and 0 <= time.time() - seen.at < FRESH_LOOKS * settings.monitor_s:
-        return seen
-    own = Path(settings.state).absolute() / url.FILE
-    if not settings.database_url and not own.exists():
+    snapshot = results.read(file)
+    if snapshot and snapshot.log.reachable and 0 <= time.time() - snapshot.at < FRESH_LOOKS * settings.monitor_s:
+        return snapshot
+    database = Path(settings.state).absolute() / url.FILE
+    if not settings.database_url and not database.exists():
         return Snapshot(time.time(), models={name: ModelState(name, "") for name in model_names(settings)})
     from lockstep.monitoring import monitor
     from lockstep.prediction_log.database import Store
 
-    store = Store.of(settings)
+    store = Store.from_settings(settings)
     try:
-        made = monitor.start(settings, lambda: store).look(time.time(), LogState())
+        measured = monitor.start(settings, lambda: store).look(time.time(), LogState())
     finally:
         store.close()
-    if not made.log.reachable:
-        raise StoreError(made.log.fault, "check DATABASE_URL and the database")
-    return made
+    if not measured.log.reachable:
+        raise StoreError(measured.log.fault, "check DATABASE_URL and the database")
+    return measured
 
 
-def model(seen: Snapshot, name: str, settings: Settings) -> ModelState:
+def model(snapshot: Snapshot, name: str, settings: Settings) -> ModelState:
     """Return one model of a snapshot, by default the one that is served first.
 
     Raises
@@ -51,9 +51,11 @@ def model(seen: Snapshot, name: str, settings: Settings) -> ModelState:
         There is no such model.
     """
     wanted = name or model_name(settings)
-    if wanted not in seen.models:
-        raise ConfigError(f"no model {wanted!r} is watched{nearest(wanted, seen.models)}", "see LOCKSTEP_MODEL_NAME")
-    return seen.models[wanted]
+    if wanted not in snapshot.models:
+        raise ConfigError(
+            f"no model {wanted!r} is watched{nearest(wanted, snapshot.models)}", "see LOCKSTEP_MODEL_NAME"
+        )
+    return snapshot.models[wanted]
 
 
 def visible(text: object) -> str:

@@ -29,7 +29,7 @@ from lockstep.drift.results import (
 from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
-from lockstep.monitoring.registry_view import Asked, Known, Registered
+from lockstep.monitoring.registry_view import ModelVersions, RegistryView, VersionSource
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import latency_us_of
@@ -81,7 +81,7 @@ class Watcher:
     """Looks at one prediction log, once `open` can give it; `before` is the snapshot that an earlier process left."""
 
     open: Callable[[], Store]
-    registered: Registered
+    registered: RegistryView
     options: Options
     jobs: Callable[[], list[Job]] = list
     before: Snapshot = field(default_factory=lambda: Snapshot(0))
@@ -111,37 +111,37 @@ class Watcher:
         models stands, and the log's state says why.
         """
         state.lost = max(state.lost, self.before.log.lost)
-        seen = Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
+        snapshot = Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
         try:
-            known = {name: self._known(name, at) for name in self.options.models}
-            self._measure(known, at)
-            seen.models = {name: self._model(name, own, at) for name, own in known.items()}
-            seen.alerts, seen.jobs = self._alerts(seen.models, at), self.jobs()
+            versions = {name: self._known(name, at) for name in self.options.models}
+            self._measure(versions, at)
+            snapshot.models = {name: self._model(name, model_versions, at) for name, model_versions in versions.items()}
+            snapshot.alerts, snapshot.jobs = self._alerts(snapshot.models, at), self.jobs()
             state.stored, state.labels = (each.look(self.store, name, at) for name, each in self._counts.items())
             state.lost = max(state.lost, monitoring_queries.lost(self.store))
         except StoreError as error:
             state.reachable, state.fault = False, error.problem
-            seen.alerts = [alert for alert in self.before.alerts if alert.kind != "log"]
-        seen.alerts = [*alerts.about_log(self.before, state, at), *seen.alerts]
-        self.before = seen
-        return seen
+            snapshot.alerts = [alert for alert in self.before.alerts if alert.kind != "log"]
+        snapshot.alerts = [*alerts.about_log(self.before, state, at), *snapshot.alerts]
+        self.before = snapshot
+        return snapshot
 
-    def _known(self, name: str, at: float) -> Known:
+    def _known(self, name: str, at: float) -> ModelVersions:
         """Return who is in which role, from the registry, else from what was noted of it, else from the traffic."""
-        known = self.registered.look(name)
-        if known.moves != self._noted.get(name, []):
-            monitoring_queries.keep_moves(self.store, name, [event for event in known.moves if event.at])
-            self._noted[name] = list(known.moves)
-        if known.production is None and not known.moves:
-            known.moves = monitoring_queries.moves(self.store, name, MOST_MOVES)
-            moved = next((event for event in known.moves if event.action != "refused"), None)
+        versions = self.registered.look(name)
+        if versions.moves != self._noted.get(name, []):
+            monitoring_queries.keep_moves(self.store, name, [event for event in versions.moves if event.at])
+            self._noted[name] = list(versions.moves)
+        if versions.production is None and not versions.moves:
+            versions.moves = monitoring_queries.moves(self.store, name, MOST_MOVES)
+            moved = next((event for event in versions.moves if event.action != "refused"), None)
             busy = monitoring_queries.traffic(self.store, name, at - HOUR_S, HOUR_S)
             busiest = max(busy, key=lambda version: sum(busy[version].values()), default="")
             version = moved.version if moved else busiest
-            known.production = VersionInfo(version) if version else None
-        return known
+            versions.production = VersionInfo(version) if version else None
+        return versions
 
-    def _measure(self, known: Mapping[str, Known], at: float) -> None:
+    def _measure(self, versions: Mapping[str, ModelVersions], at: float) -> None:
         """Measure the windows that are full, if this process is the one to do so."""
         with monitoring_queries.leading(self.store) as leads:
             if leads and not self._led:
@@ -150,69 +150,76 @@ class Watcher:
             if not leads:
                 return
             share = self.options.challenger_share
-            for name, own in known.items():
-                if own.production and own.challenger:
-                    self._labels.challenge(name, own.production.version, own.challenger.version, share)
-            profiles = {name: self._profile_of(name) for name in known}
+            for name, model_versions in versions.items():
+                if model_versions.production and model_versions.challenger:
+                    self._labels.challenge(
+                        name, model_versions.production.version, model_versions.challenger.version, share
+                    )
+            profiles = {name: self._profile_of(name) for name in versions}
             windows.measure_labels(self._labels, profiles, at, LABELS_S)
-            for name, own in known.items():
-                profile = self._profile(name, own)
-                if profile and own.production:
-                    place = windows.Place(name, own.production.version, profile, self.options.log_rows)
+            for name, model_versions in versions.items():
+                profile = self._profile(name, model_versions)
+                if profile and model_versions.production:
+                    place = windows.WindowPosition(
+                        name, model_versions.production.version, profile, self.options.log_rows
+                    )
                     windows.measure_drift(self.store, place, at, WINDOWS_S)
 
     def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
         return lambda version: self.registered.made(model, version).profile
 
-    def _profile(self, model: str, known: Known) -> Profile | None:
-        return self.registered.made(model, known.production.version).profile if known.production else None
+    def _profile(self, model: str, versions: ModelVersions) -> Profile | None:
+        return self.registered.made(model, versions.production.version).profile if versions.production else None
 
-    def _model(self, name: str, known: Known, at: float) -> ModelState:
+    def _model(self, name: str, versions: ModelVersions, at: float) -> ModelState:
         """Return all that is known of one model."""
-        version = known.production.version if known.production else ""
-        made = self.registered.made(name, version)
-        state = ModelState(name, made.task, list(made.labels), known.production, known.challenger)
-        state.history = registry_view.history_of(known, MOST_MOVES)
+        version = versions.production.version if versions.production else ""
+        bundle = self.registered.made(name, version)
+        state = ModelState(name, bundle.task, list(bundle.labels), versions.production, versions.challenger)
+        state.history = registry_view.history_of(versions, MOST_MOVES)
         state.traffic = [self._traffic(name, at, count, bucket_s) for count, bucket_s in SPANS]
         state.latency = {
-            own: percentiles(counts)
-            for own, counts in monitoring_queries.latencies(self.store, name, at - HOUR_S).items()
+            counted_version: percentiles(counts)
+            for counted_version, counts in monitoring_queries.latencies(self.store, name, at - HOUR_S).items()
         }
-        if made.task != "regression":
+        if bundle.task != "regression":
             state.mix = {
-                own: shares(counts) for own, counts in monitoring_queries.mix(self.store, name, at - HOUR_S).items()
+                counted_version: shares(counts)
+                for counted_version, counts in monitoring_queries.mix(self.store, name, at - HOUR_S).items()
             }
-        state.drift = self._drift(name, known, at)
-        if made.profile:
-            state.mix_baseline = made.profile.mix_baseline()
-            state.quality = self._quality(name, known, made.profile)
-        state.challenge = self._challenge(name, known)
+        state.drift = self._drift(name, versions, at)
+        if bundle.profile:
+            state.mix_baseline = bundle.profile.mix_baseline()
+            state.quality = self._quality(name, versions, bundle.profile)
+        state.challenge = self._challenge(name, versions)
         return state
 
     def _traffic(self, name: str, at: float, count: int, bucket_s: int) -> Traffic:
         last = int(at) // bucket_s * bucket_s
         starts = list(range(last - (count - 1) * bucket_s, last + bucket_s, bucket_s))
-        found = monitoring_queries.traffic(self.store, name, starts[0], bucket_s)
-        filled = {version: [own.get(start, 0) for start in starts] for version, own in sorted(found.items())}
+        buckets = monitoring_queries.traffic(self.store, name, starts[0], bucket_s)
+        filled = {
+            version: [per_bucket.get(start, 0) for start in starts] for version, per_bucket in sorted(buckets.items())
+        }
         return Traffic(bucket_s, [float(start) for start in starts], filled)
 
-    def _drift(self, name: str, known: Known, at: float) -> list[DriftWindow]:
+    def _drift(self, name: str, versions: ModelVersions, at: float) -> list[DriftWindow]:
         """Return the windows, with all features for the newest of each version; before the first, what came so far."""
-        found = monitoring_queries.windows(self.store, DriftWindow, name, MOST_WINDOWS)
-        profile = self._profile(name, known)
-        told = {window.version for window in found}
-        if profile and known.production and known.production.version not in told:
-            version = known.production.version
+        stored = monitoring_queries.windows(self.store, DriftWindow, name, MOST_WINDOWS)
+        profile = self._profile(name, versions)
+        measured = {window.version for window in stored}
+        if profile and versions.production and versions.production.version not in measured:
+            version = versions.production.version
             rows, first = monitoring_queries.waiting(self.store, windows.next_rows(name, version, 0, profile))
-            found.insert(0, DriftWindow(version, first or at, at, rows, "not enough data"))
-        return found
+            stored.insert(0, DriftWindow(version, first or at, at, rows, "not enough data"))
+        return stored
 
-    def _quality(self, name: str, known: Known, profile: Profile) -> Quality:
+    def _quality(self, name: str, versions: ModelVersions, profile: Profile) -> Quality:
         """Return the windows of quality, and before them those that are filling."""
-        found = monitoring_queries.windows(self.store, QualityWindow, name, MOST_WINDOWS)
-        filling = [self._filling(name, version) for version in known.versions()]
+        windows = monitoring_queries.windows(self.store, QualityWindow, name, MOST_WINDOWS)
+        filling = [self._filling(name, version) for version in versions.versions()]
         filled = [window for window in filling if window]
-        return Quality(profile.metric, profile.higher_is_better, profile.evaluation, [*filled, *found])
+        return Quality(profile.metric, profile.higher_is_better, profile.evaluation, [*filled, *windows])
 
     def _filling(self, name: str, version: str) -> QualityWindow | None:
         """Return the window of quality that is not full yet, measured anew only if labels came."""
@@ -227,15 +234,15 @@ class Watcher:
             self._partial[name, version] = (len(waiting), window)
         return window
 
-    def _challenge(self, name: str, known: Known) -> Challenge | None:
+    def _challenge(self, name: str, versions: ModelVersions) -> Challenge | None:
         """Return how challenger and Production compare, or that this is not known yet."""
-        if not (known.production and known.challenger):
+        if not (versions.production and versions.challenger):
             return None
-        pair = (known.production.version, known.challenger.version)
+        pair = (versions.production.version, versions.challenger.version)
         share = self.options.challenger_share
-        for found in monitoring_queries.windows(self.store, Challenge, name, MOST_WINDOWS, pair[1]):
-            if (found.production, found.challenger, found.share) == (*pair, share):
-                return found
+        for challenge in monitoring_queries.windows(self.store, Challenge, name, MOST_WINDOWS, pair[1]):
+            if (challenge.production, challenge.challenger, challenge.share) == (*pair, share):
+                return challenge
         duel = self._labels.duels.get(name)
         waiting = (len(duel.production.answers), len(duel.challenger.answers)) if duel else (0, 0)
         metric = "mae" if self.registered.made(name, pair[0]).task == "regression" else "accuracy"
@@ -243,8 +250,10 @@ class Watcher:
 
     def _alerts(self, models: Mapping[str, ModelState], at: float) -> list[Alert]:
         """Open, raise and close the alerts of all models, and return the newest."""
-        found = monitoring_queries.open_alerts(self.store)
-        opened: dict[tuple[str, str, str], Alert] = {(own.kind, own.model, own.version): own for own in found}
+        open_alerts = monitoring_queries.open_alerts(self.store)
+        opened: dict[tuple[str, str, str], Alert] = {
+            (opened_alert.kind, opened_alert.model, opened_alert.version): opened_alert for opened_alert in open_alerts
+        }
         for name, state in models.items():
             version = state.production.version if state.production else ""
             for kind, finding in self._findings(name, state):
@@ -257,7 +266,7 @@ class Watcher:
                     monitoring_queries.keep_alert(self.store, over)
         return monitoring_queries.alerts(self.store, MOST_ALERTS)
 
-    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Finding | None]]:
+    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Condition | None]]:
         profile = self.registered.made(name, state.production.version).profile if state.production else None
         if profile is None or state.production is None:
             return []
@@ -273,13 +282,13 @@ class Watcher:
 def percentiles(counts: Mapping[int, int]) -> Latency:
     """Return percentiles in milliseconds from the requests in each bucket of the latency."""
     total, below = sum(counts.values()), 0
-    wanted, found = [0.5, 0.95, 0.99], []
+    wanted, values = [0.5, 0.95, 0.99], []
     for bucket in sorted(counts):
         below += counts[bucket]
         while wanted and below >= wanted[0] * total:
-            found.append(latency_us_of(bucket) / 1000)
+            values.append(latency_us_of(bucket) / 1000)
             wanted.pop(0)
-    return Latency(found[0], found[1], found[2], total)
+    return Latency(values[0], values[1], values[2], total)
 
 
 def shares(counts: Mapping[str, int]) -> Distribution:
@@ -292,12 +301,12 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     """Return the watcher of a server, which goes on where the one before it ended."""
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
-    registered = Registered(_registry_of(settings), state, before)
+    registered = RegistryView(_registry_of(settings), state, before)
     options = Options(model_names(settings), settings.log_rows, settings.challenger_share)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
 
 
-def _registry_of(settings: Settings) -> Callable[[str], Asked]:
+def _registry_of(settings: Settings) -> Callable[[str], VersionSource]:
     """Return a factory of registry clients: through the sidecar in a server, else directly."""
     if settings.registry_socket:
         return lambda name: RemoteRegistry(Path(settings.registry_socket), name)

@@ -31,7 +31,7 @@ AGAIN_S = 60.0
 """A version whose files could not be read is tried again after so long."""
 
 
-class Asked(Protocol):
+class VersionSource(Protocol):
     """The calls to the registry of one model that are needed here."""
 
     def production(self) -> Version | None:
@@ -51,7 +51,7 @@ class Asked(Protocol):
 
 
 @dataclass
-class Known:
+class ModelVersions:
     """One model: the versions in a role, and the moves, newest first."""
 
     production: VersionInfo | None = None
@@ -64,7 +64,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Made:
+class BundleFiles:
     """What a version answers, and its profile; versions made before there were profiles have none."""
 
     task: str = ""
@@ -72,50 +72,52 @@ class Made:
     profile: Profile | None = None
 
 
-class Registered:
+class RegistryView:
     """Asks the registry about models and remembers what it said; `before` is what an earlier process knew."""
 
-    def __init__(self, connect: Callable[[str], Asked], state: Path, before: Snapshot | None = None) -> None:
+    def __init__(self, connect: Callable[[str], VersionSource], state: Path, before: Snapshot | None = None) -> None:
         self._connect, self._state = connect, state
-        self._known = {name: _remembered(own) for name, own in (before.models if before else {}).items()}
-        self._made: dict[str, Made] = {}
+        self._known = {
+            name: _remembered(model_state) for name, model_state in (before.models if before else {}).items()
+        }
+        self._made: dict[str, BundleFiles] = {}
         self._refused: dict[str, float] = {}
         self._digests: dict[tuple[str, str], str] = {}
 
-    def look(self, model: str) -> Known:
+    def look(self, model: str) -> ModelVersions:
         """Ask who is in which role; without an answer return what was known."""
         registry = self._connect(model)
         try:
             production, challenger, moves = registry.production(), registry.challenger(), registry.history()
         except (TrackingError, RegistryError, OSError) as error:
             log.info("%s: the registry does not say who serves: %s", model, error)
-            return self._known.setdefault(model, Known())
+            return self._known.setdefault(model, ModelVersions())
         for version in (production, challenger):
             if version:
                 self._digests[model, version.version] = version.sha256
-        self._known[model] = Known(_info(production, moves), _info(challenger, []), moves)
+        self._known[model] = ModelVersions(_info(production, moves), _info(challenger, []), moves)
         return self._known[model]
 
-    def made(self, model: str, version: str) -> Made:
+    def made(self, model: str, version: str) -> BundleFiles:
         """Return what a version was made from, as far as that is known."""
         sha256 = self._digest(model, version)
         if not sha256 or time.monotonic() - self._refused.get(sha256, -AGAIN_S) < AGAIN_S:
-            return Made()
+            return BundleFiles()
         if sha256 not in self._made:
             try:
                 self._made[sha256] = _read(self._folder(model, version, sha256))
             except (TrackingError, RegistryError) as error:
                 log.info("%s version %s: no profile yet: %s", model, version, error)
-                return Made()
+                return BundleFiles()
             except (ArtifactError, OSError) as error:
                 log.warning("%s version %s cannot be watched: %s", model, version, error)
                 self._refused[sha256] = time.monotonic()
-                return Made()
+                return BundleFiles()
         return self._made[sha256]
 
     def _digest(self, model: str, version: str) -> str:
-        known = self._known.get(model, Known())
-        for info in (known.production, known.challenger):
+        versions = self._known.get(model, ModelVersions())
+        for info in (versions.production, versions.challenger):
             if info and info.version == version and info.sha256:
                 return info.sha256
         if (model, version) not in self._digests:
@@ -144,23 +146,23 @@ class Registered:
         return fetched
 
 
-def history_of(known: Known, most: int) -> list[Move]:
+def history_of(versions: ModelVersions, most: int) -> list[Move]:
     """Return the newest moves and refusals as the snapshot shows them."""
     names = ("at", "action", "version", "previous", "actor", "reason", "forced")
-    return [Move(**{name: getattr(event, name) for name in names}) for event in known.moves[:most]]
+    return [Move(**{name: getattr(event, name) for name in names}) for event in versions.moves[:most]]
 
 
-def _read(folder: Path) -> Made:
+def _read(folder: Path) -> BundleFiles:
     try:
         schema = Schema.from_json(files.read_json(folder / paths.SCHEMA.name))
     except ValueError as error:
         raise ArtifactError(f"{paths.SCHEMA.name} is damaged: {error}", "register the model again") from None
-    return Made(schema.task, tuple(map(label_name, schema.labels)), Profile.load(folder))
+    return BundleFiles(schema.task, tuple(map(label_name, schema.labels)), Profile.load(folder))
 
 
-def _remembered(state: ModelState) -> Known:
+def _remembered(state: ModelState) -> ModelVersions:
     moves = [Event(**{name: getattr(move, name) for name in move.__struct_fields__}) for move in state.history]
-    return Known(state.production, state.challenger, moves)
+    return ModelVersions(state.production, state.challenger, moves)
 
 
 def _info(version: Version | None, moves: Sequence[Event]) -> VersionInfo | None:

@@ -37,7 +37,7 @@ BATCH_S = 0.5
 PIECE = 1000
 
 
-class Asked(Protocol):
+class BundleSource(Protocol):
     """What this asks a registry."""
 
     def production(self) -> Version | None:
@@ -67,23 +67,23 @@ class Pair:
 
     def rows(self, record: Answer) -> list[tuple[str, Row]]:
         """Return the rows that the challenger takes, each with the id of the shadow of its prediction."""
-        schema, found = self.predictor.schema, []
-        for own, row in zip(record.ids, record.rows or [], strict=True):
+        schema, answerable = self.predictor.schema, []
+        for prediction_id, row in zip(record.ids, record.rows or [], strict=True):
             named = dict(zip(self.columns.kinds, row, strict=True))
             try:
                 (checked,) = schema.check([{name: named[name] for name in schema.kinds}])
             except (RowsRefused, KeyError):
                 continue
-            found.append((shadow_id(own, self.challenger.version), checked))
-        return found
+            answerable.append((shadow_id(prediction_id, self.challenger.version), checked))
+        return answerable
 
     def answer(self, record: Answer) -> Answer | None:
         """Return what the challenger says to a record; None if it takes none of the rows."""
         started = time.perf_counter()
-        found = self.rows(record)
-        if not found:
+        rows = self.rows(record)
+        if not rows:
             return None
-        answers = self.predictor.predict([row for _, row in found])
+        answers = self.predictor.predict([row for _, row in rows])
         return Answer(
             at_us=record.at_us,
             model=record.model,
@@ -91,7 +91,7 @@ class Pair:
             variant="shadow",
             key=record.key,
             latency_us=int((time.perf_counter() - started) * 1e6),
-            ids=[own for own, _ in found],
+            ids=[prediction_id for prediction_id, _ in rows],
             rows=None,
             values=answers.values,
             shares=answers.shares,
@@ -101,7 +101,9 @@ class Pair:
 class Shadow:
     """Follows the challengers of some models, and answers in their name; a fault of one is noted and hurts nobody."""
 
-    def __init__(self, state: Path, models: Sequence[str], connect: Callable[[str], Asked], hashed: bool) -> None:
+    def __init__(
+        self, state: Path, models: Sequence[str], connect: Callable[[str], BundleSource], hashed: bool
+    ) -> None:
         self.folder, self.models, self.hashed = state / FOLDER, models, hashed
         self.left_out = 0
         self._models = state / "models"
@@ -132,7 +134,7 @@ class Shadow:
         """Return what the challengers say to the records of a batch, as far as the time goes."""
         with self._lock:
             pairs = dict(self._pairs)
-        found: list[Record] = []
+        shadow_answers: list[Record] = []
         end = time.monotonic() + BATCH_S
         for record in records if pairs else ():
             pair = pairs.get(record.model) if isinstance(record, Answer) else None
@@ -141,12 +143,12 @@ class Shadow:
             if time.monotonic() > end:
                 self.left_out += 1
                 continue
-            found += self._answers(pair, record)
-        return found
+            shadow_answers += self._answers(pair, record)
+        return shadow_answers
 
     def _answers(self, pair: Pair, record: Record) -> Iterable[Record]:
         try:
-            return [answer for one in _pieces(record) if (answer := pair.answer(one))]
+            return [answer for piece in _pieces(record) if (answer := pair.answer(piece))]
         except Exception as error:  # noqa: BLE001 - whatever a model does, the log goes on
             self._note(pair.challenger.name, f"version {pair.challenger.version} fails on a row: {error!r}")
             return []
@@ -166,7 +168,7 @@ class Shadow:
             raise ArtifactError("the log holds hashes, which no model can answer", "set LOCKSTEP_LOG_ROWS=plain")
         return Pair(production, columns, challenger, self._load(challenger, registry))
 
-    def _load(self, version: Version, registry: Asked) -> Predictor:
+    def _load(self, version: Version, registry: BundleSource) -> Predictor:
         try:
             predictor = compiled_cache.load(self._bundle(version, registry), version.sha256, self.folder)
         except ArtifactError:
@@ -175,7 +177,7 @@ class Shadow:
         log.info("%s version %s answers in the shadow", version.name, version.version)
         return predictor
 
-    def _bundle(self, version: Version, registry: Asked) -> Path:
+    def _bundle(self, version: Version, registry: BundleSource) -> Path:
         """Return a folder with a version's files: the workers' own, or one fetched for this."""
         for folder in (self._models / version.sha256, self.folder / version.sha256):
             if folder.is_dir():
@@ -184,7 +186,7 @@ class Shadow:
 
     def _forget(self) -> None:
         """Remove what was fetched for challengers of before."""
-        needed = {one.sha256 for pair in self._pairs.values() for one in (pair.production, pair.challenger)}
+        needed = {version.sha256 for pair in self._pairs.values() for version in (pair.production, pair.challenger)}
         for folder in self.folder.glob("?" * 64):
             if folder.name not in needed:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -206,13 +208,13 @@ def _pieces(record: Record) -> Iterable[Answer]:
         )
 
 
-def of(settings: Settings, state: Path) -> Shadow | None:
+def from_settings(settings: Settings, state: Path) -> Shadow | None:
     """Return what answers in the shadow, if the settings leave the challenger there and rows are logged."""
     if settings.challenger_share or settings.log_rows in ("none", "off"):
         return None
     sidecar = Path(settings.registry_socket)
 
-    def connect(name: str) -> Asked:
+    def connect(name: str) -> BundleSource:
         return RemoteRegistry(sidecar, name) if settings.registry_socket else Registry(tracking.connect(settings), name)
 
     return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

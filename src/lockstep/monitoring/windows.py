@@ -9,10 +9,10 @@ import numpy as np
 from lockstep.drift import detect, quality
 from lockstep.drift.profile import Profile, Scalar
 from lockstep.drift.results import DriftWindow, QualityWindow
-from lockstep.monitoring.label_windows import Duel, Labels
+from lockstep.monitoring.label_windows import ChallengerComparison, Labels
 from lockstep.prediction_log import monitoring_queries
-from lockstep.prediction_log.database import Asked, Store, Stored
-from lockstep.prediction_log.monitoring_queries import Labelled, Window
+from lockstep.prediction_log.database import PredictionFilter, Store, Stored
+from lockstep.prediction_log.monitoring_queries import LabelledRow, MonitoringWindow
 
 SLOW_S = 3600.0
 """A window of predictions that is not full by then is closed, if it has enough rows to say something."""
@@ -21,7 +21,7 @@ HASHED_KINDS = ("categorical", "text")
 
 
 @dataclass(frozen=True)
-class Place:
+class WindowPosition:
     """What is measured against what: a version's predictions, logged so, against its profile."""
 
     model: str
@@ -30,12 +30,12 @@ class Place:
     log_rows: str = "plain"
 
 
-def next_rows(model: str, version: str, after: int, profile: Profile) -> Asked:
+def next_rows(model: str, version: str, after: int, profile: Profile) -> PredictionFilter:
     """Return which predictions the next window of Production covers."""
-    return Asked(model, version, "production", after=after, limit=profile.thresholds.window_rows)
+    return PredictionFilter(model, version, "production", after=after, limit=profile.thresholds.window_rows)
 
 
-def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int:
+def measure_drift(store: Store, place: WindowPosition, at: float, budget_s: float) -> int:
     """Measure the windows that are full, the oldest first, for so long at most; return how many.
 
     A window that is not full is taken too once its first prediction is `SLOW_S` old.
@@ -43,37 +43,49 @@ def measure_drift(store: Store, place: Place, at: float, budget_s: float) -> int
     end, done = time.monotonic() + budget_s, 0
     limits = place.profile.thresholds
     while time.monotonic() < end:
-        asked = next_rows(
+        row_filter = next_rows(
             place.model,
             place.version,
             monitoring_queries.end_of(store, place.model, place.version, "drift"),
             place.profile,
         )
-        rows, first = monitoring_queries.waiting(store, asked)
+        rows, first = monitoring_queries.waiting(store, row_filter)
         old = at - first > SLOW_S and rows >= limits.min_rows
         if rows < limits.window_rows and not old:
             break
-        seen = store.predictions(asked)
-        result = drift_of(place, seen)
-        marks = (seen[0].seq, seen[-1].seq)
+        predictions = store.predictions(row_filter)
+        result = drift_of(place, predictions)
+        marks = (predictions[0].seq, predictions[-1].seq)
         monitoring_queries.keep_window(
-            store, Window(place.model, place.version, "drift", *marks, result.start, result.end, result)
+            store, MonitoringWindow(place.model, place.version, "drift", *marks, result.start, result.end, result)
         )
         done += 1
     return done
 
 
-def drift_of(place: Place, seen: Sequence[Stored]) -> DriftWindow:
+def drift_of(place: WindowPosition, predictions: Sequence[Stored]) -> DriftWindow:
     """Hold predictions against the profile of their version; what was not logged, or only as a hash, is left out."""
-    rows = [row for own in seen if (row := own.row) is not None]
+    rows = [row for prediction in predictions if (row := prediction.row) is not None]
     columns: Mapping[str, Sequence[Scalar]] = place.profile.columns(rows) if rows else {}
     if place.log_rows == "hashed":
         hidden = {feature.name for feature in place.profile.features if feature.kind in HASHED_KINDS}
         columns = {name: values for name, values in columns.items() if name not in hidden}
+<<<<<<< HEAD
     scores = np.asarray([own.score for own in seen if own.score is not None], dtype=np.float64)
     answers = None if place.profile.task == "regression" else [own.value for own in seen]
     start, end = min(own.at_us for own in seen) / 1e6, max(own.at_us for own in seen) / 1e6
     return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
+=======
+    scores = np.asarray(
+        [prediction.score for prediction in predictions if prediction.score is not None], dtype=np.float64
+    )
+    answers = None if place.profile.task == "regression" else [prediction.value for prediction in predictions]
+    start, end = (
+        min(prediction.at_us for prediction in predictions) / 1e6,
+        max(prediction.at_us for prediction in predictions) / 1e6,
+    )
+    return detect.measure(place.profile, detect.Window(place.version, start, end, columns, scores, answers))
+>>>>>>> main
 
 
 def measure_labels(
@@ -82,8 +94,8 @@ def measure_labels(
     """Read the labels that came, for so long at most, and measure every window and comparison that they fill."""
     end = time.monotonic() + budget_s
     labels.take(labels.late())
-    while (found := labels.piece()) is not None:
-        labels.take(found)
+    while (rows := labels.piece()) is not None:
+        labels.take(rows)
         _close(labels, profiles, at)
         if time.monotonic() > end:
             break
@@ -104,29 +116,38 @@ def _close(labels: Labels, profiles: Mapping[str, Callable[[str], Profile | None
         limits = profile.thresholds
         while window := labels.full((model, version), limits.window_rows, limits.min_labels, at):
             result = measure_quality(profile, version, window)
-            marks = (min(own.seq for own in window), max(own.seq for own in window))
-            times = (min(own.labelled_us for own in window) / 1e6, max(own.labelled_us for own in window) / 1e6)
-            monitoring_queries.keep_window(labels.open(), Window(model, version, "quality", *marks, *times, result))
+            marks = (min(row.seq for row in window), max(row.seq for row in window))
+            times = (min(row.labelled_us for row in window) / 1e6, max(row.labelled_us for row in window) / 1e6)
+            monitoring_queries.keep_window(
+                labels.open(), MonitoringWindow(model, version, "quality", *marks, *times, result)
+            )
             labels.covered((model, version), window)
 
 
-def _compare(labels: Labels, model: str, duel: Duel, profile: Profile) -> None:
+def _compare(labels: Labels, model: str, duel: ChallengerComparison, profile: Profile) -> None:
     if result := duel.measure(profile):
         marks, times = (labels.seq, labels.seq), (time.time(), time.time())
         version = duel.challenger.version
-        monitoring_queries.keep_window(labels.open(), Window(model, version, "challenge", *marks, *times, result))
+        monitoring_queries.keep_window(
+            labels.open(), MonitoringWindow(model, version, "challenge", *marks, *times, result)
+        )
 
 
-def measure_quality(profile: Profile, version: str, window: Sequence[Labelled]) -> QualityWindow:
+def measure_quality(profile: Profile, version: str, window: Sequence[LabelledRow]) -> QualityWindow:
     """Measure the quality of labelled predictions of one version."""
+<<<<<<< HEAD
     shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
     labelled = quality.LabelledPredictions(
+=======
+    shares = None if any(row.shares is None for row in window) else [row.shares or [] for row in window]
+    labelled = quality.Labelled(
+>>>>>>> main
         version,
-        min(own.at_us for own in window) / 1e6,
-        max(own.at_us for own in window) / 1e6,
-        [own.value for own in window],
+        min(row.at_us for row in window) / 1e6,
+        max(row.at_us for row in window) / 1e6,
+        [row.value for row in window],
         shares,
-        [own.label for own in window],
-        [max(0.0, (own.labelled_us - own.at_us) / 1e6) for own in window],
+        [row.label for row in window],
+        [max(0.0, (row.labelled_us - row.at_us) / 1e6) for row in window],
     )
     return quality.measure(profile, labelled)

@@ -41,7 +41,7 @@ class Added(msgspec.Struct):
     labels: int = 0
 
 
-class Asked(msgspec.Struct, omit_defaults=True):
+class PredictionFilter(msgspec.Struct, omit_defaults=True):
     """Which predictions: all that is set must hold; `after` and `before` are marks by `seq`, which they exclude.
 
     With `after` the oldest come first, else the newest.
@@ -103,7 +103,7 @@ class Store:
         return cls(connections)
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Open the database that the settings name."""
         return cls.open(address.database(settings))
 
@@ -138,18 +138,18 @@ class Store:
             if self.engine.dialect.name == "postgresql":
                 link.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ORDER_LOCK})
             predictions = self._add_answers(link, sorted_out[Answer])
-            labels = self._once(link, LABELS, LABELS.c.event, [_label(one) for one in sorted_out[Label]])
-            self._once(link, LOSSES, LOSSES.c.event, [msgspec.structs.asdict(one) for one in sorted_out[Lost]])
+            labels = self._once(link, LABELS, LABELS.c.event, [_label(entry) for entry in sorted_out[Label]])
+            self._once(link, LOSSES, LOSSES.c.event, [msgspec.structs.asdict(entry) for entry in sorted_out[Lost]])
             return Added(predictions, len(labels))
 
-    def predictions(self, asked: Asked) -> list[Stored]:
+    def predictions(self, row_filter: PredictionFilter) -> list[Stored]:
         """Return predictions with their latest labels."""
-        return self._read(_select(asked))
+        return self._read(_select(row_filter))
 
     def find(self, prediction: str) -> Stored | None:
         """Return one prediction by its id, with its latest label."""
-        found = self._read(_joined().where(PREDICTIONS.c.id == prediction))
-        return found[0] if found else None
+        rows = self._read(_joined().where(PREDICTIONS.c.id == prediction))
+        return rows[0] if rows else None
 
     def labels(self, prediction: str) -> list[Label]:
         """Return all labels that one prediction was given, the latest first."""
@@ -180,7 +180,7 @@ class Store:
         latencies: collections.Counter[tuple[Any, ...]] = collections.Counter()
         for answer in answers:
             here = (answer.model, answer.version, answer.variant, answer.at_us // MINUTE_US)
-            fresh = {one: at for at, one in enumerate(answer.ids) if one in new}
+            fresh = {prediction_id: at for at, prediction_id in enumerate(answer.ids) if prediction_id in new}
             new.difference_update(fresh)
             traffic.update((*here, _named(answer, at)) for at in fresh.values())
             latencies.update([(*here, bucket_of(answer.latency_us))] if fresh else [])
@@ -211,10 +211,10 @@ def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _rows(answer: Answer) -> Iterator[dict[str, Any]]:
     """Return the rows of the table for one answered request."""
-    for at, (own, value) in enumerate(zip(answer.ids, answer.values, strict=True)):
+    for at, (prediction_id, value) in enumerate(zip(answer.ids, answer.values, strict=True)):
         shares = answer.shares[at] if answer.shares is not None else None
         yield {
-            "id": own,
+            "id": prediction_id,
             "at_us": answer.at_us,
             "model": answer.model,
             "version": answer.version,
@@ -264,20 +264,20 @@ def _joined(labelled: bool = False) -> Select[Any]:
     return wanted.select_from(PREDICTIONS.join(LABELS, latest, isouter=not labelled))
 
 
-def _select(asked: Asked) -> Select[Any]:
+def _select(row_filter: PredictionFilter) -> Select[Any]:
     named = [
-        PREDICTIONS.c[name] == given for name in ("model", "version", "variant") if (given := getattr(asked, name))
+        PREDICTIONS.c[name] == value for name in ("model", "version", "variant") if (value := getattr(row_filter, name))
     ]
-    wanted = _joined(asked.labelled).where(*named)
-    if asked.since_us:
-        wanted = wanted.where(PREDICTIONS.c.at_us >= asked.since_us)
-    if asked.until_us:
-        wanted = wanted.where(PREDICTIONS.c.at_us < asked.until_us)
-    if asked.before is not None:
-        wanted = wanted.where(PREDICTIONS.c.seq < asked.before)
-    if asked.after is None:
-        return wanted.order_by(PREDICTIONS.c.seq.desc()).limit(asked.limit)
-    return wanted.where(PREDICTIONS.c.seq > asked.after).order_by(PREDICTIONS.c.seq).limit(asked.limit)
+    wanted = _joined(row_filter.labelled).where(*named)
+    if row_filter.since_us:
+        wanted = wanted.where(PREDICTIONS.c.at_us >= row_filter.since_us)
+    if row_filter.until_us:
+        wanted = wanted.where(PREDICTIONS.c.at_us < row_filter.until_us)
+    if row_filter.before is not None:
+        wanted = wanted.where(PREDICTIONS.c.seq < row_filter.before)
+    if row_filter.after is None:
+        return wanted.order_by(PREDICTIONS.c.seq.desc()).limit(row_filter.limit)
+    return wanted.where(PREDICTIONS.c.seq > row_filter.after).order_by(PREDICTIONS.c.seq).limit(row_filter.limit)
 
 
 def _stored(row: Any) -> Stored:

@@ -66,7 +66,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     StoreError
         The database is out of reach, locked or full.
     """
-    with told(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+    with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
 
 
@@ -79,12 +79,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
     StoreError
         The database is out of reach.
     """
-    with told(), engine.connect() as connection:
+    with translated_errors(), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Tell what is wrong with the database in one line."""
     try:
         yield
@@ -108,19 +108,19 @@ def migrate(engine: Engine) -> None:
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        found = _revision(connection)
-        if found != REVISION:
-            _upgrade(connection, found)
+        revision = _revision(connection)
+        if revision != REVISION:
+            _upgrade(connection, revision)
 
 
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return found
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
 
 
-def _upgrade(connection: Connection, found: str | None) -> None:
+def _upgrade(connection: Connection, revision: str | None) -> None:
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it tells of each part that it loads
 
     from alembic import command
@@ -131,10 +131,10 @@ def _upgrade(connection: Connection, found: str | None) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found and found not in known:
+    revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision and revision not in revisions:
         raise StoreError(
-            f"the prediction log's database is at revision {found}, which this version does not know (it knows "
+            f"the prediction log's database is at revision {revision}, which this version does not know (it knows "
             f"{REVISION})",
             "a newer version of Lockstep wrote it: upgrade, or choose another DATABASE_URL",
         )

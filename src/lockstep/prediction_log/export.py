@@ -11,7 +11,7 @@ import msgspec
 from lockstep import storage
 from lockstep.data import parquet
 from lockstep.errors import ConfigError
-from lockstep.prediction_log.database import Asked, Store, Stored
+from lockstep.prediction_log.database import PredictionFilter, Store, Stored
 from lockstep.prediction_log.records import Scalar
 
 PAGE = 2000
@@ -35,7 +35,9 @@ COLUMNS = {
 Lines = Iterator[Sequence[tuple[Any, ...]]]
 
 
-def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = lambda count: None) -> int:
+def export(
+    store: Store, row_filter: PredictionFilter, to: str, on_rows: Callable[[int], None] = lambda count: None
+) -> int:
     """Write predictions, the oldest first, to a file or an s3:// address whose ending says how; return how many.
 
     Raises
@@ -53,25 +55,25 @@ def export(store: Store, asked: Asked, to: str, told: Callable[[int], None] = la
     def pages() -> Lines:
         nonlocal count
         mark = 0
-        while found := store.predictions(msgspec.structs.replace(asked, after=mark, limit=PAGE)):
-            mark, count = found[-1].seq, count + len(found)
-            yield [_line(one) for one in found]
-            told(count)
+        while rows := store.predictions(msgspec.structs.replace(row_filter, after=mark, limit=PAGE)):
+            mark, count = rows[-1].seq, count + len(rows)
+            yield [_line(row) for row in rows]
+            on_rows(count)
 
     with storage.atomic_output(to) as path:
         write(pages(), path)
     return count
 
 
-def _line(one: Stored) -> tuple[Any, ...]:
+def _line(row: Stored) -> tuple[Any, ...]:
     return (
-        *(one.id, _moment(one.at_us), one.model, one.version, one.variant, one.key, one.latency_us),
-        None if one.row is None else _json(one.row),
-        _text(one.value),
-        one.score,
-        None if one.shares is None else _json(one.shares),
-        _text(one.label) if one.labelled else None,
-        None if one.labelled_us is None else _moment(one.labelled_us),
+        *(row.id, _moment(row.at_us), row.model, row.version, row.variant, row.key, row.latency_us),
+        None if row.row is None else _json(row.row),
+        _text(row.value),
+        row.score,
+        None if row.shares is None else _json(row.shares),
+        _text(row.label) if row.labelled else None,
+        None if row.labelled_us is None else _moment(row.labelled_us),
     )
 
 

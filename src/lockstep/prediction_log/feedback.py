@@ -12,7 +12,7 @@ from lockstep.prediction_log.tables import LABELS, PREDICTIONS
 PIECE = 500
 
 
-class Known(msgspec.Struct):
+class LabelState(msgspec.Struct):
     """A logged prediction: who answered it, and the label that counts now, if there is one."""
 
     model: str
@@ -21,7 +21,7 @@ class Known(msgspec.Struct):
     label: Scalar = None
 
 
-def known(store: Store, ids: Sequence[str]) -> dict[str, Known]:
+def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
     """Return what is known by id; an id that is not in the log is not in the answer.
 
     Raises
@@ -29,17 +29,19 @@ def known(store: Store, ids: Sequence[str]) -> dict[str, Known]:
     StoreError
         The database is out of reach.
     """
-    found: dict[str, Known] = {}
+    states: dict[str, LabelState] = {}
     for piece in _pieces(ids):
         predictions = select(PREDICTIONS.c.id, PREDICTIONS.c.model, PREDICTIONS.c.version)
         labels = select(LABELS.c.prediction_id, LABELS.c.label).order_by(LABELS.c.at_us, LABELS.c.seq)
         with store.reading() as link:
-            for own, model, version in link.execute(predictions.where(PREDICTIONS.c.id.in_(piece))):
-                found[own] = Known(model, version)
-            for own, label in link.execute(labels.where(LABELS.c.prediction_id.in_(piece))):
-                if own in found:
-                    found[own] = Known(found[own].model, found[own].version, True, msgspec.json.decode(label))
-    return found
+            for prediction_id, model, version in link.execute(predictions.where(PREDICTIONS.c.id.in_(piece))):
+                states[prediction_id] = LabelState(model, version)
+            for prediction_id, label in link.execute(labels.where(LABELS.c.prediction_id.in_(piece))):
+                if prediction_id in states:
+                    states[prediction_id] = LabelState(
+                        states[prediction_id].model, states[prediction_id].version, True, msgspec.json.decode(label)
+                    )
+    return states
 
 
 def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -21,11 +21,11 @@ from lockstep.prediction_log.records import Answer, Label, Record, Scalar
 Line = dict[str, Any]
 
 
-class NotThere(ConfigError):
+class MissingSource(ConfigError):
     """There is no such file."""
 
 
-def bring(store: Store, source: str, told: Callable[[int], None] = lambda count: None) -> Added:
+def import_file(store: Store, source: str, on_rows: Callable[[int], None] = lambda count: None) -> Added:
     """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
 
     Raises
@@ -44,9 +44,9 @@ def bring(store: Store, source: str, told: Callable[[int], None] = lambda count:
             for page in _pages(read(path), source):
                 new = store.add(page)
                 added = Added(added.predictions + new.predictions, added.labels + new.labels)
-                told(added.predictions)
+                on_rows(added.predictions)
         except FileNotFoundError:
-            raise NotThere(f"{source} is not there", "name a file that exists") from None
+            raise MissingSource(f"{source} is not there", "name a file that exists") from None
         except OSError as error:
             raise ConfigError(f"{source}: {error.strerror or error}", "make it readable") from None
     return added
@@ -61,7 +61,7 @@ def _local(source: str) -> Iterator[Path]:
     folder, _, name = source.rpartition("/")
     at = storage.location(folder, DataIngestion(source=source))
     if at.identity(name) is None:
-        raise NotThere(f"{source} is not there", "export it: `lockstep log export`")
+        raise MissingSource(f"{source} is not there", "export it: `lockstep log export`")
     with at.fetched(name) as path:
         yield path
 
@@ -108,10 +108,10 @@ def _us(moment: str) -> int:
 def _scalar(text: str) -> Scalar:
     """Return a number or truth value as such; all else is a text, as labels are."""
     try:
-        found: Scalar = msgspec.json.decode(text, type=bool | int | float)
+        value: Scalar = msgspec.json.decode(text, type=bool | int | float)
     except msgspec.MsgspecError:
         return text
-    return found
+    return value
 
 
 def _csv(path: Path) -> Iterator[Line]:

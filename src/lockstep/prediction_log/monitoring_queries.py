@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, text
 
 from lockstep.drift.results import Alert, Challenge, DriftWindow, QualityWindow
-from lockstep.prediction_log.database import MINUTE_US, Asked, Store
+from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store
 from lockstep.prediction_log.records import Scalar
 from lockstep.prediction_log.tables import (
     ALERTS,
@@ -39,7 +39,7 @@ R = TypeVar("R", DriftWindow, QualityWindow, Challenge)
 KINDS: dict[type[Result], Kind] = {DriftWindow: "drift", QualityWindow: "quality", Challenge: "challenge"}
 
 
-class Window(msgspec.Struct):
+class MonitoringWindow(msgspec.Struct):
     """One measured window: its first and last mark, of predictions or labels, and its times in seconds since 1970."""
 
     model: str
@@ -52,7 +52,7 @@ class Window(msgspec.Struct):
     result: Result
 
 
-class Labelled(msgspec.Struct):
+class LabelledRow(msgspec.Struct):
     """A label, and the prediction that it is about."""
 
     seq: int
@@ -86,11 +86,11 @@ def traffic(store: Store, model: str, since_s: float, bucket_s: int) -> dict[str
     """Return predictions answered by version and start of the bucket, in seconds since 1970."""
     bucket = (TRAFFIC.c.minute - TRAFFIC.c.minute % (bucket_s // MINUTE_S)).label("start")
     counts = select(TRAFFIC.c.version, bucket, func.sum(TRAFFIC.c.count)).where(_since(TRAFFIC, model, since_s))
-    found: dict[str, dict[int, int]] = {}
+    by_version: dict[str, dict[int, int]] = {}
     with store.reading() as link:
         for version, start, count in link.execute(counts.group_by(TRAFFIC.c.version, bucket)):
-            found.setdefault(version, {})[int(start) * MINUTE_S] = int(count)
-    return found
+            by_version.setdefault(version, {})[int(start) * MINUTE_S] = int(count)
+    return by_version
 
 
 def mix(store: Store, model: str, since_s: float) -> dict[str, dict[str, int]]:
@@ -108,9 +108,9 @@ def latencies(store: Store, model: str, since_s: float) -> dict[str, dict[int, i
 
 def rows_after(store: Store, table: Counted, seq: int) -> tuple[int, int]:
     """Return how many rows came after a mark, and the newest mark."""
-    own = PREDICTIONS.c.seq if table == "predictions" else LABELS.c.seq
+    seq_column = PREDICTIONS.c.seq if table == "predictions" else LABELS.c.seq
     with store.reading() as link:
-        count, newest = link.execute(select(func.count(), func.max(own)).where(own > seq)).one()
+        count, newest = link.execute(select(func.count(), func.max(seq_column)).where(seq_column > seq)).one()
     return int(count), int(newest or seq)
 
 
@@ -120,7 +120,7 @@ def lost(store: Store) -> int:
         return int(link.execute(select(func.coalesce(func.sum(LOSSES.c.count), 0))).scalar_one())
 
 
-def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[Labelled], list[int]]:
+def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[LabelledRow], list[int]]:
     """Return the labels after a mark in the order in which they came, and the marks of those without a prediction."""
     wanted = _labelled_rows().where(LABELS.c.seq > seq).order_by(LABELS.c.seq).limit(limit)
     with store.reading() as link:
@@ -128,42 +128,67 @@ def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[Labelled], 
     return [_labelled(row) for row in rows if row.id], [row.seq for row in rows if not row.id]
 
 
-def labelled_at(store: Store, marks: Sequence[int]) -> list[Labelled]:
+def labelled_at(store: Store, marks: Sequence[int]) -> list[LabelledRow]:
     """Return the labels at these marks whose predictions are there by now."""
-    found = []
+    labelled = []
     with store.reading() as link:
         for start in range(0, len(marks), PIECE):
             rows = link.execute(_labelled_rows().where(LABELS.c.seq.in_(marks[start : start + PIECE])))
-            found += [_labelled(row) for row in rows if row.id]
-    return found
+            labelled += [_labelled(row) for row in rows if row.id]
+    return labelled
 
 
 def _labelled_rows() -> Select[Any]:
-    own = PREDICTIONS.c
-    columns = (own.id, own.model, own.version, own.variant, own.at_us, own.value, own.shares)
+    prediction_columns = PREDICTIONS.c
+    columns = (
+        prediction_columns.id,
+        prediction_columns.model,
+        prediction_columns.version,
+        prediction_columns.variant,
+        prediction_columns.at_us,
+        prediction_columns.value,
+        prediction_columns.shares,
+    )
     wanted = select(LABELS.c.seq, LABELS.c.at_us.label("labelled_us"), LABELS.c.label, *columns)
-    return wanted.select_from(LABELS.outerjoin(PREDICTIONS, own.id == LABELS.c.prediction_id))
+    return wanted.select_from(LABELS.outerjoin(PREDICTIONS, prediction_columns.id == LABELS.c.prediction_id))
 
 
-def answers(store: Store, ids: Sequence[str]) -> list[Labelled]:
+def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
     """Return predictions by their ids, as if not labelled yet; those that are not there are left out."""
-    own = PREDICTIONS.c
-    columns = (own.seq, own.id, own.model, own.version, own.variant, own.at_us, own.value, own.shares)
+    prediction_columns = PREDICTIONS.c
+    columns = (
+        prediction_columns.seq,
+        prediction_columns.id,
+        prediction_columns.model,
+        prediction_columns.version,
+        prediction_columns.variant,
+        prediction_columns.at_us,
+        prediction_columns.value,
+        prediction_columns.shares,
+    )
     wanted = select(*columns, literal(None).label("label"), literal(0).label("labelled_us"))
-    found = []
+    labelled = []
     with store.reading() as link:
         for start in range(0, len(ids), PIECE):
-            rows = link.execute(wanted.where(own.id.in_(ids[start : start + PIECE])))
-            found += [_labelled(row) for row in rows]
-    return found
+            rows = link.execute(wanted.where(prediction_columns.id.in_(ids[start : start + PIECE])))
+            labelled += [_labelled(row) for row in rows]
+    return labelled
 
 
-def waiting(store: Store, asked: Asked) -> tuple[int, float]:
+def waiting(store: Store, row_filter: PredictionFilter) -> tuple[int, float]:
     """Return how many predictions are there, at most the limit, and when the first was answered, 0 if there is none."""
-    own = PREDICTIONS.c
-    place = (own.model == asked.model, own.version == asked.version, own.variant == asked.variant)
+    columns = PREDICTIONS.c
+    place = (
+        columns.model == row_filter.model,
+        columns.version == row_filter.version,
+        columns.variant == row_filter.variant,
+    )
     inner = (
-        select(own.at_us).where(*place, own.seq > (asked.after or 0)).order_by(own.seq).limit(asked.limit).subquery()
+        select(columns.at_us)
+        .where(*place, columns.seq > (row_filter.after or 0))
+        .order_by(columns.seq)
+        .limit(row_filter.limit)
+        .subquery()
     )
     with store.reading() as link:
         count, first_us = link.execute(select(func.count(), func.min(inner.c.at_us)).select_from(inner)).one()
@@ -172,9 +197,9 @@ def waiting(store: Store, asked: Asked) -> tuple[int, float]:
 
 def end_of(store: Store, model: str, version: str, kind: Kind) -> int:
     """Return the last mark that the windows of a version cover, 0 before the first."""
-    own = and_(WINDOWS.c.model == model, WINDOWS.c.version == version, WINDOWS.c.kind == kind)
+    condition = and_(WINDOWS.c.model == model, WINDOWS.c.version == version, WINDOWS.c.kind == kind)
     with store.reading() as link:
-        return int(link.execute(select(func.coalesce(func.max(WINDOWS.c.end_seq), 0)).where(own)).scalar_one())
+        return int(link.execute(select(func.coalesce(func.max(WINDOWS.c.end_seq), 0)).where(condition)).scalar_one())
 
 
 def windows(store: Store, of: type[R], model: str, limit: int, version: str = "") -> list[R]:
@@ -183,11 +208,11 @@ def windows(store: Store, of: type[R], model: str, limit: int, version: str = ""
     if version:
         wanted = wanted.where(WINDOWS.c.version == version)
     with store.reading() as link:
-        found = link.execute(wanted.order_by(WINDOWS.c.id.desc()).limit(limit)).scalars().all()
-    return [msgspec.json.decode(result, type=of) for result in found]
+        rows = link.execute(wanted.order_by(WINDOWS.c.id.desc()).limit(limit)).scalars().all()
+    return [msgspec.json.decode(result, type=of) for result in rows]
 
 
-def keep_window(store: Store, window: Window) -> bool:
+def keep_window(store: Store, window: MonitoringWindow) -> bool:
     """Keep a window; return False if another server has measured it already."""
     row = {name: getattr(window, name) for name in ("model", "version", "kind", "start_seq", "end_seq")}
     times = {"start_us": round(window.start * 1e6), "end_us": round(window.end * 1e6)}
@@ -197,33 +222,39 @@ def keep_window(store: Store, window: Window) -> bool:
         store.insert(WINDOWS).values(**row, **times, result=result).on_conflict_do_nothing(index_elements=unique)
     )
     with store.writing() as link:
-        made = link.execute(statement.returning(WINDOWS.c.id)).scalar()
-        if made and window.kind == "drift":
-            _slim_before(link, window, made)
-        return bool(made)
+        window_id = link.execute(statement.returning(WINDOWS.c.id)).scalar()
+        if window_id and window.kind == "drift":
+            _slim_before(link, window, window_id)
+        return bool(window_id)
 
 
-def _slim_before(link: Connection, window: Window, newest: int) -> None:
+def _slim_before(link: Connection, window: MonitoringWindow, newest: int) -> None:
     """Leave of the window before only what alarmed, without its distributions, which nobody looks at any more."""
-    own = and_(WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind)
-    before = select(WINDOWS.c.id, WINDOWS.c.result).where(own, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
-    found = link.execute(before.limit(1)).first()
-    if found:
-        result = msgspec.json.encode(_slim(msgspec.json.decode(found.result, type=DriftWindow))).decode()
-        link.execute(WINDOWS.update().where(WINDOWS.c.id == found.id).values(result=result))
+    condition = and_(
+        WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind
+    )
+    before = (
+        select(WINDOWS.c.id, WINDOWS.c.result).where(condition, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
+    )
+    row = link.execute(before.limit(1)).first()
+    if row:
+        result = msgspec.json.encode(_slim(msgspec.json.decode(row.result, type=DriftWindow))).decode()
+        link.execute(WINDOWS.update().where(WINDOWS.c.id == row.id).values(result=result))
 
 
 def _slim(window: DriftWindow) -> DriftWindow:
-    kept = [msgspec.structs.replace(own, baseline=None, window=None) for own in window.features if own.alarm]
+    features = [
+        msgspec.structs.replace(feature, baseline=None, window=None) for feature in window.features if feature.alarm
+    ]
     score = msgspec.structs.replace(window.score, baseline=None, window=None) if window.score else None
-    return msgspec.structs.replace(window, features=kept, score=score)
+    return msgspec.structs.replace(window, features=features, score=score)
 
 
 def open_alerts(store: Store) -> list[Alert]:
     """Return the alerts that are open, oldest first."""
     with store.reading() as link:
-        found = link.execute(select(ALERTS).where(ALERTS.c.open_key.is_not(None)).order_by(ALERTS.c.id))
-        return [_alert(row) for row in found]
+        rows = link.execute(select(ALERTS).where(ALERTS.c.open_key.is_not(None)).order_by(ALERTS.c.id))
+        return [_alert(row) for row in rows]
 
 
 def alerts(store: Store, limit: int) -> list[Alert]:
@@ -247,10 +278,10 @@ def keep_alert(store: Store, alert: Alert) -> None:
             link.execute(store.insert(ALERTS).values(row).on_conflict_do_nothing(index_elements=["open_key"]))
 
 
-def keep_moves(store: Store, model: str, seen: Iterable[Event]) -> None:
+def keep_moves(store: Store, model: str, events: Iterable[Event]) -> None:
     """Note moves and refusals that the registry told; what is noted already stays."""
     names = ("at", "action", "version", "previous", "actor", "reason", "forced", "git_commit")
-    rows = [{"model": model, **{name: getattr(event, name) for name in names}} for event in seen]
+    rows = [{"model": model, **{name: getattr(event, name) for name in names}} for event in events]
     if rows:
         unique = ["model", "at", "action", "version"]
         with store.writing() as link:
@@ -261,8 +292,8 @@ def moves(store: Store, model: str, limit: int) -> list[Event]:
     """Return the moves and refusals that were seen, newest first."""
     wanted = select(PROMOTIONS).where(PROMOTIONS.c.model == model).order_by(PROMOTIONS.c.at.desc()).limit(limit)
     with store.reading() as link:
-        found = [dict(row._mapping) for row in link.execute(wanted)]
-    return [Event(**{name: own for name, own in row.items() if name not in ("seq", "model")}) for row in found]
+        rows = [dict(row._mapping) for row in link.execute(wanted)]
+    return [Event(**{name: value for name, value in row.items() if name not in ("seq", "model")}) for row in rows]
 
 
 def _since(table: Any, model: str, since_s: float) -> ColumnElement[bool]:
@@ -271,18 +302,18 @@ def _since(table: Any, model: str, since_s: float) -> ColumnElement[bool]:
 
 
 def _counted(store: Store, wanted: Any) -> dict[str, dict[Any, int]]:
-    found: dict[str, dict[Any, int]] = {}
+    counts: dict[str, dict[Any, int]] = {}
     with store.reading() as link:
         for version, key, count in link.execute(wanted):
-            found.setdefault(version, {})[key] = int(count)
-    return found
+            counts.setdefault(version, {})[key] = int(count)
+    return counts
 
 
-def _labelled(row: Any) -> Labelled:
+def _labelled(row: Any) -> LabelledRow:
     content = dict(row._mapping)
     for name in ("value", "label", "shares"):
         content[name] = None if content[name] is None else msgspec.json.decode(content[name])
-    return Labelled(**content)
+    return LabelledRow(**content)
 
 
 def _alert(row: Any) -> Alert:

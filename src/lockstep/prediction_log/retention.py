@@ -11,7 +11,7 @@ PIECE = 5000
 DAY_US = 86_400_000_000
 
 
-def prune(store: Store, before_us: int, told: Callable[[int], None] = lambda count: None) -> int:
+def prune(store: Store, before_us: int, on_rows: Callable[[int], None] = lambda count: None) -> int:
     """Delete predictions that were answered before a time, with their labels and all counts; return how many.
 
     Raises
@@ -22,10 +22,10 @@ def prune(store: Store, before_us: int, told: Callable[[int], None] = lambda cou
     gone = 0
     while count := _piece(store, before_us):
         gone += count
-        told(gone)
+        on_rows(gone)
     with store.writing() as link:
-        known = select(PREDICTIONS.c.seq).where(PREDICTIONS.c.id == LABELS.c.prediction_id).exists()
-        link.execute(delete(LABELS).where(LABELS.c.at_us < before_us, ~known))
+        logged = select(PREDICTIONS.c.seq).where(PREDICTIONS.c.id == LABELS.c.prediction_id).exists()
+        link.execute(delete(LABELS).where(LABELS.c.at_us < before_us, ~logged))
         for table in (TRAFFIC, LATENCIES):
             link.execute(delete(table).where(table.c.minute < before_us // MINUTE_US))
         link.execute(delete(LOSSES).where(LOSSES.c.at_us < before_us))
@@ -36,7 +36,7 @@ def prune(store: Store, before_us: int, told: Callable[[int], None] = lambda cou
 def _piece(store: Store, before_us: int) -> int:
     oldest = select(PREDICTIONS.c.seq, PREDICTIONS.c.id).where(PREDICTIONS.c.at_us < before_us)
     with store.writing() as link:
-        found = link.execute(oldest.order_by(PREDICTIONS.c.at_us).limit(PIECE)).all()
-        link.execute(delete(LABELS).where(LABELS.c.prediction_id.in_([row.id for row in found])))
-        link.execute(delete(PREDICTIONS).where(PREDICTIONS.c.seq.in_([row.seq for row in found])))
-    return len(found)
+        rows = link.execute(oldest.order_by(PREDICTIONS.c.at_us).limit(PIECE)).all()
+        link.execute(delete(LABELS).where(LABELS.c.prediction_id.in_([row.id for row in rows])))
+        link.execute(delete(PREDICTIONS).where(PREDICTIONS.c.seq.in_([row.seq for row in rows])))
+    return len(rows)

@@ -24,7 +24,7 @@ SchemaOf = Callable[[str], Schema | None]
 """Return the schema of a version, None if it is gone."""
 
 
-class Labelled(msgspec.Struct):
+class TrainingRow(msgspec.Struct):
     """A prediction's row with the label that counts: the latest."""
 
     id: str
@@ -50,21 +50,21 @@ def export(store: Store, params: Params, schema: Schema, schema_of: SchemaOf, ha
     left_out: collections.Counter[str] = collections.Counter()
     versions: collections.Counter[str] = collections.Counter()
     rows, last, first = [], 0, 0
-    for one in read(store, params.register_model.model_name):
-        values, problem = usable(one, schema, schema_of(one.version), hashed)
+    for labelled in read(store, params.register_model.model_name):
+        values, problem = usable(labelled, schema, schema_of(labelled.version), hashed)
         if problem:
             left_out[problem] += 1
             continue
         rows.append(values)
-        versions[one.version] += 1
-        first, last = first or one.at_us, one.at_us
-    found = Export(len(rows), dict(sorted(versions.items())), dict(sorted(left_out.items())))
+        versions[labelled.version] += 1
+        first, last = first or labelled.at_us, labelled.at_us
+    exported = Export(len(rows), dict(sorted(versions.items())), dict(sorted(left_out.items())))
     if rows:
-        _write(rows, schema, params, {"first": _moment(first), "last": _moment(last), **msgspec.to_builtins(found)})
-    return found
+        _write(rows, schema, params, {"first": _moment(first), "last": _moment(last), **msgspec.to_builtins(exported)})
+    return exported
 
 
-def read(store: Store, model: str) -> Iterator[Labelled]:
+def read(store: Store, model: str) -> Iterator[TrainingRow]:
     """Yield the labelled predictions of a model that hold their row, by time and id, each with its latest label."""
     wanted = (
         select(PREDICTIONS.c.id, PREDICTIONS.c.at_us, PREDICTIONS.c.version, PREDICTIONS.c.row, LABELS.c.label)
@@ -74,37 +74,42 @@ def read(store: Store, model: str) -> Iterator[Labelled]:
     )
     before: Any = None
     with store.reading() as link:
-        for found in link.execution_options(yield_per=PIECE).execute(wanted):
-            if before is not None and before.id != found.id:
+        for record in link.execution_options(yield_per=PIECE).execute(wanted):
+            if before is not None and before.id != record.id:
                 yield _labelled(before)
-            before = found
+            before = record
     if before is not None:
         yield _labelled(before)
 
 
-def usable(one: Labelled, wanted: Schema, own: Schema | None, hashed: bool) -> tuple[dict[str, Any], str]:
+def usable(
+    labelled: TrainingRow, wanted: Schema, logged_schema: Schema | None, hashed: bool
+) -> tuple[dict[str, Any], str]:
     """Return a row under its columns and the target, or why it cannot teach."""
-    if own is None:
+    if logged_schema is None:
         return {}, "its version is gone"
-    if own.kinds != wanted.kinds or (own.target, own.task) != (wanted.target, wanted.task):
+    if logged_schema.kinds != wanted.kinds or (logged_schema.target, logged_schema.task) != (
+        wanted.target,
+        wanted.task,
+    ):
         return {}, "its version took other columns"
-    if hashed and any(kind in HASHED for kind in own.kinds.values()):
+    if hashed and any(kind in HASHED for kind in logged_schema.kinds.values()):
         return {}, "the log holds hashes"
     try:
-        ((*row,),) = own.check([dict(zip(own.kinds, one.row, strict=True))])
+        ((*row,),) = logged_schema.check([dict(zip(logged_schema.kinds, labelled.row, strict=True))])
     except (RowsRefused, ValueError):
         return {}, "the row does not fit its version"
-    label = _truth(one.label, wanted)
+    label = _truth(labelled.label, wanted)
     if label is None:
         return {}, "the label is none of this model"
-    return {**dict(zip(own.kinds, row, strict=True)), wanted.target: label}, ""
+    return {**dict(zip(logged_schema.kinds, row, strict=True)), wanted.target: label}, ""
 
 
 def _truth(label: Any, schema: Schema) -> Label | float | None:
     """Return a label in the type of the target; None if it is none."""
     if schema.labels:
-        known = {label_name(one): one for one in schema.labels}
-        return None if label is None else known.get(label_name(label))
+        labels = {label_name(label_value): label_value for label_value in schema.labels}
+        return None if label is None else labels.get(label_name(label))
     return float(label) if isinstance(label, int | float) and not isinstance(label, bool) else None
 
 
@@ -119,8 +124,8 @@ def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dic
     files.write_json(content, path.with_suffix(".json"))
 
 
-def _labelled(found: Any) -> Labelled:
-    return Labelled(found.id, found.at_us, found.version, json.loads(found.row), json.loads(found.label))
+def _labelled(record: Any) -> TrainingRow:
+    return TrainingRow(record.id, record.at_us, record.version, json.loads(record.row), json.loads(record.label))
 
 
 def _moment(us: int) -> str:

@@ -17,7 +17,12 @@ from urllib.parse import urlsplit
 from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
+<<<<<<< HEAD
 from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
+=======
+from lockstep.registry.relocation import relocate
+from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
+>>>>>>> main
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,8 +118,14 @@ def _open_store(server: TrackingServer) -> "MlflowClient":
     try:
         from sqlalchemy.exc import SQLAlchemyError
 
+<<<<<<< HEAD
         with translated_errors(doing), third_party_warnings():
             _create_local_store(database_of(server.uri))
+=======
+        with speaking(doing), third_party_warnings():
+            _make_local_store(database_of(server.uri))
+            _follow_a_move(database_of(server.uri))
+>>>>>>> main
             client = _client(server)
             client.search_experiments(max_results=1)
     except ImportError as error:
@@ -124,7 +135,16 @@ def _open_store(server: TrackingServer) -> "MlflowClient":
     return client
 
 
+<<<<<<< HEAD
 def _create_local_store(database: Path | None) -> None:
+=======
+def _follow_a_move(database: Path | None) -> None:
+    for folder in relocate(database) if database else []:
+        log.warning("the tracking store was at %s, and is read at %s from now on", folder, database)
+
+
+def _make_local_store(database: Path | None) -> None:
+>>>>>>> main
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
         return

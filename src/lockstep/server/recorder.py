@@ -26,7 +26,7 @@ from lockstep.errors import StoreError
 from lockstep.lifecycle.retraining.scheduler import Scheduler
 from lockstep.monitoring import monitor, shadow
 from lockstep.prediction_log import feedback, retention, url
-from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.shipper import Shipper
 from lockstep.runtime import logger
 
@@ -50,10 +50,10 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.state = Path(settings.state).absolute()
-        self.shipper = Shipper(url.spool(settings), lambda: Store.of(settings))
+        self.shipper = Shipper(url.spool(settings), lambda: Store.from_settings(settings))
         self.stopped = threading.Event()
         self.trainer = Scheduler(settings, self.store)
-        self.shadow = shadow.of(settings, self.state)
+        self.shadow = shadow.from_settings(settings, self.state)
         if self.shadow:
             self.shipper.more = self.shadow.answers
         self._watcher: monitor.Watcher | None = None
@@ -147,7 +147,7 @@ def _find(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
 
 
 def _predictions(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
-    return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(arguments, Asked)))
+    return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(arguments, PredictionFilter)))
 
 
 def _labels(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
@@ -156,7 +156,7 @@ def _labels(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
 
 def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
     recorder.shipper.ship()  # so that what was answered or labelled a moment ago is known
-    return msgspec.to_builtins(feedback.known(recorder.store(), arguments["ids"]))
+    return msgspec.to_builtins(feedback.label_states(recorder.store(), arguments["ids"]))
 
 
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {

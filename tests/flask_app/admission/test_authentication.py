@@ -73,7 +73,7 @@ def test_secrets_stand_in_files_too(tmp_path):
         "LOCKSTEP_API_KEYS_FILE": str(tmp_path / "keys"),
         "LOCKSTEP_ADMIN_TOKEN_FILE": str(tmp_path / "token"),
     }
-    held = Access.of(Settings.read(environment))
+    held = Access.from_settings(Settings.read(environment))
     assert held.authorized({"HTTP_X_API_KEY": OTHER})
     held.require_admin(f"Bearer {OTHER}")
 

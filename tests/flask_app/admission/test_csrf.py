@@ -200,7 +200,7 @@ def test_two_workers_take_each_others_pages(settings, registry, bundles, typed):
     registry.add("1", bundles["binary"])
     workers = [create_app(settings, registry.connect) for _ in range(2)]
     for worker in workers:
-        model_service.of(worker).look()
+        model_service.default(worker).look()
     pages = workers[0].test_client()
     token = own(pages)
     other = workers[1].test_client()

@@ -2,7 +2,7 @@ from flask_app.admission import drain
 
 
 def test_a_server_that_leaves_is_not_ready_and_answers_on(app, client):
-    drain.of(app).begin()
+    drain.from_app(app).begin()
     response = client.get("/readyz")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     assert "about to stop" in response.get_json()["detail"]
@@ -11,12 +11,12 @@ def test_a_server_that_leaves_is_not_ready_and_answers_on(app, client):
 
 def test_answers_close_their_connections_only_while_leaving(app):
     seen = []
-    wrapped = drain.of(app).wrap(lambda environ, start: start("200 OK", [("A", "b")]) or [b""])
+    wrapped = drain.from_app(app).wrap(lambda environ, start: start("200 OK", [("A", "b")]) or [b""])
 
     def start_response(status, headers, exc_info=None):
         seen.append((status, headers))
 
     wrapped({}, start_response)
-    drain.of(app).begin()
+    drain.from_app(app).begin()
     wrapped({}, start_response)
     assert seen == [("200 OK", [("A", "b")]), ("200 OK", [("A", "b"), ("Connection", "close")])]

@@ -9,7 +9,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from flask_app import create_app
 from flask_app.admission import guard
 from flask_app.admission import headers as security
-from flask_app.admission.limits import NoRoom
+from flask_app.admission.limits import Overloaded
 from flask_app.models import model_service
 from lockstep.errors import ConfigError
 from tests.flask_app.standins import example
@@ -26,7 +26,7 @@ def make(settings, registry, bundles):
 
     def with_settings(**changes):
         app = create_app(dataclasses.replace(settings, **changes), registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         return app
 
     return with_settings
@@ -39,7 +39,7 @@ def ask(app, headers=None, **more):
 def test_without_settings_the_door_is_open_and_leaves_no_file(make, tmp_path):
     app = make()
     assert ask(app).status_code == 200
-    assert guard.of(app).passes({})
+    assert guard.from_app(app).passes({})
     assert not list(tmp_path.rglob("limits.bin"))
 
 
@@ -72,10 +72,10 @@ def test_the_rate_counts_for_each_key_else_for_each_address(make):
 def test_what_the_front_let_in_is_not_counted_again(make):
     app = make(rate_limit="2/h")
     environ = {"REMOTE_ADDR": "127.0.0.1"}
-    assert guard.of(app).passes(environ)
+    assert guard.from_app(app).passes(environ)
     assert ask(app, environ_overrides=environ).status_code == 200
-    assert guard.of(app).passes({"REMOTE_ADDR": "127.0.0.1"})
-    assert not guard.of(app).passes({"REMOTE_ADDR": "127.0.0.1"})
+    assert guard.from_app(app).passes({"REMOTE_ADDR": "127.0.0.1"})
+    assert not guard.from_app(app).passes({"REMOTE_ADDR": "127.0.0.1"})
 
 
 def test_two_apps_on_one_folder_count_together(make):
@@ -106,11 +106,11 @@ def test_a_place_is_given_back_whatever_happens(make):
     client = app.test_client()
     statuses = [ask(app).status_code, client.post("/predict", json={}).status_code, client.get("/nowhere").status_code]
     assert statuses == [200, 422, 404]
-    guard.of(app).room.enter()
+    guard.from_app(app).limiter.acquire()
     refused = ask(app)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert client.get("/livez").status_code == 200
-    guard.of(app).room.leave()
+    guard.from_app(app).limiter.release()
     assert ask(app).status_code == 200
 
 
@@ -138,9 +138,9 @@ def test_a_body_that_trickles_in_takes_no_place(make):
 def test_a_large_body_waits_for_its_turn(make):
     app = make(queue_s=0)
     large = {"rows": [example(app)] * 2000}
-    room = guard.of(app).room
+    limiter = guard.from_app(app).limiter
     assert app.test_client().post("/predict", json=large).status_code == 200
-    with room.heavy():
+    with limiter.large_request():
         statuses = []
         asking = threading.Thread(target=lambda: statuses.append(app.test_client().post("/predict", json=large)))
         asking.start()
@@ -212,8 +212,8 @@ def test_proxies_that_are_trusted(make, hops, address, scheme):
 
 def test_ready_made_answers_are_what_the_app_answers(make):
     app = make(max_in_flight=1)
-    status, headers, body = guard.ready_made(app, NoRoom(1))
-    guard.of(app).room.enter()
+    status, headers, body = guard.ready_made(app, Overloaded(1))
+    guard.from_app(app).limiter.acquire()
     answer = ask(app)
     assert (answer.status, answer.data) == (status, body)
     assert {name: value for name, value in headers if name != "Set-Cookie"} == dict(answer.headers)

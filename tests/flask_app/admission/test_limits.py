@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flask_app.admission import limits
-from flask_app.admission.limits import NoRoom, Rate, RateLimit, Room, TooOften, address
+from flask_app.admission.limits import ConcurrencyLimiter, Overloaded, Rate, RateLimit, RateLimited, address
 from lockstep.errors import ConfigError
 
 RATES = [
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_the_refusal_says_when_to_come_back(limit, clock):
     for _ in range(10):
         limit.check("a")
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(RateLimited) as refused:
         limit.check("a")
     headers = dict(refused.value.get_headers())
     assert headers["Retry-After"] == "1"
@@ -175,14 +175,14 @@ def test_S17_whose_address_counts(case):
 
 
 def test_room_for_so_many_and_no_more():
-    room = Room(2, 1)
-    room.enter()
-    room.enter()
-    with pytest.raises(NoRoom) as refused:
-        room.enter()
+    limiter = ConcurrencyLimiter(2, 1)
+    limiter.acquire()
+    limiter.acquire()
+    with pytest.raises(Overloaded) as refused:
+        limiter.acquire()
     assert dict(refused.value.get_headers())["Retry-After"] == "1"
-    room.leave()
-    room.enter()
+    limiter.release()
+    limiter.acquire()
 
 
 def in_thread(act):
@@ -191,7 +191,7 @@ def in_thread(act):
     def run():
         try:
             act()
-        except NoRoom as error:
+        except Overloaded as error:
             caught.append(error)
 
     thread = threading.Thread(target=run)
@@ -201,34 +201,34 @@ def in_thread(act):
 
 
 def test_heavy_work_waits_for_its_turn_and_not_for_ever():
-    room = Room(2, queue_s=0.05, heavy=1)
-    with room.heavy(), room.heavy():
+    limiter = ConcurrencyLimiter(2, queue_s=0.05, large=1)
+    with limiter.large_request(), limiter.large_request():
         started = time.monotonic()
-        (refused,) = in_thread(room.take_turn)
+        (refused,) = in_thread(limiter.acquire_permit)
         assert time.monotonic() - started >= 0.05
         assert dict(refused.get_headers())["Retry-After"] == "1"
-    assert in_thread(lambda: room.heavy().__enter__()) == []
+    assert in_thread(lambda: limiter.large_request().__enter__()) == []
 
 
 def test_only_so_many_wait():
-    room = Room(9, queue_s=30, heavy=1, waiting=1)
-    with room.heavy():
-        waiting = threading.Thread(target=lambda: (room.take_turn(), room.give_turn()))
+    limiter = ConcurrencyLimiter(9, queue_s=30, large=1, waiting=1)
+    with limiter.large_request():
+        waiting = threading.Thread(target=lambda: (limiter.acquire_permit(), limiter.release_permit()))
         waiting.start()
-        while room._chairs:
+        while limiter._waiting_slots:
             time.sleep(0.001)
         started = time.monotonic()
-        assert len(in_thread(room.take_turn)) == 1
+        assert len(in_thread(limiter.acquire_permit)) == 1
         assert time.monotonic() - started < 5
     waiting.join(10)
-    with room.heavy():
-        room.give_turn()
-        room.give_turn()
-    assert room._turns.qsize() == 1
+    with limiter.large_request():
+        limiter.release_permit()
+        limiter.release_permit()
+    assert limiter._permits.qsize() == 1
 
 
 @pytest.mark.parametrize(
     ("rows", "size", "heavy"), [(1, 10, False), (200, 100_000, False), (201, 0, True), (0, 100_001, True)]
 )
 def test_what_is_heavy(rows, size, heavy):
-    assert limits.is_heavy(rows, size) is heavy
+    assert limits.is_large(rows, size) is heavy

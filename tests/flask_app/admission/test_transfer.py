@@ -6,7 +6,7 @@ import pytest
 from werkzeug.test import Client
 
 from flask_app.admission import transfer
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from tests.flask_app.standins import example, make_bundle
 
 GZIP = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -69,7 +69,7 @@ ACCEPTED = {
 def test_large_answers_are_compressed_where_gzip_is_accepted(serve, plain, accepted):
     app = serve(plain)
     headers = {"Accept-Encoding": accepted}
-    for client in (app.test_client(), Client(Front(app))):
+    for client in (app.test_client(), Client(FastPath(app))):
         answer = client.post("/predict", data=body_of(app, 100), content_type="application/json", headers=headers)
         assert (answer.headers.get("Content-Encoding") == "gzip") is ACCEPTED[accepted]
         content = gzip.decompress(answer.data) if ACCEPTED[accepted] else answer.data

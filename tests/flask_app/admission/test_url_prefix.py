@@ -6,7 +6,7 @@ from werkzeug.test import Client
 
 from flask_app import create_app
 from flask_app.admission import url_prefix
-from flask_app.fast_path import Front
+from flask_app.fast_path import FastPath
 from flask_app.models import model_service
 from lockstep.errors import ConfigError
 from tests.flask_app.standins import example, make_bundle
@@ -22,7 +22,7 @@ def prefixed(settings, registry, bundles):
     def make(bundle=bundles["binary"], **changes):
         registry.add("1", bundle)
         app = create_app(replace(settings, **changes), registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         return app
 
     return make
@@ -75,7 +75,7 @@ def test_both_ways_to_answer_know_the_prefix(prefixed, tmp_path, path):
     body = {"rows": [example(app)]}
     assert app.test_client().post(path, json=body).status_code == 200
     app.wsgi_app = None  # so that the fast path alone can answer
-    assert Client(Front(app)).post(path, json=body).status_code == 200
+    assert Client(FastPath(app)).post(path, json=body).status_code == 200
 
 
 @pytest.mark.parametrize(

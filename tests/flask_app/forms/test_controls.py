@@ -204,7 +204,7 @@ def test_the_untouched_form_predicts(serve, bundle):
     client = app.test_client()
     page = client.get("/").text
     typed = {}
-    for field in form.fields(model_service.of(app).require().predictor.schema):
+    for field in form.fields(model_service.default(app).require().predictor.schema):
         assert html.escape(field.value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in page
         typed[field.name] = field.value
     response = client.post("/predict", data=typed)

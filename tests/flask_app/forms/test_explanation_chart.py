@@ -36,7 +36,7 @@ def number(text):
 
 def test_the_answer_says_why(serve, bundle):
     app = serve(bundle)
-    if any(column.kind == "text" for column in model_service.of(app).require().predictor.schema.columns):
+    if any(column.kind == "text" for column in model_service.default(app).require().predictor.schema.columns):
         return
     page = sent(app)
     answer = app.test_client().post("/predict", json={"rows": [example(app)], "explain": True}).get_json()

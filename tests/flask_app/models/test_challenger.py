@@ -37,7 +37,7 @@ def tried(settings, registry, plain):  # noqa: F811
 
 
 def look(app):
-    service = model_service.of(app)
+    service = model_service.default(app)
     service.look()
     service.challenger.look()
 
@@ -95,7 +95,7 @@ def test_places_are_even_and_another_challenger_draws_anew():
 def test_who_names_a_version_is_no_part_of_it(tried, front, version):
     app = tried(50)
     logged = []
-    prediction_service.of(app).logged.append(logged.append)
+    prediction_service.from_app(app).subscribers.append(logged.append)
     client = Fast(app) if front else app.test_client()
     for _ in range(10):
         answer = client.post("/predict", json={"rows": [example(app)], "version": version})
@@ -106,7 +106,7 @@ def test_who_names_a_version_is_no_part_of_it(tried, front, version):
 def test_what_is_logged_says_in_which_role_and_with_which_key(tried):
     app = tried(50)
     logged = []
-    prediction_service.of(app).logged.append(logged.append)
+    prediction_service.from_app(app).subscribers.append(logged.append)
     for client in (Fast(app), app.test_client()):
         versions(client, example(app), 30)
         versions(client, example(app), 1, **{"X-Sticky-Key": "k"})
@@ -148,7 +148,7 @@ def test_every_protocol_takes_part(tried, path):
 
 def test_the_form_and_files_take_part(tried):
     app = tried(100)
-    client, schema = app.test_client(), model_service.of(app).require().predictor.schema
+    client, schema = app.test_client(), model_service.default(app).require().predictor.schema
     typed = {name: "" if value is None else str(value) for name, value in example(app).items()}
     page = client.post("/predict", data=typed, headers={"Accept": "text/html"})
     token = page.text.partition(f'name="{csrf.FIELD}" value="')[2].partition('"')[0]
@@ -162,13 +162,13 @@ def test_the_form_and_files_take_part(tried):
 @pytest.mark.parametrize("front", [True, False])
 def test_a_challenger_that_fails_on_a_request_leaves_it_to_production(tried, monkeypatch, caplog, front):
     app = tried(100)
-    serving = model_service.of(app).challenger.serving()
+    serving = model_service.default(app).challenger.serving()
 
     def crash(rows):
         raise ZeroDivisionError("inside")
 
     broken = dataclasses.replace(serving, predictor=_copy(serving, crash))
-    monkeypatch.setattr(model_service.of(app).challenger, "_serving", broken)
+    monkeypatch.setattr(model_service.default(app).challenger, "_serving", broken)
     client = Fast(app) if front else app.test_client()
     assert versions(client, example(app), 5) == {"1": 5}
     assert "the challenger failed on a request" in caplog.text
@@ -182,14 +182,16 @@ def _copy(serving: Serving, predict):
 
 def test_a_challenger_that_takes_fewer_rows_leaves_them_to_production(tried, registry, monkeypatch):
     app = tried(100)
-    serving = model_service.of(app).challenger.serving()
+    serving = model_service.default(app).challenger.serving()
     schema = serving.predictor.schema
     columns = tuple(
         dataclasses.replace(column, categories=("elsewhere",), unknown="refuse") if column.name == "place" else column
         for column in schema.columns
     )
     picky = type(serving.predictor)(dataclasses.replace(schema, columns=columns), serving.predictor.scorer)
-    monkeypatch.setattr(model_service.of(app).challenger, "_serving", dataclasses.replace(serving, predictor=picky))
+    monkeypatch.setattr(
+        model_service.default(app).challenger, "_serving", dataclasses.replace(serving, predictor=picky)
+    )
     assert versions(Fast(app), example(app), 5) == {"1": 5}
     wrong = app.test_client().post("/predict", json={"rows": [{}]})
     assert wrong.status_code == 422
@@ -206,7 +208,7 @@ def test_a_fault_of_all_rows_is_told_in_productions_words(tried):
 
 def test_it_comes_changes_and_goes_without_a_restart(tried, registry, plain):  # noqa: F811
     app = tried(100)
-    service = model_service.of(app)
+    service = model_service.default(app)
     first = service.challenger.serving()
     service.challenger.look()
     assert service.challenger.serving() is first
@@ -251,7 +253,7 @@ def test_c12_a_refused_challenger_is_shown_and_production_answers(tried, registr
 
 def test_in_the_shadow_no_worker_loads_it(tried, registry):
     app = tried(0)
-    service = model_service.of(app)
+    service = model_service.default(app)
     assert (service.challenger.serving(), service.challenger.version) == (None, "2")
     page = app.test_client().get("/health", headers={"Accept": "text/html"}).text
     assert "version 2, in the shadow" in page
@@ -266,7 +268,7 @@ def test_reload_looks_at_the_challenger_too(tried, registry):
 
 def test_the_watch_follows_it(tried, registry):
     app = tried(100)
-    service = model_service.of(app)
+    service = model_service.default(app)
     service.challenger._serving = None
     service.start()
     try:

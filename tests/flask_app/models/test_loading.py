@@ -36,7 +36,7 @@ def registry(bundles):
 
 @pytest.fixture
 def service(settings, registry):
-    made = ModelService.of(settings, registry.connect)
+    made = ModelService.from_settings(settings, registry.connect)
     made.look()
     registry.calls = 0
     return made
@@ -86,7 +86,7 @@ def test_a_version_that_must_not_serve_is_refused_here_too(service, registry, bu
 
 
 def test_none_is_loaded_beside_production_if_so_set(settings, registry):
-    service = ModelService.of(type(settings)(**{**settings.__dict__, "pinned": 0}), registry.connect)
+    service = ModelService.from_settings(type(settings)(**{**settings.__dict__, "pinned": 0}), registry.connect)
     service.look()
     assert service.pinned("1").version == "1"
     with pytest.raises(UnprocessableEntity):
@@ -140,7 +140,7 @@ def two(settings, bundles, monkeypatch):
 
 
 def test_several_models_are_served_side_by_side(two):
-    assert model_service.of(two).require().name == "demo"
+    assert model_service.default(two).require().name == "demo"
     assert model_service.named(two, "reviews").require().version == "7"
     with pytest.raises(NotFound):
         model_service.named(two, "other")
@@ -148,7 +148,7 @@ def test_several_models_are_served_side_by_side(two):
 
 def test_each_model_is_remembered_and_none_is_pruned(two, bundles, monkeypatch):
     monkeypatch.setattr("flask_app.models.cache.KEPT", 1)
-    service = model_service.of(two)
+    service = model_service.default(two)
     registry = service._connect()
     registry.add("2", bundles["tree"])
     service.look()
@@ -158,7 +158,7 @@ def test_each_model_is_remembered_and_none_is_pruned(two, bundles, monkeypatch):
 
 
 def test_what_came_with_the_image_is_not_fetched(settings, registry, bundles):
-    service = ModelService.of(replace(settings, baked_model=str(bundles["binary"])), registry.connect)
+    service = ModelService.from_settings(replace(settings, baked_model=str(bundles["binary"])), registry.connect)
     service.look()
     assert (service.require().version, registry.downloads) == ("1", [])
     registry.current = "3"
@@ -169,6 +169,6 @@ def test_what_came_with_the_image_is_not_fetched(settings, registry, bundles):
 def test_a_baked_model_that_was_damaged_is_fetched(settings, registry, bundles, tmp_path):
     baked = shutil.copytree(bundles["binary"], tmp_path / "baked")
     (baked / "model.skops").write_bytes(b"")
-    service = ModelService.of(replace(settings, baked_model=str(baked)), registry.connect)
+    service = ModelService.from_settings(replace(settings, baked_model=str(baked)), registry.connect)
     service.look()
     assert (service.require().version, registry.downloads) == ("1", ["1"])

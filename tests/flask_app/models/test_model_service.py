@@ -27,7 +27,7 @@ from tests.flask_app.standins import FolderRegistry, example
 def service(settings, registry, bundles):
     """A service that serves version 1."""
     registry.add("1", bundles["binary"])
-    made = ModelService.of(settings, registry.connect)
+    made = ModelService.from_settings(settings, registry.connect)
     made.look()
     return made
 
@@ -35,7 +35,7 @@ def service(settings, registry, bundles):
 @pytest.fixture
 def restart(settings):
     """Return a function that makes a service anew on the same machine."""
-    return lambda registry, **changes: ModelService.of(
+    return lambda registry, **changes: ModelService.from_settings(
         type(settings)(**{**settings.__dict__, **changes}), registry.connect
     )
 
@@ -208,7 +208,7 @@ def test_a_connection_that_fails_is_made_again(settings, registry, bundles):
             raise TrackingError("down", "start it")
         return registry
 
-    service = ModelService.of(settings, connect)
+    service = ModelService.from_settings(settings, connect)
     service.look()
     assert (service.serving(), service.registry_state()) == (None, "out of reach")
     service.look()
@@ -225,7 +225,7 @@ def test_a_deleted_alias_keeps_the_last_and_warns(service, registry):
 
 
 def test_no_production_at_all_then_one(settings, registry, bundles):
-    service = ModelService.of(settings, registry.connect)
+    service = ModelService.from_settings(settings, registry.connect)
     assert service.registry_state() == "not asked yet"
     service.look()
     assert (service.serving(), service.registry_state()) == (None, "reachable")
@@ -301,7 +301,7 @@ def test_a_damaged_cache_is_fetched_again(service, registry, restart, settings):
 
 def test_the_cache_keeps_the_last_used_few(settings, registry, bundles, monkeypatch):
     monkeypatch.setattr(model_cache, "KEPT", 2)
-    service = ModelService.of(settings, registry.connect)
+    service = ModelService.from_settings(settings, registry.connect)
     stale = Path(settings.state, "models", ".partial-killed")
     stale.mkdir(parents=True)
     os.utime(stale, (1, 1))
@@ -387,7 +387,7 @@ def test_a_registry_that_hangs_at_start_holds_two_threads_and_the_last_model_ser
 
 def test_a_start_waits_no_longer_than_it_is_of_use(settings, registry):
     registry.go_down()
-    service = ModelService.of(settings, registry.connect)
+    service = ModelService.from_settings(settings, registry.connect)
     started = time.monotonic()
     service.start()
     service.wait()
@@ -406,7 +406,7 @@ def test_a_late_fallback_never_replaces_production(service, registry, restart, b
 
 
 def test_every_answer_of_a_batch_is_of_one_version_while_versions_move(app, registry, bundles):
-    service, client, row = model_service.of(app), app.test_client(), example(app)
+    service, client, row = model_service.default(app), app.test_client(), example(app)
     expected = {"1": service.require().predictor.answers([row])[0]}
     registry.add("2", bundles["tree"])
     service.look()
@@ -438,7 +438,7 @@ def test_every_answer_of_a_batch_is_of_one_version_while_versions_move(app, regi
 def test_another_schema_changes_the_form(client, app, registry, bundles):
     assert 'name="size"' in client.get("/").text
     registry.add("2", bundles["text"])
-    model_service.of(app).look()
+    model_service.default(app).look()
     assert 'name="review"' in client.get("/").text
 
 
@@ -480,7 +480,7 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
     made = []
     monkeypatch.setattr(wsgi, "create_app", lambda settings: made.append(create_app(settings)) or made[0])
     wsgi.build()
-    service = model_service.of(made[0])
+    service = model_service.default(made[0])
     try:
         assert service.require().version == "4"
     finally:
@@ -509,7 +509,7 @@ def test_where_no_registry_is_the_baked_model_serves_at_once(registry, bundles, 
     monkeypatch.setattr(model_service, "PATIENCE_S", 3600.0)
     registry.answering.clear()
     given = {"LOCKSTEP_BAKED_MODEL": str(bundles["binary"]), "LOCKSTEP_STATE": str(tmp_path / "state")}
-    service = ModelService.of(Settings.read(given | {"LOCKSTEP_MODEL_NAME": "demo"}), registry.connect)
+    service = ModelService.from_settings(Settings.read(given | {"LOCKSTEP_MODEL_NAME": "demo"}), registry.connect)
     service.start()
     try:
         service.wait()

@@ -70,7 +70,7 @@ def test_a_new_look_is_shown_at_once(client, seen):
 
 def test_c27_a_clock_that_is_set_back_makes_no_negative_age(app, seen):
     seen(example_snapshot.snapshot(time.time() + 86_400))
-    snapshots = dashboard.of(app)
+    snapshots = dashboard.from_app(app)
     assert snapshots.read().age_s() == 0
     assert not snapshots.is_late(snapshots.read())
 

@@ -65,7 +65,7 @@ def test_versions_are_bounded(client, app, registry, bundles, monkeypatch):
     for version in ("2", "3"):
         client.post("/predict", json={"rows": [row]})
         registry.add(version, bundles["binary"])
-        model_service.of(app).look()
+        model_service.default(app).look()
         client.post("/predict", json={"rows": [row]})
     found = {name: value for name, value in metrics(client).items() if "prediction_count_total" in name}
     assert found == {
@@ -96,9 +96,9 @@ def test_refused_rows_are_not_counted(client):
 
 def test_the_version_that_serves_and_the_registry(client, app, registry, bundles):
     registry.add("2", bundles["tree"])
-    model_service.of(app).look()
+    model_service.default(app).look()
     registry.go_down()
-    model_service.of(app).look()
+    model_service.default(app).look()
     found = metrics(client)
     assert found['model_loaded{name="demo",version="1"}'] == "0.0"
     assert found['model_loaded{name="demo",version="2"}'] == "1.0"
@@ -117,7 +117,7 @@ from tests.flask_app.standins import FolderRegistry, example
 registry = FolderRegistry()
 registry.add("1", Path(sys.argv[1]))
 app = create_app(Settings.read(os.environ), registry.connect)
-model_service.of(app).look()
+model_service.default(app).look()
 client = app.test_client()
 for _ in range(3):
     client.post("/predict", json={"rows": [example(app)]})

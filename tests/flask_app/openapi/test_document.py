@@ -140,7 +140,7 @@ def test_it_is_cached_by_its_etag_and_follows_production(serve, bundles, registr
     assert (first.headers["Cache-Control"], first.mimetype) == ("no-cache", "application/json")
     assert client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
     registry.add("2", bundles["text"])
-    model_service.of(app).look()
+    model_service.default(app).look()
     second = client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
     assert second.get_json()["info"]["version"] == "2"
     assert list(second.get_json()["components"]["schemas"]["Row"]["properties"]) == ["review"]
@@ -167,7 +167,7 @@ def test_keys_are_described_where_they_are_set(tmp_path, registry, bundles):
     key = "a-key-of-the-test-0123"
     for more, schemes in (({}, set()), ({"LOCKSTEP_API_KEYS": key}, {"bearer", "key"})):
         app = create_app(Settings.read(base | more), registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         document = described(app.test_client(), **{"X-API-Key": key})
         assert set(document["components"]["securitySchemes"]) == schemes
         assert ("security" in document["paths"]["/predict"]["post"]) is bool(schemes)

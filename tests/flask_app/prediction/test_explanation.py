@@ -31,7 +31,7 @@ def test_each_row_says_why(serve, bundle):
     client = app.test_client()
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:3]
     answer = ask(client, rows).get_json()
-    told = document.of(app).content
+    told = document.from_app(app).content
     validator(told, schema_of(told, "/predict", "200")).validate(answer)
     plain = client.post("/predict", json={"rows": rows, "explain": False}).get_json()
     for row, one, other in zip(rows, answer["predictions"], plain["predictions"], strict=True):
@@ -56,7 +56,7 @@ def test_each_row_says_why(serve, bundle):
 def test_the_base_is_the_average_of_the_train_rows(serve, bundles):
     """A standardized number that is as large as its train average adds nothing."""
     app = serve(bundles["binary"])
-    scaler = model_service.of(app).require().predictor.scorer.numbers[0].scaling
+    scaler = model_service.default(app).require().predictor.scorer.numbers[0].scaling
     row = example(app) | {"size": float(scaler.center[0])}
     (why,) = ask(app.test_client(), [row]).get_json()["predictions"]
     (size,) = [part for part in why["explanation"]["contributions"] if part["column"] == "size"]
@@ -65,7 +65,7 @@ def test_the_base_is_the_average_of_the_train_rows(serve, bundles):
 
 def test_trees_are_explained_by_the_pipeline_of_the_bundle(serve, bundles):
     app = serve(bundles["tree"])
-    predictor = model_service.of(app).require().predictor
+    predictor = model_service.default(app).require().predictor
     assert predictor.scorer.kind == "trees"
     response = ask(app.test_client(), [example(app)] * 2)
     assert response.status_code == 200, response.text
@@ -79,7 +79,7 @@ def test_trees_are_explained_by_the_pipeline_of_the_bundle(serve, bundles):
 
 def test_the_log_is_told_what_it_is_told_without(client, app):
     told = []
-    prediction_service.of(app).logged.append(told.append)
+    prediction_service.from_app(app).subscribers.append(told.append)
     ask(client, [example(app)])
     client.post("/predict", json={"rows": [example(app)]})
     first, second = (replace(one, ids=[], started=0.0) for one in told)

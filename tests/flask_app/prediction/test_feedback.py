@@ -22,7 +22,7 @@ def predicted(client, rows=1):
 
 def labels(app, own):
     """Return all labels of a prediction as they are stored, the latest first."""
-    return [one["label"] for one in log.of(app).ask("labels", id=own)]
+    return [one["label"] for one in log.from_app(app).ask("labels", id=own)]
 
 
 def sent(client, own, label, **headers):
@@ -43,7 +43,7 @@ def test_a_later_label_wins_and_all_are_kept(app, client):
     told = [sent(client, own, label).get_json()["status"] for label in ("<low>", "<low>", "middle", "<low>")]
     assert told == ["new", "unchanged", "changed", "changed"]
     assert labels(app, own) == ["<low>", "middle", "<low>"]
-    assert log.of(app).ask("find", id=own)["label"] == "<low>"
+    assert log.from_app(app).ask("find", id=own)["label"] == "<low>"
 
 
 def test_an_idempotency_key_makes_it_one_saying(app, client, monkeypatch):
@@ -206,7 +206,7 @@ def test_without_a_log_there_is_nothing_to_say(bundles, tmp_path):
     registry.add("1", bundles["binary"])
     environment = {"LOCKSTEP_MODEL_NAME": "demo", "LOCKSTEP_STATE": str(tmp_path), "LOCKSTEP_LOG_ROWS": "off"}
     app = create_app(Settings.read(environment), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     client = app.test_client()
     (own,), _ = predicted(client)
     assert sent(client, own, "middle").status_code == 409

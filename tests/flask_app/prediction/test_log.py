@@ -10,7 +10,7 @@ from flask_app.models import model_service
 from flask_app.prediction import log
 from lockstep.errors import ConfigError
 from lockstep.prediction_log import url
-from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.spool import Reader
 
 TOKEN = "admin-token-0123456789"
@@ -31,7 +31,7 @@ def make(settings, registry, bundles):
     def act(bundle="binary", **changed):
         registry.add("1", bundles[bundle])
         app = create_app(dataclasses.replace(settings, admin_token=TOKEN, **changed), registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         return app
 
     return act
@@ -39,7 +39,7 @@ def make(settings, registry, bundles):
 
 def spooled(app):
     """Return the records that wait on disk."""
-    return Reader(url.spool(log.of(app).settings), print).read().records
+    return Reader(url.spool(log.from_app(app).settings), print).read().records
 
 
 def ids(answer):
@@ -139,12 +139,12 @@ def test_the_log_is_paged_newest_first_and_filtered(make, rows):
 def test_a_label_is_shown_beside_its_prediction(make, rows):
     app = make()
     (own, *_) = ids(app.test_client().post("/predict", json={"rows": rows}))
-    log.of(app).label(own, "<low>", "an event", "test")
-    log.of(app).label(own, "<low>", "an event", "test")
+    log.from_app(app).label(own, "<low>", "an event", "test")
+    log.from_app(app).label(own, "<low>", "an event", "test")
     (shown,) = app.test_client().get("/predictions?labelled=true", headers=BEARER).get_json()["predictions"]
     assert (shown["id"], shown["label"]) == (own, "<low>")
-    assert len(log.of(app).ask("labels", id=own)) == 1
-    assert log.of(app).ask("find", id="nothing") is None
+    assert len(log.from_app(app).ask("labels", id=own)) == 1
+    assert log.from_app(app).ask("find", id="nothing") is None
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_an_idempotency_key_is_one_prediction_in_the_log(make, rows):
     app = make()
     for _ in range(3):
         app.test_client().post("/predict", json={"rows": rows}, headers={"Idempotency-Key": "once"})
-    log.of(app).ask("find", id="x")
-    opened = Store.of(log.of(app).settings)
-    assert len(opened.predictions(Asked())) == 3
+    log.from_app(app).ask("find", id="x")
+    opened = Store.from_settings(log.from_app(app).settings)
+    assert len(opened.predictions(PredictionFilter())) == 3
     opened.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 from flask_app import create_app
 from flask_app.models import model_service
 from flask_app.prediction import prediction_service, response_cache
-from flask_app.prediction.response_cache import Cached, LocalCache
+from flask_app.prediction.response_cache import CachingPredictor, LocalCache
 from lockstep.config.settings import Settings
 from lockstep.data.schema import FieldError, RowsRefused
 from lockstep.errors import ConfigError
@@ -30,7 +30,7 @@ def rows_of(bundle, serving):
 @pytest.fixture
 def serving(serve, bundle):
     """A version of each task."""
-    return model_service.of(serve(bundle)).require()
+    return model_service.default(serve(bundle)).require()
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def asked(monkeypatch):
 def test_a_hit_is_what_the_model_answers(serving, bundle, counts, counted, asked):
     rows = list(dict.fromkeys(rows_of(bundle, serving)))
     expected = serving.predictor.predict(rows)
-    kept = Cached(LocalCache(100), counted)
+    kept = CachingPredictor(LocalCache(100), counted)
     asked(serving)
     assert kept.predict(serving, rows[:2]) == type(expected)(
         expected.values[:2], expected.shares and expected.shares[:2]
@@ -75,13 +75,13 @@ def test_a_hit_is_what_the_model_answers(serving, bundle, counts, counted, asked
 
 
 def test_versions_do_not_share(serve, bundles, registry, counted):
-    service = model_service.of(serve(bundles["binary"]))
+    service = model_service.default(serve(bundles["binary"]))
     first = service.require()
     registry.add("2", bundles["tree"])
     service.look()
     second = service.require()
     rows = rows_of(bundles["binary"], first)
-    kept = Cached(LocalCache(100), counted)
+    kept = CachingPredictor(LocalCache(100), counted)
     for serving in (first, second, first, second):
         assert kept.predict(serving, rows) == serving.predictor.predict(rows)
     assert set(response_cache.keys_of(first, rows)).isdisjoint(response_cache.keys_of(second, rows))
@@ -92,7 +92,7 @@ ALIKE = [({"size": 0.0}, {"size": 1.0}), ({ODD: None}, {ODD: 0.0}), ({"place": "
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
 def test_rows_that_differ_have_different_keys(app, one, other):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     rows = serving.predictor.schema.check([example(app) | one, example(app) | other])
     first, second = response_cache.keys_of(serving, rows)
     assert first != second
@@ -100,7 +100,7 @@ def test_rows_that_differ_have_different_keys(app, one, other):
 
 
 def test_what_is_not_text_is_never_kept(app, counted):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     assert response_cache.keys_of(serving, [("\ud800",)]) == [b""]
     kept = LocalCache(10)
     kept.put_many(serving, [("\ud800",)], [("x", [1.0])])
@@ -108,7 +108,7 @@ def test_what_is_not_text_is_never_kept(app, counted):
 
 
 def test_the_answers_used_last_stay(app):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     kept = LocalCache(2)
     rows = [(float(n),) for n in range(3)]
     kept.put_many(serving, rows[:2], [("a", [1.0]), ("b", [1.0])])
@@ -118,7 +118,7 @@ def test_the_answers_used_last_stay(app):
 
 
 def test_threads_may_share_it(app, counted):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     kept = LocalCache(5)
     faults = []
 
@@ -141,7 +141,7 @@ def test_threads_may_share_it(app, counted):
 
 
 def test_a_refusal_numbers_the_rows_as_they_were_sent(app, counted, monkeypatch):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     rows = [(1.0,), (2.0,), (3.0,)]
 
     def predict(asked):
@@ -151,28 +151,30 @@ def test_a_refusal_numbers_the_rows_as_they_were_sent(app, counted, monkeypatch)
     kept = LocalCache(10)
     kept.put_many(serving, rows[:2], [("a", [1.0]), ("b", [1.0])])
     with pytest.raises(RowsRefused) as refused:
-        Cached(kept, counted).predict(serving, rows)
+        CachingPredictor(kept, counted).predict(serving, rows)
     assert [fault.row for fault in refused.value.faults] == [2]
 
 
 def test_large_batches_pass_by(app, counts, counted, bundles):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     rows = rows_of(bundles["binary"], serving)[:1] * (response_cache.MOST_ROWS + 1)
-    assert len(Cached(LocalCache(10), counted).predict(serving, rows).values) == len(rows)
+    assert len(CachingPredictor(LocalCache(10), counted).predict(serving, rows).values) == len(rows)
     assert counts == {}
 
 
 def test_off_by_default_and_chosen_by_settings(counted):
-    assert response_cache.of(Settings.read({}), counted) is None
-    assert isinstance(response_cache.of(Settings.read({"LOCKSTEP_CACHE_ROWS": "5"}), counted).cache, LocalCache)
+    assert response_cache.from_settings(Settings.read({}), counted) is None
+    assert isinstance(
+        response_cache.from_settings(Settings.read({"LOCKSTEP_CACHE_ROWS": "5"}), counted).cache, LocalCache
+    )
 
 
 def test_hits_are_named_counted_and_logged_like_any_answer(settings, registry, bundles):
     registry.add("1", bundles["binary"])
     app = create_app(dataclasses.replace(settings, cache_rows=10), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     logged = []
-    prediction_service.of(app).logged.append(logged.append)
+    prediction_service.from_app(app).subscribers.append(logged.append)
     client = app.test_client()
     answers = [client.post("/predict", json={"rows": [example(app)]}).get_json()["predictions"][0] for _ in range(3)]
     assert len({answer.pop("id") for answer in answers}) == len(logged) == 3
@@ -194,7 +196,7 @@ needs_redis = pytest.mark.skipif(
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1", "redis://127.0.0.1:port"])
 def test_an_address_that_is_none(url, counted):
     with pytest.raises(ConfigError, match="no address") as refused:
-        response_cache.of(Settings.read({"REDIS_URL": url}), counted)
+        response_cache.from_settings(Settings.read({"REDIS_URL": url}), counted)
     assert url not in str(refused.value)
 
 
@@ -241,7 +243,7 @@ def server(tmp_path):
 @pytest.fixture
 def kept(server, counted):
     """A cache in Redis."""
-    made = response_cache.of(Settings.read({"REDIS_URL": server.url}), counted)
+    made = response_cache.from_settings(Settings.read({"REDIS_URL": server.url}), counted)
     yield made
     made.cache._redis.close()
 
@@ -252,7 +254,7 @@ def test_redis_keeps_answers_for_all_processes(serving, bundle, server, kept, co
     expected = serving.predictor.predict(rows)
     asked(serving)
     assert kept.predict(serving, rows) == expected
-    other = response_cache.of(Settings.read({"REDIS_URL": server.url}), counted)
+    other = response_cache.from_settings(Settings.read({"REDIS_URL": server.url}), counted)
     assert other.predict(serving, rows) == expected
     assert asked.calls == [len(rows)]
     assert counts == {"hit": len(rows), "miss": len(rows)}
@@ -297,7 +299,7 @@ def test_C23_redis_killed_or_paused_costs_one_short_wait(
     app, bundles, server, kept, counts, caplog, monkeypatch, fault
 ):
     monkeypatch.setattr(response_cache, "REST_S", 0.5)
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     rows = rows_of(bundles["binary"], serving)
     kept.predict(serving, rows)
     getattr(server, fault)()
@@ -318,7 +320,7 @@ def test_C23_redis_killed_or_paused_costs_one_short_wait(
 
 @needs_redis
 def test_C23_many_threads_wait_together_and_only_once(app, bundles, server, kept, counts):
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     rows = rows_of(bundles["binary"], serving)
     kept.predict(serving, rows)
     server.pause()
@@ -341,8 +343,8 @@ def test_C23_many_threads_wait_together_and_only_once(app, bundles, server, kept
 @needs_redis
 def test_C23_redis_away_from_the_start(app, bundles, server, counts, counted):
     server.kill()
-    kept = response_cache.of(Settings.read({"REDIS_URL": server.url}), counted)
-    serving = model_service.of(app).require()
+    kept = response_cache.from_settings(Settings.read({"REDIS_URL": server.url}), counted)
+    serving = model_service.default(app).require()
     assert slowest(kept, serving, rows_of(bundles["binary"], serving), 20) < 0.5
     assert counts["fault"] == 1
     server.start()

@@ -6,7 +6,7 @@ from tests.flask_app.standins import example
 
 def test_answer_names_the_version(client, app):
     answer = client.post("/inference", json={"data": [list(example(app).values())], "model_version": "1"}).get_json()
-    (expected,) = model_service.of(app).require().predictor.answers([example(app)])
+    (expected,) = model_service.default(app).require().predictor.answers([example(app)])
     assert len(answer.pop("ids")) == 1
     assert answer == {
         "predictions": [expected["prediction"]],

@@ -9,7 +9,7 @@ from tests.flask_app.standins import ODD, example
 
 
 def predicted(app, *rows):
-    return [one["prediction"] for one in model_service.of(app).require().predictor.answers(rows)]
+    return [one["prediction"] for one in model_service.default(app).require().predictor.answers(rows)]
 
 
 def good(app):
@@ -62,7 +62,7 @@ def test_one_column_takes_bare_values(serve, bundles, key):
 def test_probabilities_in_the_order_of_the_labels(client, app):
     body = {"dataframe_records": good(app), "params": {"predict_method": "predict_proba"}}
     expected = [
-        list(one["probabilities"].values()) for one in model_service.of(app).require().predictor.answers(good(app))
+        list(one["probabilities"].values()) for one in model_service.default(app).require().predictor.answers(good(app))
     ]
     assert client.post("/invocations", json=body).get_json() == {"predictions": expected}
 

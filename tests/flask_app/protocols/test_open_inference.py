@@ -46,7 +46,7 @@ def outputs_of(answer):
 
 
 def expected(app, rows):
-    return model_service.of(app).require().predictor.answers(rows)
+    return model_service.default(app).require().predictor.answers(rows)
 
 
 @pytest.mark.parametrize("shape", [lambda n: [n], lambda n: [n, 1]], ids=["n", "n by 1"])

@@ -16,7 +16,7 @@ def app(settings, registry, bundles):
     """An app with an admin token that serves version 1; version 2 is Production since a moment."""
     registry.add("1", bundles["binary"])
     app = create_app(dataclasses.replace(settings, admin_token=TOKEN), registry.connect)
-    model_service.of(app).look()
+    model_service.default(app).look()
     registry.add("2", bundles["tree"])
     return app
 
@@ -37,11 +37,11 @@ def rollbacks(monkeypatch, registry):
 
 @pytest.mark.parametrize("body", [None, {}, {"model": "demo"}])
 def test_reload_follows_at_once(app, client, body):
-    assert model_service.of(app).require().version == "1"
+    assert model_service.default(app).require().version == "1"
     answer = client.post("/admin/reload", json=body, headers=BEARER) if body is not None else None
     answer = answer or client.post("/admin/reload", headers=BEARER)
     assert answer.get_json() == {"models": [{"model": "demo", "serving": "2", "fault": None}]}
-    assert model_service.of(app).require().version == "2"
+    assert model_service.default(app).require().version == "2"
 
 
 def test_reload_says_what_is_wrong(client, registry):
@@ -59,7 +59,7 @@ def test_rollback_is_on_record_and_followed(app, client, rollbacks, caplog):
         "model": "demo", "serving": "1", "fault": None,
     }  # fmt: skip
     assert [(event.actor, event.reason) for event in rollbacks] == [("ann", "complaints\nabout 2")]
-    assert model_service.of(app).require().version == "1"
+    assert model_service.default(app).require().version == "1"
 
 
 FAULTS = [

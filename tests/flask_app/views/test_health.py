@@ -30,7 +30,7 @@ def test_alive_and_not_ready_without_a_model(empty):
 def test_details(client, app):
     state = client.get("/health").get_json()
     assert list(state) == ["status", "model", "registry", "fault", "challenger"]
-    serving = model_service.of(app).require()
+    serving = model_service.default(app).require()
     assert (state["status"], state["registry"], state["fault"]) == ("ok", "reachable", None)
     assert state["model"]["sha256"] == serving.identity.sha256
     assert (state["model"]["task"], state["model"]["columns"]) == ("binary", 5)
@@ -40,7 +40,7 @@ def test_details(client, app):
 
 def test_a_fault_is_shown_without_secrets_or_paths(client, app, registry):
     registry.go_down()
-    model_service.of(app).look()
+    model_service.default(app).look()
     assert client.get("/readyz").status_code == 200
     for headers in ({}, BROWSER):
         text = client.get("/health", headers=headers).text
@@ -52,7 +52,7 @@ def test_a_fault_is_shown_without_secrets_or_paths(client, app, registry):
 
 def test_model_names_are_escaped(client, app, registry, bundles):
     registry.add("<img src=x>", bundles["tree"])
-    model_service.of(app).look()
+    model_service.default(app).look()
     for address in ("/", "/health"):
         assert "<img" not in client.get(address, headers=BROWSER).text
 
@@ -68,7 +68,7 @@ def test_what_went_live_against_the_gate_is_told_for_ever(client, app, registry)
     assert "Lockstep-Model-Forced" not in client.get("/version").headers
     decision = Decision((Check("a", False, "f1 is low"),), "worse", "7")
     tag(registry, forced=FORCED.to_tag(), decision=decisions.tag(decision))
-    model_service.of(app).look()
+    model_service.default(app).look()
     model = client.get("/health").get_json()["model"]
     assert (model["gate"], model["forced"]["reason"]) == ({"passed": False, "verdict": "worse"}, FORCED.reason)
     page = client.get("/health", headers=BROWSER).text
@@ -80,10 +80,10 @@ def test_what_went_live_against_the_gate_is_told_for_ever(client, app, registry)
 
 def test_the_record_of_another_version_is_not_told(client, app, registry, bundles):
     tag(registry, forced=FORCED.to_tag())
-    model_service.of(app).look()
+    model_service.default(app).look()
     registry.add("2", bundles["tree"], sha256="0" * 64)
     registry.versions["2"] = replace(registry.versions["2"], tags={"decision": "not JSON"})
-    model_service.of(app).look()
+    model_service.default(app).look()
     model = client.get("/health").get_json()["model"]
     assert model["version"] == "1"
     assert "forced" not in model

@@ -47,7 +47,7 @@ def test_a_version_without_a_card_tells_what_it_takes(serve, bundles, tmp_path):
 
 
 def test_each_model_has_its_card_and_the_form_leads_there(client, app):
-    name = model_service.of(app).name
+    name = model_service.default(app).name
 
     assert client.get(f"/models/{name}/card").get_json() == client.get("/model").get_json()
     assert client.get("/models/nobody/card").status_code == 404
@@ -63,7 +63,7 @@ def test_forced_is_shown_for_ever_and_so_is_what_the_gate_said(app, registry):
     forced = Forced("2026-11-21T10:00:00", "ann", "the old one harms", "f1 is 0.1")
     tags = {DECISION_TAG: decision.tag(refused), FORCED_TAG: forced.to_tag()}
     registry.versions["1"] = replace(registry.versions["1"], tags=tags)
-    model_service.of(app).look()
+    model_service.default(app).look()
     client = app.test_client()
 
     told, page = client.get("/model").get_json(), client.get("/model", headers=BROWSER).text

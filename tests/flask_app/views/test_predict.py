@@ -25,7 +25,7 @@ def shown_answer(page):
 
 def test_json_form_and_predictor_agree(serve, bundle):
     app = serve(bundle)
-    predictor = model_service.of(app).require().predictor
+    predictor = model_service.default(app).require().predictor
     client = app.test_client()
     for row in json.loads((bundle / "smoke.json").read_text())["rows"]:
         (expected,) = predictor.answers([row])

@@ -22,13 +22,13 @@ def governed(settings, registry, bundles, tmp_path):
         registry.add("1", bundles["binary"])
         own = dataclasses.replace(settings, admin_token=TOKEN, project=str(project), **changes)
         app = create_app(own, registry.connect)
-        model_service.of(app).look()
+        model_service.default(app).look()
         apps.append(app)
         return app.test_client()
 
     yield make
     for app in apps:
-        end(store.of(app))
+        end(store.from_app(app))
 
 
 def end(log):
@@ -62,7 +62,7 @@ register_model: {model_name: demo}
 
 def waiting(settings, reason="drill"):
     """Put a job in line as another server would, so that no process starts for it here."""
-    opened = Store.of(settings)
+    opened = Store.from_settings(settings)
     job = jobs.ask(opened, "demo", "request", reason).job
     jobs.start(opened, job.id)
     opened.close()
@@ -111,7 +111,7 @@ def test_bodies_refused(governed, project, settings, body, status):
     client = governed(project)
     answer = client.post("/retrain", data=body, headers=BEARER, content_type="application/json")
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
-    opened = Store.of(settings)
+    opened = Store.from_settings(settings)
     assert jobs.newest(opened) == []
     opened.close()
 

@@ -154,11 +154,11 @@ FAULTS = {
         "data_preprocessing.target = True",
         "quotes around a word",
     ),
-    "B52i-1e3-for-a-float": (with_change("r2: 0.5", "r2: 1e3"), "model_evaluation.floors.r2 = '1e3'", "1e3 as 1.0e+3"),
+    "B52i-text-for-a-float": (with_change("r2: 0.5", "r2: 'x'"), "model_evaluation.floors.r2 = 'x'", "without quotes"),
     "B52i-1e3-for-an-int": (
         with_change("  floors", "  resamples: 1e3\n  floors"),
-        "resamples = '1e3'",
-        "without quotes",
+        "resamples = 1000.0",
+        "without a point or an exponent",
     ),
     "B52i-yes-for-a-number": (
         with_change("  floors", "  resamples: yes\n  floors"),

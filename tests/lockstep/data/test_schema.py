@@ -128,7 +128,7 @@ VALUES = {
 @pytest.mark.parametrize(("column", "value", "problem"), VALUES.values(), ids=VALUES.keys())
 def test_value_faults(column, value, problem):
     assert [vars(fault) for fault in LEARNED.faults(ROW | {column: value}, 3)] == [
-        {"row": 3, "column": column, "problem": problem}
+        {"row": 3, "column": column, "problem": problem, "value": value}
     ]
 
 

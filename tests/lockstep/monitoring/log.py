@@ -9,7 +9,7 @@ from lockstep.drift.results import LogState
 from lockstep.errors import TrackingError
 from lockstep.inference.predictor import Predictor, digest
 from lockstep.monitoring import monitor
-from lockstep.monitoring.registry_view import Registered
+from lockstep.monitoring.registry_view import RegistryView
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.records import Answer, Label
 from lockstep.registry.history import Event
@@ -78,7 +78,7 @@ class Log:
 
     def restarted(self):
         """Return a watcher that knows nothing."""
-        return monitor.Watcher(lambda: self.store, Registered(lambda name: self.roles, self.folder), self.options)
+        return monitor.Watcher(lambda: self.store, RegistryView(lambda name: self.roles, self.folder), self.options)
 
     def look(self, **state):
         return self.watcher.look(self.at, LogState(**state))

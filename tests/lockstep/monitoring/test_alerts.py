@@ -2,7 +2,7 @@ import pytest
 
 from lockstep.drift.results import Alert, DriftWindow, FeatureDrift, Interval, QualityWindow
 from lockstep.monitoring import alerts
-from lockstep.monitoring.alerts import Finding
+from lockstep.monitoring.alerts import Condition
 
 QUIET, ALARM, FEW = "quiet", "alarm", "not enough data"
 
@@ -45,7 +45,7 @@ def test_low_quality_is_told_with_its_interval():
 
 
 def test_an_alert_is_raised_and_never_lowered():
-    warning, page = (Finding("drift", "m", "1", "size", level, "moved") for level in ("warning", "page"))
+    warning, page = (Condition("drift", "m", "1", "size", level, "moved") for level in ("warning", "page"))
     opened = alerts.follow(None, warning, 1.0)
     raised = alerts.follow(opened, page, 2.0)
     kept = alerts.follow(raised, warning, 3.0)

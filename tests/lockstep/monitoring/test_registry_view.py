@@ -4,7 +4,7 @@ import pytest
 
 from lockstep import decision
 from lockstep.decision import Check, Decision, Forced
-from lockstep.monitoring.registry_view import Registered
+from lockstep.monitoring.registry_view import RegistryView
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Version
 
@@ -42,12 +42,12 @@ class Registry:
     ],
 )
 def test_a_version_that_was_forced_stays_so(tmp_path, tags, moves, forced, reason):
-    known = Registered(lambda name: Registry(tags, moves), tmp_path).look("demo")
+    known = RegistryView(lambda name: Registry(tags, moves), tmp_path).look("demo")
     assert (known.production.forced, known.production.forced_reason) == (forced, reason)
 
 
 def test_the_answers_of_the_gate_come_along(tmp_path):
-    gate = Registered(lambda name: Registry({"decision": DECISION}, []), tmp_path).look("demo").production.gate
+    gate = RegistryView(lambda name: Registry({"decision": DECISION}, []), tmp_path).look("demo").production.gate
     assert [(check.name, check.passed, check.reason) for check in gate.checks] == [
         ("no skew", True, "none"),
         ("size", False, "20 MB"),
@@ -56,4 +56,4 @@ def test_the_answers_of_the_gate_come_along(tmp_path):
 
 
 def test_a_version_from_before_has_no_answers(tmp_path):
-    assert Registered(lambda name: Registry({"decision": "odd"}, []), tmp_path).look("demo").production.gate is None
+    assert RegistryView(lambda name: Registry({"decision": "odd"}, []), tmp_path).look("demo").production.gate is None

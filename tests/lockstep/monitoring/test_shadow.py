@@ -209,7 +209,7 @@ def test_following_and_answering_at_once(made, bundles):
 )
 def test_when_there_is_a_shadow(tmp_path, changes, there):
     settings = Settings.read({"LOCKSTEP_MODEL_NAME": "demo,other"} | changes)
-    found = shadow.of(settings, tmp_path)
+    found = shadow.from_settings(settings, tmp_path)
     assert (found is not None) is there
     assert not there or (found.models, found.hashed) == (("demo", "other"), "hashed" in changes.values())
 

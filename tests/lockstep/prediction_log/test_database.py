@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 
 from lockstep.errors import StoreError
 from lockstep.prediction_log import engine
-from lockstep.prediction_log.database import Added, Asked, Store
+from lockstep.prediction_log.database import Added, PredictionFilter, Store
 from lockstep.prediction_log.records import Lost
 from lockstep.prediction_log.tables import LATENCIES, METADATA, TRAFFIC, bucket_of, latency_us_of
 from tests.lockstep.logged_answers import answer, label
@@ -87,7 +87,7 @@ def test_the_latest_label_counts_and_all_are_kept(store):
     assert [one.label for one in store.labels("a")] == ["yes", "no", "old"]
     store.add([label("a", "no", at_us=30)])
     assert store.find("a").label == "no"
-    assert [one.id for one in store.predictions(Asked(labelled=True))] == ["a"]
+    assert [one.id for one in store.predictions(PredictionFilter(labelled=True))] == ["a"]
     assert store.labels("b") == []
 
 
@@ -108,7 +108,7 @@ def test_predictions_are_asked_by_version_time_and_marks(store):
     )
 
     def ids(**asked):
-        return [one.id for one in store.predictions(Asked(**asked))]
+        return [one.id for one in store.predictions(PredictionFilter(**asked))]
 
     assert ids(limit=3) == ["p9", "p8", "p7"]
     assert ids(version="1", limit=2) == ["p9", "p7"]
@@ -156,7 +156,7 @@ def test_many_add_the_same_at_once(url):
     assert faults == []
     assert sum(added) == 400
     assert sum(row[-1] for row in counts(stores[0])) == 400
-    seqs = [one.seq for one in stores[0].predictions(Asked(limit=1000))]
+    seqs = [one.seq for one in stores[0].predictions(PredictionFilter(limit=1000))]
     assert len(set(seqs)) == 400
     for own in stores:
         own.close()

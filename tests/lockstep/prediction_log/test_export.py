@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from lockstep.errors import ConfigError, DataError
 from lockstep.prediction_log import export as exporting
-from lockstep.prediction_log.database import Asked
+from lockstep.prediction_log.database import PredictionFilter
 from lockstep.prediction_log.export import COLUMNS, export
 from tests.lockstep.logged_answers import answer, label
 
@@ -31,7 +31,7 @@ def read(path):
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet"])
 def test_every_prediction_is_a_line_the_oldest_first(filled, tmp_path, name):
     told = []
-    assert export(filled, Asked(), str(tmp_path / name), told.append) == 11
+    assert export(filled, PredictionFilter(), str(tmp_path / name), told.append) == 11
     lines = read(tmp_path / name)
     assert told == [4, 8, 11]
     assert [line["id"] for line in lines] == [*(f"p{at}" for at in range(10)), "none"]
@@ -52,15 +52,15 @@ def test_every_prediction_is_a_line_the_oldest_first(filled, tmp_path, name):
 
 
 def test_what_is_asked_is_what_is_written(filled, tmp_path):
-    assert export(filled, Asked(labelled=True), str(tmp_path / "a.csv")) == 1
-    assert export(filled, Asked(since_us=4_000_000, until_us=6_000_000), str(tmp_path / "b.parquet")) == 2
-    assert export(filled, Asked(version="9"), str(tmp_path / "c.parquet")) == 0
+    assert export(filled, PredictionFilter(labelled=True), str(tmp_path / "a.csv")) == 1
+    assert export(filled, PredictionFilter(since_us=4_000_000, until_us=6_000_000), str(tmp_path / "b.parquet")) == 2
+    assert export(filled, PredictionFilter(version="9"), str(tmp_path / "c.parquet")) == 0
     assert read(tmp_path / "c.parquet") == []
 
 
 def test_a_name_that_says_no_format_is_refused(filled, tmp_path):
     with pytest.raises(ConfigError, match=r"must end with one of \.csv, \.parquet"):
-        export(filled, Asked(), str(tmp_path / "log.xlsx"))
+        export(filled, PredictionFilter(), str(tmp_path / "log.xlsx"))
     assert list(tmp_path.glob("log.xlsx")) == []
 
 
@@ -100,9 +100,9 @@ def bucket(monkeypatch):
 
 @pytest.mark.filterwarnings("default")
 def test_an_export_goes_to_s3(filled, bucket):
-    assert export(filled, Asked(), "s3://own/a folder/log.csv") == 11
+    assert export(filled, PredictionFilter(), "s3://own/a folder/log.csv") == 11
     ((path, body),) = bucket.got.items()
     assert path.startswith("/own/a%20folder/log.csv")
     assert body.count(b"\n") == 12
     with pytest.raises(DataError, match="cannot be written"):
-        export(filled, Asked(), "s3://closed/log.csv")
+        export(filled, PredictionFilter(), "s3://closed/log.csv")

@@ -3,9 +3,9 @@ import pytest
 
 from lockstep.data.sources import s3
 from lockstep.errors import ConfigError, DataError
-from lockstep.prediction_log.database import Added, Asked, Store
+from lockstep.prediction_log.database import Added, PredictionFilter, Store
 from lockstep.prediction_log.export import export
-from lockstep.prediction_log.importer import bring
+from lockstep.prediction_log.importer import import_file
 from tests.lockstep.logged_answers import answer, label
 
 
@@ -26,16 +26,16 @@ def logs(tmp_path):
 
 
 def content(store):
-    return [msgspec.structs.replace(one, seq=0) for one in store.predictions(Asked(after=0))]
+    return [msgspec.structs.replace(one, seq=0) for one in store.predictions(PredictionFilter(after=0))]
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet"])
 def test_what_was_exported_comes_back_whole_and_once(logs, tmp_path, name):
     theirs, ours = logs
-    export(theirs, Asked(), str(tmp_path / name))
-    assert bring(ours, str(tmp_path / name)) == Added(3, 3)
+    export(theirs, PredictionFilter(), str(tmp_path / name))
+    assert import_file(ours, str(tmp_path / name)) == Added(3, 3)
     assert content(ours) == content(theirs)
-    assert bring(ours, str(tmp_path / name)) == Added(0, 0)
+    assert import_file(ours, str(tmp_path / name)) == Added(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,16 @@ def test_what_is_no_export_is_refused(logs, tmp_path, name, text, problem):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=problem) as caught:
-        bring(logs[1], str(tmp_path / name))
+        import_file(logs[1], str(tmp_path / name))
     assert caught.value.hint
 
 
 def test_a_line_that_was_changed_by_hand_is_named(logs, tmp_path):
-    export(logs[0], Asked(), str(tmp_path / "log.csv"))
+    export(logs[0], PredictionFilter(), str(tmp_path / "log.csv"))
     lines = (tmp_path / "log.csv").read_text().replace(",1000,", ",soon,", 1)
     (tmp_path / "log.csv").write_text(lines)
     with pytest.raises(ConfigError, match=r"row 1: .*soon"):
-        bring(logs[1], str(tmp_path / "log.csv"))
+        import_file(logs[1], str(tmp_path / "log.csv"))
 
 
 @pytest.mark.filterwarnings("default")
@@ -70,4 +70,4 @@ def test_a_bucket_out_of_reach_is_told(logs, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(s3, "ATTEMPTS", 1)
     with pytest.raises(DataError, match="Could not connect"):
-        bring(logs[1], "s3://own/log.csv")
+        import_file(logs[1], "s3://own/log.csv")

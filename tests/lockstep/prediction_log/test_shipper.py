@@ -5,7 +5,7 @@ import pytest
 
 from lockstep.errors import StoreError
 from lockstep.prediction_log import spool
-from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.shipper import REFUSED, Shipper
 from lockstep.prediction_log.spool import Writer
 from tests.lockstep.logged_answers import answer, label
@@ -31,7 +31,7 @@ def shipper(folder, url):
 
 
 def ids(shipper):
-    return sorted(one.id for one in shipper.store().predictions(Asked(limit=10_000)))
+    return sorted(one.id for one in shipper.store().predictions(PredictionFilter(limit=10_000)))
 
 
 def shipped(shipper):

@@ -13,7 +13,7 @@ from lockstep.config.settings import Settings
 from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, DispatchError, LockstepError
 from lockstep.lifecycle.retraining.jobs import JobOutcome
-from lockstep.prediction_log.database import Asked, Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.export import export
 from lockstep.runtime.retry import Backoff
 
@@ -92,7 +92,7 @@ def dispatch(settings: Settings, store: Store, repository: Repository, model: st
     rows = 0
     try:
         if settings.dispatch_rows:
-            rows = export(store, Asked(model=model, labelled=True), settings.dispatch_rows)
+            rows = export(store, PredictionFilter(model=model, labelled=True), settings.dispatch_rows)
             log.info("%d labelled predictions are in %s", rows, settings.dispatch_rows)
         send(repository, RetrainRequest(model, job.reason, job.trigger, job.id))
     except LockstepError as error:
