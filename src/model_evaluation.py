@@ -1,4 +1,4 @@
-"""Ask the model about the test rows, through the predictor that serves, and say how good the answers are."""
+"""Evaluate the model on the test rows through the predictor that serves: metrics, records, gate."""
 
 import logging
 
@@ -30,36 +30,36 @@ def main(params: ModelEvaluation) -> None:
     predictor = Predictor.from_pipeline(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
 
     scored = predictor.score(test)
-    measured = test_metrics.report(scored, schema, params)
-    searched = files.read_json(paths.SEARCH)
-    metric = searched["metric"]
+    metrics = test_metrics.report(scored, schema, params)
+    search = files.read_json(paths.SEARCH)
+    metric = search["metric"]
     data = DataReport.read()
-    alone = {name: leak.score for name, leak in data.leaks.items()}
-    examined = test_metrics.examine(predictor, test, scored, alone)
-    decision = checks.decide(CandidateEvidence(schema, examined), None, GateRules.of(metric, schema.task, params))
-    tested = test_metrics.evaluated(test, scored, schema, metric, measured)
+    leak_scores = {name: leak.score for name, leak in data.leaks.items()}
+    evidence = test_metrics.examine(predictor, test, scored, leak_scores)
+    decision = checks.decide(CandidateEvidence(schema, evidence), None, GateRules.of(metric, schema.task, params))
+    evaluated = test_metrics.evaluated(test, scored, schema, metric, metrics)
     matrix = facts.TrainMatrix(
         *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     )
     subject = facts.EvaluatedModel(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
-    record = facts.of(subject, matrix, measured, alone, params)
-    told = model_card.CardFacts(record, searched, data, files.read_json(paths.SOURCE))
+    record = facts.of(subject, matrix, metrics, leak_scores, params)
+    card_facts = model_card.CardFacts(record, search, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
-    made = profile.build(schema, frames.rows_of(train, schema), tested, params.monitoring, text_steps(pipeline))
+    baseline = profile.build(schema, frames.rows_of(train, schema), evaluated, params.monitoring, text_steps(pipeline))
 
-    files.write_json(measured, paths.METRICS)
+    files.write_json(metrics, paths.METRICS)
     files.write_csv(test_metrics.per_class(scored, schema), paths.PER_CLASS)
     files.write_csv(predictions, paths.PREDICTIONS)
     files.write_json(record.to_json(), paths.EVALUATION)
     plot_points.write(record, predictions, paths.POINTS)
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
-    profile.write(made)
-    files.write_json(model_card.build(schema, told), paths.CARD)
+    profile.write(baseline)
+    files.write_json(model_card.build(schema, card_facts), paths.CARD)
     row_hashes.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(
-        "%s %.4f; gate %s", metric, measured[metric], "passed" if decision.passed else "; ".join(decision.refusals)
+        "%s %.4f; gate %s", metric, metrics[metric], "passed" if decision.passed else "; ".join(decision.refusals)
     )
 
 

@@ -101,6 +101,14 @@ def test_deps_cover_the_script_and_all_it_imports_and_nothing_else(name):
     assert set(code) == {dep for deps in covered.values() for dep in deps}
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_no_stage_depends_on_a_page_template_or_style(name):
+    imported = imported_files(ROOT / "src" / f"{name}.py", ROOT) | set(STAGES[name]["deps"])
+    assert {path for path in imported if path.startswith(("src/lockstep/html", "src/lockstep/pages"))} == set()
+    outputs = [path for path in STAGES[name]["outs"] if str(path).endswith(".html")]
+    assert outputs == []
+
+
 def test_packages_have_a_docstring_alone_at_their_top():
     pinning = ["from lockstep import numeric_pins", "numeric_pins.pin()"]  # the one thing that must come first
     for path in (ROOT / "src").rglob("__init__.py"):

@@ -51,13 +51,8 @@ def explained(answered: PredictionResult) -> PredictionResult:
 
 def offered(predictor: Predictor) -> str:
     """Return when people are told why: `always`, if `asked`, `never`, or not here, where a package is `missing`."""
-<<<<<<< HEAD
-    own = contributions.explanation_method(predictor.scorer)
-    if own == "trees":
-=======
-    method = contributions.way(predictor.scorer)
+    method = contributions.explanation_method(predictor.scorer)
     if method == "trees":
->>>>>>> main
         return "asked" if tree_contributions.installed() else "missing"
     return "always" if method else "never"
 

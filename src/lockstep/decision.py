@@ -1,4 +1,4 @@
-"""What a gate decided, as values that travel: in files, as tags of a version, in the history and on pages."""
+"""Decisions of the gate as records: in files, in tags of a version, in the history and on pages."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from lockstep.errors import LockstepError
 
 DECISION_TAG, FORCED_TAG, EVALUATED_TAG = "decision", "forced", "gate_checks"
-"""Tags of a version: the whole of the last decision on it, how it was once forced, and what the evaluation answered."""
+"""Tags of a version: the last decision on it, its forced promotion, and the checks of its evaluation."""
 
 LONGEST_TAG = 4_900
 """So many characters every server takes in a tag."""
@@ -18,7 +18,7 @@ REASON_LENGTHS = (1_000, 400, 200, 100, 40, 0)
 
 @dataclass(frozen=True)
 class Check:
-    """One question to a candidate, and the answer in words."""
+    """One check of a candidate: its name, its result, and the reason in words."""
 
     name: str
     passed: bool
@@ -58,7 +58,7 @@ class Comparison:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Comparison":
         """Read what `asdict` wrote."""
-        pairs = {name: (float(own), float(other)) for name, (own, other) in content.get("metrics", {}).items()}
+        pairs = {name: (float(item), float(other)) for name, (item, other) in content.get("metrics", {}).items()}
         examples = tuple(Disagreement(**example) for example in content.get("examples", ()))
         return cls(**{**content, "metrics": pairs, "examples": examples})
 
@@ -87,7 +87,7 @@ class Decision:
         return [check.reason for check in self.checks if not check.passed]
 
     def also(self, check: Check) -> "Decision":
-        """Return the decision with one more answer."""
+        """Return the decision with one more check."""
         return replace(self, checks=(*self.checks, check))
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +100,9 @@ class Decision:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Decision":
         """Read what `to_json` wrote."""
-        checks = tuple(Check(str(own["name"]), bool(own["passed"]), str(own["reason"])) for own in content["checks"])
+        checks = tuple(
+            Check(str(item["name"]), bool(item["passed"]), str(item["reason"])) for item in content["checks"]
+        )
         comparison = Comparison.from_json(content["comparison"]) if content.get("comparison") else None
         return cls(checks, content.get("verdict", ""), content.get("against", ""), comparison)
 
@@ -121,7 +123,7 @@ class Decision:
 
     def _cut(self, passed: int, failed: int) -> dict[str, Any]:
         """Return the decision with reasons of at most so many characters."""
-        short = (replace(own, reason=_short(own.reason, passed if own.passed else failed)) for own in self.checks)
+        short = (replace(item, reason=_short(item.reason, passed if item.passed else failed)) for item in self.checks)
         comparison = replace(self.comparison, examples=()) if self.comparison else None
         return replace(self, checks=tuple(short), comparison=comparison).to_json()
 
@@ -137,15 +139,15 @@ class Forced:
 
     def to_tag(self) -> str:
         """Write it as a tag's value."""
-        kept = {"at": self.at, "actor": self.actor[:200], "reason": self.reason[:400], "against": self.against[:200]}
-        return json.dumps(kept, separators=(",", ":"))
+        content = {"at": self.at, "actor": self.actor[:200], "reason": self.reason[:400], "against": self.against[:200]}
+        return json.dumps(content, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
 class GateRecord:
-    """What stands on a version: the last decision on it, and how it was forced, if it ever was.
+    """Record of the gate on a version: the last decision, and the forced promotion if there was one.
 
-    Versions that were promoted before decisions were kept have neither.
+    Versions that were promoted before decisions were recorded have neither.
     """
 
     decision: Decision | None = None
@@ -157,9 +159,9 @@ def gate_record(tags: Mapping[str, str]) -> GateRecord:
     return GateRecord(from_tag(tags.get(DECISION_TAG, "")), _forced(tags.get(FORCED_TAG, "")))
 
 
-def tag(made: Decision) -> str:
+def tag(record: Decision) -> str:
     """Write a decision as a tag's value."""
-    return json.dumps(made.within(), separators=(",", ":"))
+    return json.dumps(record.within(), separators=(",", ":"))
 
 
 def from_tag(text: str) -> Decision | None:

@@ -53,15 +53,9 @@ def _where_logged(runs: Sequence[Experiment]) -> set[str]:
     return {params_file.load().register_model.experiment, *names}
 
 
-<<<<<<< HEAD
-def _row(one: Experiment, logged: LoggedRun | None, where: tracking_server.TrackingServer) -> dict[str, Any]:
-    found = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
-    return asdict(one) | found
-=======
-def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
+def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_server.TrackingServer) -> dict[str, Any]:
     logged_row = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(experiment) | logged_row
->>>>>>> main
 
 
 def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:

@@ -76,13 +76,8 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     base, pattern = storage.split(arguments.input)
-<<<<<<< HEAD
-    source, out = (storage.location(given, _ingestion(given)) for given in (base, arguments.output))
-    found, others = batch_job.find(arguments.input, source, pattern, out)
-=======
-    source, out = (storage.place(location, _ingestion(location)) for location in (base, arguments.output))
+    source, out = (storage.location(location, _ingestion(location)) for location in (base, arguments.output))
     parts, others = batch_job.find(arguments.input, source, pattern, out)
->>>>>>> main
     model = _model(arguments.version, settings)
     plan = batch_job.plan(parts, source, out, _reader(), model.load())
     with _pool(arguments, settings) as pool, Progress("items", "parts", len(parts)) as progress:
@@ -99,13 +94,8 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-<<<<<<< HEAD
 def _summary(outcomes: dict[str, batch_job.PartitionResult], model: batch_job.ModelFiles, out: str) -> str:
-    rows = sum(own.rows for own in outcomes.values())
-=======
-def _summary(outcomes: dict[str, batch_job.Outcome], model: batch_job.Model, out: str) -> str:
     rows = sum(outcome.rows for outcome in outcomes.values())
->>>>>>> main
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
         ("kept", "kept, of this version and input"),
@@ -165,10 +155,5 @@ def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
     if version is None:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
-<<<<<<< HEAD
-        own = registry.download(version, Path(folder, "model"))
-        return batch_job.ModelFiles.from_folder(version.name, version.version, version.sha256, own)
-=======
         bundle = registry.download(version, Path(folder, "model"))
-        return batch_job.Model.of(version.name, version.version, version.sha256, bundle)
->>>>>>> main
+        return batch_job.ModelFiles.from_folder(version.name, version.version, version.sha256, bundle)

@@ -45,13 +45,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.lifecycle import promotion
 
     params = params_file.load()
-    wish = promotion.PromotionRequest(
+    request = promotion.PromotionRequest(
         arguments.version, arguments.to, arguments.force, arguments.reason, again=bool(arguments.version)
     )
     if arguments.dry_run:
-        return _dry_run(params, settings, wish, arguments.json)
+        return _dry_run(params, settings, request, arguments.json)
     try:
-        event = (promotion.promote_challenger if arguments.source else promotion.promote)(params, settings, wish)
+        event = (promotion.promote_challenger if arguments.source else promotion.promote)(params, settings, request)
     except GateRefused as refused:
         if refused.decision and not arguments.json:
             show(refused.decision, to_stderr=True)
@@ -64,10 +64,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _dry_run(params: Params, settings: Settings, wish: "promotion.PromotionRequest", as_json: bool) -> int:
+def _dry_run(params: Params, settings: Settings, request: "promotion.PromotionRequest", as_json: bool) -> int:
     from lockstep.lifecycle import promotion
 
-    case, decision = promotion.decide(params, settings, wish)
+    case, decision = promotion.decide(params, settings, request)
     promotion.write(case, decision)
     version = case.version
     if as_json:

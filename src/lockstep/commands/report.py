@@ -5,6 +5,7 @@ Example: lockstep report --open
 
 import argparse
 import json
+import logging
 import webbrowser
 
 from lockstep import paths
@@ -13,8 +14,11 @@ from lockstep.config.settings import Settings
 from lockstep.decision import Decision
 from lockstep.errors import LockstepError
 from lockstep.inference import predictor
+from lockstep.lifecycle import promotion, registration
 from lockstep.pages import data_report
 from lockstep.pages.evaluation import report
+
+log = logging.getLogger("report")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +30,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Draw the pages and print the path of the evaluation report; the page names a registry that is out of reach."""
-    decision, note = _decision(settings, arguments.offline)
+    decision, note = _recorded() if arguments.offline else _present(settings)
     draw(decision, note)
+    if decision and not arguments.offline:
+        _log_pages(settings)
     page = paths.REPORT.absolute()
     print(json.dumps({"report": str(page), "champion": decision is not None}) if arguments.json else paths.REPORT)
     if arguments.open:
@@ -41,14 +47,22 @@ def draw(decision: Decision | None, note: str = "") -> None:
     report.draw(decision, note)
 
 
-def _decision(settings: Settings, offline: bool) -> tuple[Decision | None, str]:
-    """Return the gate's decision on the model in models/, or the reason why there is none."""
-    from lockstep.lifecycle import promotion
+def _recorded() -> tuple[Decision | None, str]:
+    """Return the last decision here on the model in models/, or the reason why there is none."""
+    return promotion.last_decision(predictor.digest(paths.MODELS)), "No decision of the gate is recorded here."
 
-    digest = predictor.digest(paths.MODELS)
-    if offline:
-        return promotion.last_decision(digest), "No decision of the gate on this model is recorded here."
+
+def _present(settings: Settings) -> tuple[Decision | None, str]:
+    """Return the gate's decision of now, or the reason why there is none; the last one where the registry is away."""
     try:
         return promotion.present_decision(params_file.load(), settings), "The registry has no decision on this model."
     except LockstepError as error:
-        return promotion.last_decision(digest), f"Not compared with Production: {error.problem}."
+        return _recorded()[0], f"Not compared with Production: {error.problem}."
+
+
+def _log_pages(settings: Settings) -> None:
+    """Log the pages with the run of the model; they stay here where the tracking server is out of reach."""
+    try:
+        registration.log_pages(settings)
+    except LockstepError as error:
+        log.warning("the pages are not logged with the run: %s", error.problem)

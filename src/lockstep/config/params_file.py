@@ -72,13 +72,9 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
-<<<<<<< HEAD
             keys.add(key)
-=======
-            seen.add(key)
         for key_node, value_node in node.value:
             _refuse_ambiguous(key_node.value, value_node)
->>>>>>> main
         return super().construct_mapping(node, deep)
 
 
@@ -115,17 +111,11 @@ def _explain(fault: Any, name: str) -> tuple[str, str]:
     hint = ""
     if isinstance(value, bool):
         hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
-<<<<<<< HEAD
     elif isinstance(value, str) and fault["type"] in ("float_type", "int_type"):
-        hint = "write the number without quotes, and 1e3 as 1.0e+3"
-    return f"{name}: {key} = {value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
-=======
-    elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
         hint = "write the number without quotes"
-    elif isinstance(given, float) and fault["type"].startswith("int_"):
+    elif isinstance(value, float) and fault["type"].startswith("int_"):
         hint = "write the whole number without a point or an exponent"
-    return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
->>>>>>> main
+    return f"{name}: {key} = {value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
 
 
 def _fields_at(path: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Points of the curves that show how far probabilities can be trusted: ROC, precision, calibration, thresholds."""
+"""Curves of a classifier: ROC, precision-recall, calibration, and scores by threshold."""
 
 import numpy as np
 import pandas as pd
@@ -39,31 +39,31 @@ def of(scored: Scored, schema: Schema) -> Curves | None:
 def roc(scored: Scored, schema: Schema) -> list[Curve]:
     """Return false positive rate and recall of each label, against the others, from the strictest threshold on."""
     return [
-        Curve(name, [[0.0, 0.0], *_thinned(own, ["false_positive_rate", "recall"])])
-        for name, own in _by_label(scored, schema)
+        Curve(name, [[0.0, 0.0], *_thinned(points, ["false_positive_rate", "recall"])])
+        for name, points in _by_label(scored, schema)
     ]
 
 
 def precision_recall(scored: Scored, schema: Schema) -> list[Curve]:
     """Return recall and precision of each label, against the others, from the strictest threshold on."""
-    return [Curve(name, _thinned(own, ["recall", "precision"])) for name, own in _by_label(scored, schema)]
+    return [Curve(name, _thinned(points, ["recall", "precision"])) for name, points in _by_label(scored, schema)]
 
 
 def _by_label(scored: Scored, schema: Schema) -> list[tuple[str, pd.DataFrame]]:
     counts = np.bincount(scored.truth.astype(np.int64), minlength=len(schema.labels))
-    drawn = {label_name(schema.labels[code]) for code in np.argsort(-counts, kind="stable")[:MOST_LABELS]}
+    names = {label_name(schema.labels[code]) for code in np.argsort(-counts, kind="stable")[:MOST_LABELS]}
     points = plot_data.curves(scored, schema)
-    return [(str(name), own) for name, own in points.groupby("label", sort=False) if name in drawn]
+    return [(str(name), group) for name, group in points.groupby("label", sort=False) if name in names]
 
 
 def _thinned(points: pd.DataFrame, columns: list[str]) -> list[list[float]]:
-    places = np.unique(np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int))
-    found: list[list[float]] = points[columns].iloc[places].to_numpy(np.float64).tolist()
-    return found
+    rows = np.unique(np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int))
+    thinned: list[list[float]] = points[columns].iloc[rows].to_numpy(np.float64).tolist()
+    return thinned
 
 
 def calibration(scored: Scored, schema: Schema) -> CalibrationCurve:
-    """Return how often what is said to happen does happen, in bins of equal numbers of rows.
+    """Return the reliability diagram: observed frequency by predicted probability, in bins of equally many rows.
 
     Of two labels, the probability of the positive one; of more, that of the answer given (Guo et al. 2017). Each bin
     has the mean probability, the share of rows for which it came true, and Wilson's 95 % interval of that share.
@@ -81,37 +81,36 @@ def calibration(scored: Scored, schema: Schema) -> CalibrationCurve:
 def bins(said: Floats, came: NDArray[np.bool_]) -> list[CalibrationBin]:
     """Cut probabilities (n,) at their deciles and count what came true (n,); equal probabilities stay together."""
     edges = np.quantile(said, np.linspace(0, 1, BINS + 1))[1:-1]
-    place = np.searchsorted(edges, said)
-    found = []
-    for one in np.unique(place):
-        own = place == one
-        rows, true = int(own.sum()), int(came[own].sum())
-        low, high = wilson(true, rows)
-        mean = round(float(said[own].mean()), 6)
-        found.append(CalibrationBin(mean, round(true / rows, 6), round(low, 6), round(high, 6), rows))
-    return found
+    bin_of_row = np.searchsorted(edges, said)
+    curve_bins = []
+    for number in np.unique(bin_of_row):
+        is_in_bin = bin_of_row == number
+        rows, hits = int(is_in_bin.sum()), int(came[is_in_bin].sum())
+        low, high = wilson(hits, rows)
+        mean = round(float(said[is_in_bin].mean()), 6)
+        curve_bins.append(CalibrationBin(mean, round(hits / rows, 6), round(low, 6), round(high, 6), rows))
+    return curve_bins
 
 
 def thresholds(scored: Scored) -> list[ThresholdPoint]:
-    """Return precision, recall, F1, accuracy and the share of rows answered with the positive label, by the least
-    probability that is asked of it."""
+    """Return precision, recall, F1, accuracy and the share of rows predicted as the positive label, by threshold."""
     assert scored.probabilities is not None  # noqa: S101 - classes only
     said, truth = scored.probabilities[:, scored.positive], scored.truth == scored.positive
-    found = []
+    curve_points = []
     for threshold in np.linspace(0.02, 0.98, 49).round(2):
-        told = said >= threshold
-        hits, alarms, truths = int((told & truth).sum()), int(told.sum()), int(truth.sum())
-        found.append(
+        predicted = said >= threshold
+        hits, alarms, truths = int((predicted & truth).sum()), int(predicted.sum()), int(truth.sum())
+        curve_points.append(
             ThresholdPoint(
                 threshold=float(threshold),
                 precision=round(hits / alarms, 6) if alarms else 1.0,
                 recall=round(hits / truths, 6) if truths else 0.0,
                 f1=round(2 * hits / (alarms + truths), 6) if alarms + truths else 0.0,
-                accuracy=round(float((told == truth).mean()), 6),
+                accuracy=round(float((predicted == truth).mean()), 6),
                 share=round(alarms / len(truth), 6),
             )
         )
-    return found
+    return curve_points
 
 
 def confusion(scored: Scored, schema: Schema, most: int = 25) -> Confusion | None:
@@ -121,10 +120,10 @@ def confusion(scored: Scored, schema: Schema, most: int = 25) -> Confusion | Non
     table = scored.confusion(np.ones(scored.rows)).astype(int)
     names = [label_name(label) for label in schema.labels]
     if len(names) > most:
-        kept = np.sort(np.argsort(-table.sum(axis=1), kind="stable")[: most - 1])
+        frequent = np.sort(np.argsort(-table.sum(axis=1), kind="stable")[: most - 1])
         joining = np.zeros((most, len(names)), int)
-        joining[np.arange(most - 1), kept] = 1
+        joining[np.arange(most - 1), frequent] = 1
         joining[most - 1] = 1 - joining[:-1].sum(axis=0)
         table = joining @ table @ joining.T
-        names = [*(names[code] for code in kept), "(other labels)"]
+        names = [*(names[code] for code in frequent), "(other labels)"]
     return Confusion(names, table.tolist())

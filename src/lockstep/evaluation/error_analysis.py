@@ -1,4 +1,4 @@
-"""Where a model is weak: slices of test rows that it answers worse than the rest, and the rows it gets most wrong."""
+"""Error analysis: slices of test rows with a higher loss than the rest, and the worst predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,21 +29,21 @@ def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) ->
     `surely_worse` is the least by which a slice's loss exceeds that of the rest, at a confidence of 95 % for all slices
     together (Bonferroni), so that no slice stands on top because it is small.
     """
-    cut = slices.of(frame, schema)
-    own = losses(scored)
-    found = [
+    parts = slices.of(frame, schema)
+    loss = losses(scored)
+    slice_losses = [
         SliceLoss(
             column=part.column,
             name=part.name,
             metric=_metric(scored, part.rows, metric),
-            **against_the_rest(own[part.rows], own[~part.rows], scored.probabilities is not None, len(cut)),
+            **against_the_rest(loss[part.rows], loss[~part.rows], scored.probabilities is not None, len(parts)),
         )
-        for part in cut
+        for part in parts
         if part.count < len(frame)
     ]
-    found.sort(key=lambda part: (-part.surely_worse, part.column, part.name))
+    slice_losses.sort(key=lambda part: (-part.surely_worse, part.column, part.name))
     measure = "share of wrong answers" if schema.labels else "mean absolute error"
-    return WeakestSlices(measure, metric, len(found), found[:MOST_SLICES])
+    return WeakestSlices(measure, metric, len(slice_losses), slice_losses[:MOST_SLICES])
 
 
 def against_the_rest(inside: Floats, outside: Floats, shares: bool, looks: int) -> dict[str, Any]:
@@ -65,17 +65,17 @@ def against_the_rest(inside: Floats, outside: Floats, shares: bool, looks: int) 
     }
 
 
-def _alone(own: Floats, shares: bool) -> tuple[float, float]:
+def _alone(values: Floats, shares: bool) -> tuple[float, float]:
     if shares:
-        return wilson(round(own.sum()), len(own))
-    half = stats.t.ppf((1 + LEVEL) / 2, len(own) - 1) * own.std(ddof=1) / np.sqrt(len(own))
-    return max(0.0, float(own.mean() - half)), float(own.mean() + half)
+        return wilson(round(values.sum()), len(values))
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return max(0.0, float(values.mean() - half)), float(values.mean() + half)
 
 
 def _shares(inside: Floats, outside: Floats, level: float) -> tuple[float, float]:
     """Return the interval of the difference of two shares from their score intervals (Newcombe 1998, method 10)."""
     z = float(stats.norm.ppf((1 + level) / 2))
-    sides = [(float(own.mean()), *wilson(round(own.sum()), len(own), z)) for own in (inside, outside)]
+    sides = [(float(values.mean()), *wilson(round(values.sum()), len(values), z)) for values in (inside, outside)]
     (one, low, high), (other, least, most) = sides
     return (
         one - other - float(np.hypot(one - low, most - other)),
@@ -85,11 +85,11 @@ def _shares(inside: Floats, outside: Floats, level: float) -> tuple[float, float
 
 def _means(inside: Floats, outside: Floats, level: float) -> tuple[float, float]:
     """Return the interval of the difference of two means whose variances may differ (Welch 1947)."""
-    spreads = [own.var(ddof=1) / len(own) if len(own) > 1 else 0.0 for own in (inside, outside)]
+    spreads = [variance.var(ddof=1) / len(variance) if len(variance) > 1 else 0.0 for variance in (inside, outside)]
     total, difference = sum(spreads), float(inside.mean() - outside.mean())
     if not total:
         return difference, difference
-    parts = sum(own**2 / max(1, len(side) - 1) for own, side in zip(spreads, (inside, outside), strict=True))
+    parts = sum(variance**2 / max(1, len(side) - 1) for variance, side in zip(spreads, (inside, outside), strict=True))
     half = float(stats.t.ppf((1 + level) / 2, total**2 / parts) * np.sqrt(total))
     return difference - half, difference + half
 
@@ -106,14 +106,14 @@ def worst(frame: pd.DataFrame, scored: Scored, schema: Schema, most: int, column
     """
     size = np.abs(scored.errors) if scored.probabilities is None else 1 - _likely(scored)
     wrong = losses(scored) > 0
-    order = [place for place in np.argsort(-size, kind="stable") if wrong[place]][:most]
+    order = [row for row in np.argsort(-size, kind="stable") if wrong[row]][:most]
     return [
         WorstRow(
-            row=int(place),
-            values={name: _cut(frame[name].iloc[place]) for name in columns[:MOST_COLUMNS]},
-            **_told(scored, schema, place),
+            row=int(row),
+            values={name: _cut(frame[name].iloc[row]) for name in columns[:MOST_COLUMNS]},
+            **_told(scored, schema, row),
         )
-        for place in order
+        for row in order
     ]
 
 
@@ -123,16 +123,16 @@ def _likely(scored: Scored) -> Floats:
     return scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
 
 
-def _told(scored: Scored, schema: Schema, place: int) -> dict[str, Any]:
+def _told(scored: Scored, schema: Schema, row: int) -> dict[str, Any]:
     if scored.probabilities is None:
-        truth, answer = float(scored.truth[place]), float(scored.predicted[place])
+        truth, answer = float(scored.truth[row]), float(scored.predicted[row])
         return {"truth": short(truth), "prediction": short(answer), "error": short(answer - truth)}
-    truth, answer = int(scored.truth[place]), int(scored.predicted[place])
+    truth, answer = int(scored.truth[row]), int(scored.predicted[row])
     return {
         "truth": label_name(schema.labels[truth]),
         "prediction": label_name(schema.labels[answer]),
-        "probability": short(scored.probabilities[place, answer]),
-        "probability_of_truth": short(scored.probabilities[place, truth]),
+        "probability": short(scored.probabilities[row, answer]),
+        "probability_of_truth": short(scored.probabilities[row, truth]),
     }
 
 

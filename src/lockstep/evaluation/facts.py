@@ -32,7 +32,7 @@ from lockstep.metrics.evaluation_record import (
 from lockstep.metrics.scores import METRICS, Scored
 
 MOST_CELLS = 20_000_000
-"""A matrix with more values is neither learned from again nor given to scikit-learn's defaults."""
+"""A larger matrix is not refitted: neither for the learning curve nor for scikit-learn's defaults."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class TrainMatrix:
-    """The matrix of the train rows (rows x features) with its target (rows), and what the split kept to."""
+    """The matrix of the train rows (rows x features) with its target (rows), and the groups or times of the split."""
 
     matrix: Any
     target: NDArray[Any]
@@ -104,7 +104,7 @@ def _metrics(measured: Mapping[str, Any]) -> list[MetricValue]:
 
 @dataclass(frozen=True)
 class Refits:
-    """What takes further fits: learning curve and scikit-learn's defaults, or the reason why they were left out."""
+    """Results of further fits: learning curve and scikit-learn's defaults, or the reason why there are none."""
 
     curve: LearningCurve | None = None
     references: list[Reference] | None = None

@@ -1,4 +1,4 @@
-"""What a model goes by: how much worse it gets when a column is shuffled, and the words that weigh most."""
+"""Permutation importance of the columns, and the most influential terms of linear models of texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ LINEAR = ("LogisticRegression", "Ridge")
 
 @dataclass(frozen=True)
 class Extent:
-    """How many rows and which columns are shuffled, so that the whole stays within the budget."""
+    """Number of rows and columns to shuffle within the budget."""
 
     rows: int
     columns: tuple[str, ...]
@@ -50,21 +50,21 @@ def permutation(
     """
     if not params.report.importance_rows:
         return None
-    within = extent(frame, scored, predictor.schema, params.report.importance_rows)
-    places = np.unique(np.linspace(0, len(frame) - 1, within.rows).astype(int))
-    sample, own = frame.iloc[places], _of_rows(scored, places)
+    sample_extent = extent(frame, scored, predictor.schema, params.report.importance_rows)
+    sample_rows = np.unique(np.linspace(0, len(frame) - 1, sample_extent.rows).astype(int))
+    sample, sampled = frame.iloc[sample_rows], _of_rows(scored, sample_rows)
     sign = 1 if METRICS[metric].higher_is_better else -1
-    base, rows = scores.measure(metric, own), frames.rows_of(sample, predictor.schema)
+    base, rows = scores.measure(metric, sampled), frames.rows_of(sample, predictor.schema)
     names = list(predictor.schema.kinds)
     random = np.random.default_rng(params.seed)
-    found: list[tuple[float, float, str]] = []
-    for name in within.columns:
+    drops_by_column: list[tuple[float, float, str]] = []
+    for name in sample_extent.columns:
         orders = [random.permutation(len(rows)) for _ in range(REPEATS)]
-        told = _shuffled(rows, names.index(name), orders)
-        drops = [sign * (base - scores.measure(metric, answer)) for answer in _answers(predictor, told, own)]
-        found.append((short(np.mean(drops)), short(np.std(drops, ddof=1)), name))
-    found.sort(key=lambda one: -one[0])
-    columns = [ColumnImportance(name, drop, spread) for drop, spread, name in found]
+        shuffled = _shuffled(rows, names.index(name), orders)
+        drops = [sign * (base - scores.measure(metric, answer)) for answer in _answers(predictor, shuffled, sampled)]
+        drops_by_column.append((short(np.mean(drops)), short(np.std(drops, ddof=1)), name))
+    drops_by_column.sort(key=lambda entry: -entry[0])
+    columns = [ColumnImportance(name, drop, spread) for drop, spread, name in drops_by_column]
     return Importance(metric, len(rows), REPEATS, len(predictor.schema.columns), columns)
 
 
@@ -84,53 +84,53 @@ def extent(frame: pd.DataFrame, scored: Scored, schema: Schema, most: int) -> Ex
 
 def follows(values: pd.Series, kind: str, scored: Scored) -> float:
     """Return which share of the variance of the answers (n,) lies between bins or categories of a column (n,)."""
-    places = np.unique(np.linspace(0, len(values) - 1, min(SCREENED, len(values))).astype(int))
-    own = values.iloc[places]
+    sample_rows = np.unique(np.linspace(0, len(values) - 1, min(SCREENED, len(values))).astype(int))
+    sample = values.iloc[sample_rows]
     if kind == "numeric":
-        numbers = own.to_numpy(np.float64)
-        known = np.isfinite(numbers)
-        edges = np.quantile(numbers[known], np.linspace(0, 1, BINS + 1)[1:-1]) if known.any() else np.zeros(0)
-        codes = np.where(known, np.searchsorted(edges, numbers), BINS + 1)
+        numbers = sample.to_numpy(np.float64)
+        is_finite = np.isfinite(numbers)
+        edges = np.quantile(numbers[is_finite], np.linspace(0, 1, BINS + 1)[1:-1]) if is_finite.any() else np.zeros(0)
+        codes = np.where(is_finite, np.searchsorted(edges, numbers), BINS + 1)
     else:
-        codes = pd.factorize(own.str.len() if kind == "text" else own)[0] + 1
-    said = scored.predicted if scored.probabilities is None else scored.probabilities[:, -1]
-    said = said[places].astype(np.float64)
+        codes = pd.factorize(sample.str.len() if kind == "text" else sample)[0] + 1
+    answers = scored.predicted if scored.probabilities is None else scored.probabilities[:, -1]
+    answers = answers[sample_rows].astype(np.float64)
     rows = np.bincount(codes)
-    means = np.bincount(codes, said) / np.maximum(rows, 1)
-    total = float(((said - said.mean()) ** 2).sum())
-    return float(rows @ (means - said.mean()) ** 2) / total if total else 0.0
+    means = np.bincount(codes, answers) / np.maximum(rows, 1)
+    total = float(((answers - answers.mean()) ** 2).sum())
+    return float(rows @ (means - answers.mean()) ** 2) / total if total else 0.0
 
 
 def _width(values: pd.Series, kind: str) -> float:
     return max(1.0, float(values.str.len().mean())) if kind == "text" and values.notna().any() else 1.0
 
 
-def _of_rows(scored: Scored, places: NDArray[np.int64]) -> Scored:
-    shares = None if scored.probabilities is None else scored.probabilities[places]
-    return Scored(scored.truth[places], scored.predicted[places], shares, scored.positive)
+def _of_rows(scored: Scored, rows: NDArray[np.int64]) -> Scored:
+    shares = None if scored.probabilities is None else scored.probabilities[rows]
+    return Scored(scored.truth[rows], scored.predicted[rows], shares, scored.positive)
 
 
 def _shuffled(rows: Sequence[Row], column: int, orders: Sequence[NDArray[np.int64]]) -> list[Row]:
     """Return the rows once for each order, with the values of one column in that order."""
     return [
-        (*row[:column], rows[taken][column], *row[column + 1 :])
+        (*row[:column], rows[source][column], *row[column + 1 :])
         for order in orders
-        for row, taken in zip(rows, order.tolist(), strict=True)
+        for row, source in zip(rows, order.tolist(), strict=True)
     ]
 
 
-def _answers(predictor: Predictor, rows: list[Row], own: Scored) -> list[Scored]:
-    """Score `REPEATS` times as many rows as have a truth, and put each part beside the truth."""
-    told = predictor.predict(rows)
-    found = []
-    for start in range(0, len(rows), own.rows):
-        part = slice(start, start + own.rows)
-        if told.probabilities is None:
-            found.append(Scored(own.truth, np.asarray(told.values[part], np.float64)))
+def _answers(predictor: Predictor, rows: list[Row], truth_rows: Scored) -> list[Scored]:
+    """Score `REPEATS` times as many rows as have a truth, and pair each part with the truth."""
+    predictions = predictor.predict(rows)
+    parts = []
+    for start in range(0, len(rows), truth_rows.rows):
+        part = slice(start, start + truth_rows.rows)
+        if predictions.probabilities is None:
+            parts.append(Scored(truth_rows.truth, np.asarray(predictions.values[part], np.float64)))
         else:
-            shares = told.probabilities[part]
-            found.append(Scored(own.truth, shares.argmax(axis=1), shares, own.positive))
-    return found
+            shares = predictions.probabilities[part]
+            parts.append(Scored(truth_rows.truth, shares.argmax(axis=1), shares, truth_rows.positive))
+    return parts
 
 
 def words(pipeline: Any, schema: Schema, matrix: Any, most: int = WORDS) -> list[LabelTerms] | None:
@@ -147,8 +147,8 @@ def words(pipeline: Any, schema: Schema, matrix: Any, most: int = WORDS) -> list
     terms = np.concatenate([part.get_feature_names_out() for _, part in texts])
     weights = np.atleast_2d(estimator.coef_)[:, columns] * _deviations(matrix)[columns]
     return [
-        LabelTerms(label, _top(terms, weights[place], most), _top(terms, -weights[place], most))
-        for place, label in enumerate(_outputs(schema, len(weights)))
+        LabelTerms(label, _top(terms, weights[output], most), _top(terms, -weights[output], most))
+        for output, label in enumerate(_outputs(schema, len(weights)))
     ]
 
 
@@ -167,6 +167,6 @@ def _outputs(schema: Schema, count: int) -> list[str]:
 
 
 def _top(terms: NDArray[np.object_], weights: Floats, most: int) -> list[tuple[str, float]]:
-    """Return the terms of largest weight (terms,), the largest first, those of positive weight alone."""
+    """Return the terms of largest weight (terms,), the largest first, positive ones only."""
     order = np.argsort(-weights, kind="stable")[:most]
-    return [(str(terms[place]), short(weights[place])) for place in order if weights[place] > 0]
+    return [(str(terms[index]), short(weights[index])) for index in order if weights[index] > 0]

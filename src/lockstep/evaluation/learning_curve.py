@@ -1,4 +1,4 @@
-"""What more rows would bring, and what scikit-learn's defaults reach on the same rows."""
+"""Learning curve of the estimator, and scikit-learn's defaults as baselines on the same rows."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ NO_TERMS = np.zeros((0, 2), np.int64)
 
 @dataclass(frozen=True)
 class Matrices:
-    """Train and test rows x features with their targets, and what the split kept to among the train rows."""
+    """Train and test rows x features with their targets, and the groups or times by which the train rows are split."""
 
     train: Any
     target: NDArray[Any]
@@ -39,7 +39,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows that a learning curve needs, in one matrix: those that teach, those held out, test rows."""
+    """The rows of a learning curve in one matrix: fitting rows, held-out rows, test rows."""
 
     matrix: Any
     target: NDArray[Any]
@@ -57,42 +57,42 @@ class Sample:
         return cls(matrix, target, terms, len(teaching), len(held_out))
 
     def scores(self, estimator: BaseEstimator, metric: str, rows: int) -> dict[str, float | None] | None:
-        """Fit on the first rows, terms weighed by them alone, and score each part; None if they lack a class."""
-        own = np.arange(rows)
-        if len(np.unique(self.target[own])) < len(getattr(estimator, "classes_", ())):
+        """Fit on the first rows, terms weighted by them only, and score each part; None if they lack a class."""
+        fit_rows = np.arange(rows)
+        if len(np.unique(self.target[fit_rows])) < len(getattr(estimator, "classes_", ())):
             return None
-        matrix = self.terms.reweight(self.matrix, self.target, own)
-        fitted = fit(clone(estimator), matrix[own], self.target[own])
+        matrix = self.terms.reweight(self.matrix, self.target, fit_rows)
+        fitted = fit(clone(estimator), matrix[fit_rows], self.target[fit_rows])
         cut = self.teaching + self.held_out
         parts = {"train": slice(0, rows), "held_out": slice(self.teaching, cut), "test": slice(cut, None)}
         return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
 
 
 def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> LearningCurve:
-    """Refit an estimator on growing shares of the train rows; score it on a fifth that never teaches, and on test rows.
+    """Refit an estimator on growing shares of the train rows; score it on a held-out fifth and on test rows.
 
-    Classes keep their shares, groups stay together, and by time what is held out comes last and what teaches grows
+    Classes keep their shares, groups stay together, and by time the held-out rows come last and the fitting rows grow
     backwards from it. `learning_rows` bounds the rows that teach.
     """
     teaching, held_out = parted(of.target, of.marks, params.seed, regression=not hasattr(estimator, "classes_"))
     held_out = held_out[_every(len(held_out), SCORED_ROWS)]
     tested = _every(len(of.test_target), SCORED_ROWS)
     sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
-    found = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
-    points = [LearningPoint(rows=rows, **scores) for rows, scores in found if scores]
+    scored_sizes = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
+    points = [LearningPoint(rows=rows, **scores) for rows, scores in scored_sizes if scores]
     return LearningCurve(metric, points, len(of.target), len(held_out), len(tested))
 
 
 def parted(target: NDArray[Any], marks: Mapping[str, Ids], seed: int, regression: bool) -> tuple[Ids, Ids]:
-    """Return the rows that teach, in the order in which they join, and the rows that are held out."""
+    """Return the fitting rows, in the order in which they join, and the held-out rows."""
     random = np.random.default_rng(seed)
     count = len(target)
     if "times" in marks:
         order = np.lexsort((random.permutation(count), -marks["times"]))
         cut = _between(marks["times"][order], int(count * HELD_OUT))
     elif "groups" in marks:
-        groups, place = np.unique(marks["groups"], return_inverse=True)
-        joined = random.permutation(len(groups))[place]
+        groups, group_of_row = np.unique(marks["groups"], return_inverse=True)
+        joined = random.permutation(len(groups))[group_of_row]
         order = np.lexsort((random.permutation(count), joined))
         cut = _between(joined[order], int(count * HELD_OUT))
     else:
@@ -126,28 +126,28 @@ def _every(count: int, most: int) -> Ids:
 
 
 def references(of: Matrices, task: Task, scored: Scored, metric: str, params: ModelEvaluation) -> list[Reference]:
-    """Return what scikit-learn's defaults, fitted on the same train rows, score on the same test rows.
+    """Return the scores of scikit-learn's defaults, fitted on the same train rows, on the same test rows.
 
     `difference` is how much better the model is than the default, with its 95 % paired bootstrap interval; better is
     positive, whichever way the metric points.
     """
-    found = []
+    entries = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        own = fold_score.predict(fitted, of.test, of.test_target, of.target)
-        value, low, high = metrics.difference(scored, own, metric, params.resamples, params.seed)
-        found.append(
+        baseline = fold_score.predict(fitted, of.test, of.test_target, of.target)
+        value, low, high = metrics.difference(scored, baseline, metric, params.resamples, params.seed)
+        entries.append(
             Reference(
                 name=name,
                 metric=metric,
-                value=short(metrics.measure(metric, own)),
+                value=short(metrics.measure(metric, baseline)),
                 difference=short(value),
                 low=short(low),
                 high=short(high),
                 verdict="better" if low > 0 else "worse" if high < 0 else "as good",
             )
         )
-    return found
+    return entries
 
 
 def _defaults(task: Task, seed: int, is_sparse: bool) -> Iterator[tuple[str, BaseEstimator]]:
@@ -158,12 +158,12 @@ def _defaults(task: Task, seed: int, is_sparse: bool) -> Iterator[tuple[str, Bas
     else:
         yield "default LogisticRegression", linear_model.LogisticRegression(random_state=seed)
     if not is_sparse:
-        own = "HistGradientBoostingRegressor" if task == "regression" else "HistGradientBoostingClassifier"
-        yield f"default {own}", getattr(ensemble, own)(random_state=seed)
+        name = "HistGradientBoostingRegressor" if task == "regression" else "HistGradientBoostingClassifier"
+        yield f"default {name}", getattr(ensemble, name)(random_state=seed)
 
 
 def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEstimator:
-    """Fit as far as the estimator's rounds reach; what stops early is judged as it stands."""
+    """Fit as far as the estimator's rounds reach; an estimator that stops early is scored as it is."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""How far a regression is off, and where: predicted against true values, and the errors by size of the answer."""
+"""Residuals of a regression: predicted against true values, histogram, and spread by predicted value."""
 
 from typing import Any
 
@@ -19,21 +19,21 @@ def of(scored: Scored) -> Residuals | None:
     """Return what is drawn of the errors, predicted less true values in the target's unit; None for classes."""
     if scored.probabilities is not None:
         return None
-    truth, told = scored.truth.astype(np.float64), scored.predicted.astype(np.float64)
+    truth, predicted = scored.truth.astype(np.float64), scored.predicted.astype(np.float64)
     quantiles = zip(QUANTILES, np.quantile(scored.errors, QUANTILES), strict=True)
     return Residuals(
-        points=points(truth, told),
+        points=points(truth, predicted),
         histogram=histogram(scored.errors),
         quantiles={f"{level:g}": short(value) for level, value in quantiles},
-        by_predicted=by_predicted(told, scored.errors),
+        by_predicted=by_predicted(predicted, scored.errors),
     )
 
 
-def points(truth: Floats, told: Floats) -> list[list[float]]:
+def points(truth: Floats, predicted: Floats) -> list[list[float]]:
     """Return true and predicted values of at most `POINTS` rows, every n-th in the order of the predictions."""
-    order = np.argsort(told, kind="stable")
-    kept = order[np.unique(np.linspace(0, len(order) - 1, min(POINTS, len(order))).astype(int))]
-    return [[short(truth[place]), short(told[place])] for place in kept]
+    order = np.argsort(predicted, kind="stable")
+    rows = order[np.unique(np.linspace(0, len(order) - 1, min(POINTS, len(order))).astype(int))]
+    return [[short(truth[row]), short(predicted[row])] for row in rows]
 
 
 def histogram(errors: Floats) -> Histogram:
@@ -46,24 +46,24 @@ def histogram(errors: Floats) -> Histogram:
     return Histogram([short(edge) for edge in edges], [round(float(share), 6) for share in counts / len(errors)])
 
 
-def by_predicted(told: Floats, errors: Floats) -> list[ErrorSpread]:
+def by_predicted(predicted: Floats, errors: Floats) -> list[ErrorSpread]:
     """Return the middle and the spread of the errors (n,) in each tenth of the rows by predicted value (n,)."""
-    place = np.searchsorted(np.quantile(told, np.linspace(0, 1, 11))[1:-1], told)
-    found = []
-    for one in np.unique(place):
-        own = place == one
-        low, middle, high = np.quantile(errors[own], [0.05, 0.5, 0.95])
-        found.append(
+    group_of_row = np.searchsorted(np.quantile(predicted, np.linspace(0, 1, 11))[1:-1], predicted)
+    groups = []
+    for number in np.unique(group_of_row):
+        is_in_group = group_of_row == number
+        low, middle, high = np.quantile(errors[is_in_group], [0.05, 0.5, 0.95])
+        groups.append(
             ErrorSpread(
-                least=short(told[own].min()),
-                most=short(told[own].max()),
-                rows=int(own.sum()),
+                least=short(predicted[is_in_group].min()),
+                most=short(predicted[is_in_group].max()),
+                rows=int(is_in_group.sum()),
                 median=short(middle),
                 low=short(low),
                 high=short(high),
             )
         )
-    return found
+    return groups
 
 
 def short(value: Any) -> float:

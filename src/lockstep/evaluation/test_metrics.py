@@ -40,8 +40,8 @@ def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:
     right, truths, answers = np.diag(table), table.sum(axis=1), table.sum(axis=0)
     shares = {"precision": (right, answers), "recall": (right, truths), "f1": (2 * right, truths + answers)}
     columns = {
-        name: np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).round(DIGITS)
-        for name, (part, whole) in shares.items()
+        name: np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0).round(DIGITS)
+        for name, (numerator, denominator) in shares.items()
     }
     return pd.DataFrame(
         {"label": [label_name(label) for label in schema.labels], **columns, "rows": truths.astype(int)}
@@ -89,7 +89,7 @@ def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, leaks: Ma
 
 
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:
-    """Count the rows that, sent one by one as JSON, are answered otherwise than as a table; and the rows asked."""
+    """Count the rows that, sent one by one as JSON, get another answer than as a table; and the rows sent."""
     table = frame.iloc[places]
     expected = predictor.as_answers(predictor.predict_frame(table))
     rows = predictor.schema.objects(frames.rows_of(table, predictor.schema))

@@ -18,7 +18,7 @@ DIGITS = 6
 MOST_NAMED = 10
 
 LEAST_FAIR = 50
-"""Of fewer rows that are fair to both, a comparison says little, and all rows are taken."""
+"""With fewer rows that are fair to both, the interval is too wide, and all rows are used."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class PairedScores:
         return PairedScores(self.candidate.take(fair), self.champion.take(fair), parts, fair[fair])
 
 
-def compared_with(schema: Schema, paired: PairedScores, found: Difference) -> Comparison | None:
+def compared_with(schema: Schema, paired: PairedScores, measured: Difference) -> Comparison | None:
     """Return the record of a comparison with the champion; None where the metric cannot be measured."""
-    if found.verdict == "not measurable":
+    if measured.verdict == "not measurable":
         return None
     used = paired.on_fair_rows()
     gain = comparison.losses(used.champion) - comparison.losses(used.candidate)
     pairs = {name: _values(name, used) for name in scores.for_task(schema.task)}
     return Comparison(
-        *(found.metric, found.value, found.low, found.high, found.rows),
+        *(measured.metric, measured.value, measured.low, measured.high, measured.rows),
         left_out=paired.rows - used.rows,
         metrics={name: pair for name, pair in pairs.items() if np.isfinite(pair).all()},
         candidate_nearer=int((gain > 0).sum()),
@@ -79,25 +79,25 @@ def _disagreements(schema: Schema, paired: PairedScores, used: PairedScores) -> 
 
     for row in comparison.furthest_apart(used.candidate, used.champion, MOST_NAMED):
         sides = (used.candidate.truth, used.candidate.predicted, used.champion.predicted)
-        truth, own, other = (named(side[row]) for side in sides)
+        truth, candidate_value, champion_value = (named(side[row]) for side in sides)
         nearer = "candidate" if losses[0][row] < losses[1][row] else "champion"
-        yield Disagreement(int(numbers[row]), truth, own, other, nearer)
+        yield Disagreement(int(numbers[row]), truth, candidate_value, champion_value, nearer)
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def against_champion(found: Difference, require: str, note: str = "") -> Check:
+def against_champion(measured: Difference, require: str, note: str = "") -> Check:
     """Check that the candidate is not worse than the champion beyond noise, or, if that is required, better."""
     name = "better than the champion" if require == "better" else "not worse than the champion"
-    if found.verdict == "not measurable":
-        return Check(name, False, f"{found.metric} cannot be measured on these {found.rows} rows{note}")
+    if measured.verdict == "not measurable":
+        return Check(name, False, f"{measured.metric} cannot be measured on these {measured.rows} rows{note}")
     reason = (
-        f"{found.metric} is {found.value:+.4g} against the champion on the same {found.rows} rows, "
-        f"95 % between {found.low:+.4g} and {found.high:+.4g}: {found.verdict}{note}"
+        f"{measured.metric} is {measured.value:+.4g} against the champion on the same {measured.rows} rows, "
+        f"95 % between {measured.low:+.4g} and {measured.high:+.4g}: {measured.verdict}{note}"
     )
-    return Check(name, found.verdict == "better" or (require != "better" and found.verdict != "worse"), reason)
+    return Check(name, measured.verdict == "better" or (require != "better" and measured.verdict != "worse"), reason)
 
 
 def slices_hold(paired: PairedScores, gate: Gate) -> Iterator[Check]:
@@ -105,24 +105,24 @@ def slices_hold(paired: PairedScores, gate: Gate) -> Iterator[Check]:
     candidate, parts = paired.candidate, paired.slices
     if not parts:
         return
-    found, asked = comparison.regressed_slices(candidate, paired.champion, parts, gate.slice_margin, gate.slice_p)
+    regressed, tested = comparison.regressed_slices(candidate, paired.champion, parts, gate.slice_margin, gate.slice_p)
     margin = f"{gate.slice_margin:.4g}" if candidate.classes else f"{100 * gate.slice_margin:.4g} %"
-    if not found:
-        yield Check("slices not worse", True, f"none of {asked} slices is worse by more than {margin} beyond noise")
+    if not regressed:
+        yield Check("slices not worse", True, f"none of {tested} slices is worse by more than {margin} beyond noise")
         return
     what = "accuracy" if candidate.classes else "mean absolute error"
-    named = "; ".join(_spelled(one, what) for one in found[:MOST_NAMED])
-    reason = f"{len(found)} of {asked} slices are worse by more than {margin} beyond noise: {named}"
+    named = "; ".join(_spelled(part, what) for part in regressed[:MOST_NAMED])
+    reason = f"{len(regressed)} of {tested} slices are worse by more than {margin} beyond noise: {named}"
     yield Check("slices not worse", False, reason)
 
 
-def _spelled(one: RegressedSlice, what: str) -> str:
-    part = one.part
-    return f"{part.column} {part.name} ({part.count} rows): {what} {one.candidate:.4g}, was {one.champion:.4g}"
+def _spelled(item: RegressedSlice, what: str) -> str:
+    part = item.part
+    return f"{part.column} {part.name} ({part.count} rows): {what} {item.candidate:.4g}, was {item.champion:.4g}"
 
 
 def fairness(paired: PairedScores, compared: PairedScores) -> str:
-    """Say what is to be known of the rows on which the two are compared."""
+    """Return the caveat on the rows of the comparison."""
     if paired.fair is None:
         return "; the data changed since, and the champion may know some of these rows from training, which flatters it"
     if paired.fair.all():
@@ -134,7 +134,7 @@ def fairness(paired: PairedScores, compared: PairedScores) -> str:
 
 
 def same_clients(candidate: Schema, champion: Schema) -> Check:
-    """Check that whoever asks the champion can ask the candidate, with the same columns and values, and read it."""
+    """Check that clients of the champion can use the candidate: the same columns, values, task and labels."""
     problems = []
     if (candidate.task, candidate.labels) != (champion.task, champion.labels):
         problems.append(
@@ -143,7 +143,7 @@ def same_clients(candidate: Schema, champion: Schema) -> Check:
     old, new = ({column.name: column for column in schema.columns} for schema in (champion, candidate))
     problems += [f"column {name!r} is new" for name in new.keys() - old.keys()]
     problems += [f"column {name!r} is gone" for name in old.keys() - new.keys()]
-    problems += [told for name in new.keys() & old.keys() for told in _narrower(new[name], old[name])]
+    problems += [problem for name in new.keys() & old.keys() for problem in _narrower(new[name], old[name])]
     return Check(
         "clients of the champion",
         not problems,
@@ -164,6 +164,6 @@ def _narrower(new: Column, old: Column) -> Iterator[str]:
     if new.kind == "categorical" and new.unknown == "refuse":
         if old.unknown != "refuse":
             yield f"{name} refuses unknown categories, which the champion takes"
-        elif gone := sorted(set(old.categories) - set(new.categories)):
-            more = f" and {len(gone) - MOST_NAMED} more" if len(gone) > MOST_NAMED else ""
-            yield f"{name} refuses {', '.join(map(repr, gone[:MOST_NAMED]))}{more}, which the champion takes"
+        elif missing := sorted(set(old.categories) - set(new.categories)):
+            more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+            yield f"{name} refuses {', '.join(map(repr, missing[:MOST_NAMED]))}{more}, which the champion takes"

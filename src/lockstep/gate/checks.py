@@ -98,11 +98,11 @@ def decide(candidate: CandidateEvidence, champion: ChampionEvidence | None, rule
     if champion.paired is None:
         return decision
     compared = champion.paired.on_fair_rows()
-    found = comparison.difference(compared.candidate, compared.champion, rules.metric, rules.resamples, rules.seed)
-    beaten = champions.against_champion(found, rules.gate.require, champions.fairness(champion.paired, compared))
-    checks = (*decision.checks, beaten, *champions.slices_hold(compared, rules.gate))
+    measured = comparison.difference(compared.candidate, compared.champion, rules.metric, rules.resamples, rules.seed)
+    result = champions.against_champion(measured, rules.gate.require, champions.fairness(champion.paired, compared))
+    checks = (*decision.checks, result, *champions.slices_hold(compared, rules.gate))
     return Decision(
-        checks, found.verdict, champion.version, champions.compared_with(candidate.schema, champion.paired, found)
+        checks, measured.verdict, champion.version, champions.compared_with(candidate.schema, champion.paired, measured)
     )
 
 
@@ -114,15 +114,15 @@ def _returned(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]
 
 def _examined(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]:
     """Run the checks that need neither a champion nor a clock."""
-    found = candidate.examined
-    if found is None:
+    facts = candidate.examined
+    if facts is None:
         return
-    yield from floors({name: round(scores.measure(name, found.scored), DIGITS) for name in rules.floors}, rules.floors)
-    yield better_than_constant(found.scored, found.constant, rules.metric)
-    yield no_skew(found.differing, found.asked)
-    yield rows_accepted(found.refused, found.scored.rows)
-    yield no_leak(found.leaks, rules.trusted)
-    yield from calibrated(found.scored, rules)
+    yield from floors({name: round(scores.measure(name, facts.scored), DIGITS) for name in rules.floors}, rules.floors)
+    yield better_than_constant(facts.scored, facts.constant, rules.metric)
+    yield no_skew(facts.differing, facts.asked)
+    yield rows_accepted(facts.refused, facts.scored.rows)
+    yield no_leak(facts.leaks, rules.trusted)
+    yield from calibrated(facts.scored, rules)
 
 
 def _within_budget(candidate: CandidateEvidence, rules: GateRules) -> Iterator[Check]:
@@ -147,9 +147,11 @@ def floors(measured: Mapping[str, float], required: Mapping[str, float]) -> Iter
 
 def better_than_constant(scored: Scored, constant: Scored, name: str) -> Check:
     """Check that the candidate beats the best constant answer, so that no empty model passes a low floor."""
-    own, other = scores.measure(name, scored), scores.measure(name, constant)
-    passed = own > other if METRICS[name].higher_is_better else own < other
-    return Check("better than a constant", passed, f"{name} is {own:.4g}, the best constant answer gives {other:.4g}")
+    value, baseline = scores.measure(name, scored), scores.measure(name, constant)
+    passed = value > baseline if METRICS[name].higher_is_better else value < baseline
+    return Check(
+        "better than a constant", passed, f"{name} is {value:.4g}, the best constant answer gives {baseline:.4g}"
+    )
 
 
 def no_skew(differing: int, rows: int) -> Check:
@@ -180,17 +182,17 @@ def calibrated(scored: Scored, rules: GateRules) -> Iterator[Check]:
     most = rules.gate.calibration
     if most is None or not scored.classes:
         return
-    found = calibration.measure(scored, rules.resamples, rules.seed)
+    measured = calibration.measure(scored, rules.resamples, rules.seed)
     reason = (
-        f"probabilities are off by {found.error:.4f} on average, of which {found.noise:.4f} may be chance in "
+        f"probabilities are off by {measured.error:.4f} on average, of which {measured.noise:.4f} may be chance in "
         f"{scored.rows} rows; at most {most:.4g} more is allowed"
     )
-    yield Check("calibration", found.beyond_noise <= most, reason)
+    yield Check("calibration", measured.beyond_noise <= most, reason)
 
 
 def budget(name: str, value: float, most: float | None, unit: str) -> Check:
     """Check a cost against its budget, if there is one."""
-    told = f"{value:.3g} {unit}"
+    text = f"{value:.3g} {unit}"
     if most is None:
-        return Check(name, True, f"{told}; no budget is set")
-    return Check(name, value <= most, f"{told}, may be at most {most:.4g}")
+        return Check(name, True, f"{text}; no budget is set")
+    return Check(name, value <= most, f"{text}, may be at most {most:.4g}")

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: marks only, stretched to any width, with every word beside them in HTML.
+"""Charts as inline SVG: marks only, stretched to any width; all text is HTML.
 
 Each drawing is an image with a label for screen readers; the page puts the same figures in a table under it. Nothing
 here carries a style, as the policy of the app's pages forbids it: the marks have classes.
@@ -41,7 +41,7 @@ def bar(x: float, y: float, width: float, height: float) -> str:
 
 
 def hover(x: float, width: float, text: str) -> str:
-    """Return a full-height mark that says a text when pointed at."""
+    """Return a full-height mark with a tooltip."""
     return (
         f'<rect class="hover" x="{short(x)}" width="{short(width)}" height="100"><title>{escape(text)}</title></rect>'
     )

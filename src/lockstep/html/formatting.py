@@ -19,7 +19,7 @@ def machine(at_s: float) -> str:
 
 
 def clock(at_s: float, bucket_s: int) -> str:
-    """Write when a bucket begins, as finely as its length asks for."""
+    """Write when a bucket begins, as finely as its length requires."""
     spelling = "%H:%M" if bucket_s < 3_600 else "%d %b %H:%M" if bucket_s < 86_400 else "%d %b"
     return datetime.fromtimestamp(at_s, UTC).strftime(spelling)
 

@@ -1,4 +1,4 @@
-"""Whether the bucket of a DVC remote can be used: reached, known to our credentials, there, and open to writing."""
+"""Checks of a DVC remote on S3: reachable, credentials accepted, bucket there, writable."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -27,11 +27,11 @@ class RemoteBucket:
     @classmethod
     def of(cls, remote: Mapping[str, str]) -> "RemoteBucket | None":
         """Read a section of .dvc/config; None if it is no remote on S3."""
-        parts = urlsplit(remote.get("url", ""))
-        if parts.scheme not in ("s3", "s3a") or not parts.netloc:
+        address = urlsplit(remote.get("url", ""))
+        if address.scheme not in ("s3", "s3a") or not address.netloc:
             return None
-        own = ("endpointurl", "access_key_id", "secret_access_key", "profile", "region")
-        return cls(parts.netloc, parts.path.strip("/"), *(remote.get(name, "") for name in own))
+        names = ("endpointurl", "access_key_id", "secret_access_key", "profile", "region")
+        return cls(address.netloc, address.path.strip("/"), *(remote.get(name, "") for name in names))
 
     @property
     def where(self) -> str:
@@ -41,7 +41,7 @@ class RemoteBucket:
 
 @dataclass(frozen=True)
 class RemoteCheck:
-    """One thing that was looked at: fine if there is no hint."""
+    """One check of a remote: passed if there is no hint."""
 
     name: str
     what: str
@@ -54,9 +54,9 @@ def look(bucket: RemoteBucket) -> Iterator[RemoteCheck]:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
-    own = {"aws_access_key_id": bucket.key or None, "aws_secret_access_key": bucket.secret or None}
+    keys = {"aws_access_key_id": bucket.key or None, "aws_secret_access_key": bucket.secret or None}
     try:
-        session = boto3.Session(**own, profile_name=bucket.profile or None, region_name=bucket.region or None)
+        session = boto3.Session(**keys, profile_name=bucket.profile or None, region_name=bucket.region or None)
     except ProfileNotFound as error:
         yield RemoteCheck("remote credentials", str(error), "dvc remote modify --local storage profile NAME")
         return
@@ -70,9 +70,9 @@ def look(bucket: RemoteBucket) -> Iterator[RemoteCheck]:
     except ClientError as error:
         yield _refused(bucket, error.response)
     except BotoCoreError as error:
-        said = " ".join(str(error).split())[:200]
+        cause = " ".join(str(error).split())[:200]
         yield RemoteCheck(
-            "remote reachable", tracking_server.redacted(said), "check the network and the remote's endpointurl"
+            "remote reachable", tracking_server.redacted(cause), "check the network and the remote's endpointurl"
         )
 
 
@@ -88,7 +88,7 @@ def _asked(bucket: RemoteBucket, client: Any) -> Iterator[RemoteCheck]:
 
 
 def _refused(bucket: RemoteBucket, response: Mapping[str, Any]) -> RemoteCheck:
-    """Say what the server's refusal means."""
+    """Return the meaning of the server's refusal."""
     status = int(response["ResponseMetadata"]["HTTPStatusCode"])
     begun = response["Error"].get("Code", "")
     if status in (301, 400, 307):

@@ -26,30 +26,30 @@ from lockstep.registry.model_registry import TRAINED_ON_TAG, Registry, Version
 def gate_decision(
     registry: Registry, version: Version, champion: Version | None, params: Params, rolled_back: str = ""
 ) -> Decision:
-    """Ask the gate: what the evaluation found, what serving costs, and how it stands beside the champion."""
+    """Return the gate's decision on evaluation checks, serving cost and paired scores with the champion."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = _bundle(registry, version, Path(folder))
-        own = Predictor.load(bundle, version.sha256)
-        one_row_ms = latency.of_bundle(own, bundle).one_row_ms
+        model = Predictor.load(bundle, version.sha256)
+        one_row_ms = latency.of_bundle(model, bundle).one_row_ms
         cost = Cost(one_row_ms, sum((bundle / name).stat().st_size for name in contents(bundle)) / 1e6)
         candidate = CandidateEvidence(
-            own.schema, recorded=evaluation_checks(version), cost=cost, rolled_back=rolled_back
+            model.schema, recorded=evaluation_checks(version), cost=cost, rolled_back=rolled_back
         )
-        metric = scores.primary(params.model_building.metric, own.schema.task)
-        rules = GateRules.of(metric, own.schema.task, params.model_evaluation)
+        metric = scores.primary(params.model_building.metric, model.schema.task)
+        rules = GateRules.of(metric, model.schema.task, params.model_evaluation)
         if champion is None:
             return gates.decide(candidate, None, rules)
-        other = Predictor.load(registry.download(champion, Path(folder, "champion")), champion.sha256)
+        champion_model = Predictor.load(registry.download(champion, Path(folder, "champion")), champion.sha256)
     paired = None
-    if same_clients(own.schema, other.schema).passed:
-        test = read_test_rows(own)
-        fair = fair_rows(registry, (version, champion), test, own.schema)
-        paired = PairedScores(own.score(test), other.score(test), slices.of(test, own.schema), fair)
-    return gates.decide(candidate, ChampionEvidence(champion.version, other.schema, paired), rules)
+    if same_clients(model.schema, champion_model.schema).passed:
+        test = read_test_rows(model)
+        fair = fair_rows(registry, (version, champion), test, model.schema)
+        paired = PairedScores(model.score(test), champion_model.score(test), slices.of(test, model.schema), fair)
+    return gates.decide(candidate, ChampionEvidence(champion.version, champion_model.schema, paired), rules)
 
 
 def evaluation_checks(version: Version) -> tuple[Check, ...]:
-    """Return what the evaluation of a version answered; of an older one, only its verdict and the reasons are known."""
+    """Return the checks of a version's evaluation; older versions have only its verdict with the reasons."""
     checks = decision.from_tag(version.tags.get(EVALUATED_TAG, ""))
     passed = version.tags.get("gate") == "passed"
     if checks and checks.checks and checks.passed == passed:
@@ -61,7 +61,7 @@ def _verdict(passed: bool) -> str:
     return "the evaluation passed it" if passed else "the evaluation refused it"
 
 
-def read_test_rows(asked: Predictor) -> pd.DataFrame:
+def read_test_rows(model: Predictor) -> pd.DataFrame:
     """Return the pipeline's test rows in canonical form.
 
     Raises
@@ -70,17 +70,17 @@ def read_test_rows(asked: Predictor) -> pd.DataFrame:
         The test rows are not here, or are those of another data set.
     """
     test = parquet.read(paths.TEST)
-    needed = {*asked.schema.kinds, asked.schema.target}
+    needed = {*model.schema.kinds, model.schema.target}
     if missing := sorted(needed - set(test.columns)):
         raise DataError(
             f"{paths.TEST} has no column {missing[0]!r}: it belongs to another data set",
             "run `dvc repro` with this model's params.yaml first",
         )
-    return cleaning.with_kinds(test, asked.schema.kinds)
+    return cleaning.with_kinds(test, model.schema.kinds)
 
 
 def _bundle(registry: Registry, version: Version, folder: Path) -> Path:
-    """Return a folder with a version's files: models/ if it is the one that was made here."""
+    """Return a folder with a version's files: models/ if that holds the version."""
     try:
         if predictor.digest(paths.MODELS) == version.sha256:
             return paths.MODELS
@@ -90,18 +90,18 @@ def _bundle(registry: Registry, version: Version, folder: Path) -> Path:
 
 
 def fair_rows(registry: Registry, versions: tuple[Version, Version], test: pd.DataFrame, schema: Schema) -> Rows | None:
-    """Mark the test rows (n,) that both or neither of two versions was trained on; None where that is not known.
+    """Mask the test rows (n,) that both or neither of two versions was trained on; None without records of them.
 
     Versions from before their train rows were noted are taken to have had the same ones if their source was the same.
     """
-    notes = [version.tags.get(TRAINED_ON_TAG, "") for version in versions]
+    digests = [version.tags.get(TRAINED_ON_TAG, "") for version in versions]
     sources = [version.tags.get("data_sha256", "") for version in versions]
-    if (notes[0] and notes[0] == notes[1]) or (not all(notes) and sources[0] and sources[0] == sources[1]):
+    if (digests[0] and digests[0] == digests[1]) or (not all(digests) and sources[0] and sources[0] == sources[1]):
         return np.ones(len(test), dtype=bool)
-    if not all(notes):
+    if not all(digests):
         return None
-    one, other = (_trained_on(registry, version) for version in versions)
-    return row_hashes.fair(row_hashes.hashes(test, schema), one, other)
+    trained_on, champion_trained_on = (_trained_on(registry, version) for version in versions)
+    return row_hashes.fair(row_hashes.hashes(test, schema), trained_on, champion_trained_on)
 
 
 def _trained_on(registry: Registry, version: Version) -> row_hashes.Hashes:

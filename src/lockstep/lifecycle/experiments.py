@@ -1,4 +1,4 @@
-"""Experiments of DVC beside their runs on the tracking server."""
+"""Experiments of DVC, and their runs on the tracking server."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ DONE = "done"
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row of `dvc exp show`: a commit, what its params.yaml says otherwise than its baseline, what it reached."""
+    """One row of `dvc exp show`: a commit, its changed parameters against the baseline, its metrics."""
 
     name: str
     rev: str
@@ -30,7 +30,7 @@ class Experiment:
 
 
 def shown(*options: str) -> list[Experiment]:
-    """Ask DVC for the workspace, the commit it is at, and the experiments from there.
+    """Return the workspace, its commit, and the experiments from there, as DVC lists them.
 
     Raises
     ------
@@ -55,24 +55,24 @@ def parse(rows: Sequence[Mapping[str, Any]]) -> Iterator[Experiment]:
         against = commits[0] if row["rev"] == "workspace" and commits else row
         yield _experiment(row, row, against, None)
         for group in row["experiments"] or ():
-            for one in group["revs"]:
-                yield _experiment(one, group, row, group["executor"])
+            for revision in group["revs"]:
+                yield _experiment(revision, group, row, group["executor"])
 
 
 def _experiment(
-    one: Mapping[str, Any], named: Mapping[str, Any], against: Mapping[str, Any], executor: Mapping[str, Any] | None
+    row: Mapping[str, Any], named: Mapping[str, Any], against: Mapping[str, Any], executor: Mapping[str, Any] | None
 ) -> Experiment:
-    data, error = one["data"] or {}, one["error"] or {}
+    data, error = row["data"] or {}, row["error"] or {}
     state = (executor or {}).get("state", "success")
     state = "failed" if error else DONE if state == "success" else state
-    own, base = _leaves(data, "params"), _leaves(against["data"] or {}, "params")
-    changed = {key: own.get(key) for key in sorted({*own, *base}) if own.get(key) != base.get(key)}
+    values, base = _leaves(data, "params"), _leaves(against["data"] or {}, "params")
+    changed = {key: values.get(key) for key in sorted({*values, *base}) if values.get(key) != base.get(key)}
     return Experiment(
-        name=named["name"] or one["rev"],
-        rev=one["rev"],
+        name=named["name"] or row["rev"],
+        rev=row["rev"],
         state=state,
         created=data.get("timestamp") or "",
-        baseline=against["rev"] if against is not one else "",
+        baseline=against["rev"] if against is not row else "",
         params=changed,
         # Until it has run, DVC shows the figures of the baseline under an experiment's name.
         metrics=_leaves(data, "metrics") if state == DONE else {},
@@ -86,8 +86,8 @@ def _leaves(data: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _flat(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield each leaf under the name that `dvc exp run --set-param` knows it by."""
-    listed = isinstance(content, list) and any(isinstance(one, Mapping) for one in content)
+    """Yield each leaf under its name in `dvc exp run --set-param`."""
+    listed = isinstance(content, list) and any(isinstance(item, Mapping) for item in content)
     if content and (listed or isinstance(content, Mapping)):
         for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
@@ -96,14 +96,14 @@ def _flat(content: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def run_of(experiment: Experiment, logged: Sequence[LoggedRun]) -> LoggedRun | None:
-    """Return the newest run of what an experiment's dvc.lock says, its own rather than another of the same.
+    """Return the newest run with an experiment's dvc.lock, the experiment's own if there are several.
 
     An experiment that DVC satisfied from its cache has no run of its own: then it is that of the same inputs.
     """
     digest = _lock_digest(experiment) if experiment.state == DONE else ""
     same = [run for run in logged if run.tags.get("dvc_lock") == digest]
-    own = [run for run in same if run.tags.get("dvc_exp_name") == experiment.name]
-    return next(iter((*own, *same)), None)
+    named = [run for run in same if run.tags.get("dvc_exp_name") == experiment.name]
+    return next(iter((*named, *same)), None)
 
 
 def _lock_digest(experiment: Experiment) -> str:

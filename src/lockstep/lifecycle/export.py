@@ -1,4 +1,4 @@
-"""A version as a folder that an image carries: its bundle, and a note that leads back to what made it.
+"""Export of a version into a folder for an image: its bundle, and a note on its provenance.
 
 Example: python -m lockstep.lifecycle.export build/model
 """
@@ -18,7 +18,7 @@ PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha
 
 
 def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:
-    """Put a version into a folder of its own, in place of what was there, and return the note that lies beside it.
+    """Put a version into a folder of its own, in place of what was there, and return its note.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from lockstep.registry.model_registry import CHALLENGER, PRODUCTION, Registry, V
 
 @dataclass(frozen=True)
 class PromotionRequest:
-    """Which version is to go where (without a number, the model in models/), whatever the gate says or not, and why.
+    """Request to promote a version (without a number, the model in models/), with or against the gate, and the reason.
 
     `again`: a person named this very version, so that with a reason it may come back after a rollback.
     """
@@ -34,41 +34,43 @@ class PromotionRequest:
 
 @dataclass(frozen=True)
 class PromotionCase:
-    """What a promotion is about: the version that wants to go live, the one that is, and who asks when and why."""
+    """A promotion: the version, the champion, the event to record, and the request."""
 
     registry: Registry
     version: Version
     champion: Version | None
     event: Event
-    wish: PromotionRequest
+    request: PromotionRequest
 
     @property
     def is_live(self) -> bool:
         """Return whether the version is Production already, so that there is nothing to do."""
         return (
-            self.wish.to == PRODUCTION and self.champion is not None and self.champion.version == self.version.version
+            self.request.to == PRODUCTION
+            and self.champion is not None
+            and self.champion.version == self.version.version
         )
 
     def rolled_back(self) -> str:
-        """Say who took this version out of Production and why; nothing if nobody did, or a person wants it back."""
-        if self.wish.to != PRODUCTION or (self.wish.again and self.wish.reason):
+        """Return who took this version out of Production and why; empty if nobody did, or it is requested again."""
+        if self.request.to != PRODUCTION or (self.request.again and self.request.reason):
             return ""
-        taken = history.rolled_back(self.registry.history(), self.version.version)
-        if taken is None:
+        event = history.rolled_back(self.registry.history(), self.version.version)
+        if event is None:
             return ""
-        why = taken.reason or "no reason given"
-        return f"version {self.version.version} was rolled back on {taken.at[:10]} by {taken.actor or 'unknown'}: {why}"
+        why = event.reason or "no reason given"
+        return f"version {self.version.version} was rolled back on {event.at[:10]} by {event.actor or 'unknown'}: {why}"
 
 
-def open_case(params: Params, settings: Settings, wish: PromotionRequest) -> PromotionCase:
-    """Find the version that a wish is about, registered now if it is the model in models/, and its champion."""
-    version = None if wish.number else register(params.register_model, settings)
+def open_case(params: Params, settings: Settings, request: PromotionRequest) -> PromotionCase:
+    """Find the version that a request is about, registered now if it is the model in models/, and its champion."""
+    version = None if request.number else register(params.register_model, settings)
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
-    version = version or registry.get(str(wish.number))
-    return PromotionCase(registry, version, registry.production(), _event(version, settings, wish.reason), wish)
+    version = version or registry.get(str(request.number))
+    return PromotionCase(registry, version, registry.production(), _event(version, settings, request.reason), request)
 
 
-def promote(params: Params, settings: Settings, wish: PromotionRequest) -> Event:
+def promote(params: Params, settings: Settings, request: PromotionRequest) -> Event:
     """Make a version Production (or challenger) if the gate lets it.
 
     A version that was rolled back stays out: the event says `refused` and why, and Production stays as it is. Where it
@@ -77,19 +79,19 @@ def promote(params: Params, settings: Settings, wish: PromotionRequest) -> Event
     Raises
     ------
     GateRefused
-        The gate said no; the refusal and its reasons are on the record.
+        The gate refused; the refusal and its reasons are recorded.
     """
-    case = open_case(params, settings, wish)
+    case = open_case(params, settings, request)
     if case.is_live:
         return replace(case.event, version=case.version.version, previous=case.version.version)
-    if (away := case.rolled_back()) and not wish.force:
+    if (away := case.rolled_back()) and not request.force:
         return _left_out(case, away)
     return enact(case, gate_decision(case.registry, case.version, case.champion, params, away))
 
 
-def decide(params: Params, settings: Settings, wish: PromotionRequest) -> tuple[PromotionCase, Decision]:
-    """Ask the gate and move nothing; a model that is not registered yet is registered."""
-    case = open_case(params, settings, wish)
+def decide(params: Params, settings: Settings, request: PromotionRequest) -> tuple[PromotionCase, Decision]:
+    """Let the gate decide and move nothing; a model that is not registered yet is registered."""
+    case = open_case(params, settings, request)
     champion = None if case.is_live else case.champion
     return case, gate_decision(case.registry, case.version, champion, params, case.rolled_back())
 
@@ -128,16 +130,16 @@ def enact(case: PromotionCase, decision: Decision) -> Event:
     GateRefused
         It is a refusal that nobody overrules.
     """
-    version, wish = case.version, case.wish
+    version, request = case.version, case.request
     event = replace(case.event, decision=decision.to_json())
-    forced = bool(decision.refusals) and wish.force
+    forced = bool(decision.refusals) and request.force
     against = "; ".join(decision.refusals)
     if forced:
-        event = replace(event, forced=True, reason=f"{wish.reason} (forced against: {against})")
+        event = replace(event, forced=True, reason=f"{request.reason} (forced against: {against})")
     tags = {DECISION_TAG: decisions.tag(decision)}
-    if forced and wish.to == PRODUCTION:
+    if forced and request.to == PRODUCTION:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        tags[FORCED_TAG] = Forced(now, event.actor, wish.reason, against).to_tag()
+        tags[FORCED_TAG] = Forced(now, event.actor, request.reason, against).to_tag()
     case.registry.tag(version, tags)
     write(case, decision, forced)
     if decision.refusals and not forced:
@@ -147,7 +149,7 @@ def enact(case: PromotionCase, decision: Decision) -> Event:
             "improve it, change model_evaluation, or `lockstep promote --force --reason WHY`; docs/gate.md",
             decision,
         )
-    if wish.to == CHALLENGER:
+    if request.to == CHALLENGER:
         case.registry.set_alias(CHALLENGER, version.version)
         return replace(event, version=version.version)
     return case.registry.promote(version.version, event, case.champion.version if case.champion else "")
@@ -157,25 +159,25 @@ def write(case: PromotionCase, decision: Decision, forced: bool = False, to: Pat
     """Write the decision for programs to read; it holds measured times, so it is no output of the pipeline."""
     version = case.version
     content = {"model": version.name, "version": version.version, "sha256": version.sha256, "forced": forced}
-    files.write_json(content | {"to": case.wish.to, "reason": case.wish.reason} | decision.to_json(), to)
+    files.write_json(content | {"to": case.request.to, "reason": case.request.reason} | decision.to_json(), to)
 
 
-def promote_challenger(params: Params, settings: Settings, wish: PromotionRequest) -> Event:
-    """Promote the version that is tried beside Production through the gate, and end its trial.
+def promote_challenger(params: Params, settings: Settings, request: PromotionRequest) -> Event:
+    """Promote the challenger through the gate, and end its trial.
 
     Raises
     ------
     RegistryError
         None is tried.
     GateRefused
-        The gate said no; it stays the challenger.
+        The gate refused; it stays the challenger.
     """
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
     version = registry.challenger()
     if version is None:
         raise RegistryError(f"{registry.name} has no challenger", "`lockstep promote --to challenger` starts a trial")
-    reason = wish.reason or "it was the challenger"
-    event = promote(params, settings, replace(wish, number=version.version, reason=reason, again=True))
+    reason = request.reason or "it was the challenger"
+    event = promote(params, settings, replace(request, number=version.version, reason=reason, again=True))
     registry.clear_alias(CHALLENGER)
     return event
 
@@ -187,14 +189,14 @@ def rollback(params: Params, settings: Settings, reason: str) -> Event:
 
 
 def _left_out(case: PromotionCase, away: str) -> Event:
-    """Leave Production alone, since a person took this version out of it.
+    """Leave Production unchanged, since a person took this version out of it.
 
     Raises
     ------
     GateRefused
         A person named this version, and gave no reason why it should come back.
     """
-    if case.wish.again:
+    if case.request.again:
         number = case.version.version
         raise GateRefused(away, f"`lockstep promote --version {number} --reason WHY` brings it back")
     previous = case.champion.version if case.champion else ""
@@ -202,11 +204,11 @@ def _left_out(case: PromotionCase, away: str) -> Event:
 
 
 def _event(version: Version, settings: Settings, reason: str) -> Event:
-    known = version.tags
+    tags = version.tags
     return Event(
         actor=settings.actor,
         reason=reason,
-        git_commit=known.get("git_commit", ""),
-        dvc_lock=known.get("dvc_lock", provenance.lock_digest()),
-        data_digest=known.get("data_sha256", ""),
+        git_commit=tags.get("git_commit", ""),
+        dvc_lock=tags.get("dvc_lock", provenance.lock_digest()),
+        data_digest=tags.get("data_sha256", ""),
     )

@@ -32,7 +32,7 @@ MIRRORED = (paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
 
 
 def record(params: RegisterModel, settings: Settings) -> None:
-    """Register the model; in an experiment of DVC log its run alone, since a version is made of what is kept.
+    """Register the model; in an experiment of DVC log only its run, since experiments may be discarded.
 
     Raises
     ------
@@ -78,6 +78,20 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         log.info("registered %s version %s", params.model_name, version.version)
     _tell(version.name, version.run_id, version.version)
     return version
+
+
+def log_pages(settings: Settings) -> None:
+    """Log the drawn report pages with the run of the model in models/.
+
+    Raises
+    ------
+    ArtifactError
+        The model has no run.
+    TrackingError
+        The tracking server is out of reach.
+    """
+    run_id = predictor.read_json(paths.EXPERIMENT_INFO)["run_id"]
+    tracking.log_reports(tracking.connect(settings), run_id, (paths.DATA_PAGE, paths.REPORT))
 
 
 def _checked() -> str:
@@ -128,7 +142,7 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
 
 
 def _mirror(client: Any, run_id: str, run: tracking.Run, settings: Settings) -> None:
-    """Copy the run to where else the settings say."""
+    """Mirror the run if the settings say so."""
     if not settings.wandb_project:
         return
     logged = runs.get(client, run_id)
@@ -158,7 +172,7 @@ def _tags(digest: str) -> dict[str, str]:
 
 
 def _verdict() -> dict[str, str]:
-    """Return what the latest evaluation says of the model: with other floors, the same model gets another verdict."""
+    """Return the verdict of the latest evaluation as tags: with other floors, the same model gets another verdict."""
     decision = Decision.from_json(files.read_json(paths.GATE))
     return {
         "gate": "passed" if decision.passed else "refused",

@@ -1,4 +1,4 @@
-"""A copy of each run on Weights & Biases, where the settings ask for one; the run in MLflow is the record.
+"""Mirror of each run on Weights & Biases, where the settings enable it; the run in MLflow is the record.
 
 It is sent by a process of its own: whatever its client does, the stage ends in time, with its own exit code.
 """
@@ -45,7 +45,7 @@ class Copy:
 
 
 def send(copy: Copy, settings: Settings) -> bool:
-    """Send a copy if the settings ask for one, and tell whether it went; what is wrong is warned of in one line."""
+    """Send a copy if the settings enable it, and return whether it arrived; faults are warned of in one line."""
     if not settings.wandb_project or settings.wandb_mode == "disabled":
         return False
     try:
@@ -61,10 +61,10 @@ def send(copy: Copy, settings: Settings) -> bool:
 def _run_sender(copy: Copy, settings: Settings) -> None:
     """Run this module on the copy as a file, with the end of its process and of what that started."""
     with tempfile.TemporaryDirectory() as folder:
-        file, said = Path(folder) / "copy.json", Path(folder) / "said"
+        file, output = Path(folder) / "copy.json", Path(folder) / "said"
         file.write_text(json.dumps(_content(copy, settings)), encoding="utf-8")
         command = (sys.executable, "-m", "lockstep.lifecycle.wandb", str(file))
-        with said.open("wb") as out:
+        with output.open("wb") as out:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=out,
                 env=_environment(settings), start_new_session=True,
@@ -78,7 +78,7 @@ def _run_sender(copy: Copy, settings: Settings) -> None:
             finally:
                 _end(child)
         if code:
-            raise _fault(said.read_text(encoding="utf-8", errors="replace"))
+            raise _fault(output.read_text(encoding="utf-8", errors="replace"))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -90,8 +90,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Hand over the environment, with the key, wherever it was written, and without what reports to anyone else."""
-    own = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
-    return os.environ | own | ({"WANDB_API_KEY": settings.wandb_key} if settings.wandb_key else {})
+    variables = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
+    return os.environ | variables | ({"WANDB_API_KEY": settings.wandb_key} if settings.wandb_key else {})
 
 
 def _content(copy: Copy, settings: Settings) -> dict[str, Any]:
@@ -124,9 +124,9 @@ def _content(copy: Copy, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _fault(said: str) -> LockstepError:
+def _fault(output: str) -> LockstepError:
     """Turn the last line of the sender into a fault with a hint."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     cause = lines[-1][:300] if lines else "its process ended without a word"
     if cause.startswith("ModuleNotFoundError"):
         return MissingExtra("wandb", "wandb", "to mirror runs")
@@ -136,7 +136,7 @@ def _fault(said: str) -> LockstepError:
 
 
 def main(file: str) -> int:
-    """Send the copy in a file; say what went wrong in the last line."""
+    """Send the copy in a file; write a fault as the last line."""
     content = json.loads(Path(file).read_text(encoding="utf-8"))
     try:
         _send(content)
@@ -153,14 +153,14 @@ def _send(content: Mapping[str, Any]) -> None:
         silent=True, console="off", disable_git=True, disable_code=True, disable_job_creation=True,
         x_disable_stats=True, x_disable_meta=True, x_disable_machine_info=True, init_timeout=CONNECT_TIMEOUT_S,
     )  # fmt: skip
-    named = {name: content[name] for name in ("project", "entity", "mode", "id", "name", "group", "config")}
-    with wandb.init(**named, dir=content["folder"], notes=content["page"], resume="allow", settings=quiet) as run:
+    arguments = {name: content[name] for name in ("project", "entity", "mode", "id", "name", "group", "config")}
+    with wandb.init(**arguments, dir=content["folder"], notes=content["page"], resume="allow", settings=quiet) as run:
         run.log(_table(content["trials"]) | content["metrics"])
         if content["reports"]:
-            made = wandb.Artifact(f"reports-{content['id']}", type=REPORTS)
+            artifact = wandb.Artifact(f"reports-{content['id']}", type=REPORTS)
             for path in content["reports"]:
-                made.add_file(path)
-            run.log_artifact(made)
+                artifact.add_file(path)
+            run.log_artifact(artifact)
 
 
 def _table(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: the expected calibration error, and what of it is noise."""
+"""Expected calibration error of probabilities, and the part of it that noise explains."""
 
 from dataclasses import dataclass
 

@@ -45,8 +45,8 @@ class RegressedSlice:
 
 def difference(candidate: Scored, champion: Scored, metric: str, count: int, seed: int) -> Difference:
     """Compare two models by a metric on the same rows, by `count` paired bootstrap resamples."""
-    own, other = scores.measure(metric, candidate), scores.measure(metric, champion)
-    if not (math.isfinite(own) and math.isfinite(other)):
+    candidate_value, champion_value = scores.measure(metric, candidate), scores.measure(metric, champion)
+    if not (math.isfinite(candidate_value) and math.isfinite(champion_value)):
         return Difference(metric, math.nan, math.nan, math.nan, candidate.rows)
     return Difference(metric, *scores.difference(candidate, champion, metric, count, seed), candidate.rows)
 
@@ -54,22 +54,22 @@ def difference(candidate: Scored, champion: Scored, metric: str, count: int, see
 def regressed_slices(
     candidate: Scored, champion: Scored, parts: Sequence[Slice], margin: float, alpha: float
 ) -> tuple[list[RegressedSlice], int]:
-    """Return the slices on which the candidate is worse by more than a margin, worst first, and how many were asked.
+    """Return the slices on which the candidate is worse by more than a margin, worst first, and how many were tested.
 
-    Each is asked one-sided, and Holm's method (1979) keeps the chance that any slice of two equal models is named at or
+    Each test is one-sided, and Holm's method (1979) keeps the chance that any slice of two equal models is named at or
     below `alpha`. The margin is a share of rows for classes, and of the champion's mean absolute error for values.
     """
-    own, other = losses(candidate), losses(champion)
-    scale = 1.0 if candidate.classes else float(other.mean()) or 1.0
-    asked = [part for part in parts if part.count >= LEAST_ROWS]
-    chances = [chance(own[part.rows], other[part.rows], margin * scale, candidate.classes > 0) for part in asked]
-    named = [asked[place] for place in holm(chances, alpha)]
+    new, old = losses(candidate), losses(champion)
+    scale = 1.0 if candidate.classes else float(old.mean()) or 1.0
+    tested = [part for part in parts if part.count >= LEAST_ROWS]
+    chances = [chance(new[part.rows], old[part.rows], margin * scale, candidate.classes > 0) for part in tested]
+    named = [tested[index] for index in holm(chances, alpha)]
     sign = -1.0 if candidate.classes else 1.0
-    found = [
-        RegressedSlice(part, *(sign * float(loss[part.rows].mean()) + (candidate.classes > 0) for loss in (own, other)))
+    regressed = [
+        RegressedSlice(part, *(sign * float(loss[part.rows].mean()) + (candidate.classes > 0) for loss in (new, old)))
         for part in named
     ]
-    return sorted(found, key=lambda one: sign * (one.champion - one.candidate)), len(asked)
+    return sorted(regressed, key=lambda item: sign * (item.champion - item.candidate)), len(tested)
 
 
 def furthest_apart(candidate: Scored, champion: Scored, most: int) -> list[int]:
@@ -90,7 +90,7 @@ def losses(scored: Scored) -> Floats:
     return np.abs(scored.errors)
 
 
-def chance(own: Floats, other: Floats, margin: float, labels: bool) -> float:
+def chance(new: Floats, old: Floats, margin: float, labels: bool) -> float:
     """Return p of a loss (n,) that is larger than the other by more than the margin by chance alone, one-sided.
 
     Student's t of the paired differences; of labels, few differ, and then t is too sure: p is at least that of the
@@ -98,23 +98,23 @@ def chance(own: Floats, other: Floats, margin: float, labels: bool) -> float:
     """
     from scipy.special import bdtrc, stdtr
 
-    more = own - other - margin
+    more = new - old - margin
     mean, spread = float(more.mean()), float(more.std(ddof=1))
     if mean <= 0:
         return 1.0
     p = float(stdtr(len(more) - 1, -mean / (spread / math.sqrt(len(more))))) if spread else 0.0
     if not labels:
         return p
-    lost, gained = int((own > other).sum()), int((own < other).sum())
+    lost, gained = int((new > old).sum()), int((new < old).sum())
     return max(p, float(bdtrc(lost - 1, lost + gained, 0.5)) if lost else 1.0)
 
 
 def holm(chances: Sequence[float], alpha: float) -> list[int]:
     """Return the places of the hypotheses that Holm's step-down method rejects at the level alpha."""
-    order = sorted(range(len(chances)), key=lambda place: (chances[place], place))
+    order = sorted(range(len(chances)), key=lambda index: (chances[index], index))
     rejected = []
-    for step, place in enumerate(order):
-        if chances[place] > alpha / (len(chances) - step):
+    for step, index in enumerate(order):
+        if chances[index] > alpha / (len(chances) - step):
             break
-        rejected.append(place)
+        rejected.append(index)
     return rejected

@@ -1,4 +1,4 @@
-"""How good predictions are. Every metric takes row weights, so a bootstrap resample is a vector of counts."""
+"""Metrics of predictions. Every metric takes row weights, so a bootstrap resample is a vector of counts."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows with their truth and what a model said of them.
+    """Rows with their truth and a model's predictions.
 
     For classes, `truth` and `predicted` are codes (n,) into the labels and `probabilities` is (n, labels); for
     regression both are values (n,) in the target's unit and `probabilities` is None.
@@ -76,12 +76,13 @@ def rarer(codes: NDArray[np.int64]) -> int:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: the tasks it is for, its function, what it is in words, and whether more is better."""
+    """A metric: its tasks, its function, its meaning in a phrase, its direction, and its title on pages."""
 
     tasks: tuple[Task, ...]
     measure: Callable[[Scored, Floats], float]
     meaning: str
     higher_is_better: bool = True
+    title: str = ""
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
@@ -167,42 +168,51 @@ CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 MANY: tuple[Task, ...] = ("multiclass",)
 REGRESSION: tuple[Task, ...] = ("regression",)
 
+
+def _rmse(scored: Scored, weights: Floats) -> float:
+    return float(np.sqrt(weights @ scored.errors**2 / weights.sum()))
+
+
+def _mae(scored: Scored, weights: Floats) -> float:
+    return float(weights @ np.abs(scored.errors) / weights.sum())
+
+
 METRICS: dict[str, Metric] = {
-    "accuracy": Metric(CLASSES, _accuracy, "share of right answers"),
-    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean of the labels' recalls"),
+    "accuracy": Metric(CLASSES, _accuracy, "share of correct predictions"),
+    "balanced_accuracy": Metric(CLASSES, _balanced_accuracy, "mean recall of the labels"),
     "f1": Metric(
         BINARY,
         lambda scored, weights: float(_f1s(scored, weights)[0][scored.positive]),
-        "precision and recall in one, of the positive label",
+        "harmonic mean of precision and recall of the positive label",
+        title="F1",
     ),
     "f1_macro": Metric(
         MANY,
         lambda scored, weights: float(_f1s(scored, weights)[0].mean()),
-        "precision and recall in one, every label alike",
+        "mean F1 of the labels",
+        title="F1 (macro)",
     ),
-    "f1_weighted": Metric(CLASSES, _f1_weighted, "precision and recall in one, labels by their rows"),
-    "precision": Metric(BINARY, _precision, "of the rows called so, the share that is"),
+    "f1_weighted": Metric(CLASSES, _f1_weighted, "mean F1 of the labels, weighted by rows", title="F1 (weighted)"),
+    "precision": Metric(BINARY, _precision, "share of the predicted positive label that is correct"),
     "recall": Metric(
         BINARY,
         lambda scored, weights: float(_recalls(scored, weights)[scored.positive]),
-        "of the rows that are, the share called so",
+        "share of the positive label that is found",
     ),
-    "roc_auc": Metric(CLASSES, _roc_auc, "chance that a row that is ranks above one that is not"),
-    "average_precision": Metric(BINARY, _average_precision, "mean precision as recall grows"),
-    "log_loss": Metric(CLASSES, _log_loss, "surprise at the truth; less is better", higher_is_better=False),
-    "brier": Metric(BINARY, _brier, "squared error of the probability; less is better", higher_is_better=False),
-    "r2": Metric(REGRESSION, _r2, "share of the variance that is explained"),
-    "rmse": Metric(
-        REGRESSION,
-        lambda s, weights: float(np.sqrt(weights @ s.errors**2 / weights.sum())),
-        "typical error, large ones count more; less is better",
+    "roc_auc": Metric(CLASSES, _roc_auc, "probability that a positive row ranks above a negative one", title="ROC AUC"),
+    "average_precision": Metric(BINARY, _average_precision, "mean precision over the recall"),
+    "log_loss": Metric(CLASSES, _log_loss, "mean negative log-likelihood; lower is better", higher_is_better=False),
+    "brier": Metric(
+        BINARY,
+        _brier,
+        "mean squared error of the probability; lower is better",
         higher_is_better=False,
+        title="Brier score",
     ),
+    "r2": Metric(REGRESSION, _r2, "share of the variance that is explained", title="R²"),
+    "rmse": Metric(REGRESSION, _rmse, "root mean squared error; lower is better", higher_is_better=False, title="RMSE"),
     "mae": Metric(
-        REGRESSION,
-        lambda s, weights: float(weights @ np.abs(s.errors) / weights.sum()),
-        "typical error; less is better",
-        higher_is_better=False,
+        REGRESSION, _mae, "mean absolute error; lower is better", higher_is_better=False, title="mean absolute error"
     ),
 }
 DEFAULT: dict[Task, str] = {"binary": "roc_auc", "multiclass": "f1_weighted", "regression": "r2"}

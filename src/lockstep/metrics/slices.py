@@ -12,13 +12,13 @@ from lockstep.config.params import Kind
 from lockstep.data.schema import Schema
 
 MOST = 200
-"""So many slices are looked at, unless the caller says otherwise."""
+"""Default limit on the number of slices."""
 
 LEAST_ROWS = 20
-"""Of fewer rows, a measure says next to nothing."""
+"""Slices with fewer rows are dropped: their loss is mostly noise."""
 
 LEVELS = 8
-"""So many categories of a column stand alone, the most frequent ones; the others are one slice."""
+"""The most frequent categories of a column are slices of their own; the others form one slice."""
 
 MISSING, OTHERS = "(missing)", "(other values)"
 LONGEST_NAME = 60

@@ -70,12 +70,6 @@ def drift_of(place: WindowPosition, predictions: Sequence[Stored]) -> DriftWindo
     if place.log_rows == "hashed":
         hidden = {feature.name for feature in place.profile.features if feature.kind in HASHED_KINDS}
         columns = {name: values for name, values in columns.items() if name not in hidden}
-<<<<<<< HEAD
-    scores = np.asarray([own.score for own in seen if own.score is not None], dtype=np.float64)
-    answers = None if place.profile.task == "regression" else [own.value for own in seen]
-    start, end = min(own.at_us for own in seen) / 1e6, max(own.at_us for own in seen) / 1e6
-    return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
-=======
     scores = np.asarray(
         [prediction.score for prediction in predictions if prediction.score is not None], dtype=np.float64
     )
@@ -84,8 +78,7 @@ def drift_of(place: WindowPosition, predictions: Sequence[Stored]) -> DriftWindo
         min(prediction.at_us for prediction in predictions) / 1e6,
         max(prediction.at_us for prediction in predictions) / 1e6,
     )
-    return detect.measure(place.profile, detect.Window(place.version, start, end, columns, scores, answers))
->>>>>>> main
+    return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
 
 
 def measure_labels(
@@ -135,13 +128,8 @@ def _compare(labels: Labels, model: str, duel: ChallengerComparison, profile: Pr
 
 def measure_quality(profile: Profile, version: str, window: Sequence[LabelledRow]) -> QualityWindow:
     """Measure the quality of labelled predictions of one version."""
-<<<<<<< HEAD
-    shares = None if any(own.shares is None for own in window) else [own.shares or [] for own in window]
-    labelled = quality.LabelledPredictions(
-=======
     shares = None if any(row.shares is None for row in window) else [row.shares or [] for row in window]
-    labelled = quality.Labelled(
->>>>>>> main
+    labelled = quality.LabelledPredictions(
         version,
         min(row.at_us for row in window) / 1e6,
         max(row.at_us for row in window) / 1e6,

@@ -25,28 +25,28 @@ def traffic(of: Traffic) -> Markup:
     if not of.starts:
         return Markup()
     first, total = of.starts[0], totals(of)
-    places = [round((start - first) / of.bucket_s) for start in of.starts]
+    slots = [round((start - first) / of.bucket_s) for start in of.starts]
     most = max(total, default=0) or 1
-    below, marks = [0.0] * len(places), []
+    below, marks = [0.0] * len(slots), []
     for version, counts in of.by_version.items():
         bars = []
-        for slot, (place, own) in enumerate(zip(places, counts, strict=True)):
-            tall = own * HEIGHT / most
-            below[slot] += tall
-            bars.append(bar(place + 0.08, HEIGHT - below[slot], 0.84, tall) if own else "")
+        for slot, (x, calls) in enumerate(zip(slots, counts, strict=True)):
+            height = calls * HEIGHT / most
+            below[slot] += height
+            bars.append(bar(x + 0.08, HEIGHT - below[slot], 0.84, height) if calls else "")
         marks.append(f'<path class="{colour(version)}" d="{"".join(bars)}"/>')
-    if len(places) <= HOVERED:
+    if len(slots) <= HOVERED:
         marks += [
-            hover(place, 1, f"{clock(start, of.bucket_s)}: {count(own)}")
-            for place, start, own in zip(places, of.starts, total, strict=True)
+            hover(x, 1, f"{clock(start, of.bucket_s)}: {count(calls)}")
+            for x, start, calls in zip(slots, of.starts, total, strict=True)
         ]
     label = f"{count(sum(total))} predictions since {moment(first)}, at most {count(most)} in one bar"
-    return svg("".join(marks), places[-1] + 1, label)
+    return svg("".join(marks), slots[-1] + 1, label)
 
 
 def totals(of: Traffic) -> list[int]:
     """Return the count of each bucket over all versions."""
-    return [sum(counts[place] for counts in of.by_version.values()) for place in range(len(of.starts))]
+    return [sum(counts[index] for counts in of.by_version.values()) for index in range(len(of.starts))]
 
 
 def overlaid(baseline: Distribution | None, window: Distribution | None, name: str) -> Markup:
@@ -54,38 +54,38 @@ def overlaid(baseline: Distribution | None, window: Distribution | None, name: s
     edges = (window or baseline or Distribution([])).edges
     if not edges or len(edges) < 2:
         return Markup()
-    places = _places(edges)
-    bars, outline = _heights(window, places), _heights(baseline, places)
+    xs = _places(edges)
+    bars, outline = _heights(window, xs), _heights(baseline, xs)
     most = max([*bars, *outline], default=0.0) or 1.0
-    marks = [f'<path class="now" d="{_bars(bars, places, most)}"/>', _outline(outline, places, most)]
-    for (low, high), left, right, place in zip(pairwise(edges), places, places[1:], range(len(edges)), strict=False):
-        marks.append(hover(left, right - left, f"{number(low)} to {number(high)}: {_both(baseline, window, place)}"))
+    marks = [f'<path class="now" d="{_bars(bars, xs, most)}"/>', _outline(outline, xs, most)]
+    for (low, high), left, right, index in zip(pairwise(edges), xs, xs[1:], range(len(edges)), strict=False):
+        marks.append(hover(left, right - left, f"{number(low)} to {number(high)}: {_both(baseline, window, index)}"))
     label = f"{name} from {number(edges[0])} to {number(edges[-1])}: the window as bars, the baseline as an outline"
-    return svg("".join(marks), places[-1], label)
+    return svg("".join(marks), xs[-1], label)
 
 
 def quality(windows: Sequence[QualityWindow], evaluation: Interval | None) -> tuple[Markup, float, float]:
     """Draw each window's metric with its interval over the band of the evaluation, and return the range drawn."""
-    known = [(one, one.metric) for one in reversed(windows) if one.metric]
-    if not known:
+    measured = [(window, window.metric) for window in reversed(windows) if window.metric]
+    if not measured:
         return Markup(), 0.0, 0.0
-    figures = [figure for _, figure in known] + ([evaluation] if evaluation else [])
+    figures = [figure for _, figure in measured] + ([evaluation] if evaluation else [])
     low, high = _range(figures)
-    width, marks = float(len(known)), []
+    width, marks = float(len(measured)), []
 
     def y(value: float) -> str:
         return short(HEIGHT * (high - value) / (high - low))
 
     if evaluation:
-        tall = HEIGHT * (evaluation.high - evaluation.low) / (high - low)
-        marks.append(f'<path class="band" d="{bar(0, float(y(evaluation.high)), width, tall)}"/>')
+        height = HEIGHT * (evaluation.high - evaluation.low) / (high - low)
+        marks.append(f'<path class="band" d="{bar(0, float(y(evaluation.high)), width, height)}"/>')
         marks.append(f'<path class="then" d="M0 {y(evaluation.value)}H{short(width)}"/>')
-    for place, (one, figure) in enumerate(known):
-        middle = f"{place + 0.5}"
-        marks.append(f'<path class="whisker {colour(one.version)}" d="M{middle} {y(figure.low)}V{y(figure.high)}"/>')
-        marks.append(f'<path class="point {colour(one.version)}" d="M{middle} {y(figure.value)}h0"/>')
-        marks.append(hover(place, 1, f"version {one.version}, {one.labels} labels: {spelled(figure)}"))
-    label = f"{len(known)} windows, the last at {spelled(known[-1][1])}"
+    for index, (window, figure) in enumerate(measured):
+        middle = f"{index + 0.5}"
+        marks.append(f'<path class="whisker {colour(window.version)}" d="M{middle} {y(figure.low)}V{y(figure.high)}"/>')
+        marks.append(f'<path class="point {colour(window.version)}" d="M{middle} {y(figure.value)}h0"/>')
+        marks.append(hover(index, 1, f"version {window.version}, {window.labels} labels: {spelled(figure)}"))
+    label = f"{len(measured)} windows, the last at {spelled(measured[-1][1])}"
     return svg("".join(marks), width, label), low, high
 
 
@@ -94,12 +94,12 @@ def windows(of: Sequence[DriftWindow]) -> Markup:
     kinds = {"quiet": "quiet", "alarm": "alarm"}
     width = max(FEWEST, len(of))
     marks = [
-        f'<path class="{kinds.get(one.verdict, "unknown")}" d="{bar(place + 0.1, 0, 0.8, HEIGHT)}"/>'
-        + hover(place, 1, f"version {one.version}, until {moment(one.end)}: {one.verdict}")
-        for place, one in enumerate(reversed(of), width - len(of))
+        f'<path class="{kinds.get(window.verdict, "unknown")}" d="{bar(x + 0.1, 0, 0.8, HEIGHT)}"/>'
+        + hover(x, 1, f"version {window.version}, until {moment(window.end)}: {window.verdict}")
+        for x, window in enumerate(reversed(of), width - len(of))
     ]
-    alarms = sum(one.verdict == "alarm" for one in of)
-    unknown = sum(one.verdict == "not enough data" for one in of)
+    alarms = sum(window.verdict == "alarm" for window in of)
+    unknown = sum(window.verdict == "not enough data" for window in of)
     label = f"{alarms} of the last {len(of)} windows alarm, {unknown} had not enough data"
     return svg("".join(marks), width, label, "strip")
 
@@ -125,7 +125,7 @@ def spelled(figure: Interval) -> str:
 
 
 def _range(figures: Sequence[Interval]) -> tuple[float, float]:
-    low, high = min(one.low for one in figures), max(one.high for one in figures)
+    low, high = min(figure.low for figure in figures), max(figure.high for figure in figures)
     room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     return low - room, high + room
 
@@ -136,32 +136,32 @@ def _places(edges: Sequence[float]) -> list[float]:
     to_scale = all(map(math.isfinite, edges)) and 0 < max(widths) <= UNEVEN * min(widths)
     if to_scale:
         return [100 * (edge - edges[0]) / (edges[-1] - edges[0]) for edge in edges]
-    return [100 * place / len(widths) for place in range(len(edges))]
+    return [100 * index / len(widths) for index in range(len(edges))]
 
 
-def _heights(of: Distribution | None, places: Sequence[float]) -> list[float]:
+def _heights(of: Distribution | None, xs: Sequence[float]) -> list[float]:
     """Return the density in each bin, so that the area of a bar is its share."""
     if of is None:
         return []
-    return [own / (right - left) for own, (left, right) in zip(of.shares, pairwise(places), strict=True)]
+    return [mass / (right - left) for mass, (left, right) in zip(of.shares, pairwise(xs), strict=True)]
 
 
-def _bars(heights: Sequence[float], places: Sequence[float], most: float) -> str:
-    drawn = zip(heights, pairwise(places), strict=False)
+def _bars(heights: Sequence[float], xs: Sequence[float], most: float) -> str:
+    drawn = zip(heights, pairwise(xs), strict=False)
     return "".join(
-        bar(left, HEIGHT * (1 - own / most), right - left, HEIGHT * own / most) for own, (left, right) in drawn
+        bar(left, HEIGHT * (1 - height / most), right - left, HEIGHT * height / most) for height, (left, right) in drawn
     )
 
 
-def _outline(heights: Sequence[float], places: Sequence[float], most: float) -> str:
+def _outline(heights: Sequence[float], xs: Sequence[float], most: float) -> str:
     if not heights:
         return ""
     steps = [
-        f"V{short(HEIGHT * (1 - own / most))}H{short(right)}" for own, right in zip(heights, places[1:], strict=True)
+        f"V{short(HEIGHT * (1 - height / most))}H{short(right)}" for height, right in zip(heights, xs[1:], strict=True)
     ]
     return f'<path class="then" d="M0 {HEIGHT:g}{"".join(steps)}V{HEIGHT:g}"/>'
 
 
-def _both(baseline: Distribution | None, window: Distribution | None, place: int) -> str:
-    told = [("window", window), ("baseline", baseline)]
-    return ", ".join(f"{name} {percent(of.shares[place])}" for name, of in told if of)
+def _both(baseline: Distribution | None, window: Distribution | None, index: int) -> str:
+    sides = [("window", window), ("baseline", baseline)]
+    return ", ".join(f"{name} {percent(of.shares[index])}" for name, of in sides if of)

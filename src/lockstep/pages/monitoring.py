@@ -1,4 +1,4 @@
-"""The monitoring page: what a snapshot says, as HTML without a script, for the app's dashboard or as one file."""
+"""The monitoring page of a snapshot, as HTML without a script, for the app's dashboard or as one file."""
 
 import math
 from collections.abc import Sequence
@@ -49,27 +49,27 @@ def fragment(snapshot: Snapshot, name: str, span: int | None = None, place: int 
         "snapshot": snapshot,
         "model": model,
         "prefix": f"m{place}-" if place else "",
-        "open": [one for one in _alerts(snapshot, name) if one.closed is None],
-        "closed": [one for one in _alerts(snapshot, name) if one.closed is not None][:MOST_CLOSED],
+        "open": [entry for entry in _alerts(snapshot, name) if entry.closed is None],
+        "closed": [entry for entry in _alerts(snapshot, name) if entry.closed is not None][:MOST_CLOSED],
         "traffic": _traffic(model.traffic, span),
         "links": links,
         "quality": _quality(model.quality),
         "latest": latest(model),
         "strip": charts.windows(model.drift[:MOST_WINDOWS]),
         "moves": model.history[:MOST_MOVES],
-        "slowest": max((one.p99 for one in model.latency.values()), default=None),
+        "slowest": max((entry.p99 for entry in model.latency.values()), default=None),
         "hour": within(model.traffic, snapshot.at - HOUR_S),
     }
     return Markup(_environment().get_template("fragment.html").render(content))  # noqa: S704 - escaped by Jinja
 
 
-def within(found: Sequence[Traffic], since_s: float) -> int:
+def within(traffic: Sequence[Traffic], since_s: float) -> int:
     """Return how many predictions the finest traffic counts in the buckets that began after a moment."""
-    finest = min(found, key=lambda one: one.bucket_s, default=None)
+    finest = min(traffic, key=lambda series: series.bucket_s, default=None)
     if finest is None:
         return 0
     totals = charts.totals(finest)
-    return sum(own for start, own in zip(finest.starts, totals, strict=True) if start > since_s)
+    return sum(count for start, count in zip(finest.starts, totals, strict=True) if start > since_s)
 
 
 def latest(model: ModelState) -> list[DriftWindow]:
@@ -78,48 +78,48 @@ def latest(model: ModelState) -> list[DriftWindow]:
     newest: dict[str, DriftWindow] = {}
     for window in model.drift:
         newest.setdefault(window.version, window)
-    found = [newest[version] for version in roles if version in newest]
-    return found or list(newest.values())[:1]
+    windows = [newest[version] for version in roles if version in newest]
+    return windows or list(newest.values())[:1]
 
 
 def _alerts(snapshot: Snapshot, name: str) -> list[Alert]:
     """Return the alerts on a model, and those on what all models share, the newest first."""
-    own = [one for one in snapshot.alerts if one.model in (name, "")]
-    return sorted(own, key=lambda one: (one.closed or math.inf, one.opened), reverse=True)
+    alerts = [alert for alert in snapshot.alerts if alert.model in (name, "")]
+    return sorted(alerts, key=lambda alert: (alert.closed or math.inf, alert.opened), reverse=True)
 
 
-def _traffic(found: Sequence[Traffic], span: int | None) -> Traffic | None:
-    return next((one for one in found if one.bucket_s == span), found[0] if found else None)
+def _traffic(traffic: Sequence[Traffic], span: int | None) -> Traffic | None:
+    return next((series for series in traffic if series.bucket_s == span), traffic[0] if traffic else None)
 
 
-def _quality(found: Quality | None) -> dict[str, Any] | None:
-    if found is None:
+def _quality(quality: Quality | None) -> dict[str, Any] | None:
+    if quality is None:
         return None
-    drawn, low, high = charts.quality(found.windows[:MOST_WINDOWS], found.evaluation)
-    newest = next((one for one in found.windows if one.metric), None)
-    content = {"of": found, "chart": drawn, "low": low, "high": high, "newest": newest}
-    return content | {"windows": found.windows[:MOST_WINDOWS]}
+    drawn, low, high = charts.quality(quality.windows[:MOST_WINDOWS], quality.evaluation)
+    newest = next((window for window in quality.windows if window.metric), None)
+    content = {"of": quality, "chart": drawn, "low": low, "high": high, "newest": newest}
+    return content | {"windows": quality.windows[:MOST_WINDOWS]}
 
 
 def ordered(features: Sequence[FeatureDrift]) -> tuple[list[FeatureDrift], list[FeatureDrift]]:
     """Return the features that alarm and the others, the largest effect first."""
-    found = sorted(features, key=lambda one: -(one.effect or 0.0))
-    return [one for one in found if one.alarm], [one for one in found if not one.alarm]
+    by_effect = sorted(features, key=lambda feature: -(feature.effect or 0.0))
+    return [feature for feature in by_effect if feature.alarm], [feature for feature in by_effect if not feature.alarm]
 
 
-def remarks(one: FeatureDrift) -> list[str]:
-    """Say what is odd about a feature beside its distribution."""
-    found = []
-    if one.missing != one.baseline_missing:
-        found.append(
-            f"missing {formatting.percent(one.missing)}, {formatting.percent(one.baseline_missing)} in training"
+def remarks(feature: FeatureDrift) -> list[str]:
+    """Return remarks on missing values, range and new categories of a feature."""
+    texts = []
+    if feature.missing != feature.baseline_missing:
+        texts.append(
+            f"missing {formatting.percent(feature.missing)}, {formatting.percent(feature.baseline_missing)} in training"
         )
-    if one.out_of_range:
-        found.append(f"{formatting.percent(one.out_of_range)} outside the range of training")
-    if one.new_categories:
-        more = f" and {len(one.new_categories) - MOST_NEW} more" if len(one.new_categories) > MOST_NEW else ""
-        found.append(f"not seen in training: {', '.join(one.new_categories[:MOST_NEW])}{more}")
-    return found
+    if feature.out_of_range:
+        texts.append(f"{formatting.percent(feature.out_of_range)} outside the range of training")
+    if feature.new_categories:
+        more = f" and {len(feature.new_categories) - MOST_NEW} more" if len(feature.new_categories) > MOST_NEW else ""
+        texts.append(f"not seen in training: {', '.join(feature.new_categories[:MOST_NEW])}{more}")
+    return texts
 
 
 def paired(window: Distribution | None, baseline: Distribution | None) -> list[tuple[str, float | None, float | None]]:
@@ -127,24 +127,24 @@ def paired(window: Distribution | None, baseline: Distribution | None) -> list[t
     now = dict(zip(window.labels or [], window.shares, strict=False)) if window else {}
     then = dict(zip(baseline.labels or [], baseline.shares, strict=False)) if baseline else {}
     names = sorted(now.keys() | then.keys(), key=lambda name: (-max(now.get(name, 0), then.get(name, 0)), name))
-    shown = [(name, now.get(name, 0.0 if now else None), then.get(name, 0.0 if then else None)) for name in names]
-    rest = shown[MOST_CATEGORIES:]
+    rows = [(name, now.get(name, 0.0 if now else None), then.get(name, 0.0 if then else None)) for name in names]
+    rest = rows[MOST_CATEGORIES:]
     if len(rest) <= 1:
-        return shown
-    folded = (f"{len(rest)} more", _summed(one for _, one, _ in rest), _summed(one for _, _, one in rest))
-    return [*shown[:MOST_CATEGORIES], folded]
+        return rows
+    folded = (f"{len(rest)} more", _summed(value for _, value, _ in rest), _summed(value for _, _, value in rest))
+    return [*rows[:MOST_CATEGORIES], folded]
 
 
 def _summed(shares: Any) -> float | None:
-    known = [one for one in shares if one is not None]
-    return sum(known) if known else None
+    values = [share for share in shares if share is not None]
+    return sum(values) if values else None
 
 
 def tables(of: Traffic, most: int = 24) -> list[tuple[float, dict[str, int]]]:
     """Return the newest buckets with their counts by version, the newest first."""
     lines = [
-        (start, {version: counts[place] for version, counts in of.by_version.items()})
-        for place, start in enumerate(of.starts)
+        (start, {version: counts[index] for version, counts in of.by_version.items()})
+        for index, start in enumerate(of.starts)
     ]
     return lines[: -most - 1 : -1]
 

@@ -17,12 +17,8 @@ from urllib.parse import urlsplit
 from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
-<<<<<<< HEAD
-from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
-=======
 from lockstep.registry.relocation import relocate
-from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
->>>>>>> main
+from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,14 +114,9 @@ def _open_store(server: TrackingServer) -> "MlflowClient":
     try:
         from sqlalchemy.exc import SQLAlchemyError
 
-<<<<<<< HEAD
         with translated_errors(doing), third_party_warnings():
             _create_local_store(database_of(server.uri))
-=======
-        with speaking(doing), third_party_warnings():
-            _make_local_store(database_of(server.uri))
             _follow_a_move(database_of(server.uri))
->>>>>>> main
             client = _client(server)
             client.search_experiments(max_results=1)
     except ImportError as error:
@@ -135,16 +126,12 @@ def _open_store(server: TrackingServer) -> "MlflowClient":
     return client
 
 
-<<<<<<< HEAD
-def _create_local_store(database: Path | None) -> None:
-=======
 def _follow_a_move(database: Path | None) -> None:
     for folder in relocate(database) if database else []:
         log.warning("the tracking store was at %s, and is read at %s from now on", folder, database)
 
 
-def _make_local_store(database: Path | None) -> None:
->>>>>>> main
+def _create_local_store(database: Path | None) -> None:
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
         return
@@ -269,6 +256,19 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
             raise
         client.set_terminated(created.info.run_id)
     return created.info.run_id, created.info.artifact_uri
+
+
+def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) -> None:
+    """Add report files to a run that was logged before.
+
+    Raises
+    ------
+    TrackingError
+        The server refused them, or does not know the run.
+    """
+    with translated_errors(f"log reports with the run {run_id}"):
+        for path in reports:
+            client.log_artifact(run_id, str(path), REPORTS_FOLDER)
 
 
 def _log_child_runs(client: "MlflowClient", parent: Any, run: Run) -> None:

@@ -32,16 +32,10 @@ class Decoder:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-<<<<<<< HEAD
         self._decoder = _compile(schema) if _is_nameable(schema) else None
-        self._texts = [index for index, column in enumerate(schema.columns) if column.kind != "numeric"]
-        self._dates = [(index, column.name) for index, column in enumerate(schema.columns) if column.kind == "date"]
-=======
-        self._decoder = _compile(schema) if _plain(schema) else None
         self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
         self._booleans = bool(schema.booleans)
         self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
->>>>>>> main
         self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
     def decode(self, body: bytes) -> DecodedRequest | None:
@@ -56,13 +50,9 @@ class Decoder:
         version = request.version
         if not rows or body.count(b'"') != 2 + self._quotes(rows) + (4 + version.count('"') if version else 0):
             return None
-<<<<<<< HEAD
-        return DecodedRequest(rows, version) if self._dates_fit(rows) else None
-=======
         if self._booleans:
             rows = [self._in_words(row) for row in rows]
-        return Asked(rows, version) if self._dates_fit(rows) else None
->>>>>>> main
+        return DecodedRequest(rows, version) if self._dates_fit(rows) else None
 
     def _quotes(self, rows: Sequence[Row]) -> int:
         """Return how many quotes rows have in JSON if no key stands twice: each key's and text's two, and those within.
@@ -108,12 +98,7 @@ def _type(column: Column) -> Any:
     if column.kind == "numeric":
         kind = Annotated[float, msgspec.Meta(ge=-column.largest, le=column.largest)]
     if column.kind == "categorical" and column.unknown == "refuse":
-<<<<<<< HEAD
         kind = Literal[column.categories] if column.categories else msgspec.Raw
-    return kind | None if column.nullable else kind
-=======
-        own = Literal[column.categories] if column.categories else msgspec.Raw
     if is_boolean(column):
-        own = own | bool
-    return own | None if column.nullable else own
->>>>>>> main
+        kind = kind | bool
+    return kind | None if column.nullable else kind

@@ -53,6 +53,13 @@ def test_a_run_arrives_whole(client, model_name, bundle, tmp_path):
     assert listed(client, f"{artifact_uri}/model") == ["model.skops", "schema.json", "smoke.json"]
 
 
+def test_reports_join_a_run_that_was_logged_before(client, model_name, tmp_path):
+    (tmp_path / "report.html").write_text("<p>drawn later</p>")
+    run_id, artifact_uri = tracking.log_run(client, model_name, tracking.Run("first"))
+    tracking.log_reports(client, run_id, [tmp_path / "report.html"])
+    assert listed(client, f"{artifact_uri}/reports") == ["report.html"]
+
+
 ODD_NAMES = ["Kauf [Tag] (€)", "Kauf [Tag] ($)", "价格", "a/b", "../a", "a//b", "tab\there", "x" * 400, "a=b,c"]
 
 

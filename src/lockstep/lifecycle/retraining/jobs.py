@@ -38,7 +38,7 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
 
 def ask(store: Store, model: str, trigger: str, reason: str) -> JobTicket:
-    """Put a job in line, unless one waits or runs already.
+    """Queue a job, unless one waits or runs already.
 
     Raises
     ------
@@ -59,24 +59,24 @@ def ask(store: Store, model: str, trigger: str, reason: str) -> JobTicket:
     statement = store.insert(JOBS).values(row).on_conflict_do_nothing(index_elements=[JOBS.c.active])
     with store.writing() as link:
         link.execute(statement)
-        found = link.execute(select(JOBS).where(JOBS.c.active == ACTIVE)).one()
-    return JobTicket(_job(found), found.id == row["id"])
+        queued = link.execute(select(JOBS).where(JOBS.c.active == ACTIVE)).one()
+    return JobTicket(_job(queued), queued.id == row["id"])
 
 
 def start(store: Store, job: str) -> bool:
-    """Let this process run a job that waits; tell whether it is this one's now."""
+    """Claim a waiting job for this process; return whether that succeeded."""
     now = _now_us()
     values = {"state": "running", "started_us": now, "beat_us": now, "owner": own_name()}
     return _update(store, job, "waiting", values)
 
 
 def beat(store: Store, job: str) -> bool:
-    """Show that a job still runs; tell whether it counts as running."""
+    """Write the heartbeat of a job; return whether it counts as running."""
     return _update(store, job, "running", {"beat_us": _now_us()})
 
 
 def end(store: Store, job: str, ended: JobOutcome, was: str = "running", owner: str = "") -> bool:
-    """Note what came of a job that was in a state, of this owner if one is named; another may then be asked for."""
+    """Write the outcome of a job that was in a state, of this owner if one is named; the next may then be queued."""
     values = {**msgspec.structs.asdict(ended), "ended_us": _now_us(), "active": None}
     return _update(store, job, was, values, owner)
 
@@ -84,22 +84,22 @@ def end(store: Store, job: str, ended: JobOutcome, was: str = "running", owner: 
 def find(store: Store, job: str) -> Job | None:
     """Return a job by its id."""
     with store.reading() as link:
-        found = link.execute(select(JOBS).where(JOBS.c.id == job)).one_or_none()
-    return _job(found) if found else None
+        row = link.execute(select(JOBS).where(JOBS.c.id == job)).one_or_none()
+    return _job(row) if row else None
 
 
 def newest(store: Store, limit: int = 20) -> list[Job]:
     """Return the latest jobs, newest first."""
     with store.reading() as link:
-        found = link.execute(select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)).all()
-    return [_job(row) for row in found]
+        rows = link.execute(select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)).all()
+    return [_job(row) for row in rows]
 
 
 def last_beat(store: Store) -> tuple[str, int] | None:
     """Return the job that runs and when it last showed that it lives, in microseconds since 1970."""
     with store.reading() as link:
-        found = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
-    return (found.id, found.beat_us) if found else None
+        row = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    return (row.id, row.beat_us) if row else None
 
 
 def bury(store: Store, job: str) -> bool:
@@ -110,13 +110,13 @@ def bury(store: Store, job: str) -> bool:
 def bury_dead(store: Store) -> None:
     """Bury the running job if its process was one of this machine and is gone, or if it has long been silent."""
     with store.reading() as link:
-        found = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
-    if found and (_is_gone(found.owner) or _now_us() - found.beat_us > SILENT_S * 1e6):
-        bury(store, found.id)
+        row = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    if row and (_is_gone(row.owner) or _now_us() - row.beat_us > SILENT_S * 1e6):
+        bury(store, row.id)
 
 
 def is_left(job: Job) -> bool:
-    """Tell whether a job waits for a server that has long been gone, or stands in no project."""
+    """Return whether a job waits for a server that is long gone, or that has no project."""
     return job.state == "waiting" and time.time() - job.asked > SILENT_S
 
 
@@ -141,11 +141,11 @@ def _is_gone(owner: str) -> bool:
 
 
 def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: str = "") -> bool:
-    wanted = update(JOBS).where(JOBS.c.id == job, JOBS.c.state == state)
+    statement = update(JOBS).where(JOBS.c.id == job, JOBS.c.state == state)
     if owner:
-        wanted = wanted.where(JOBS.c.owner == owner)
+        statement = statement.where(JOBS.c.owner == owner)
     with store.writing() as link:
-        return bool(link.execute(wanted.values(**values)).rowcount)
+        return bool(link.execute(statement.values(**values)).rowcount)
 
 
 def _job(row: Any) -> Job:

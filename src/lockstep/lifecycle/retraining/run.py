@@ -36,7 +36,7 @@ log = logging.getLogger("retrain")
 LOCK = "retrain.lock"
 STDERR = 2
 STOP_S = 10.0
-"""How long the pipeline gets to end when it is told to."""
+"""Time for the pipeline to end after SIGTERM."""
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -99,7 +99,7 @@ def run(params: Params, settings: Settings, store: Store, job: Job, promote: boo
 
 
 def _export(params: Params, settings: Settings, store: Store) -> Export:
-    """Put the labelled rows beside the source, if params.yaml wants them."""
+    """Export the labelled rows as feedback, if params.yaml includes them."""
     if not params.data_ingestion.feedback:
         log.info("params.yaml says data_ingestion.feedback: false, so no labelled rows join")
         return Export()
@@ -120,11 +120,11 @@ def _export(params: Params, settings: Settings, store: Store) -> Export:
     if schema is None:
         raise RegistryError(f"version {production.version} has no schema", "register it again: `dvc repro`")
     with _uninterrupted():
-        found = training_rows.export(store, params, schema, schema_of, settings.log_rows == "hashed")
-    log.info("%d labelled rows stand beside the source", found.rows)
-    for reason, count in found.left_out.items():
+        exported = training_rows.export(store, params, schema, schema_of, settings.log_rows == "hashed")
+    log.info("%d labelled rows stand beside the source", exported.rows)
+    for reason, count in exported.left_out.items():
         log.warning("%d labelled predictions are left out: %s", count, reason)
-    return found
+    return exported
 
 
 def _schema(registry: Registry, version: Version) -> Schema:
@@ -139,7 +139,7 @@ def _repro() -> None:
     Raises
     ------
     ConfigError
-        A stage failed, and has said why.
+        A stage failed; its output has the cause.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro"]

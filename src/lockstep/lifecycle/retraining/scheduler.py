@@ -29,7 +29,7 @@ LOGS = "jobs"
 KEPT_LOGS = 20
 LONGEST_LOOK_S = 15.0
 NICE = 10
-"""Training gives way to the server's own processes."""
+"""Training yields to the server's own processes."""
 
 
 class Scheduler:
@@ -94,7 +94,7 @@ class Scheduler:
             self._run_waiting()
 
     def _enqueue_due(self, alerts: Sequence[Alert]) -> None:
-        """Put a job in line if the rules ask for one."""
+        """Queue a job if the policy triggers one."""
         if self._automatic() and self._is_project():
             model = self.model()
             own = [alert for alert in alerts if alert.model == model]
@@ -104,7 +104,7 @@ class Scheduler:
                 jobs.ask(self._open(), model, trigger.kind, trigger.reason)
 
     def stop(self) -> None:
-        """End what runs; it says so in its record."""
+        """Terminate the running job; its record says so."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
 

@@ -193,8 +193,8 @@ def _halve(runner: TrialRunner, shares: Sequence[float]) -> None:
         runner.run(sorted(running + more), share)
         if runner.stopped:
             return
-        scored = [trial for trial in runner.ranked(share) if not points[trial].reference]
-        running = sorted(scored[: math.ceil(len(running) / runner.spec.params.search.factor)])
+        predict = [trial for trial in runner.ranked(share) if not points[trial].reference]
+        running = sorted(predict[: math.ceil(len(running) / runner.spec.params.search.factor)])
 
 
 def _fit_best(runner: TrialRunner, matrix: Matrix, target: NDArray[Any]) -> tuple[int, BaseEstimator]:

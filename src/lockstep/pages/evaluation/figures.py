@@ -31,11 +31,11 @@ class Scale:
         self.width, self.height = (right - self.left) or 1.0, (high - self.low) or 1.0
 
     def x(self, value: float) -> float:
-        """Return how far from the left a value stands."""
+        """Return the x coordinate of a value."""
         return 100 * (value - self.left) / self.width
 
     def y(self, value: float) -> float:
-        """Return how far from the top a value stands."""
+        """Return the y coordinate of a value, from the top."""
         return HEIGHT * (1 - (value - self.low) / self.height)
 
     def path(self, points: Line) -> str:
@@ -49,40 +49,42 @@ UNIT = Scale((0, 1), (0, 1))
 def curves(lines: Sequence[Curve], label: str, diagonal: bool = False) -> Markup:
     """Draw lines of shares against shares, each in its colour."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>'] if diagonal else []
-    marks += [f'<path class="line {colour(place)}" d="{UNIT.path(one.points)}"/>' for place, one in enumerate(lines)]
+    marks += [f'<path class="line {colour(index)}" d="{UNIT.path(line.points)}"/>' for index, line in enumerate(lines)]
     return svg("".join(marks), 100, label, "square")
 
 
-def colour(place: int) -> str:
+def colour(index: int) -> str:
     """Return the class that colours the line of a place."""
-    return f"v{place % COLOURS}"
+    return f"v{index % COLOURS}"
 
 
 def calibration(bins: Sequence[CalibrationBin], label: str) -> Markup:
     """Draw the reliability diagram: observed frequency by predicted probability, each bin with its interval."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>']
-    for one in bins:
-        x, y = short(UNIT.x(one.said)), short(UNIT.y(one.came))
-        ends = f"{short(UNIT.y(one.low))}V{short(UNIT.y(one.high))}"
+    for point in bins:
+        x, y = short(UNIT.x(point.said)), short(UNIT.y(point.came))
+        ends = f"{short(UNIT.y(point.low))}V{short(UNIT.y(point.high))}"
         marks.append(f'<path class="whisker v0" d="M{x} {ends}"/><path class="point v0" d="M{x} {y}h0"/>')
-    for one, (left, right) in zip(bins, pairwise(_between([100 * own.said for own in bins])), strict=True):
-        told = f"predicted {formatting.percent(one.said)}, observed {formatting.percent(one.came)}, {one.rows} rows"
-        marks.append(hover(left, right - left, told))
+    for point, (left, right) in zip(bins, pairwise(_between([100 * each.said for each in bins])), strict=True):
+        text = (
+            f"predicted {formatting.percent(point.said)}, observed {formatting.percent(point.came)}, {point.rows} rows"
+        )
+        marks.append(hover(left, right - left, text))
     return svg("".join(marks), 100, label, "square")
 
 
-def _between(places: Sequence[float]) -> list[float]:
+def _between(positions: Sequence[float]) -> list[float]:
     """Return the edges half way between places, with 0 and 100 as the outermost."""
-    return [0.0, *((low + high) / 2 for low, high in pairwise(places)), 100.0] if places else []
+    return [0.0, *((low + high) / 2 for low, high in pairwise(positions)), 100.0] if positions else []
 
 
 def thresholds(points: Sequence[ThresholdPoint], names: Sequence[str], label: str) -> Markup:
     """Draw several shares against the threshold."""
-    lines = [[[one.threshold, getattr(one, name)] for one in points] for name in names]
-    drawn = [f'<path class="line {colour(place)}" d="{UNIT.path(line)}"/>' for place, line in enumerate(lines)]
-    for one, (left, right) in zip(points, pairwise(_between([100 * own.threshold for own in points])), strict=True):
-        told = ", ".join(f"{name} {formatting.percent(getattr(one, name))}" for name in names)
-        drawn.append(hover(left, right - left, f"from {one.threshold:g} on: {told}"))
+    lines = [[[point.threshold, getattr(point, name)] for point in points] for name in names]
+    drawn = [f'<path class="line {colour(index)}" d="{UNIT.path(line)}"/>' for index, line in enumerate(lines)]
+    for point, (left, right) in zip(points, pairwise(_between([100 * each.threshold for each in points])), strict=True):
+        text = ", ".join(f"{name} {formatting.percent(getattr(point, name))}" for name in names)
+        drawn.append(hover(left, right - left, f"from {point.threshold:g} on: {text}"))
     return svg("".join(drawn), 100, label, "square")
 
 
@@ -90,7 +92,7 @@ def scatter(points: Line, label: str) -> Markup:
     """Draw predicted against true values, with the diagonal of perfect predictions."""
     low, high = extremes(points)
     scale = Scale((low, high), (low, high))
-    dots = "".join(f"M{short(scale.x(truth))} {short(scale.y(told))}h0" for truth, told in points)
+    dots = "".join(f"M{short(scale.x(truth))} {short(scale.y(predicted))}h0" for truth, predicted in points)
     return svg(f'<path class="then faint" d="M0 100L100 0"/><path class="dots" d="{dots}"/>', 100, label, "square")
 
 
@@ -110,19 +112,19 @@ def spreads(groups: Sequence[ErrorSpread], label: str) -> Markup:
     low, high = errors_range(groups)
     scale, marks = Scale((0, len(groups)), (low, high)), []
     marks.append(f'<path class="then faint" d="M0 {short(scale.y(0))}H100"/>')
-    for place, one in enumerate(groups):
-        x = short(scale.x(place + 0.5))
-        marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(one.low))}V{short(scale.y(one.high))}"/>')
-        marks.append(f'<path class="point v0" d="M{x} {short(scale.y(one.median))}h0"/>')
-        span = f"{formatting.number(one.least)} to {formatting.number(one.most)}"
-        told = f"predicted {span}: off by {formatting.number(one.median)}, {one.rows} rows"
-        marks.append(hover(scale.x(place), scale.x(1), told))
+    for index, group in enumerate(groups):
+        x = short(scale.x(index + 0.5))
+        marks.append(f'<path class="whisker v0" d="M{x} {short(scale.y(group.low))}V{short(scale.y(group.high))}"/>')
+        marks.append(f'<path class="point v0" d="M{x} {short(scale.y(group.median))}h0"/>')
+        span = f"{formatting.number(group.least)} to {formatting.number(group.most)}"
+        text = f"predicted {span}: off by {formatting.number(group.median)}, {group.rows} rows"
+        marks.append(hover(scale.x(index), scale.x(1), text))
     return svg("".join(marks), 100, label)
 
 
 def errors_range(groups: Sequence[ErrorSpread]) -> tuple[float, float]:
     """Return the range that `spreads` draws."""
-    low, high = min(0.0, *(one.low for one in groups)), max(0.0, *(one.high for one in groups))
+    low, high = min(0.0, *(group.low for group in groups)), max(0.0, *(group.high for group in groups))
     return low - ROOM * (high - low), high + ROOM * (high - low)
 
 
@@ -131,23 +133,23 @@ def learning(points: Sequence[LearningPoint], names: Sequence[str], label: str) 
     low, high = scores_range(points, names)
     scale = Scale((0, points[-1].rows), (low, high))
     marks = []
-    for place, name in enumerate(names):
-        line = [(one.rows, getattr(one, name)) for one in points if getattr(one, name) is not None]
+    for index, name in enumerate(names):
+        line = [(point.rows, getattr(point, name)) for point in points if getattr(point, name) is not None]
         dots = "".join(f"M{short(scale.x(x))} {short(scale.y(y))}h0" for x, y in line)
-        marks.append(f'<path class="line {colour(place)}" d="{scale.path(line)}"/>' if len(line) > 1 else "")
-        marks.append(f'<path class="point {colour(place)}" d="{dots}"/>')
-    edges = _between([scale.x(one.rows) for one in points])
-    for one, (left, right) in zip(points, pairwise(edges), strict=True):
-        scores = [(name.replace("_", " "), getattr(one, name)) for name in names]
-        told = ", ".join(f"{name} {formatting.metric(score)}" for name, score in scores if score is not None)
-        marks.append(hover(left, right - left, f"{one.rows} rows: {told}"))
+        marks.append(f'<path class="line {colour(index)}" d="{scale.path(line)}"/>' if len(line) > 1 else "")
+        marks.append(f'<path class="point {colour(index)}" d="{dots}"/>')
+    edges = _between([scale.x(point.rows) for point in points])
+    for point, (left, right) in zip(points, pairwise(edges), strict=True):
+        scores = [(name.replace("_", " "), getattr(point, name)) for name in names]
+        text = ", ".join(f"{name} {formatting.metric(score)}" for name, score in scores if score is not None)
+        marks.append(hover(left, right - left, f"{point.rows} rows: {text}"))
     return svg("".join(marks), 100, label)
 
 
 def scores_range(points: Sequence[LearningPoint], names: Sequence[str]) -> tuple[float, float]:
     """Return the range that `learning` draws."""
-    known = [getattr(one, name) for one in points for name in names if getattr(one, name) is not None]
-    low, high = min(known), max(known)
+    values = [getattr(point, name) for point in points for name in names if getattr(point, name) is not None]
+    low, high = min(values), max(values)
     room = ROOM * (high - low) or 0.01 * abs(high) or 1.0
     return low - room, high + room
 
@@ -155,11 +157,11 @@ def scores_range(points: Sequence[LearningPoint], names: Sequence[str]) -> tuple
 def interval(low: float, value: float, high: float, reach: tuple[float, float], mark: float | None = None) -> Markup:
     """Draw a value within its interval on a strip from one value to another, and a mark to hold it against."""
     scale = Scale(reach, (0, 1))
-    ends = [short(min(100.0, max(0.0, scale.x(one)))) for one in (low, value, high)]
+    ends = [short(min(100.0, max(0.0, scale.x(end)))) for end in (low, value, high)]
     marks = f'<path class="then" d="M{short(scale.x(mark))} 0V100"/>' if mark is not None else ""
     marks += f'<path class="whisker v0" d="M{ends[0]} 50H{ends[2]}"/><path class="point v0" d="M{ends[1]} 50h0"/>'
-    told = f"{formatting.number(value)}, from {formatting.number(low)} to {formatting.number(high)}"
-    return svg(marks, 100, told, "strip")
+    text = f"{formatting.number(value)}, from {formatting.number(low)} to {formatting.number(high)}"
+    return svg(marks, 100, text, "strip")
 
 
 def amount(value: float, reach: float, label: str) -> Markup:
@@ -170,7 +172,7 @@ def amount(value: float, reach: float, label: str) -> Markup:
 
 def reach(rows: Sequence[Any], low: str, high: str, around: float | None = None) -> tuple[float, float]:
     """Return the range that holds the intervals of all rows, with some room, and the value around which they lie."""
-    every = [getattr(one, name) for one in rows for name in (low, high)] + ([] if around is None else [around])
+    every = [getattr(row, name) for row in rows for name in (low, high)] + ([] if around is None else [around])
     least, most = (min(every), max(every)) if every else (0.0, 1.0)
     room = ROOM * (most - least) or 0.05 * abs(most) or 1.0
     return least - room, most + room

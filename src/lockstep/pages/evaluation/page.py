@@ -59,7 +59,7 @@ def html(of: ReportContent) -> str:
 
 def headline(record: Evaluation) -> list[MetricValue]:
     """Return the metrics, that of model selection first."""
-    return sorted(record.metrics, key=lambda one: one.name != record.metric)
+    return sorted(record.metrics, key=lambda metric: metric.name != record.metric)
 
 
 def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
@@ -67,25 +67,25 @@ def trials(search: Mapping[str, Any], timings: Sequence[Mapping[str, float]]) ->
 
     `timings` are those of the trials in the same order, or none where no checkpoint of this machine knows.
     """
-    found = [
+    rows = [
         {
-            "estimator": one["estimator"],
-            "params": ", ".join(f"{name} {value}" for name, value in one["params"].items()) or "defaults",
-            "mean": sum(one["scores"]) / len(one["scores"]) if one["scores"] else None,
-            "low": min(one["scores"], default=None),
-            "high": max(one["scores"], default=None),
-            "rows": one.get("rows"),
-            "status": "chosen" if place == search["best"] else one.get("status", "compared").replace("_", " "),
-            "fit_s": timings[place].get("fit_s") if place < len(timings) else None,
+            "estimator": trial["estimator"],
+            "params": ", ".join(f"{name} {value}" for name, value in trial["params"].items()) or "defaults",
+            "mean": sum(trial["scores"]) / len(trial["scores"]) if trial["scores"] else None,
+            "low": min(trial["scores"], default=None),
+            "high": max(trial["scores"], default=None),
+            "rows": trial.get("rows"),
+            "status": "chosen" if index == search["best"] else trial.get("status", "compared").replace("_", " "),
+            "fit_s": timings[index].get("fit_s") if index < len(timings) else None,
         }
-        for place, one in enumerate(search["trials"])
+        for index, trial in enumerate(search["trials"])
     ]
     sign = -1 if METRICS[search["metric"]].higher_is_better else 1
 
-    def rank(one: Mapping[str, Any]) -> tuple[bool, bool, float]:
-        return one["status"] != "chosen", one["mean"] is None, sign * (one["mean"] or 0.0)
+    def rank(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        return row["status"] != "chosen", row["mean"] is None, sign * (row["mean"] or 0.0)
 
-    return sorted(found, key=rank)[:MOST_TRIALS]
+    return sorted(rows, key=rank)[:MOST_TRIALS]
 
 
 def shade(count: int, counts: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What each picture of the evaluation report tells, in a plain sentence."""
+"""The meaning of each figure of the evaluation report, in a sentence."""
 
 from collections.abc import Sequence
 
@@ -17,48 +17,39 @@ from lockstep.metrics.evaluation_record import (
 )
 from lockstep.metrics.scores import METRICS
 
-NAMES = {
-    "roc_auc": "ROC AUC",
-    "f1": "F1",
-    "f1_macro": "F1 (macro)",
-    "f1_weighted": "F1 (weighted)",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "mean absolute error",
-    "brier": "Brier score",
-}
-
 
 def named(name: str) -> str:
-    """Return a metric's name for people."""
-    return NAMES.get(name, name.replace("_", " "))
+    """Return the title of a metric."""
+    metric = METRICS.get(name)
+    return (metric.title if metric else "") or name.replace("_", " ")
 
 
 def meaning(name: str) -> str:
-    """Return what a metric is; nothing for one that is not known here."""
-    return METRICS[name].meaning if name in METRICS else ""
+    """Return the meaning of a metric in a phrase; empty for a metric of another release."""
+    metric = METRICS.get(name)
+    return metric.meaning if metric else ""
 
 
 def of_confusion(confusion: Confusion) -> str:
-    """Say how many predictions are right, and which confusion is the most frequent."""
+    """State how many predictions are right, and which confusion is the most frequent."""
     table, labels = confusion.table, confusion.labels
-    right, rows = sum(table[place][place] for place in range(len(table))), sum(map(sum, table))
+    right, rows = sum(table[index][index] for index in range(len(table))), sum(map(sum, table))
     wrong = [(table[i][j], labels[i], labels[j]) for i in range(len(table)) for j in range(len(table)) if i != j]
-    most = max(wrong, default=(0, "", ""), key=lambda one: one[0])
-    told = f"{right:,} of {rows:,} predictions are right."
-    if not most[0]:
-        return told
-    times = "once" if most[0] == 1 else f"{most[0]:,} times"
-    return f"{told} The most frequent confusion: {most[1]} predicted as {most[2]}, {times}."
+    largest = max(wrong, default=(0, "", ""), key=lambda cell: cell[0])
+    text = f"{right:,} of {rows:,} predictions are right."
+    if not largest[0]:
+        return text
+    times = "once" if largest[0] == 1 else f"{largest[0]:,} times"
+    return f"{text} The most frequent confusion: {largest[1]} predicted as {largest[2]}, {times}."
 
 
 def of_calibration(calibration: CalibrationCurve) -> str:
-    """Say whether the probabilities are calibrated."""
+    """State whether the probabilities are calibrated."""
     bins = calibration.bins
-    off = [one for one in bins if not one.low <= one.said <= one.high]
+    off = [point for point in bins if not point.low <= point.said <= point.high]
     if not off:
         return "Every interval contains the diagonal: these rows show no miscalibration."
-    worst = max(off, key=lambda one: abs(one.came - one.said))
+    worst = max(off, key=lambda point: abs(point.came - point.said))
     which = "more" if worst.came > worst.said else "less"
     return (
         f"{len(off)} of {len(bins)} bins lie off the diagonal beyond noise: where {percent(worst.said)} is predicted, "
@@ -67,9 +58,9 @@ def of_calibration(calibration: CalibrationCurve) -> str:
 
 
 def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
-    """Say where F1 is highest, and how the threshold 0.5 compares."""
-    best = max(points, key=lambda one: one.f1)
-    half = min(points, key=lambda one: abs(one.threshold - 0.5))
+    """State where F1 is highest, and how the threshold 0.5 compares."""
+    best = max(points, key=lambda point: point.f1)
+    half = min(points, key=lambda point: abs(point.threshold - 0.5))
     return (
         f"F1 is highest, {metric(best.f1)}, at a threshold of {percent(best.threshold)}; "
         f"at {percent(half.threshold)} it is {metric(half.f1)}, "
@@ -78,7 +69,7 @@ def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
 
 
 def of_residuals(residuals: Residuals) -> str:
-    """Say how far half and nearly all of the errors reach."""
+    """State how far half and nearly all of the errors reach."""
     levels = residuals.quantiles
     return (
         f"Half of the residuals lie between {number(levels['0.25'])} and {number(levels['0.75'])}, nine of ten between "
@@ -87,40 +78,40 @@ def of_residuals(residuals: Residuals) -> str:
 
 
 def of_spreads(groups: Sequence[ErrorSpread]) -> str:
-    """Say where the errors spread most, and whether some answers are biased to one side."""
-    widest = max(groups, key=lambda one: one.high - one.low)
-    aside = [one for one in groups if not one.low <= 0 <= one.high]
-    told = f"Residuals spread most where {number(widest.least)} to {number(widest.most)} is predicted."
-    return told + (f" {len(aside)} of the ten groups are biased to one side." if aside else "")
+    """State where the errors spread most, and whether some answers are biased to one side."""
+    widest = max(groups, key=lambda group: group.high - group.low)
+    biased = [group for group in groups if not group.low <= 0 <= group.high]
+    text = f"Residuals spread most where {number(widest.least)} to {number(widest.most)} is predicted."
+    return text + (f" {len(biased)} of the ten groups are biased to one side." if biased else "")
 
 
 def of_slices(weakest: WeakestSlices) -> str:
-    """Say whether any slice is surely worse than the rest."""
-    sure = [one for one in weakest.slices if one.surely_worse > 0]
-    if not sure:
+    """State whether any slice is surely worse than the rest."""
+    worse = [part for part in weakest.slices if part.surely_worse > 0]
+    if not worse:
         return f"None of {weakest.looked_at} slices is worse than the rest beyond noise; the closest ones come first."
-    top = sure[0]
+    top = worse[0]
     return (
-        f"{len(sure)} of {weakest.looked_at} slices are worse than the rest beyond noise. "
+        f"{len(worse)} of {weakest.looked_at} slices are worse than the rest beyond noise. "
         f"The weakest: {top.column} {top.name}, "
         f"{weakest.measure} {number(top.loss)} against {number(top.rest)} elsewhere."
     )
 
 
 def of_importance(importance: Importance) -> str:
-    """Say which column matters most, and how many matter at all."""
+    """State which column matters most, and how many matter at all."""
     columns = importance.columns
     if not columns:
         return "No column was shuffled."
-    top, mattering = columns[0], [one for one in columns if one.drop > 2 * one.spread]
-    told = f"Without {top.column}, {named(importance.metric)} falls by {number(max(0.0, top.drop))}."
+    top, mattering = columns[0], [column for column in columns if column.drop > 2 * column.spread]
+    text = f"Without {top.column}, {named(importance.metric)} falls by {number(max(0.0, top.drop))}."
     shown = f" {len(mattering)} of {len(columns)} columns matter beyond noise when shuffled alone."
     rest = importance.columns_in_all - len(columns)
-    return told + shown + (f" {rest} more columns were not shuffled." if rest else "")
+    return text + shown + (f" {rest} more columns were not shuffled." if rest else "")
 
 
 def of_learning(learning: LearningCurve) -> str:
-    """Say whether more rows would help, by the last step of the curve."""
+    """State whether more rows would help, by the last step of the curve."""
     scores = [(point.rows, point.held_out) for point in learning.points if point.held_out is not None]
     if len(scores) < 2:
         return "Too few rows for a curve."
@@ -130,8 +121,8 @@ def of_learning(learning: LearningCurve) -> str:
 
 
 def of_references(references: Sequence[Reference]) -> str:
-    """Say whether the model is at least as good as the defaults."""
-    worse = [one.name for one in references if one.verdict == "worse"]
+    """State whether the model is at least as good as the defaults."""
+    worse = [reference.name for reference in references if reference.verdict == "worse"]
     if worse:
         return f"The model is worse than {' and '.join(worse)} beyond noise: the search missed something."
     return "None of scikit-learn's defaults is better than the model beyond noise, on the same test rows."

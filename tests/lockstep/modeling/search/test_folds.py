@@ -23,6 +23,13 @@ def test_no_group_stands_on_both_sides_of_a_fold(target, task):
     assert all(not set(groups[train]) & set(groups[held_out]) for train, held_out in found)
 
 
+def test_each_fold_holds_its_share_of_each_class():
+    found = folds.build(CLASSES, "binary", params(), {})
+    counts = [int((CLASSES[held_out] == "yes").sum()) for _, held_out in found]
+    assert max(counts) - min(counts) <= 1
+    assert sum(counts) == (CLASSES == "yes").sum()
+
+
 @pytest.mark.parametrize("moments", [120, 30, 6])
 def test_what_is_held_out_comes_after_what_teaches(moments):
     times = RANDOM.permutation(np.arange(120) % moments)
