@@ -1,9 +1,10 @@
-"""Measure what a Dask cluster costs beside processes of this machine, as ratios of things run in turn.
+"""Measure the overhead of a Dask cluster compared with local processes, as ratios of alternating runs.
 
     python benchmarks/dask_cluster.py [--rounds N] [--workers N]
 
-The same trials run on N processes of this machine, on N workers of a cluster on this machine by our own pool, and by
-joblib's backend for Dask. Each figure is the median over rounds that alternate, so that a busy machine is busy for all.
+The same trials run on N processes of this machine, on N workers of a cluster on this machine through
+`lockstep.compute`, and with joblib's Dask backend. Figures are medians over alternating rounds, so that other load
+affects all alike.
 """
 
 import argparse
@@ -67,7 +68,7 @@ LOADS = (
 
 
 def trial(rows: Rows, estimator: Any, count: int, number: int) -> float:
-    """Fit on the first rows, and return the share of those that are told right."""
+    """Fit on the first rows and return the accuracy on them."""
     return float(
         estimator.fit(rows.matrix[:count], rows.target[:count]).score(rows.matrix[:count], rows.target[:count])
     )
@@ -121,11 +122,11 @@ def measure(ways: dict[str, Callable[[Load], None]], load: Load, rounds: int) ->
     return {name: median(seconds) for name, seconds in took.items()}
 
 
-def table(found: dict[str, dict[str, float]]) -> str:
+def table(ratios: dict[str, dict[str, float]]) -> str:
     """Return the figures as ratios to the processes of this machine."""
-    names = list(next(iter(found.values())))
+    names = list(next(iter(ratios.values())))
     lines = [f"| trials | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-    for load, took in found.items():
+    for load, took in ratios.items():
         base = took[names[0]]
         cells = [f"{base:.1f} s", *(f"{took[name] / base:.2f}" for name in names[1:])]
         lines.append(f"| {load} | {' | '.join(cells)} |")
@@ -140,15 +141,15 @@ def main(words: Sequence[str]) -> int:
     chosen = parser.parse_args(words)
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalCluster(n_workers=chosen.workers, threads_per_worker=1, dashboard_address=None) as made,
+        LocalCluster(n_workers=chosen.workers, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
         rows = Rows(Path(folder, "received"))
-        with sides(made.scheduler_address, chosen.workers, rows) as ways:
-            found = {f"{load.trials} x {load.name}": measure(ways, load, chosen.rounds) for load in LOADS}
-        print(table(found))
-        own = {worker.pid for worker in made.workers.values()}
+        with sides(cluster.scheduler_address, chosen.workers, rows) as ways:
+            ratios = {f"{load.trials} x {load.name}": measure(ways, load, chosen.rounds) for load in LOADS}
+        print(table(ratios))
+        worker_pids = {worker.pid for worker in cluster.workers.values()}
         received = Counter(int(pid) for pid in rows.notes.read_text().split())
-        print("received by each worker, both ways together:", [received[pid] for pid in sorted(own)])
+        print("received by each worker, both ways together:", [received[pid] for pid in sorted(worker_pids)])
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Measure what pinning the instruction sets costs: the same fits and scores with the pins and with the processor's own.
+"""Measure the cost of the numeric pins: the same fits and scores with and without them.
 
     python benchmarks/numeric_pins.py [--rounds N] [--json]
 
-Processes of both kinds run in turn; each gives the CPU time of every task, the least of three repeats. A figure is the
-median over rounds. Without the pins, the libraries are loaded before lockstep; both kinds have one thread.
+Processes of both kinds alternate; each measures the CPU time of every task, the minimum of three repeats. Figures are
+medians over rounds. Without the pins, the libraries are loaded before lockstep; both kinds have one thread.
 """
 
 import argparse
@@ -45,8 +45,8 @@ def main(words: Sequence[str]) -> None:
 
 def child(kind: str) -> dict[str, Any]:
     """Run all tasks in a process of one kind."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(CLEARED)}
-    environment = kept | dict.fromkeys(VARIABLES, "1") | {"PYTHONPATH": str(ROOT / "src")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(CLEARED)}
+    environment = environment | dict.fromkeys(VARIABLES, "1") | {"PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, __file__, "--child", kind]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Run the six stages one after the other in this one process: what `dvc repro` is measured against."""
+"""Run the six stages in one process: the baseline for `dvc repro`."""
 
 import importlib
 import sys

@@ -1,8 +1,8 @@
-"""Measure the pipeline against the least it could cost, as ratios of things run in turn on this machine.
+"""Measure run time and memory of the pipeline relative to a lower bound, as ratios of alternating runs.
 
     python benchmarks/pipeline.py [--rounds N] [--reviews PATH] [--review-rounds N] [--json]
 
-Each figure is the median over rounds that alternate A B A B, so that a busy machine is busy for both sides.
+Figures are medians over rounds that alternate A B A B, so that other load on the machine affects both alike.
 The exit code does not depend on the figures.
 """
 
@@ -156,8 +156,8 @@ def dvc(*words: str) -> list[str]:
 
 def environment(place: Path) -> dict[str, str]:
     """Return an environment that finds this Python first and tracks in the clone alone."""
-    kept = {name: value for name, value in os.environ.items() if name not in (*UNSET, "PYTHONDONTWRITEBYTECODE")}
-    return kept | {
+    environment = {name: value for name, value in os.environ.items() if name not in (*UNSET, "PYTHONDONTWRITEBYTECODE")}
+    return environment | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "DVC_NO_ANALYTICS": "1",
         "DVC_SITE_CACHE_DIR": str(place.parent / "dvc-site"),

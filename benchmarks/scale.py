@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py [--rows N ...] [--docs] [--json]
 
-The rows are made up: 20 columns of Parquet with numbers, categories, dates and missing values. Each stage is a process
-of its own, whose peak memory the system tells when it ends. With --docs the figures go to docs/measurements/scale.md.
+The rows are synthetic: 20 columns of Parquet with numbers, categories, dates and missing values. Each stage runs in its
+own process, whose peak memory the system reports at exit. With --docs the figures go to docs/measurements/scale.md.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Cost:
 
 
 def main(words: Sequence[str]) -> None:
-    """Measure every size, print a table or JSON, and write the page if asked to."""
+    """Measure every size, print a table or JSON, and write the page with --docs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--rows", type=int, nargs="+", default=list(SIZES), metavar="N", help="how many rows, each size"
@@ -136,10 +136,12 @@ def run(stage: str, place: Path, rows: int) -> Cost:
         The stage failed; its output is printed.
     """
     command = [sys.executable, str(ROOT / "src" / f"{stage}.py")]
-    own = {"PYTHONPATH": str(ROOT / "src"), "LOCKSTEP_STATE": str(place / ".lockstep")}
+    settings = {"PYTHONPATH": str(ROOT / "src"), "LOCKSTEP_STATE": str(place / ".lockstep")}
     with tempfile.TemporaryFile("w+") as output:
         started = perf_counter()
-        process = subprocess.Popen(command, cwd=place, env=os.environ | own, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=place, env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT
+        )
         _, status, used = os.wait4(process.pid, 0)
         wall_s = perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -176,8 +178,8 @@ def table(costs: Sequence[Cost]) -> str:
     """Return the costs as a Markdown table, and how they grow."""
     lines = ["| stage | rows | wall s | CPU s | peak GB |", "| --- | ---: | ---: | ---: | ---: |"]
     for stage in STAGES:
-        for own in (cost for cost in costs if cost.stage == stage):
-            lines.append(f"| {stage} | {own.rows:,} | {own.wall_s:.1f} | {own.cpu_s:.1f} | {own.peak_gb:.2f} |")
+        for cost in (item for item in costs if item.stage == stage):
+            lines.append(f"| {stage} | {cost.rows:,} | {cost.wall_s:.1f} | {cost.cpu_s:.1f} | {cost.peak_gb:.2f} |")
     peak = max(cost.peak_gb for cost in costs)
     lines += ["", "| what | target | measured | met |", "| --- | ---: | ---: | --- |"]
     lines.append(f"| peak memory of a stage | < {MOST_GB:g} GB | {peak:.2f} GB | {_met(peak < MOST_GB)} |")

@@ -1,4 +1,4 @@
-# How deploy, rollback and teardown speak to the cluster and to whoever runs them; sourced, never run.
+# Shared functions of deploy, rollback and teardown; sourced, never run.
 # shellcheck shell=bash
 
 namespace=lockstep

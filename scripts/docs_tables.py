@@ -42,7 +42,7 @@ LIMITS = {"ge": "at least {}", "gt": "above {}", "lt": "below {}", "min_length":
 
 
 def main(words: Sequence[str]) -> int:
-    """Rewrite the pages, or tell whether they are up to date."""
+    """Rewrite the pages, or check that they are up to date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is not up to date")
     check = parser.parse_args(words).check
@@ -52,14 +52,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def refresh(page: Path, tables: Callable[[str], Mapping[str, str]], write: bool) -> Iterator[str]:
-    """Fill the marked blocks of a page; yield what is still wrong with it."""
+    """Fill the marked blocks of a page; yield its remaining problems."""
     text = page.read_text(encoding="utf-8")
-    made = tables(text)
+    contents = tables(text)
     blocks = [match[2] for match in BLOCK.finditer(text)]
-    if sorted(blocks) != sorted(made):
-        yield f"{page.name}: has the blocks {', '.join(blocks)}; it needs {', '.join(made)}"
+    if sorted(blocks) != sorted(contents):
+        yield f"{page.name}: has the blocks {', '.join(blocks)}; it needs {', '.join(contents)}"
         return
-    filled = BLOCK.sub(lambda match: f"{match[1]}{made[match[2]]}{match[3]}", text)
+    filled = BLOCK.sub(lambda match: f"{match[1]}{contents[match[2]]}{match[3]}", text)
     if write:
         page.write_text(filled, encoding="utf-8")
     elif filled != text:

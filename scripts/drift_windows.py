@@ -1,4 +1,4 @@
-"""Real rows with scores of models that had not seen them, and the windows that the figures of drift draw from them."""
+"""Out-of-sample scores on real rows, and the windows sampled from them for the figures of drift detection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ MODELS = {
 
 @dataclass(frozen=True)
 class Pool:
-    """Rows with the answers of a model that had not seen them; a fixed profile, or none where each run draws one."""
+    """Rows with out-of-sample predictions; a fixed profile, or none if each run samples one."""
 
     schema: Schema
     clean: Sequence[str]
@@ -57,11 +57,11 @@ class Pool:
 
 
 def prepare(name: str, params: Params) -> Pool:
-    """Read an example's rows, and let models answer those that they were not trained on.
+    """Read an example's rows and predict them out of sample.
 
-    A small set is answered by cross-fitting, each fold by a model of the others, and then is the whole population:
-    train rows, test rows and windows are drawn from it with replacement, independently, so that no drift is none. A
-    large set is cut in three, and windows are drawn from the third part without replacement.
+    A small set is predicted by cross-fitting, each fold by a model of the others, and is then the whole population:
+    train rows, test rows and windows are sampled from it independently with replacement, so that there is no drift. A
+    large set is split in three, and windows are sampled from the third part without replacement.
     """
     cleaned = cleaning.clean(read.read(params.data_ingestion).frame, params.data_preprocessing)
     frame = cleaned.frame.sample(frac=1, random_state=SEED).reset_index(drop=True)
@@ -71,18 +71,20 @@ def prepare(name: str, params: Params) -> Pool:
     if len(frame) <= SMALL:
         folds = np.arange(len(frame)) % FOLDS
         parts = [frame[folds == fold] for fold in range(FOLDS)]
-        scored = joined([fit.scored(frame.drop(part.index), part) for part in parts])
+        scored = concatenated([fit.scored(frame.drop(part.index), part) for part in parts])
         return Pool(schema, fit.clean, pd.concat(parts, ignore_index=True), scored, None)
     first, second = (round(part * len(frame)) for part in SPLIT)
     train, test, pool = frame[:first], frame[first:second], frame[second:]
     scored = fit.scored(train, pd.concat([test, pool]))
-    fixed = profile_of(schema, train, test, taken(scored, np.arange(len(test))), fit.clean)
-    return Pool(schema, fit.clean, pool.reset_index(drop=True), taken(scored, np.arange(len(test), scored.rows)), fixed)
+    fixed = profile_of(schema, train, test, subset(scored, np.arange(len(test))), fit.clean)
+    return Pool(
+        schema, fit.clean, pool.reset_index(drop=True), subset(scored, np.arange(len(test), scored.rows)), fixed
+    )
 
 
 @dataclass
 class Fit:
-    """What fits an example's model."""
+    """Fits the model of an example."""
 
     schema: Schema
     params: Params
@@ -90,7 +92,7 @@ class Fit:
     clean: Sequence[str] = ()
 
     def scored(self, train: pd.DataFrame, rows: pd.DataFrame) -> Scored:
-        """Fit on some rows and answer others, as the pipeline and the server do."""
+        """Fit on the train rows and predict others, as the pipeline and the server do."""
         from sklearn.pipeline import Pipeline
 
         features, matrix = build.fit(train, self.schema, self.params.feature_engineering, {})
@@ -102,14 +104,14 @@ class Fit:
         return Predictor.from_pipeline(self.schema, pipeline).score(rows)
 
 
-def taken(scored: Scored, places: Any) -> Scored:
-    """Return some rows of what was scored."""
-    shares = None if scored.probabilities is None else scored.probabilities[places]
-    return Scored(scored.truth[places], scored.predicted[places], shares)
+def subset(scored: Scored, positions: Any) -> Scored:
+    """Return the scored rows at some positions."""
+    shares = None if scored.probabilities is None else scored.probabilities[positions]
+    return Scored(scored.truth[positions], scored.predicted[positions], shares)
 
 
-def joined(parts: Sequence[Scored]) -> Scored:
-    """Return what was scored in parts as one."""
+def concatenated(parts: Sequence[Scored]) -> Scored:
+    """Concatenate scored rows."""
     shares = None if parts[0].probabilities is None else np.concatenate([part.probabilities for part in parts])
     return Scored(np.concatenate([p.truth for p in parts]), np.concatenate([p.predicted for p in parts]), shares)
 
@@ -117,7 +119,7 @@ def joined(parts: Sequence[Scored]) -> Scored:
 def profile_of(
     schema: Schema, train: pd.DataFrame, test: pd.DataFrame, scored: Scored, clean: Sequence[str]
 ) -> Profile:
-    """Make the profile of train rows and scored test rows; the figure of the evaluation plays no part here."""
+    """Build the profile of train rows and scored test rows; the value of the metric is not used here."""
     metric = scores.DEFAULT[schema.task]
     tested = test_metrics.evaluated(test, scored, schema, metric, {metric: 0.5, "interval_95": {metric: [0.4, 0.6]}})
     return profiles.build(schema, frames.rows_of(train, schema), tested, Monitoring(), clean)
@@ -129,24 +131,24 @@ def drawn_profile(pool: Pool, random: np.random.Generator) -> Profile:
         return pool.profile
     size = len(pool.frame)
     train, test = (random.integers(0, size, round(share * size)) for share in (TRAIN, TEST))
-    return profile_of(pool.schema, pool.frame.iloc[train], pool.frame.iloc[test], taken(pool.scored, test), pool.clean)
+    return profile_of(pool.schema, pool.frame.iloc[train], pool.frame.iloc[test], subset(pool.scored, test), pool.clean)
 
 
-def window(pool: Pool, places: Any, broken: str = "") -> RowWindow:
+def window(pool: Pool, positions: Any, broken: str = "") -> RowWindow:
     """Return rows of the pool as a window; one column may be broken: numbers times 2, texts cut in half.
 
     The scores stay those of the whole row, which makes drift harder to see, not easier.
     """
-    rows = frames.rows_of(pool.frame.iloc[places], pool.schema)
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(pool.kinds)}
+    rows = frames.rows_of(pool.frame.iloc[positions], pool.schema)
+    columns = {name: [row[index] for row in rows] for index, name in enumerate(pool.kinds)}
     if broken:
         columns[broken] = [_broken(value) for value in columns[broken]]
-    scored = taken(pool.scored, places)
+    scored = subset(pool.scored, positions)
     if scored.probabilities is None:
         return RowWindow("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
     answers = [pool.schema.labels[code] for code in scored.predicted]
-    found = profiles.scores(pool.schema.task, answers, scored.probabilities.tolist())
-    return RowWindow("1", 0.0, 1.0, columns, found, answers)
+    values = profiles.scores(pool.schema.task, answers, scored.probabilities.tolist())
+    return RowWindow("1", 0.0, 1.0, columns, values, answers)
 
 
 def _broken(value: Any) -> Any:
@@ -156,7 +158,7 @@ def _broken(value: Any) -> Any:
 
 
 def draw(pool: Pool, rows: int, random: np.random.Generator, weights: Any = None) -> Any:
-    """Draw places of the pool, with replacement if it is small, by weights if there are any."""
+    """Sample row positions of the pool, with replacement if it is small, by weights if there are any."""
     shares = None if weights is None else weights / weights.sum()
     return random.choice(len(pool.frame), rows, replace=len(pool.frame) <= SMALL, p=shares)
 

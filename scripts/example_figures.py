@@ -14,7 +14,7 @@ from time import perf_counter
 
 from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
-from scripts.ready_examples import asked
+from scripts.ready_examples import selected_examples
 
 HEAD = "| example | train / test rows | best trial | metric on the test rows | 95 % interval | gate | time |"
 
@@ -22,7 +22,7 @@ HEAD = "| example | train / test rows | best trial | metric on the test rows | 9
 def main(words: Sequence[str]) -> None:
     """Print a Markdown table, one row an example."""
     print(HEAD, "| --- | ---: | --- | --- | --- | --- | ---: |", sep="\n", flush=True)
-    for name, source in asked(words, __doc__):
+    for name, source in selected_examples(words, __doc__):
         print(figures(name, source), flush=True)
 
 

@@ -2,8 +2,8 @@
 
     python -m scripts.gate_figures [--runs 200] [--print]
 
-Models are drawn, so that their true accuracy and the share of rows on which they disagree are known exactly. Seeds are
-fixed: the same figures come out everywhere.
+Models are simulated, so that their accuracy and their disagreement are known exactly. Seeds are fixed, so the figures
+are reproducible.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SLICED = (1, 8, 40, 200)
 
 @dataclass(frozen=True)
 class Pair:
-    """Two drawn models: the true accuracy of each, and the share of rows to which they give different labels."""
+    """Two simulated models: accuracy of each, and the share of rows with different predicted labels."""
 
     champion: float
     candidate: float
@@ -45,7 +45,7 @@ class Pair:
 
 
 def draw(pair: Pair, rows: int, random: np.random.Generator) -> tuple[Scored, Scored]:
-    """Return how champion and candidate answer rows (n,), with calibrated probabilities.
+    """Return predictions of champion and candidate for rows (n,), with calibrated probabilities.
 
     Truth and both scores are signs of a trivariate normal, in which signs agree with the chance ``1 - arccos(r) / pi``
     for a correlation r (Sheppard 1899): that gives the correlations that accuracy and disagreement need.
@@ -64,19 +64,21 @@ def _scored(truth: NDArray[np.float64], score: NDArray[np.float64], r: float) ->
 
 
 def verdicts(pair: Pair, metric: str, rows: int, runs: int, resamples: int = RESAMPLES) -> Counter[str]:
-    """Let the gate compare as many drawn pairs, and count what it calls the candidate."""
+    """Count the gate's verdicts over simulated pairs."""
     random = np.random.default_rng([SEED, round(1000 * pair.disagree), round(1000 * pair.candidate)])
     rules = GateRules(metric, resamples=resamples, seed=SEED)
     return Counter(_decided(draw(pair, rows, random), (), rules).verdict for _ in range(runs))
 
 
 def refusals(pair: Pair, count: int, rows: int, runs: int) -> int:
-    """Count the drawn pairs of which the gate refuses the candidate for one of `count` slices of equal size."""
+    """Count the simulated pairs whose candidate is refused for one of `count` slices of equal size."""
     random = np.random.default_rng([SEED, count])
     rules = GateRules("accuracy", gate=Gate(slice_margin=0.0), resamples=100, seed=SEED)
     parts = tuple(Slice("part", str(place), np.arange(rows) % count == place) for place in range(count))
-    decided = (_decided(draw(pair, rows, random), parts, rules) for _ in range(runs))
-    return sum(check.name == "slices not worse" and not check.passed for own in decided for check in own.checks)
+    decisions = (_decided(draw(pair, rows, random), parts, rules) for _ in range(runs))
+    return sum(
+        check.name == "slices not worse" and not check.passed for decision in decisions for check in decision.checks
+    )
 
 
 def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: GateRules) -> checks.Decision:
@@ -86,7 +88,7 @@ def _decided(drawn: tuple[Scored, Scored], parts: tuple[Slice, ...], rules: Gate
 
 
 def power(gain: float, disagree: float, rows: int) -> float:
-    """Return the chance that a gain of accuracy is seen at the 2.5 % level, one-sided.
+    """Return the power to detect a gain of accuracy at the 2.5 % level, one-sided.
 
     The variance of the paired difference is ``(disagree - gain^2) / rows`` (Connor 1987, for McNemar's test).
     """
@@ -99,26 +101,26 @@ def compared(runs: int) -> Iterator[Sequence[str]]:
         row = [f"{disagree:.0%}"]
         for metric in METRICS:
             for candidate in (ACCURACY, BETTER):
-                found = verdicts(Pair(ACCURACY, candidate, disagree), metric, ROWS, runs)
-                row.append(f"{found['better']}/{runs}")
+                counts = verdicts(Pair(ACCURACY, candidate, disagree), metric, ROWS, runs)
+                row.append(f"{counts['better']}/{runs}")
         yield row
 
 
 def main(words: Sequence[str]) -> None:
-    """Draw, decide, count, and write the page."""
+    """Simulate, decide, count, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=200, help="drawn pairs behind each figure (default: 200)")
+    parser.add_argument("--runs", type=int, default=200, help="simulated pairs per figure (default: 200)")
     parser.add_argument("--print", action="store_true", help="write no page")
-    given = parser.parse_args(words)
-    formula = [(f"{own:.0%}", f"{power(0.02, own, ROWS):.0%}") for own in DISAGREEMENTS]
+    arguments = parser.parse_args(words)
+    formula = [(f"{disagree:.0%}", f"{power(0.02, disagree, ROWS):.0%}") for disagree in DISAGREEMENTS]
     equal = Pair(ACCURACY, ACCURACY, 0.15)
-    sliced = [(str(count), f"{refusals(equal, count, 8000, given.runs)}/{given.runs}") for count in SLICED]
+    sliced = [(str(count), f"{refusals(equal, count, 8000, arguments.runs)}/{arguments.runs}") for count in SLICED]
     tables = {
-        "compared": table(HEAD, list(compared(given.runs))),
+        "compared": table(HEAD, list(compared(arguments.runs))),
         "power": table(("disagree", "chance to see 2 points of accuracy in 2,000 rows"), formula),
         "sliced": table(("slices", "equal models refused"), sliced),
     }
-    if given.print:
+    if arguments.print:
         print(*tables.values(), sep="\n")
     else:
         fill(PAGE, tables)

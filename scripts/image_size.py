@@ -1,4 +1,4 @@
-"""Print what takes the room in the image, as the table of docs/image.md.
+"""Print the size of the packages in the image, as the table of docs/image.md.
 
 Example: python scripts/image_size.py flask-app:local python:3.11-slim
 """

@@ -1,4 +1,4 @@
-"""How scripts speak to tools and accounts: every command is shown, a dry run changes nothing, a fault has a hint."""
+"""Run external tools from scripts: commands are printed, a dry run changes nothing, an error has a hint."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ INSTALL = {
 
 
 class Problem(Exception):
-    """What went wrong, in one line, and what to do about it."""
+    """An error with its cause in one line and a hint for the user."""
 
     def __init__(self, cause: str, hint: str) -> None:
         super().__init__(cause)
@@ -27,60 +27,60 @@ class Problem(Exception):
 
 
 def need(*tools: str) -> None:
-    """Refuse to begin without a tool."""
+    """Raise if a tool is not installed."""
     for tool in tools:
         if not shutil.which(tool):
             raise Problem(f"{tool} is not installed", INSTALL[tool])
 
 
-def setting(given: str | None, variable: str, example: str) -> str:
-    """Return what was given, or what the environment says, or name what is missing."""
-    found = given or os.environ.get(variable, "")
-    if not found:
+def setting(option: str | None, variable: str, example: str) -> str:
+    """Return the option, or the environment variable; raise if neither is set."""
+    value = option or os.environ.get(variable, "")
+    if not value:
         raise Problem(f"{variable} is not set", f"export {variable}={example}")
-    return found
+    return value
 
 
-def ask(*command: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command that changes nothing, and return what it printed, whether it went well or not."""
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+def query(*command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command that changes nothing, and return the process with its output, also on failure."""
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
-class Doing:
+class CommandRunner:
     """Runs commands that change something, or only shows them."""
 
     def __init__(self, dry_run: bool) -> None:
         self.dry_run = dry_run
 
-    def __call__(self, *command: str, hint: str, given: str | None = None) -> None:
+    def __call__(self, *command: str, hint: str, stdin: str | None = None) -> None:
         """Run one command, whose output goes to standard error."""
         print("+", shlex.join(command), file=sys.stderr, flush=True)
         if self.dry_run:
             return
-        done = subprocess.run(command, input=given, text=True, stdout=sys.stderr, check=False)
-        if done.returncode:
-            raise Problem(f"{shlex.join(command[:3])} ended with code {done.returncode}", hint)
+        process = subprocess.run(command, input=stdin, text=True, stdout=sys.stderr, check=False)
+        if process.returncode:
+            raise Problem(f"{shlex.join(command[:3])} ended with code {process.returncode}", hint)
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
+    """Return the last non-empty line."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason was given")
 
 
-def who() -> str:
-    """Return who AWS takes us for."""
+def caller_identity() -> str:
+    """Return the ARN of the AWS identity in use."""
     need("aws")
-    asked = ask("aws", "sts", "get-caller-identity", "--query", "Arn", "--output", "text")
-    if asked.returncode:
+    process = query("aws", "sts", "get-caller-identity", "--query", "Arn", "--output", "text")
+    if process.returncode:
         raise Problem(
-            f"AWS does not know who you are: {last_line(asked.stderr)}",
+            f"AWS does not know who you are: {last_line(process.stderr)}",
             "aws sso login, or set AWS_PROFILE",
         )
-    return asked.stdout.strip()
+    return process.stdout.strip()
 
 
 def entry(main: Callable[[], None]) -> None:
-    """Run a script, and turn a fault into two lines and the exit code 1."""
+    """Run a script; print a problem as two lines and exit with code 1."""
     try:
         main()
     except Problem as problem:

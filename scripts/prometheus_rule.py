@@ -23,10 +23,10 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the manifest is not up to date")
     check = parser.parse_args(words).check
-    made = manifest([(ROOT / f"monitoring/rules/{name}.yml").read_text(encoding="utf-8") for name in RULES])
+    rendered = manifest([(ROOT / f"monitoring/rules/{name}.yml").read_text(encoding="utf-8") for name in RULES])
     if not check:
-        MANIFEST.write_text(made, encoding="utf-8")
-    elif not MANIFEST.is_file() or MANIFEST.read_text(encoding="utf-8") != made:
+        MANIFEST.write_text(rendered, encoding="utf-8")
+    elif not MANIFEST.is_file() or MANIFEST.read_text(encoding="utf-8") != rendered:
         print(f"{MANIFEST.name} is not up to date; run `python scripts/prometheus_rule.py`", file=sys.stderr)
         return 1
     return 0

@@ -1,11 +1,12 @@
-"""Take the pictures of evaluation report, dashboard and form for the docs, the latter from a real server over two days
-of replayed traffic.
+"""Take screenshots of evaluation report, dashboard and form for the docs.
+
+The latter two come from a real server with two days of replayed traffic.
 
     dvc repro && python scripts/screenshots.py [--to docs/images]
 
-The rows are those of the model in `models/`, drawn again and again; at the end one feature is scaled. They are
-written into the prediction log with times of the past, and the server measures them as it measures its own. It needs
-Chromium and the packages for the tests.
+The rows are sampled from those of the model in `models/`; at the end one feature is scaled. They are written to the
+prediction log with past timestamps, and the server evaluates them like its own. Needs Chromium and the test
+dependencies.
 """
 
 import argparse

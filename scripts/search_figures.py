@@ -31,7 +31,7 @@ from lockstep.metrics import scores as metrics
 from lockstep.modeling import serialization
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.trials import CVData
-from scripts.ready_examples import ROOT, asked
+from scripts.ready_examples import ROOT, selected_examples
 
 COLUMNS = ("example", "selected", "default", "metric", "selected, folds", "default, folds", "difference, 95 %")
 COLUMNS += ("selected, test", "default, test", "difference, 95 %", "search")
@@ -41,7 +41,7 @@ RESAMPLES = 500
 def main(words: Sequence[str]) -> None:
     """Print a Markdown table, one row an example and default."""
     print(f"| {' | '.join(COLUMNS)} |", f"| {' | '.join(['---'] * len(COLUMNS))} |", sep="\n", flush=True)
-    for name, source in asked(words, __doc__):
+    for name, source in selected_examples(words, __doc__):
         for row in compared(name, source):
             print(f"| {' | '.join(row)} |", flush=True)
 
@@ -80,20 +80,20 @@ def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     )
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
-    asked = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
-    found = fold_score.predict(model["estimator"], *asked)
+    scored_on = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
+    selected = fold_score.predict(model["estimator"], *scored_on)
     sign = 1 if metrics.METRICS[metric].higher_is_better else -1
     for default in defaults(schema.task, sparse.issparse(matrix)):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so do its defaults stand
             scores = [on_fold(default, ground, number, metric) for number in range(len(ground.folds))]
-            own = fold_score.predict(default.fit(matrix, target), *asked)
+            reference = fold_score.predict(default.fit(matrix, target), *scored_on)
         folds = sign * (np.asarray(best["scores"]) - scores)
         yield (
             *(name, best["estimator"], type(default).__name__, metric),
             *(f"{np.mean(best['scores']):.4f}", f"{np.mean(scores):.4f}", interval(*on_average(folds))),
-            *(f"{metrics.measure(metric, found):.4f}", f"{metrics.measure(metric, own):.4f}"),
-            interval(*metrics.difference(found, own, metric, RESAMPLES, 0)),
+            *(f"{metrics.measure(metric, selected):.4f}", f"{metrics.measure(metric, reference):.4f}"),
+            interval(*metrics.difference(selected, reference, metric, RESAMPLES, 0)),
             took,
         )
 

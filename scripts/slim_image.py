@@ -1,4 +1,4 @@
-"""Take out of a virtual environment what a server never reads, and leave its modules as bytecode alone.
+"""Remove files that a server never reads from a virtual environment, and keep modules as bytecode only.
 
 Example: python slim_image.py /opt/lockstep
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 BOTO = ("s3", "sts", "sso", "sso-oidc", "signin")
-"""What MLflow asks of AWS, where artifacts lie in a bucket."""
+"""AWS services that MLflow uses for artifacts in a bucket."""
 
 UNREAD = {
     "tests of the packages": ("**/tests", "**/test", "**/conftest.py"),
@@ -20,7 +20,7 @@ UNREAD = {
     "the client of Databricks": ("databricks/sdk",),
     "services of AWS that MLflow does not ask": ("botocore/data/*/",),
 }
-"""What is taken out, by pattern below site-packages."""
+"""Removed files, by pattern below site-packages."""
 
 
 def slim(site: Path) -> dict[str, int]:
@@ -29,12 +29,12 @@ def slim(site: Path) -> dict[str, int]:
 
 
 def _matching(site: Path, patterns: tuple[str, ...]) -> list[Path]:
-    found = [path for pattern in patterns for path in site.glob(pattern)]
-    return [path for path in found if not (path.parent == site / "botocore" / "data" and _asked(path))]
+    matches = [path for pattern in patterns for path in site.glob(pattern)]
+    return [path for path in matches if not (path.parent == site / "botocore" / "data" and _is_used(path))]
 
 
-def _asked(path: Path) -> bool:
-    """Tell whether a folder of botocore describes a service that is asked; its files are all needed."""
+def _is_used(path: Path) -> bool:
+    """Return whether a folder of botocore describes a service in use; all of its files are needed."""
     return path.name in BOTO or not path.is_dir()
 
 

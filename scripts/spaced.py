@@ -1,6 +1,6 @@
-"""Let the programs of a virtual environment start where its path holds a space, which no first line may hold.
+"""Repair the scripts of a virtual environment whose path contains a space, which a shebang line must not.
 
-pip sees to that for programs that it makes itself, and not for those that a package brings along.
+pip does so for the entry points that it generates, but not for scripts that a package ships.
 """
 
 import sys

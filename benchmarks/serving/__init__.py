@@ -1,1 +1,1 @@
-"""Our server beside others: the same models, the same rows, in turn on this machine."""
+"""Comparison of model servers: the same models and rows, alternating on this machine."""

@@ -1,10 +1,10 @@
-"""Measure our server beside others, and write the page, the plot and the JSON of the documentation.
+"""Compare Lockstep with other model servers, and write the page, the plot and the JSON of the documentation.
 
     python -m benchmarks.serving [--quick] [--models tabular ...] [--sides lockstep ...] [--reviews PATH] [--resume]
 
-With --quick, or with a choice of models or sides, nothing in docs/ changes: the result is printed, and kept under
-.lockstep/bench/. The first run makes an environment for each side and trains the models, which takes minutes; both are
-kept. With --resume the models that an interrupted run has finished are not measured again.
+With --quick, or with a selection of models or sides, nothing in docs/ changes: the result is printed, and stored
+under .lockstep/bench/. The first run creates an environment for each side and trains the models, which takes minutes;
+both are reused. With --resume the models that an interrupted run has finished are not measured again.
 """
 
 import argparse
@@ -40,10 +40,10 @@ def main(words: Sequence[str]) -> int:
     for name in arguments.models or CASES:
         model = models.prepare(CASES[name], arguments.reviews)
         notes += [f"{name}: {model.note}"] if model.note else []
-        kept = _place(name, sides, settings)
-        if not (arguments.resume and kept.is_file()):
-            _keep(kept, *measure(model, [SIDES[side] for side in sides], settings))
-        one, other = _kept(kept)
+        result_file = _place(name, sides, settings)
+        if not (arguments.resume and result_file.is_file()):
+            _keep(result_file, *measure(model, [SIDES[side] for side in sides], settings))
+        one, other = _read_result(result_file)
         samples, starts = [*samples, *one], [*starts, *other]
     results = Results(settings, samples, starts, notes)
     official = not (arguments.quick or arguments.models or arguments.sides)
@@ -91,21 +91,21 @@ def _keep(path: Path, samples: Sequence[Sample], starts: Sequence[Start]) -> Non
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _kept(path: Path) -> tuple[list[Sample], list[Start]]:
+def _read_result(path: Path) -> tuple[list[Sample], list[Start]]:
     content = json.loads(path.read_text(encoding="utf-8"))
     return [Sample(**one) for one in content["samples"]], [Start(**one) for one in content["starts"]]
 
 
 def _write(results: Results, folder: Path) -> None:
     """Fill the page's tables, draw the plot, and put the JSON beside; then print the tables."""
-    made = report.blocks(results)
-    page = report.fill((DOCS / PAGE).read_text(encoding="utf-8"), made)
+    blocks = report.blocks(results)
+    page = report.fill((DOCS / PAGE).read_text(encoding="utf-8"), blocks)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE).write_text(page, encoding="utf-8")
     content = json.dumps(report.as_json(results), indent=1, sort_keys=True)
     (folder / "serving.json").write_text(f"{content}\n", encoding="utf-8")
     plot.draw(results.summaries, results.settings.connections, folder / "serving.png")
-    print("\n".join(made.values()))
+    print("\n".join(blocks.values()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A virtual environment for each side, made from its pinned requirements and kept between runs."""
+"""Virtual environments of the sides, created from pinned requirements and reused between runs."""
 
 import hashlib
 import shutil
@@ -31,6 +31,6 @@ def _make(place: Path, wanted: Path) -> None:
     print(f"making {place.name}'s environment from {wanted.name}, a minute or so", file=sys.stderr, flush=True)
     shutil.rmtree(place, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    own = str(place / "bin" / "python")
-    subprocess.run([own, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(wanted)], check=True)
-    subprocess.run([own, "-m", "compileall", "-q", str(place / "lib")], check=False, stdout=subprocess.DEVNULL)
+    python = str(place / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(wanted)], check=True)
+    subprocess.run([python, "-m", "compileall", "-q", str(place / "lib")], check=False, stdout=subprocess.DEVNULL)

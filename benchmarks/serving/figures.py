@@ -1,4 +1,4 @@
-"""Arithmetic on what was measured: percentiles, medians over rounds, ratios, and whether a target is met."""
+"""Statistics of the samples: percentiles, medians over rounds, ratios, and targets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,12 +124,12 @@ MEMORY_MB = 350.0
 
 def targets(loads: Sequence[str], floor: str) -> list[Target]:
     """Return every target on speed: each model, each load, beside each side that has one."""
-    found = []
+    targets = []
     for model, factors in SPEEDS.items():
         for load in loads:
-            found += [Target(model, "speed", side, load, factor) for side, factor in factors.items()]
-            found += [Target(model, "p99", side, load, P99) for side in factors]
-            found.append(Target(model, "speed", floor, load, OF_FLOOR))
+            targets += [Target(model, "speed", side, load, factor) for side, factor in factors.items()]
+            targets += [Target(model, "p99", side, load, P99) for side in factors]
+            targets.append(Target(model, "speed", floor, load, OF_FLOOR))
     for model, factors in BATCHES.items():
-        found += [Target(model, "speed", side, BATCH, factor) for side, factor in factors.items()]
-    return found
+        targets += [Target(model, "speed", side, BATCH, factor) for side, factor in factors.items()]
+    return targets

@@ -1,4 +1,4 @@
-"""The floor: the server that ours runs on and its route, with a constant for an answer and no model behind it.
+"""Lower bound: Lockstep's HTTP server and route with a constant response and no model.
 
 python -m benchmarks.serving.floor PORT WORKERS
 """

@@ -1,7 +1,7 @@
-"""The load: connections that send the next request when the last is answered, and keep every answer for the check.
+"""Closed-loop load generator: connections send a request after each response, and record responses for the check.
 
-One thread around epoll and raw sockets. What is left to do while the clock runs is to find where an answer ends; JSON
-is read afterwards. `Load.client_cpu_s` says what even that costs.
+One thread with epoll and raw sockets. During the measurement it only detects the end of each response; JSON is parsed
+afterwards. `Load.client_cpu_s` is the cost of the generator itself.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""The models that every side serves: trained, registered and promoted here, as a user would, and kept between runs."""
+"""The models that every side serves: trained, registered and promoted as by a user, and reused between runs."""
 
 import json
 import os
@@ -135,9 +135,9 @@ def prepare(case: Case, reviews: Path | None = None) -> Model:
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without this machine's settings, in which our own code is found."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(FORGET)}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-    return kept | QUIET | {"PATH": path, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"} | more
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FORGET)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    return environment | QUIET | {"PATH": path, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"} | more
 
 
 def _refresh(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""One picture of the comparison: requests per second above, p99 below, a column for each model."""
+"""Plot of the comparison: requests per second above, p99 below, one column per model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server as its processes: started, watched, stopped, and what it takes of processor and memory."""
+"""Server processes: start, supervision, stop, CPU time and memory."""
 
 import os
 import signal
@@ -56,12 +56,12 @@ class Server:
 
     def memory(self) -> Memory:
         """Return what the tree holds now."""
-        found = []
+        infos = []
         for process in self.tree():
             with suppress(psutil.Error):
-                found.append(process.memory_full_info())
-        pss, rss = (sum(getattr(info, kind) for info in found) / MB for kind in ("pss", "rss"))
-        return Memory(round(pss, 1), round(rss, 1), len(found))
+                infos.append(process.memory_full_info())
+        pss, rss = (sum(getattr(info, kind) for info in infos) / MB for kind in ("pss", "rss"))
+        return Memory(round(pss, 1), round(rss, 1), len(infos))
 
     def until(self, ready: Callable[[], bool], timeout_s: float = 120.0) -> float:
         """Wait until it is ready and return the seconds since its start.

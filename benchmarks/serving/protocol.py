@@ -1,4 +1,4 @@
-"""Replay the requests of the tests against `mlflow models serve` of our model, and count what it gets right.
+"""Replay the request cases of the tests against `mlflow models serve` with the same model, and count correct responses.
 
 Example: python -m benchmarks.serving.protocol --ours http://127.0.0.1:5000
 """
@@ -85,11 +85,11 @@ def count(target: Target) -> Counts:
         if case.kind not in KINDS:
             continue
         try:
-            kept = judge(target, case)
+            passed = judge(target, case)
         except Inapplicable:
             continue
-        before = counts.get(case.kind, (0,) * (1 + len(kept)))
-        counts[case.kind] = tuple(one + more for one, more in zip(before, (1, *kept), strict=True))
+        before = counts.get(case.kind, (0,) * (1 + len(passed)))
+        counts[case.kind] = tuple(one + more for one, more in zip(before, (1, *passed), strict=True))
     return counts
 
 
@@ -120,8 +120,8 @@ def table(sides: dict[str, Counts]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     rows = {kind: [side.get(kind, (0,) * (1 + len(MEASURES))) for side in sides.values()] for kind in KINDS}
     rows["all"] = [tuple(map(sum, zip(*side.values(), strict=True))) for side in sides.values()]
-    for kind, found in rows.items():
-        lines.append([kind, str(found[0][0]), *(str(one) for side in found for one in side[1:])])
+    for kind, counts in rows.items():
+        lines.append([kind, str(counts[0][0]), *(str(one) for side in counts for one in side[1:])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -131,16 +131,16 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder that `dvc repro` writes")
     parser.add_argument("--name", default="breast-cancer", help="name of our model")
     parser.add_argument("--ours", default="", help="address of our server, to count it too")
-    given = parser.parse_args()
-    model = Model.read(given.models)
+    arguments = parser.parse_args()
+    model = Model.read(arguments.models)
     sides: dict[str, Counts] = {}
-    if given.ours:
-        parts = urlsplit(given.ours)
-        sides["Lockstep"] = count(Target(parts.hostname or "", parts.port or 80, model, given.name))
+    if arguments.ours:
+        parts = urlsplit(arguments.ours)
+        sides["Lockstep"] = count(Target(parts.hostname or "", parts.port or 80, model, arguments.name))
     with tempfile.TemporaryDirectory() as folder:
-        packaged = package(given.models, Path(folder) / "model")
+        packaged = package(arguments.models, Path(folder) / "model")
         with scoring_server(packaged, Path(folder) / "log") as port:
-            sides["mlflow models serve"] = count(Target("127.0.0.1", port, model, given.name, protocol="mlflow"))
+            sides["mlflow models serve"] = count(Target("127.0.0.1", port, model, arguments.name, protocol="mlflow"))
     print(table(sides))
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as tables for the documentation, as a plot, and as JSON."""
+"""Report of the comparison: tables for the documentation, plot and JSON."""
 
 import os
 import platform
@@ -56,9 +56,9 @@ class Results:
     @property
     def faults(self) -> list[str]:
         """What makes the run no fair comparison: sides that did not start, answers that were not right."""
-        found = [f"{start.model}, {start.side}: {start.failed}" for start in self.starts if start.failed]
+        faults = [f"{start.model}, {start.side}: {start.failed}" for start in self.starts if start.failed]
         bad = {key: summary.bad for key, summary in self.summaries.items() if summary.bad}
-        return found + [f"{', '.join(key)}: {count} answers wrong, refused or lost" for key, count in bad.items()]
+        return faults + [f"{', '.join(key)}: {count} answers wrong, refused or lost" for key, count in bad.items()]
 
 
 def blocks(results: Results) -> dict[str, str]:
@@ -76,9 +76,9 @@ def blocks(results: Results) -> dict[str, str]:
     }
 
 
-def fill(page: str, made: Mapping[str, str]) -> str:
+def fill(page: str, contents: Mapping[str, str]) -> str:
     """Put the generated parts between their markers; the parts of others stay as they are."""
-    return BLOCK.sub(lambda match: f"{match[1]}{made.get(match[2], match[3])}{match[4]}", page)
+    return BLOCK.sub(lambda match: f"{match[1]}{contents.get(match[2], match[3])}{match[4]}", page)
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -118,11 +118,11 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the pinned version of each side's own package, and of the server and libraries of ours."""
-    found = {name: version(name) for name in ("granian", "scikit-learn", "numpy", "pandas")}
+    versions = {name: version(name) for name in ("granian", "scikit-learn", "numpy", "pandas")}
     for name in ("mlflow", "bentoml", "mlserver", "fastapi"):
         pinned = re.search(rf"^{name}==(\S+)", (HERE / f"requirements-{name}.txt").read_text(), re.MULTILINE)
-        found[name] = pinned[1] if pinned else "?"
-    return found
+        versions[name] = pinned[1] if pinned else "?"
+    return versions
 
 
 def _conditions(results: Results) -> str:
@@ -146,9 +146,9 @@ def _speed(model: str, summaries: Mapping[Key, Summary], settings: Settings) -> 
     ours = [summaries.get((model, OURS, load)) for load in loads]
     rows = []
     for name, side in SIDES.items():
-        found = [summaries.get((model, name, load)) for load in loads]
-        if any(found):
-            columns = zip(*(_cells(*pair) for pair in zip(ours, found, strict=True)), strict=True)
+        others = [summaries.get((model, name, load)) for load in loads]
+        if any(others):
+            columns = zip(*(_cells(*pair) for pair in zip(ours, others, strict=True)), strict=True)
             rows.append([side.title, *(cell for column in columns for cell in column)])
     return f"**{CASES[model].title}**\n\n{table(head, rows)}"
 

@@ -1,4 +1,4 @@
-"""The measurement: every side of a model started, then asked in turn, round after round, and every answer checked."""
+"""Measurement rounds: all sides of a model are started, then loaded alternately, and every response is checked."""
 
 import sys
 from collections import Counter
@@ -84,18 +84,18 @@ class Running:
         if self.side.name == FLOOR:
             return content != floor.ANSWER
         try:
-            found = self.side.read(content)
+            predictions = self.side.read(content)
         except (ValueError, KeyError, TypeError):
             return True
-        return differs(found, self.model.expected[request * rows : (request + 1) * rows])
+        return differs(predictions, self.model.expected[request * rows : (request + 1) * rows])
 
     def ask(self, plan: Plan, rows: int) -> tuple[Load, float]:
         """Ask from where the last turn ended, and return what was seen and the server's processor time."""
         requests, marks = (self.singles if rows == 1 else self.batches), list[float]()
         driver = Driver(self.address, requests, plan, first=self._turns)
-        seen = driver.run(lambda: marks.append(self.server.cpu_s()))
-        self._turns += len(seen.answers)
-        return seen, marks[1] - marks[0]
+        responses = driver.run(lambda: marks.append(self.server.cpu_s()))
+        self._turns += len(responses.answers)
+        return responses, marks[1] - marks[0]
 
 
 def measure(model: Model, sides: Sequence[Side], settings: Settings) -> tuple[list[Sample], list[Start]]:
@@ -152,21 +152,30 @@ def _sample(one: Running, name: str, number: int, settings: Settings) -> Sample:
         plan, rows = Plan(BATCH_CONNECTIONS, count=one.model.case.batches), BATCH_ROWS
     else:
         plan, rows = Plan(int(name), settings.seconds, settings.warm_s), 1
-    seen, cpu_s = one.ask(plan, rows)
-    counted = seen.counted
+    responses, cpu_s = one.ask(plan, rows)
+    counted = responses.counted
     return Sample(
-        *(one.model.case.name, one.side.name, name, number, len(counted), seen.elapsed_s, cpu_s, seen.client_cpu_s),
-        wrong=_wrong(one, seen, rows),
-        refused=sum(answer.status != 200 for answer in seen.answers),
-        lost=seen.lost,
+        *(
+            one.model.case.name,
+            one.side.name,
+            name,
+            number,
+            len(counted),
+            responses.elapsed_s,
+            cpu_s,
+            responses.client_cpu_s,
+        ),
+        wrong=_wrong(one, responses, rows),
+        refused=sum(answer.status != 200 for answer in responses.answers),
+        lost=responses.lost,
         latencies_ms=tuple(1000 * answer.latency_s for answer in counted),
     )
 
 
-def _wrong(one: Running, seen: Load, rows: int) -> int:
+def _wrong(one: Running, responses: Load, rows: int) -> int:
     """Count the answers that came with 200 but are not the pipeline's; equal answers to one request are read once."""
-    answered = Counter((answer.request, answer.content) for answer in seen.answers if answer.status == 200)
-    return sum(times for (request, content), times in answered.items() if one.wrong(request, content, rows))
+    counts = Counter((answer.request, answer.content) for answer in responses.answers if answer.status == 200)
+    return sum(times for (request, content), times in counts.items() if one.wrong(request, content, rows))
 
 
 def _say(text: str) -> None:

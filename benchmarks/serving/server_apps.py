@@ -1,7 +1,7 @@
 """One small application under three interfaces: a constant, and a linear model on 30 numbers.
 
 `GET /` answers the constant with the process's number, `POST /` reads `{"rows": [[30 numbers], ...]}` and answers the
-probabilities. Nothing but the interface differs, so a difference between servers is the servers' own.
+probabilities. Only the interface differs, so differences are due to the servers.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a server makes of slow clients, of SIGTERM under load, and of a worker that is killed."""
+"""Fault tests of HTTP servers: slow clients, SIGTERM under load, and a killed worker."""
 
 import json
 import os
@@ -50,10 +50,10 @@ def stopped(server: Server, address: Address, request: bytes) -> tuple[int, int]
     """Send SIGTERM under load; return how many requests were answered, and how many sent ones never were."""
     timer = threading.Timer(STOP_AFTER_S, os.kill, (server.process.pid, signal.SIGTERM))
     timer.start()
-    seen = Driver(address, [request], STOP_PLAN).run()
+    responses = Driver(address, [request], STOP_PLAN).run()
     timer.join()
-    refused = sum(answer.status != 200 for answer in seen.answers)
-    return len(seen.answers) - refused, seen.lost + refused
+    refused = sum(answer.status != 200 for answer in responses.answers)
+    return len(responses.answers) - refused, responses.lost + refused
 
 
 def replaced_s(server: Server, address: Address, request: bytes) -> float | None:

@@ -1,10 +1,10 @@
-"""Which server: one small application under each, asked fast, asked badly, stopped and killed.
+"""Comparison of HTTP servers: one small application under load, slow clients, SIGTERM and SIGKILL.
 
     python -m benchmarks.serving.servers [--servers NAME ...] [--rounds N] [--seconds S] [--write]
     python -m benchmarks.serving.servers --app MODULE:NAME --interface wsgi [--path /predict --body FILE --folder PLACE]
 
-Served are a constant and a linear model (server_apps.py). With --app another application stands in their place, called
-first if its name ends in (); --body names a file with the JSON to send, --folder the directory to start in. Figures for
+Served are a constant and a linear model (server_apps.py). With --app another application replaces them, called first
+if its name ends in (); --body is a file with the JSON to send, --folder the working directory. Figures for
 each server with two workers: requests per second and p99 at 1, 16 and 64 connections; how many of 20 good requests are
 answered while 200 connections hold half a request; how many requests are lost as SIGTERM comes under load; and the
 seconds until a killed worker is replaced.

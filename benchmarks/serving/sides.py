@@ -1,7 +1,7 @@
-"""The sides of the comparison, each as its documentation has it: how it is started, asked, and read.
+"""The sides of the comparison, each configured as in its documentation: start command, request and response format.
 
-A side takes rows of names and values and answers with the probabilities of every label, from the same fitted pipeline.
-Each has two workers, and none logs requests. A side whose name has a second word is a tuned one beside the plain one.
+A side accepts rows of names and values and returns the probabilities of every label, from the same fitted pipeline.
+Each has two workers, and none logs requests. A side whose name has a second word is a tuned variant.
 """
 
 import json

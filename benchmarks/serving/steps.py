@@ -1,4 +1,4 @@
-"""Where the time of a request goes inside a worker: each step of our server, alone, on the three models.
+"""Microbenchmark of the steps of a request inside a worker, each in isolation, on the three models.
 
     python -m benchmarks.serving.steps [--write]
 

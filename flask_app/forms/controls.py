@@ -202,10 +202,15 @@ def input_name(column: str) -> str:
     return f"{PREFIX}{column}" if reserved else column
 
 
+def form_fields_of(form: MultiDict[str, str], schema: Schema) -> frozenset[str]:
+    """Return the names under which a form sends its own fields; a program may send a column by such a name."""
+    return frozenset(name for name in FORM_FIELDS if name not in schema.kinds or input_name(name) in form)
+
+
 def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
     """Return what was typed, by column; the one text column of a model may also be sent as `text`."""
     columns = {lines(name): name for name in schema.kinds} | {lines(input_name(name)): name for name in schema.kinds}
-    form_fields = {name for name in FORM_FIELDS if name not in schema.kinds or input_name(name) in form}
+    form_fields = form_fields_of(form, schema)
     named = ((lines(name or ""), values[-1]) for name, values in form.lists())  # a multipart part may lack a name
     typed = {columns.get(name, name): value for name, value in named if name not in form_fields}
     texts = [column.name for column in schema.columns if column.kind == "text"]

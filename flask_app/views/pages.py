@@ -83,7 +83,7 @@ def answer_form(service: ModelService) -> ResponseReturnValue:
     answered = prediction_service.answer_by_chosen(
         service, lambda chosen: chosen.predictor.schema.check([row]), request.form.get(controls.IDEMPOTENCY_KEY, "")
     )
-    explain = controls.EXPLAIN in request.form and controls.EXPLAIN not in typed
+    explain = controls.EXPLAIN in request.form.keys() & controls.form_fields_of(request.form, schema)
     explanation_view = explanation_chart.build(answered, explain)
     return page(
         serving, controls.fields(schema, typed), result=_result(answered), why=explanation_view, explain=explain

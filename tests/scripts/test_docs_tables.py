@@ -22,7 +22,7 @@ def test_pages_are_up_to_date(capsys):
     [
         ("params.md", "`0.2`", "`0.3`", "params.md: is not up to date"),
         ("params.md", "| `register_model.experiment`", "| `register_model.trial`", "params.md: is not up to date"),
-        ("params.md", "| its name in the model registry |", "|  |", "say what register_model.model_name means"),
+        ("params.md", "| name of the registered model |", "|  |", "say what register_model.model_name means"),
         ("params.md", "<!-- begin names -->", "", "it needs data_ingestion"),
         ("settings.md", "| `5000` |", "| `5001` |", "settings.md: is not up to date"),
     ],

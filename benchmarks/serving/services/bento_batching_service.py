@@ -1,6 +1,7 @@
-"""The BentoML side with adaptive batching: requests that wait are answered by one call.
+"""The BentoML side with adaptive batching: queued requests are served by one call.
 
-BentoML 1.4.39 cannot batch requests whose input is a DataFrame, so the rows come as lists and meet in one DataFrame.
+BentoML 1.4.39 cannot batch requests whose input is a DataFrame, so rows are sent as lists and
+combined into one DataFrame.
 """
 
 import os

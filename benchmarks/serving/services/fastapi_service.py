@@ -1,4 +1,4 @@
-"""The FastAPI side: rows checked by pydantic column by column, a DataFrame, probabilities out."""
+"""The FastAPI side: rows validated by pydantic column by column, a DataFrame, probabilities out."""
 
 import json
 import os

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.autoconfig import texts
@@ -14,6 +17,7 @@ from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
 IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
 GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
 FEW = 50
+ROWS_OF_GROUP, MOST_COMPARED = 5, 60
 WORDS, TEXT_SHARE = 4, 0.5
 """A text has so many words on average, and so large a share of its values is different from the others."""
 SPARSE = 0.02
@@ -96,6 +100,28 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
 
 
 def groups(frame: pd.DataFrame, found: Mapping[str, Found], target: str) -> list[str]:
-    """Return columns that look like the name of somebody or something with several rows each."""
-    named = [name for name in found if GROUP.search(name)]
-    return [name for name in named if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]
+    """Return columns that identify somebody or something with several rows each, by their name or by structure.
+
+    By structure: few values of whole numbers or texts, within each of which another column of many numbers is constant.
+    """
+    several = [name for name in found if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]
+    numbers = [name for name in several if types.is_float_dtype(frame[name]) or types.is_integer_dtype(frame[name])]
+    columns = {name: frame[name].to_numpy() for name in numbers[:MOST_COMPARED]}
+    return [name for name in several if GROUP.search(name) or _identifies(frame[name], columns)]
+
+
+def _identifies(values: pd.Series, columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Tell whether each value has several rows, in which another column of many numbers does not change."""
+    if types.is_float_dtype(values) or values.isna().any() or values.nunique() > len(values) / ROWS_OF_GROUP:
+        return False
+    codes, distinct = pd.factorize(values)
+    if np.bincount(codes).min() < 2:
+        return False
+    first = np.zeros(len(distinct), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    others = (own for name, own in columns.items() if name != values.name)
+    return any(_same(own, own[first[codes]]) and len(np.unique(own)) >= 0.4 * len(distinct) for own in others)
+
+
+def _same(values: NDArray[Any], others: NDArray[Any]) -> bool:
+    return bool(((values == others) | ((values != values) & (others != others))).all())

@@ -149,35 +149,42 @@ def other_order(spelled: str) -> str:
 
 
 def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> dict[str, CellFormat | None]:
-    """Decide columns whose cells fit two orders of day and month by the order that the file needs elsewhere."""
-    dated = [column for column in columns if (own := formats[column.name]) and own.kind == "date"]
-    doubtful = {column.name: column for column in dated if _doubtful(formats[column.name], column)}
-    needed = Counter(
-        _order(own.dates[0])
-        for column in dated
-        if (own := formats[column.name]) and column.name not in doubtful and other_order(own.dates[0])
-    )
-    for name, column in doubtful.items():
+    """Decide formats whose cells fit two orders of day and month by the order that other cells need.
+
+    Other formats of the column come first, then the other columns of the file.
+    """
+    dated = {column.name: column for column in columns if (own := formats[column.name]) and own.kind == "date"}
+    certain = {name: _certain_orders(formats[name], column) for name, column in dated.items()}
+    of_file = Counter(order for orders in certain.values() for order in orders)
+    for name, column in dated.items():
         described = formats[name]
-        if described is None:
+        if described is None or not any(map(other_order, described.dates)):
             continue
-        swapped = tuple(other_order(spelled) or spelled for spelled in described.dates)
-        if needed:
-            wished = needed.most_common(1)[0][0]
-            dates = described.dates if _order(described.dates[0]) == wished else swapped
+        orders = certain[name] or [order for order, _ in of_file.most_common(1)]
+        if orders:
+            dates = tuple(dict.fromkeys(_in_order(spelled, orders) for spelled in described.dates))
             formats[name] = described.model_copy(update={"dates": dates})
         else:
-            cell = next(iter(column.present))
-            column.marks = {name: f"{name}: is {cell!r} spelled {described.dates[0]} or {swapped[0]}? No value tells"}
+            cell, first = next(iter(column.present)), described.dates[0]
+            column.marks = {name: f"{name}: is {cell!r} spelled {first} or {other_order(first)}? No value tells"}
     return formats
 
 
-def _doubtful(described: CellFormat | None, column: Cells) -> bool:
-    """Tell whether the other order of day and month reads every cell as well."""
-    if described is None or not other_order(described.dates[0]):
-        return False
-    own = {cell: count for cell, count in column.present.items() if _reads(described.dates[0], cell)}
-    return _count(other_order(described.dates[0]), own) == sum(own.values())
+def _certain_orders(described: CellFormat | None, column: Cells) -> list[str]:
+    """Return the orders of the formats that some cell fits in one order of day and month alone."""
+    orders = []
+    for spelled in described.dates if described else ():
+        swapped = other_order(spelled)
+        own = {cell: count for cell, count in column.present.items() if swapped and _reads(spelled, cell)}
+        if own and _count(swapped, own) < sum(own.values()):
+            orders.append(_order(spelled))
+    return orders
+
+
+def _in_order(spelled: str, orders: Sequence[str]) -> str:
+    """Return a format in one of the orders, if it may be swapped into it."""
+    swapped = other_order(spelled)
+    return swapped if swapped and _order(spelled) not in orders and _order(swapped) in orders else spelled
 
 
 def said(name: str, described: CellFormat, such: str) -> Iterator[Decision]:

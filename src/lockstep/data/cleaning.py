@@ -59,8 +59,6 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     stated = decide_task(labelled[params.target], params) if params.task == "auto" else params.task
     labelled, rare = without_rare_classes(labelled, params, stated)
     task = decide_task(labelled[params.target], params)
-    if task == "regression" and np.isinf(labelled[params.target].astype("float64")).any():
-        raise DataError(f"target {params.target!r} holds infinity", "add its spelling to data_ingestion.reader.missing")
     rows = canonical(labelled, kinds)
     _check_values(rows, kinds)
     rows[params.target] = canonical_target(labelled[params.target], task)
@@ -275,9 +273,20 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
 
 
 def canonical_target(target: pd.Series, task: Task) -> pd.Series:
-    """Give the target its one type: float64, int64, bool or text."""
+    """Give the target its one type: float64, int64, bool or text.
+
+    Raises
+    ------
+    DataError
+        A number is infinite.
+    """
     if task == "regression":
-        return target.astype("float64")
+        numbers = target.astype("float64")
+        if np.isinf(numbers).any():
+            raise DataError(
+                f"target {target.name!r} holds infinity", "add its spelling to data_ingestion.reader.missing"
+            )
+        return numbers
     if types.is_bool_dtype(target) or (set(target.unique()) <= {True, False} and target.dtype == object):
         return target.astype("bool")
     if types.is_numeric_dtype(target) and (target % 1 == 0).all():

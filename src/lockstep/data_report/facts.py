@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lockstep.config.params import Kind, Task
 from lockstep.data.record import DataRecord
-from lockstep.data_report import warnings as report_warnings
+from lockstep.data_report import warnings
 from lockstep.data_report.association import Relation, relation
 from lockstep.data_report.record import ClassCount, ColumnFacts, DataReport, TargetFacts
 from lockstep.drift.results import Distribution
@@ -34,18 +34,16 @@ def describe(train: pd.DataFrame, record: DataRecord, types: Mapping[str, str]) 
     """Return the record with a description of the canonical train rows; `types` are those of the raw columns."""
     step = max(1, -(-len(train) // SAMPLE_ROWS))
     sample = train.iloc[::step]
-    target = sample[record.target]
-    columns = []
-    for name, kind in record.kinds:
-        columns.append(
-            ColumnFacts(
-                name=name,
-                kind=kind,
-                type=types.get(name, ""),
-                **_range(train[name], kind),
-                **_sampled(sample[name], kind, target, record.task),
-            )
+    columns = [
+        ColumnFacts(
+            name=name,
+            kind=kind,
+            type=types.get(name, ""),
+            **_range(train[name], kind),
+            **_sampled(sample[name], kind, sample[record.target], record.task),
         )
+        for name, kind in record.kinds
+    ]
     target_facts = _describe_target(train[record.target], record.task)
     leaks = leakage.leaky_columns(train, dict(record.kinds), record.target, record.task)
     return DataReport(
@@ -54,7 +52,7 @@ def describe(train: pd.DataFrame, record: DataRecord, types: Mapping[str, str]) 
         about_target=target_facts,
         sampled_rows=len(sample),
         leaks=leaks,
-        warnings=report_warnings.warnings(columns, target_facts, record.dropped, leaks, len(sample)),
+        warnings=warnings.warnings(columns, target_facts, record.dropped, leaks, len(sample)),
     )
 
 

@@ -105,9 +105,9 @@ def test_a_missing_package_is_told(serve, bundles, monkeypatch):
 
 def test_a_column_with_the_name_of_the_box_is_a_column_beside_the_box(serve, tmp_path):
     app = serve(make_bundle("binary", tmp_path / "bundle", "decision_tree", odd=controls.EXPLAIN))
-    column = controls.input_name(controls.EXPLAIN)
-    assert 'class="why"' not in sent(app, **{column: "9.5"})
-    assert 'class="why"' in sent(app, **{column: "9.5", controls.EXPLAIN: "on"})
+    row = {controls.input_name(name): value for name, value in example(app).items()}
+    assert 'class="why"' not in sent(app, row)
+    assert 'class="why"' in sent(app, row, **{controls.EXPLAIN: "on"})
 
 
 PIECES = [

@@ -57,3 +57,13 @@ def test_the_role_of_a_column(name, values, expected):
 def test_an_identifier_with_several_rows_each_is_a_group():
     frame = pd.DataFrame({"patient_id": EACH // 6, "x": EACH % 7, "y": EACH % 2})
     assert column_roles.groups(frame, column_roles.roles(frame, "y"), "y") == ["patient_id"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_other_columns_do_not_change_within_is_a_group(seed):
+    draw = np.random.default_rng(seed)
+    person = draw.permutation(np.repeat(np.arange(30), 10))
+    ages = draw.integers(20, 90, 30)
+    frame = pd.DataFrame({"subject#": person, "age": ages[person], "score": draw.normal(size=N), "y": EACH % 2})
+    frame["rooms"] = draw.integers(1, 9, N)
+    assert column_roles.groups(frame, column_roles.roles(frame, "y"), "y") == ["subject#"]

@@ -71,6 +71,9 @@ SPELLED = {
     "months": (["Feb-2015", "Apr-2015", "Dec-2016"], {"dates": ("%b-%Y",)}),
     "german-months": (["24. Februar 2015", "9. Mai 2015"], {"dates": ("%d. %b %Y",)}),
     "two-formats": (["01-13-07", "3/18/2009", "12-31-08", "4/1/2010"], {"dates": ("%m/%d/%Y", "%m-%d-%y")}),
+    "two-formats-of-which-one-tells": (
+        ["01-01-07", "02-03-08", "01-04-07", "3/18/2009", "12/31/2010"], {"dates": ("%m-%d-%y", "%m/%d/%Y")},
+    ),
     "days-as-numbers": (["20150224", "20150402", "20150509", "20161231"], {"dates": ("%Y%m%d",)}),
     "epoch": ([str(1424736000 + i * 86399) for i in range(12)], {"kind": "epoch", "ticks": "s"}),
     "epoch-of-milliseconds": ([str(1424736000000 + i * 86399000) for i in range(12)], {"kind": "epoch", "ticks": "ms"}),
