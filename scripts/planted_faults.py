@@ -199,8 +199,8 @@ FAULTS = {
     ),
     "app: the admin token": Fault(
         APP + "admission/authentication.py",
-        "hmac.compare_digest(self._digest(given.strip()), self._admin)",
-        "True",
+        "not fits or ",
+        "",
         "tests/flask_app/admission/test_authentication.py",
     ),
     "app: the Host header": Fault(
@@ -211,8 +211,8 @@ FAULTS = {
     ),
     "app: rows of one request": Fault(
         APP + "fast_path.py",
-        "len(asked.rows) > self._most_rows",
-        "False",
+        ".rows) > self._most_rows",
+        ".rows) < 0",
         "tests/flask_app/test_fast_path.py",
     ),
     "app: a version without a digest": Fault(
