@@ -99,9 +99,9 @@ def test_local_artifacts_stay_in_the_state_folder(local_settings, tmp_path, bund
 
 
 def test_a_slow_upload_is_announced(caplog):
-    with caplog.at_level(logging.INFO), tracking._told_if_slow("still sending", after_s=0.01):
+    with caplog.at_level(logging.INFO), tracking._log_if_slow("still sending", after_s=0.01):
         time.sleep(0.1)
-    with caplog.at_level(logging.INFO), tracking._told_if_slow("never said", after_s=5):
+    with caplog.at_level(logging.INFO), tracking._log_if_slow("never said", after_s=5):
         pass
     assert caplog.messages == ["still sending"]
 
