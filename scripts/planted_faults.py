@@ -164,10 +164,10 @@ FAULTS = {
     "drift: the false alarm rate": Fault(
         LIBRARY + "drift/detect.py", "q <= limits.alpha and", "q <= 1 and", TESTS + "drift/test_detect.py"
     ),
-    "drift: two sides of a test": Fault(
+    "drift: the distance of two distributions": Fault(
         LIBRARY + "drift/hypothesis_tests.py",
-        "2 * norm.sf(",
-        "norm.sf(",
+        ".max(), np.abs(",
+        ".min(), np.abs(",
         TESTS + "drift/test_hypothesis_tests.py",
     ),
     "alerts: lost predictions": Fault(
@@ -195,13 +195,16 @@ FAULTS = {
         "tests/flask_app/admission/test_csrf.py",
     ),
     "app: the rate limit": Fault(
-        APP + "admission/limits.py", "if not wait_s:", "if True:", "tests/flask_app/admission/test_limits.py"
+        APP + "admission/limits.py",
+        "raise TooOften(self.rate, wait_s)",
+        "return",
+        "tests/flask_app/admission/test_limits.py",
     ),
     "app: the admin token": Fault(
         APP + "admission/authentication.py",
         "not fits or ",
         "",
-        "tests/flask_app/admission/test_authentication.py",
+        "tests/flask_app/admission/test_authentication.py tests/flask_app/views/test_admin.py",
     ),
     "app: the Host header": Fault(
         APP + "admission/guard.py",
