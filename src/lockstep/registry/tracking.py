@@ -183,7 +183,7 @@ def is_unsupported(error: "MlflowException") -> bool:
     if isinstance(answer, dict):
         code = answer.get("error_code")
         return code == "ENDPOINT_NOT_FOUND" or (
-            not code and bool(re.search("is_unsupported endpoint|not found|not allowed", str(answer), re.IGNORECASE))
+            not code and bool(re.search("unsupported endpoint|not found|not allowed", str(answer), re.IGNORECASE))
         )
     return bool(re.search(r"failed with error code (404|405|501)\b|not supported by the store", str(error)))
 

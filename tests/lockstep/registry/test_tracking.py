@@ -190,15 +190,15 @@ def test_the_patience_with_a_hanging_server_has_a_bound():
 
 
 def test_credentials_of_one_server_do_not_reach_the_next(settings_for):
-    tracking._prepare_environment(tracking.Server("http://a", "me", "secret"))
+    tracking._prepare_environment(tracking.TrackingServer("http://a", "me", "secret"))
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "secret"
-    tracking._prepare_environment(tracking.Server("http://b"))
+    tracking._prepare_environment(tracking.TrackingServer("http://b"))
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 
 
 def test_what_a_person_set_is_kept(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    tracking._prepare_environment(tracking.Server("http://a"))
+    tracking._prepare_environment(tracking.TrackingServer("http://a"))
     assert (os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) == ("77", "2")
 
 

@@ -35,7 +35,7 @@ def profile_of(schema, rows):
         for place, column in enumerate(schema.columns)
         if column.kind != "text"
     ]
-    empty = profiles.Numbers.of([])
+    empty = profiles.NumericBaseline.from_values([])
     return profiles.Profile(
         schema.task, list(schema.labels), features, empty, None, "", True, profiles.Interval(0, 0, 0), Monitoring()
     )
@@ -129,7 +129,7 @@ def test_the_parts_of_a_linear_model_are_shapley_values_against_the_train_rows(t
 
 def test_many_distinct_numbers_are_remembered_well_enough():
     numbers = np.random.default_rng(0).lognormal(size=20_000)
-    feature = profiles.Feature("a", "numeric", 25_000, 5_000, numbers=profiles.Numbers.of(numbers))
+    feature = profiles.Feature("a", "numeric", 25_000, 5_000, numbers=profiles.NumericBaseline.from_values(numbers))
     values, shares = weighted_values(feature)
     assert len(values) <= 501
     assert values[-1] is None
