@@ -19,8 +19,8 @@ import numpy as np
 from lockstep import paths
 from lockstep.config import params_file
 from lockstep.drift import detect, hypothesis_tests, sequential_test
-from lockstep.drift.detect import Window
-from lockstep.drift.numeric_baseline import Floats, Numbers, finite
+from lockstep.drift.detect import RowWindow
+from lockstep.drift.numeric_baseline import Floats, NumericBaseline, finite
 from lockstep.drift.profile import Profile
 from scripts.drift_windows import SEED, Pool, draw, drawn_profile, label_shift, prepare, tilt, window
 
@@ -66,10 +66,10 @@ def example(name: str, data: Path, runs: int) -> Iterator[Sequence[str]]:
     print(f"{name}: {perf_counter() - started:.0f} s", file=sys.stderr)
 
 
-Scenario = Callable[[Pool, int, str, np.random.Generator], Window]
+Scenario = Callable[[Pool, int, str, np.random.Generator], RowWindow]
 
 
-Rules = Mapping[str, Callable[[Profile, Window], bool]]
+Rules = Mapping[str, Callable[[Profile, RowWindow], bool]]
 
 
 def rates(pool: Pool, scenario: Scenario, rows: int, runs: int, rules: Rules) -> dict[str, float]:
@@ -85,22 +85,22 @@ def rates(pool: Pool, scenario: Scenario, rows: int, runs: int, rules: Rules) ->
     return {rule: count / runs for rule, count in alarms.items()}
 
 
-def quiet(pool: Pool, rows: int, column: str, random: np.random.Generator) -> Window:
+def quiet(pool: Pool, rows: int, column: str, random: np.random.Generator) -> RowWindow:
     """Draw a window in which nothing has changed."""
     return window(pool, draw(pool, rows, random))
 
 
-def broken(pool: Pool, rows: int, column: str, random: np.random.Generator) -> Window:
+def broken(pool: Pool, rows: int, column: str, random: np.random.Generator) -> RowWindow:
     """Draw a window with one column times 2, or its texts cut in half."""
     return window(pool, draw(pool, rows, random), column)
 
 
-def tilted(pool: Pool, rows: int, column: str, random: np.random.Generator) -> Window:
+def tilted(pool: Pool, rows: int, column: str, random: np.random.Generator) -> RowWindow:
     """Draw a window whose rows favour high values of one column, by 0.4 SD."""
     return window(pool, draw(pool, rows, random, tilt(pool, column)))
 
 
-def relabelled(pool: Pool, rows: int, column: str, random: np.random.Generator) -> Window:
+def relabelled(pool: Pool, rows: int, column: str, random: np.random.Generator) -> RowWindow:
     """Draw a window in which the commonest label is rarer by 25 points."""
     return window(pool, draw(pool, rows, random, label_shift(pool)))
 
@@ -115,12 +115,12 @@ SCENARIOS: tuple[tuple[Scenario, int], ...] = (
 )
 
 
-def ours(profile: Profile, drawn: Window) -> bool:
+def ours(profile: Profile, drawn: RowWindow) -> bool:
     """Decide as the product does."""
     return detect.measure(profile, drawn).verdict == "alarm"
 
 
-def compared(profile: Profile, drawn: Window) -> Iterator[tuple[Numbers, Floats]]:
+def compared(profile: Profile, drawn: RowWindow) -> Iterator[tuple[NumericBaseline, Floats]]:
     """Yield baseline and values of the numbers that other rules look at: columns, lengths, unknown words, score."""
     for feature in profile.features:
         if feature.numbers:
@@ -132,7 +132,7 @@ def compared(profile: Profile, drawn: Window) -> Iterator[tuple[Numbers, Floats]
     yield profile.score, drawn.scores
 
 
-def psi(baseline: Numbers, values: Floats) -> float:
+def psi(baseline: NumericBaseline, values: Floats) -> float:
     """Return the population stability index over the baseline's deciles, empty bins counted as half a row."""
     edges = np.unique(baseline.points[np.searchsorted(baseline.shares[1], np.arange(1, BINS) / BINS)])
     then = np.diff(baseline.up_to(edges), prepend=0, append=1)
@@ -141,7 +141,7 @@ def psi(baseline: Numbers, values: Floats) -> float:
     return float(((now - then) * np.log(now / then)).sum())
 
 
-def ks_ps(profile: Profile, drawn: Window) -> list[float]:
+def ks_ps(profile: Profile, drawn: RowWindow) -> list[float]:
     """Return the p of each Kolmogorov-Smirnov test."""
     return [hypothesis_tests.kolmogorov_smirnov(*pair)[1] for pair in compared(profile, drawn)]
 

@@ -14,7 +14,7 @@ from lockstep.data import cleaning, frames
 from lockstep.data.schema import Schema
 from lockstep.data.sources import read
 from lockstep.drift import profile as profiles
-from lockstep.drift.detect import Window
+from lockstep.drift.detect import RowWindow
 from lockstep.drift.profile import Profile
 from lockstep.evaluation import test_metrics
 from lockstep.features import build
@@ -101,7 +101,7 @@ class Fit:
         estimator.fit(matrix, frames.target_array(train, self.schema))
         pipeline = Pipeline([("features", features), ("estimator", estimator)])
         self.clean = build.text_steps(pipeline)
-        return Predictor.of(self.schema, pipeline).score(rows)
+        return Predictor.from_pipeline(self.schema, pipeline).score(rows)
 
 
 def subset(scored: Scored, positions: Any) -> Scored:
@@ -134,7 +134,7 @@ def drawn_profile(pool: Pool, random: np.random.Generator) -> Profile:
     return profile_of(pool.schema, pool.frame.iloc[train], pool.frame.iloc[test], subset(pool.scored, test), pool.clean)
 
 
-def window(pool: Pool, positions: Any, broken: str = "") -> Window:
+def window(pool: Pool, positions: Any, broken: str = "") -> RowWindow:
     """Return rows of the pool as a window; one column may be broken: numbers times 2, texts cut in half.
 
     The scores stay those of the whole row, which makes drift harder to see, not easier.
@@ -145,10 +145,10 @@ def window(pool: Pool, positions: Any, broken: str = "") -> Window:
         columns[broken] = [_broken(value) for value in columns[broken]]
     scored = subset(pool.scored, positions)
     if scored.probabilities is None:
-        return Window("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
+        return RowWindow("1", 0.0, 1.0, columns, scored.predicted.astype(np.float64))
     answers = [pool.schema.labels[code] for code in scored.predicted]
     values = profiles.scores(pool.schema.task, answers, scored.probabilities.tolist())
-    return Window("1", 0.0, 1.0, columns, values, answers)
+    return RowWindow("1", 0.0, 1.0, columns, values, answers)
 
 
 def _broken(value: Any) -> Any:

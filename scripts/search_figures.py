@@ -75,7 +75,9 @@ def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     schema = Schema.from_json(files.read_json(paths.SCHEMA))
     record, params = files.read_json(paths.SEARCH), params_file.load().model_building
     matrix, target = serialization.load_matrix(paths.TRAIN_MATRIX)
-    ground = CVData.from_params(matrix, target, schema.task, params, serialization.load_marks(paths.TRAIN_MATRIX))
+    ground = CVData.from_params(
+        matrix, target, schema.task, params, serialization.load_fold_constraints(paths.TRAIN_MATRIX)
+    )
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
     scored_on = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)

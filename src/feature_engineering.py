@@ -1,4 +1,4 @@
-"""Learn the schema and fit the features on the train rows."""
+"""Infer the schema and fit the features on the train rows."""
 
 import dataclasses
 import logging

@@ -18,9 +18,9 @@ def main(params: ModelBuilding) -> None:
     features = serialization.load(paths.FEATURES)
     task = files.read_json(paths.SCHEMA)["task"]
 
-    marks = serialization.load_marks(paths.TRAIN_MATRIX)
+    constraints = serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     with Checkpoint(paths.SEARCHES, key(files.sha256(paths.TRAIN_MATRIX), task, params)) as checkpoint:
-        result = search.choose(matrix, target, task, params, marks, checkpoint)
+        result = search.choose(matrix, target, task, params, constraints, checkpoint)
         model = Pipeline([("features", features), ("estimator", result.estimator)])
 
         serialization.save(model, paths.MODEL)

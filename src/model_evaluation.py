@@ -27,7 +27,7 @@ def main(params: ModelEvaluation) -> None:
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     train = cleaning.with_kinds(parquet.read(paths.TRAIN), schema.kinds)
     pipeline = serialization.load(paths.MODEL)
-    predictor = Predictor.of(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
+    predictor = Predictor.from_pipeline(schema, pipeline, frames.rows_of(test.head(SMOKE_ROWS), schema))
 
     scored = predictor.score(test)
     metrics = test_metrics.report(scored, schema, params)
@@ -39,11 +39,11 @@ def main(params: ModelEvaluation) -> None:
     decision = checks.decide(CandidateEvidence(schema, evidence), None, GateRules.of(metric, schema.task, params))
     evaluated = test_metrics.evaluated(test, scored, schema, metric, metrics)
     matrix = facts.TrainMatrix(
-        *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_marks(paths.TRAIN_MATRIX)
+        *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     )
     subject = facts.EvaluatedModel(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
     record = facts.of(subject, matrix, metrics, leak_scores, params)
-    card_facts = model_card.Facts(record, search, data, files.read_json(paths.SOURCE))
+    card_facts = model_card.CardFacts(record, search, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
     baseline = profile.build(schema, frames.rows_of(train, schema), evaluated, params.monitoring, text_steps(pipeline))
 
@@ -55,7 +55,7 @@ def main(params: ModelEvaluation) -> None:
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(baseline)
-    files.write_json(model_card.of(schema, card_facts), paths.CARD)
+    files.write_json(model_card.build(schema, card_facts), paths.CARD)
     row_hashes.write(train, schema)
     files.write_json(decision.to_json(), paths.GATE)
     logging.getLogger("model_evaluation").info(

@@ -87,7 +87,7 @@ def test_a_profile_still_measures_a_window(exported, predictor):
     profile = Profile.load(exported)
     rows = predictor.schema.check(json.loads((exported / "smoke.json").read_text())["rows"]) * 6
     columns = {column.name: [row[index] for row in rows] for index, column in enumerate(predictor.schema.columns)}
-    window = detect.Window("1", 0.0, 1.0, columns, predictor.scorer.score(rows).max(axis=1), None)
+    window = detect.RowWindow("1", 0.0, 1.0, columns, predictor.scorer.score(rows).max(axis=1), None)
     assert detect.measure(profile, window).rows == len(rows)
 
 

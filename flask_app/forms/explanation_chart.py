@@ -162,7 +162,7 @@ def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
     """Return what reads a word as the model does."""
     place = list(predictor.schema.kinds).index(column)
     terms = predictor.scorer.terms if isinstance(predictor.scorer, LinearScorer) else ()
-    steps = next(([CLEANERS[name] for name in term.clean] for term in terms if term.place == place), [])
+    steps = next(([CLEANERS[name] for name in term.clean] for term in terms if term.column_index == place), [])
     return lambda word: reduce(lambda text, step: step(text), steps, word)
 
 

@@ -43,7 +43,7 @@ def explained(answered: PredictionResult) -> PredictionResult:
     """Return an answer with what each column adds to it; trees, whose package holds the GIL, in turn."""
     predictor = answered.serving.predictor
     with refusals():
-        if contributions.way(predictor.scorer) == "linear":
+        if contributions.explanation_method(predictor.scorer) == "linear":
             return replace(answered, explanations=predictor.explain(answered.rows))
         with guard.from_app(current_app).limiter.large_request():
             return replace(answered, explanations=predictor.explain(answered.rows))
@@ -51,7 +51,7 @@ def explained(answered: PredictionResult) -> PredictionResult:
 
 def offered(predictor: Predictor) -> str:
     """Return when people are told why: `always`, if `asked`, `never`, or not here, where a package is `missing`."""
-    method = contributions.way(predictor.scorer)
+    method = contributions.explanation_method(predictor.scorer)
     if method == "trees":
         return "asked" if tree_contributions.installed() else "missing"
     return "always" if method else "never"

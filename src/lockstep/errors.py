@@ -1,4 +1,4 @@
-"""The errors people see: what is wrong, and what to do next."""
+"""Exceptions with a problem and a hint: what is wrong, and what to do next."""
 
 import difflib
 from collections.abc import Iterable
@@ -47,21 +47,21 @@ class StoreError(LockstepError):
 
 
 class DispatchError(LockstepError):
-    """GitHub was not reached, or did not take the order to retrain."""
+    """GitHub was not reached, or refused the request to retrain."""
 
 
 class ExperimentError(LockstepError):
-    """DVC does not tell what experiments there are."""
+    """DVC cannot list or apply experiments."""
 
 
 class ComputeError(LockstepError):
-    """Work could not be done where it was sent; `place` is that of the task to blame, if it is one."""
+    """A task pool failed; `task_index` is that of the failed task, if it is one."""
 
-    place: int | None = None
+    task_index: int | None = None
 
 
 class NotExplained(LockstepError):
-    """Nothing can be said of why a model answers as it does, without making it up."""
+    """No method explains the predictions of this model."""
 
 
 class MirrorError(LockstepError):

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and the same bytes for the same content."""
+"""Atomic file writes, with the same bytes for the same content."""
 
 import hashlib
 import json

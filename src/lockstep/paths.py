@@ -1,4 +1,4 @@
-"""Where every file of the pipeline lives, relative to the project's root."""
+"""Paths of the pipeline's files, relative to the project's root."""
 
 from pathlib import Path
 
@@ -48,12 +48,12 @@ DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
-"""What this machine keeps for itself: local tracking database, model cache, metrics of the workers."""
+"""State of this machine, never committed: local tracking database, model cache, metrics of the workers."""
 SEARCHES = STATE / "search"
 """Checkpoints of searches, from which a killed one resumes."""
 
 
-TRIALS = (".dvc", "tmp", "exps")
+EXPERIMENT_FOLDERS = (".dvc", "tmp", "exps")
 """Where DVC copies the project for an experiment that does not run in the workspace; it throws the copy away."""
 
 
@@ -68,8 +68,8 @@ def find_root(start: Path) -> Path | None:
 def home(root: Path) -> Path:
     """Return the project that what a run leaves behind belongs to: `root`, or where DVC copied it from."""
     parts = root.parts
-    for at in range(len(parts) - len(TRIALS)):
-        if parts[at : at + len(TRIALS)] == TRIALS:
-            below = parts[at + len(TRIALS) + 1 :]
+    for at in range(len(parts) - len(EXPERIMENT_FOLDERS)):
+        if parts[at : at + len(EXPERIMENT_FOLDERS)] == EXPERIMENT_FOLDERS:
+            below = parts[at + len(EXPERIMENT_FOLDERS) + 1 :]
             return find_root(Path(*parts[:at], *below)) or root
     return root

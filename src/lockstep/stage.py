@@ -27,15 +27,15 @@ def guarded(work: Callable[[], int | None], name: str) -> int:
     try:
         return work() or 0
     except LockstepError as error:
-        _tell(name, error.problem, error.hint)
+        _print_error(name, error.problem, error.hint)
     except KeyboardInterrupt:
-        _tell(name, "interrupted", "nothing half-written was left; run it again")
+        _print_error(name, "interrupted", "nothing half-written was left; run it again")
         return 130
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
-        _tell(name, what, "check that the file exists, that you may use it, and that the disk has room")
+        _print_error(name, what, "check that the file exists, that you may use it, and that the disk has room")
     except Exception as error:  # noqa: BLE001 - the boundary: nothing passes it silently
-        _tell(name, f"{type(error).__name__}: {error}", "LOCKSTEP_DEBUG=1 shows where; please report it")
+        _print_error(name, f"{type(error).__name__}: {error}", "LOCKSTEP_DEBUG=1 shows where; please report it")
     return 1
 
 
@@ -52,7 +52,7 @@ def _run(name: str, main: Callable[[Any], None]) -> None:
     log.info("done in %.1f s", time.perf_counter() - started)
 
 
-def _tell(name: str, problem: str, hint: str) -> None:
+def _print_error(name: str, problem: str, hint: str) -> None:
     if os.environ.get("LOCKSTEP_DEBUG"):
         import traceback
 

@@ -1,4 +1,4 @@
-"""Where the parts of a batch lie, and what is made of them: a folder that every worker sees, or a bucket of S3."""
+"""Storage of batch partitions: a folder that every worker sees, or a bucket of S3."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ PATTERN = frozenset("*?[")
 S3 = "s3://"
 
 
-class Place(Protocol):
+class Location(Protocol):
     """Files by names with slashes, below one folder or prefix."""
 
     def names(self, pattern: str) -> list[str]:
@@ -47,7 +47,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderLocation:
     """A folder that this machine, and every worker, sees at the same path."""
 
     path: Path
@@ -98,7 +98,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Bucket:
+class BucketLocation:
     """The objects of a bucket below a prefix, which is empty or ends with a slash."""
 
     bucket: str
@@ -110,14 +110,14 @@ class Bucket:
         from lockstep.data.sources import s3
 
         keys = s3.below(self.bucket, self.prefix, self.params)
-        return sorted(name for key in keys if fits(name := key.removeprefix(self.prefix), pattern))
+        return sorted(name for key in keys if matches(name := key.removeprefix(self.prefix), pattern))
 
     def identity(self, name: str) -> Any:
         """Return entity tag, size and version of an object."""
         from lockstep.data.sources import s3
 
-        found = s3.find_if_there(self / name, self.params)
-        return found.identity if found else None
+        version = s3.find_if_there(self / name, self.params)
+        return version.identity if version else None
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
@@ -149,18 +149,18 @@ class Bucket:
         return f"{S3}{self.bucket}/{self.prefix}{name}"
 
 
-def place(given: str, params: DataIngestion) -> Place:
+def location(path: str, params: DataIngestion) -> Location:
     """Return the folder or the prefix that an address names."""
-    if not given.startswith(S3):
-        return Folder(Path(given).expanduser().absolute())
-    bucket, _, prefix = given.removeprefix(S3).rstrip("/").partition("/")
+    if not path.startswith(S3):
+        return FolderLocation(Path(path).expanduser().absolute())
+    bucket, _, prefix = path.removeprefix(S3).rstrip("/").partition("/")
     if not bucket:
-        raise DataError(f"{given} names no bucket", "write s3://BUCKET/PREFIX/")
-    return Bucket(bucket, f"{prefix}/" if prefix else "", params)
+        raise DataError(f"{path} names no bucket", "write s3://BUCKET/PREFIX/")
+    return BucketLocation(bucket, f"{prefix}/" if prefix else "", params)
 
 
 @contextmanager
-def written(to: str) -> Iterator[Path]:
+def atomic_output(to: str) -> Iterator[Path]:
     """Yield a file to write to, which takes its name, or goes to its bucket, only when it is whole.
 
     Raises
@@ -175,42 +175,42 @@ def written(to: str) -> Iterator[Path]:
     if not to.startswith(S3):
         raise DataError(f"{to} cannot be written", "name a path, or s3://BUCKET/KEY")
     folder, _, name = to.rpartition("/")
-    with place(folder, DataIngestion(source=to)).receiving(name) as path:
+    with location(folder, DataIngestion(source=to)).receiving(name) as path:
         yield path
 
 
-def is_many(given: str) -> bool:
+def is_partitioned(path: str) -> bool:
     """Tell whether a path means several files: a folder, a prefix, or a pattern that is no file's name."""
-    if "://" in given:
-        return given.startswith(S3) and (given.endswith("/") or bool(PATTERN & set(given)))
-    return Path(given).is_dir() or (bool(PATTERN & set(given)) and not Path(given).exists())
+    if "://" in path:
+        return path.startswith(S3) and (path.endswith("/") or bool(PATTERN & set(path)))
+    return Path(path).is_dir() or (bool(PATTERN & set(path)) and not Path(path).exists())
 
 
-def split(given: str) -> tuple[str, str]:
+def split(path: str) -> tuple[str, str]:
     """Return the folder or prefix of a path of several files, and the pattern of names below it."""
-    if not PATTERN & set(given) or Path(given).is_dir():
-        return given, "*"
-    steps = given.split("/")
+    if not PATTERN & set(path) or Path(path).is_dir():
+        return path, "*"
+    steps = path.split("/")
     fixed = next(number for number, step in enumerate(steps) if PATTERN & set(step))
     return "/".join(steps[:fixed]) or "/", "/".join(steps[fixed:])
 
 
-def fits(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
     """Tell whether a name fits a pattern step by step, as the files of a folder do."""
     steps, wanted = name.split("/"), pattern.split("/")
     return len(steps) == len(wanted) and all(map(fnmatchcase, steps, wanted))
 
 
-def record(at: Place, name: str) -> Any:
-    """Return what was recorded of a part, an empty mapping if nothing was."""
-    own = f"{RECORDS}/{name}.json"
-    if at.identity(own) is None:
+def read_record(location: Location, name: str) -> Any:
+    """Return the record of a partition, an empty mapping if there is none."""
+    name_of_record = f"{RECORDS}/{name}.json"
+    if location.identity(name_of_record) is None:
         return {}
-    with at.fetched(own) as path:
+    with location.fetched(name_of_record) as path:
         return files.read_json(path)
 
 
-def keep(at: Place, name: str, content: Any) -> None:
-    """Record what a part was made from."""
-    with at.receiving(f"{RECORDS}/{name}.json") as path:
+def write_record(location: Location, name: str, content: Any) -> None:
+    """Write the record of a partition: what it was made from."""
+    with location.receiving(f"{RECORDS}/{name}.json") as path:
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

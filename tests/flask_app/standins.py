@@ -101,11 +101,11 @@ def make_bundle(task, folder, estimator=None, odd=ODD, unknown="refuse", flag=Fa
     fitted = Pipeline([("features", features), ("estimator", model.fit(matrix, frames.target_array(frame, learned)))])
     serialization.save(fitted, folder / paths.MODEL.name)
     files.write_json(learned.to_json(), folder / paths.SCHEMA.name)
-    predictor = Predictor.of(learned, fitted, frames.rows_of(frame.head(5), learned))
+    predictor = Predictor.from_pipeline(learned, fitted, frames.rows_of(frame.head(5), learned))
     files.write_json(predictor.smoke(frame.head(5)), folder / paths.SMOKE.name)
     _write_profile(predictor, frame, folder)
     files.write_json(
-        model_card.of(learned, model_card.Facts(EVALUATION, SEARCH, DATA, SOURCE)),
+        model_card.build(learned, model_card.CardFacts(EVALUATION, SEARCH, DATA, SOURCE)),
         folder / paths.CARD.name,
     )
     predictor = Predictor.load(folder)

@@ -59,7 +59,7 @@ def test_all_find_the_scheduler_where_it_listens(objects):
     assert matches({"matchLabels": service["spec"]["selector"]}, labels)
     assert str(port_names(scheduler)[port["targetPort"]]) in scheduler["command"]
     address = f"tcp://{service['metadata']['name']}:{port['port']}"
-    assert pool.scheduler(Compute(engine="dask", address=address)) == address
+    assert pool.scheduler_address(Compute(engine="dask", address=address)) == address
     assert address in pods["dask-worker"][2]["command"]
     given = {each["name"]: each.get("value") for each in pods["lockstep-search"][2]["env"]}
     assert given["DASK_SCHEDULER_ADDRESS"] == address

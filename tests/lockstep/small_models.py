@@ -56,7 +56,7 @@ def make(task):
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))
     found = search.choose(matrix, frames.target_array(train, learned), task, building)
     pipeline = Pipeline([("features", features), ("estimator", found.estimator)])
-    return Made(Predictor.of(learned, pipeline, frames.rows_of(test, learned)), test, pipeline, train)
+    return Made(Predictor.from_pipeline(learned, pipeline, frames.rows_of(test, learned)), test, pipeline, train)
 
 
 @pytest.fixture(scope="session", params=list(ESTIMATOR))

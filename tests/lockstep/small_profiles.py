@@ -8,8 +8,8 @@ import pytest
 from lockstep.config.params import Monitoring
 from lockstep.data.schema import Column, Schema
 from lockstep.drift import profile as profiles
-from lockstep.drift.detect import Window
-from lockstep.drift.profile import Evaluated
+from lockstep.drift.detect import RowWindow
+from lockstep.drift.profile import EvaluationSample
 
 COLUMNS = (
     Column("size", "numeric", True, 1.0),
@@ -54,7 +54,7 @@ class Source:
     def window(self, count, task="binary", **changed):
         values, shares = self.answers(count, task)
         columns = self.columns(count) | changed
-        return Window("1", 0.0, 1.0, columns, profiles.scores(task, values, shares), values)
+        return RowWindow("1", 0.0, 1.0, columns, profiles.scores(task, values, shares), values)
 
 
 LABELS = {"binary": (0, 1), "multiclass": (0, 1, 2), "regression": ()}
@@ -64,7 +64,7 @@ def make_profile(source, task="binary", **thresholds):
     metric = "rmse" if task == "regression" else "accuracy"
     measured = {metric: 0.9, "interval_95": {metric: [0.87, 0.93]}}
     schema = Schema(task, "y", LABELS[task], COLUMNS)
-    tested = Evaluated(source.rows(400), *source.answers(400, task), metric, measured)
+    tested = EvaluationSample(source.rows(400), *source.answers(400, task), metric, measured)
     return profiles.build(schema, source.rows(1500), tested, Monitoring(**thresholds), ["lowercase"])
 
 

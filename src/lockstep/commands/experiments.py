@@ -53,7 +53,7 @@ def _where_logged(runs: Sequence[Experiment]) -> set[str]:
     return {params_file.load().register_model.experiment, *names}
 
 
-def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_server.Server) -> dict[str, Any]:
+def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_server.TrackingServer) -> dict[str, Any]:
     logged_row = {"run_id": logged.run_id, "page": logged.page(where)} if logged else {"run_id": None, "page": None}
     return asdict(experiment) | logged_row
 

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Score what is named and say how many rows that were."""
     if arguments.jobs is not None and (arguments.jobs < 1 or arguments.dask):
         raise ConfigError("--jobs is 1 or more, and not beside --dask", "the one is this machine, the other a cluster")
-    if storage.is_many(arguments.input):
+    if storage.is_partitioned(arguments.input):
         return _folder(arguments, settings)
     if PurePosixPath(arguments.output).suffix not in batch.WRITERS:
         name = PurePosixPath(arguments.output).name
@@ -65,7 +65,7 @@ def _placed(text: str) -> str:
 def _file(arguments: argparse.Namespace, settings: Settings) -> int:
     with _here(arguments.input) as path:
         model = _model(arguments.version, settings)
-        with storage.written(arguments.output) as partial, Progress("count", f"rows of {path.name}") as progress:
+        with storage.atomic_output(arguments.output) as partial, Progress("count", f"rows of {path.name}") as progress:
             rows = batch.score_file(model.load(), path, partial, _reader(), progress.advance)
     if arguments.json:
         print(json.dumps({"rows": rows, "model": {"name": model.name, "version": model.version}}))
@@ -76,7 +76,7 @@ def _file(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     base, pattern = storage.split(arguments.input)
-    source, out = (storage.place(location, _ingestion(location)) for location in (base, arguments.output))
+    source, out = (storage.location(location, _ingestion(location)) for location in (base, arguments.output))
     parts, others = batch_job.find(arguments.input, source, pattern, out)
     model = _model(arguments.version, settings)
     plan = batch_job.plan(parts, source, out, _reader(), model.load())
@@ -94,7 +94,7 @@ def _folder(arguments: argparse.Namespace, settings: Settings) -> int:
     return 1 if failed else 0
 
 
-def _summary(outcomes: dict[str, batch_job.Outcome], model: batch_job.Model, out: str) -> str:
+def _summary(outcomes: dict[str, batch_job.PartitionResult], model: batch_job.ModelFiles, out: str) -> str:
     rows = sum(outcome.rows for outcome in outcomes.values())
     lines = [f"{rows} rows in {len(outcomes)} parts by {model.name} version {model.version} -> {out}"]
     for state, said in (
@@ -118,7 +118,7 @@ def _pool(arguments: argparse.Namespace, settings: Settings) -> AbstractContextM
         return nullcontext(compute.LocalPool(arguments.jobs or 1))
     from lockstep.compute import dask
 
-    return dask.connected(compute.checked(address))
+    return dask.connected(compute.check_address(address))
 
 
 def _reader() -> Reader:
@@ -145,7 +145,7 @@ def _ingestion(location: str) -> DataIngestion:
     return DataIngestion(**section | {"source": location})
 
 
-def _model(number: str | None, settings: Settings) -> batch_job.Model:
+def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
     from lockstep.registry import tracking
     from lockstep.registry.model_registry import Registry
 
@@ -156,4 +156,4 @@ def _model(number: str | None, settings: Settings) -> batch_job.Model:
         raise RegistryError(f"{name} has nothing in Production", "`lockstep promote` first, or say --version N")
     with tempfile.TemporaryDirectory() as folder:
         bundle = registry.download(version, Path(folder, "model"))
-        return batch_job.Model.of(version.name, version.version, version.sha256, bundle)
+        return batch_job.ModelFiles.from_folder(version.name, version.version, version.sha256, bundle)

@@ -1,4 +1,4 @@
-"""Pieces of work on a Dask cluster: data sent once, the loss of a worker made good, the same code on both sides."""
+"""Task pool on a Dask cluster: shared data is sent once, tasks of lost workers run again, code and packages agree."""
 
 import functools
 import logging
@@ -66,10 +66,10 @@ class Shared:
 
 
 def _arrived(rest: bytes, arrays: Sequence[Any]) -> Shared:
-    own = [np.frombuffer(array, np.uint8).copy() for array in arrays]
-    for array in own:
+    copies = [np.frombuffer(array, np.uint8).copy() for array in arrays]
+    for array in copies:
         array.flags.writeable = False  # as on this machine, where processes share it
-    return Shared(_unpacked(rest, own))
+    return Shared(_unpacked(rest, copies))
 
 
 def _unpacked(content: bytes, arrays: Sequence[Any] = ()) -> Any:
@@ -132,10 +132,10 @@ class DaskPool:
                     self._recover()
                     work.begin_again()
                     continue
-                for place, future, result in done:
+                for index, future, result in done:
                     if future.status == "error":
-                        raise work.failure(place, result)
-                    yield place, result
+                        raise work.failure(index, result)
+                    yield index, result
         finally:
             work.cancel()
 
@@ -192,26 +192,26 @@ class _Work:
         while self.waiting and len(self.under_way) < room:
             task = self.tasks[self.waiting[0]]
             large = iter(self.pool.send([each for each in task if id(each) in self.often]))
-            own = [next(large) if id(each) in self.often else Packed(cloudpickle.dumps(each)) for each in task]
-            future = self.pool.client.submit(_run, fingerprint(), *self.pool.send(self.common), *own, pure=False)
+            packed = [next(large) if id(each) in self.often else Packed(cloudpickle.dumps(each)) for each in task]
+            future = self.pool.client.submit(_run, fingerprint(), *self.pool.send(self.common), *packed, pure=False)
             self.under_way[future] = self.waiting.popleft()
 
     def collect(self) -> list[tuple[int, Any, Any]]:
         """Wait for a task to be done; return place, future, and result or error of all that are."""
         futures = self._wait()
         results = self.pool.client.gather([future for future in futures if future.status != "error"])
-        own = iter(results)
-        done = [(future, future.exception() if future.status == "error" else next(own)) for future in futures]
+        received = iter(results)
+        done = [(future, future.exception() if future.status == "error" else next(received)) for future in futures]
         return [(self.under_way.pop(future), future, result) for future, result in done]
 
     def begin_again(self) -> None:
         """Let all that was on the cluster wait; what was there at one loss after the other is what causes them."""
-        places = sorted(self.under_way.values())
-        self.losses.update(places)
-        odd = next((place for place in places if self.losses[place] > MOST_LOSSES), None)
+        indices = sorted(self.under_way.values())
+        self.losses.update(indices)
+        odd = next((index for index in indices if self.losses[index] > MOST_LOSSES), None)
         if odd is not None:
             raise self.failure(odd, None)
-        self.waiting.extendleft(reversed(places))
+        self.waiting.extendleft(reversed(indices))
         self.under_way.clear()
 
     def cancel(self) -> None:
@@ -219,18 +219,18 @@ class _Work:
         if self.under_way and self.pool.client.status == "running":
             self.pool.client.cancel(list(self.under_way), force=True)
 
-    def failure(self, place: int, error: Exception | None) -> Exception:
+    def failure(self, index: int, error: Exception | None) -> Exception:
         """Return what a task failed by; without an error, workers were lost again and again."""
         from distributed import KilledWorker
 
         if error and not isinstance(error, KilledWorker):
             return error
-        told = ComputeError(
-            f"each time that {str(self.tasks[place][0])[:100]} ran, its worker died",
+        failure = ComputeError(
+            f"each time that {str(self.tasks[index][0])[:100]} ran, its worker died",
             "it may need more memory than a worker has: give workers more, or leave it out",
         )
-        told.place = place
-        return told
+        failure.task_index = index
+        return failure
 
     def _wait(self) -> list[Any]:
         from distributed import wait
@@ -262,9 +262,9 @@ def _run(wanted: str, function: Shared, *arguments: "Shared | Packed") -> Any:
     """Run one task in a worker, one at a time in each process: its threads share their filters of warnings."""
     if fingerprint() != wanted:
         raise ComputeError("a worker that joined has other code, packages or instruction sets", HINT)
-    own = [each.value for each in arguments]
+    values = [each.value for each in arguments]
     with _ONE_AT_A_TIME:
-        return function.value(*own)
+        return function.value(*values)
 
 
 def _check_workers(client: Any, address: str) -> None:
@@ -306,11 +306,11 @@ def versions() -> dict[str, str]:
     """Return what results depend on: Python, packages, and a digest of the code of this package."""
     import platform
 
-    found = {"python": ".".join(platform.python_version_tuple()[:2]), "lockstep": _code()}
+    versions_here = {"python": ".".join(platform.python_version_tuple()[:2]), "lockstep": _code()}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            versions_here[name] = metadata.version(name)
+    return versions_here
 
 
 @functools.cache

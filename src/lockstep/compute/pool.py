@@ -40,7 +40,7 @@ class LocalPool:
         ComputeError
             A process was killed.
         """
-        work = (delayed(_numbered)(place, function, *shared, *task) for place, task in enumerate(tasks))
+        work = (delayed(_numbered)(index, function, *shared, *task) for index, task in enumerate(tasks))
         try:
             yield from Parallel(n_jobs=self.jobs, return_as="generator_unordered")(work)
         except compat.worker_death():
@@ -52,7 +52,7 @@ class LocalPool:
 @contextmanager
 def pool(compute: Compute, jobs: int) -> Iterator[Pool]:
     """Open what `compute` names, or the scheduler that the environment names instead."""
-    address = scheduler(compute)
+    address = scheduler_address(compute)
     if not address:
         yield LocalPool(jobs)
         return
@@ -62,7 +62,7 @@ def pool(compute: Compute, jobs: int) -> Iterator[Pool]:
         yield opened
 
 
-def scheduler(compute: Compute) -> str:
+def scheduler_address(compute: Compute) -> str:
     """Return the address of the Dask scheduler to use, an empty text for this machine.
 
     Raises
@@ -76,10 +76,10 @@ def scheduler(compute: Compute) -> str:
             "model_building.compute.engine is dask, but no scheduler is named",
             "set DASK_SCHEDULER_ADDRESS or model_building.compute.address, such as tcp://127.0.0.1:8786",
         )
-    return checked(address) if address else ""
+    return check_address(address) if address else ""
 
 
-def checked(address: str) -> str:
+def check_address(address: str) -> str:
     """Return an address that has the form of a scheduler's.
 
     Raises
@@ -93,5 +93,5 @@ def checked(address: str) -> str:
     return address
 
 
-def _numbered(place: int, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
-    return place, function(*arguments)
+def _numbered(index: int, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+    return index, function(*arguments)

@@ -151,11 +151,11 @@ class Split(Section):
     def _complete(self) -> "Split":
         """Refuse a method without what it needs, and what no method asks for."""
         needs = {"group": {"column"}, "time": {"column"}, "column": {"column", "test"}}
-        given = {name for name in ("column", "test", "path") if getattr(self, name)}
-        needed = needs.get(self.method, given & {"path"} if self.method == "file" else set())
+        present = {name for name in ("column", "test", "path") if getattr(self, name)}
+        needed = needs.get(self.method, present & {"path"} if self.method == "file" else set())
         for name, problem in (
-            *((name, "is missing") for name in sorted(needed - given)),
-            *((name, "has no meaning") for name in sorted(given - needed)),
+            *((name, "is missing") for name in sorted(needed - present)),
+            *((name, "has no meaning") for name in sorted(present - needed)),
         ):
             raise ConfigError(
                 f"data_preprocessing.split.{name} {problem} with method: {self.method}",
@@ -174,13 +174,13 @@ class Split(Section):
         return DataIngestion(source=self.path or "", reader=_reader(self.reader, "data_preprocessing.split.reader"))
 
 
-def _reader(keys: Mapping[str, Any], place: str) -> Reader:
+def _reader(keys: Mapping[str, Any], path: str) -> Reader:
     try:
         return Reader.model_validate(keys)
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigError(
-            f"{place}.{'.'.join(map(str, fault['loc']))}: {fault['msg']}", "it takes the keys of data_ingestion.reader"
+            f"{path}.{'.'.join(map(str, fault['loc']))}: {fault['msg']}", "it takes the keys of data_ingestion.reader"
         ) from None
 
 
@@ -298,16 +298,16 @@ SPACE = "write `default`, or for each parameter a list of values or {low: 0.01, 
 
 
 def _range(name: str, values: Any) -> Any:
-    place = f"model_building.candidates.space.{name}"
+    path = f"model_building.candidates.space.{name}"
     if isinstance(values, Between) or (isinstance(values, list | tuple) and values):
         return values
     if not isinstance(values, dict):
-        raise ConfigError(f"{place} = {values!r} is no range", SPACE)
+        raise ConfigError(f"{path} = {values!r} is no range", SPACE)
     try:
         return Between.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join([place, *map(str, fault["loc"])])
+        key = ".".join([path, *map(str, fault["loc"])])
         raise ConfigError(f"{key} = {fault['input']!r}: {fault['msg'].removeprefix('Value error, ')}", SPACE) from None
 
 
@@ -321,13 +321,13 @@ class Candidate(Section):
 
     @field_validator("space", mode="before")
     @classmethod
-    def _drawn(cls, given: Any) -> Any:
+    def _drawn(cls, value: Any) -> Any:
         """Refuse what neither names the ready space nor lists values or bounds, by the name of the parameter."""
-        if given == "default" or not isinstance(given, dict):
-            if given != "default":
-                raise ConfigError(f"model_building.candidates.space = {given!r} is no space", SPACE)
-            return given
-        return {name: _range(name, values) for name, values in given.items()}
+        if value == "default" or not isinstance(value, dict):
+            if value != "default":
+                raise ConfigError(f"model_building.candidates.space = {value!r} is no space", SPACE)
+            return value
+        return {name: _range(name, values) for name, values in value.items()}
 
     @model_validator(mode="after")
     def _once(self) -> "Candidate":

@@ -40,9 +40,9 @@ def parse(text: str, name: str = "params.yaml") -> Params:
         content = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses more
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f" line {mark.line + 1}" if mark else ""
+        position = f" line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigError(f"{name}{place}: {reason}", "mend the line; indent with spaces, not tabs") from None
+        raise ConfigError(f"{name}{position}: {reason}", "mend the line; indent with spaces, not tabs") from None
     except (TypeError, ValueError, RecursionError) as error:  # as of 2026-13-45
         raise ConfigError(f"{name}: not valid YAML: {error}", "mend the line; put quotes around a text") from None
     if not isinstance(content, dict):
@@ -65,14 +65,14 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        keys: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if key in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
-            seen.add(key)
+            keys.add(key)
         for key_node, value_node in node.value:
             _refuse_ambiguous(key_node.value, value_node)
         return super().construct_mapping(node, deep)
@@ -100,28 +100,28 @@ def _refuse_ambiguous(key: object, node: yaml.Node) -> None:
 
 def _explain(fault: Any, name: str) -> tuple[str, str]:
     """Turn one pydantic fault into a cause that names the key, and a hint that says what is accepted."""
-    place = [str(part) for part in fault["loc"] if "[" not in str(part) and part not in ("str", "literal")]
-    key = ".".join(place)
+    path = [str(part) for part in fault["loc"] if "[" not in str(part) and part not in ("str", "literal")]
+    key = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        known = _fields_at(place[:-1])
-        return f"{name}: unknown key {key!r}{nearest(place[-1], known)}", f"accepted here: {', '.join(known)}"
+        accepted = _fields_at(path[:-1])
+        return f"{name}: unknown key {key!r}{nearest(path[-1], accepted)}", f"accepted here: {', '.join(accepted)}"
     if fault["type"] == "missing":
         return f"{name}: {key!r} is missing", "add it; the files in examples/ show every key"
-    given = fault["input"]
+    value = fault["input"]
     hint = ""
-    if isinstance(given, bool):
+    if isinstance(value, bool):
         hint = "YAML reads a bare yes, no, on or off as true or false: put quotes around a word"
-    elif isinstance(given, str) and fault["type"] in ("float_type", "int_type"):
+    elif isinstance(value, str) and fault["type"] in ("float_type", "int_type"):
         hint = "write the number without quotes"
-    elif isinstance(given, float) and fault["type"].startswith("int_"):
+    elif isinstance(value, float) and fault["type"].startswith("int_"):
         hint = "write the whole number without a point or an exponent"
-    return f"{name}: {key} = {given!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
+    return f"{name}: {key} = {value!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}", hint or "mend this value"
 
 
-def _fields_at(place: list[str]) -> list[str]:
+def _fields_at(path: list[str]) -> list[str]:
     """List the keys accepted at a place of params.yaml."""
     model: Any = Params
-    for part in place:
+    for part in path:
         if part.isdigit():
             continue
         annotation = model.model_fields[part].annotation

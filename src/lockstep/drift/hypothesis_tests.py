@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep.drift.numeric_baseline import Floats, Numbers
+from lockstep.drift.numeric_baseline import Floats, NumericBaseline
 
 LEAST_EXPECTED = 5.0
 """A cell that expects fewer makes the chi-square approximation unsafe (Cochran 1954)."""
@@ -13,7 +13,7 @@ LEAST_EXPECTED = 5.0
 WORTH = 0.05
 
 
-def kolmogorov_smirnov(baseline: Numbers, values: Floats) -> tuple[float, float]:
+def kolmogorov_smirnov(baseline: NumericBaseline, values: Floats) -> tuple[float, float]:
     """Return the greatest distance between two distribution functions, and its two-sided p.
 
     The baseline counts as the sample it is: the effective size is ``n m / (n + m)`` (Smirnov 1939), rounded as
@@ -56,22 +56,22 @@ def _pooled(table: Floats) -> Floats:
     return table
 
 
-def terms(held: NDArray[np.int64], rows: int, seen: NDArray[np.int64], texts: int) -> tuple[Floats, Floats]:
-    """Return p and Cohen's h of each term (terms,): in `held` of `rows` train texts, and in `seen` of `texts` now.
+def terms(held: NDArray[np.int64], rows: int, held_now: NDArray[np.int64], texts: int) -> tuple[Floats, Floats]:
+    """Return p and Cohen's h of each term (terms,): in `held` of `rows` train texts, and in `held_now` of `texts` now.
 
     The p is Fisher's (1935), twice the lesser tail; the normal approximation only tells for which terms that is worth
     computing, since far out it promises too much. h is ``2 asin sqrt(now) - 2 asin sqrt(then)`` (Cohen 1988).
     """
     from scipy.stats import hypergeom, norm
 
-    then, now, pooled = held / rows, seen / texts, (held + seen) / (rows + texts)
+    then, now, pooled = held / rows, held_now / texts, (held + held_now) / (rows + texts)
     spread = np.sqrt(pooled * (1 - pooled) * (1 / rows + 1 / texts))
     z = np.divide(now - then, spread, out=np.zeros_like(spread), where=spread > 0)
     ps = 2 * norm.sf(np.abs(z))
     worth = ps < WORTH
     if worth.any():
-        drawn = rows + texts, (held + seen)[worth], texts
-        tails = hypergeom.sf(seen[worth] - 1, *drawn), hypergeom.cdf(seen[worth], *drawn)
+        drawn = rows + texts, (held + held_now)[worth], texts
+        tails = hypergeom.sf(held_now[worth] - 1, *drawn), hypergeom.cdf(held_now[worth], *drawn)
         ps[worth] = np.minimum(1.0, 2 * np.minimum(*tails))
     return ps, 2 * np.arcsin(np.sqrt(now)) - 2 * np.arcsin(np.sqrt(then))
 

@@ -1,4 +1,4 @@
-"""What a version remembers of values that it was made from, small enough to travel with it."""
+"""Baseline distributions of numbers and categories, small enough for a model bundle."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ MOST_LABELS = 12
 OTHER = "other"
 
 
-class Numbers(msgspec.Struct, dict=True, frozen=True):
+class NumericBaseline(msgspec.Struct, dict=True, frozen=True):
     """The distribution of `rows` numbers: how many stand up to each value, and below it unless all values are here."""
 
     rows: int
@@ -30,9 +30,9 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
     below: list[int] | None = None
 
     @classmethod
-    def of(cls, given: Iterable[float]) -> "Numbers":
-        """Remember finite numbers (n,): all distinct ones, or as many order statistics at even ranks."""
-        ordered = np.sort(np.asarray(list(given), dtype=np.float64))
+    def from_values(cls, values: Iterable[float]) -> "NumericBaseline":
+        """Summarize finite numbers (n,): all distinct ones, or order statistics at even ranks."""
+        ordered = np.sort(np.asarray(list(values), dtype=np.float64))
         points = np.unique(ordered)
         if len(points) > MOST_POINTS:
             points = np.unique(ordered[np.linspace(0, len(ordered) - 1, MOST_POINTS).round().astype(int)])
@@ -55,49 +55,49 @@ class Numbers(msgspec.Struct, dict=True, frozen=True):
         """Return the share of the rows up to each edge."""
         return np.concatenate([[0.0], self.shares[1]])[np.searchsorted(self.points, edges, "right")]
 
-    def beside(self, given: Floats) -> tuple[Distribution, Distribution]:
-        """Return this and other numbers (n,) as shares of the same bins; what lies outside counts in the outer ones."""
+    def distributions(self, values: Floats) -> tuple[Distribution, Distribution]:
+        """Return baseline and sample (n,) as shares of the same bins; what lies outside counts in the outer ones."""
         low, high = np.interp([0.005, 0.995], self.shares[1], self.points)
         edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
         inner = edges[1:-1]
-        own = np.diff(self.up_to(inner), prepend=0, append=1)
-        other = np.bincount(np.searchsorted(inner, given), minlength=BINS) / max(1, len(given))
-        return _binned(own, edges), _binned(other, edges)
+        baseline = np.diff(self.up_to(inner), prepend=0, append=1)
+        other = np.bincount(np.searchsorted(inner, values), minlength=BINS) / max(1, len(values))
+        return _binned(baseline, edges), _binned(other, edges)
 
 
-class Categories(msgspec.Struct, frozen=True):
+class CategoryBaseline(msgspec.Struct, frozen=True):
     """How often each category stood in `rows` rows."""
 
     rows: int
     counts: dict[str, int]
 
     @classmethod
-    def of(cls, given: Iterable[str]) -> "Categories":
+    def from_values(cls, values: Iterable[str]) -> "CategoryBaseline":
         """Count categories, the most frequent first."""
-        counts = Counter(given)
+        counts = Counter(values)
         return cls(counts.total(), dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
-    def beside(self, counts: Counter[str]) -> tuple[Distribution, Distribution]:
-        """Return this and other counts as shares of the same labels, the rarer ones together."""
+    def distributions(self, counts: Counter[str]) -> tuple[Distribution, Distribution]:
+        """Return baseline and sample as shares of the same labels, the rarer ones together."""
         labels = list(self.counts)[:MOST_LABELS]
         rest = [name for name in (*self.counts, *counts) if name not in set(labels)]
         both = []
-        for own in (self.counts, counts):
-            size = max(1, sum(own.values()))
-            shares = [own.get(name, 0) / size for name in labels]
+        for sample in (self.counts, counts):
+            size = max(1, sum(sample.values()))
+            shares = [sample.get(name, 0) / size for name in labels]
             both.append(Distribution([*shares, 1 - sum(shares)] if rest else shares, labels + [OTHER] * bool(rest)))
         return both[0], both[1]
 
 
-def finite(given: Sequence[Any]) -> Floats:
+def finite(column: Sequence[Any]) -> Floats:
     """Return the numbers among values, without what is missing."""
-    array = np.asarray([np.nan if value is None else value for value in given], dtype=np.float64)
+    array = np.asarray([np.nan if value is None else value for value in column], dtype=np.float64)
     return array[np.isfinite(array)]
 
 
-def seconds(given: Sequence[Any]) -> Floats:
+def seconds(column: Sequence[Any]) -> Floats:
     """Return ISO 8601 dates as seconds since 1970 in UTC, without what is missing."""
-    moments = [datetime.fromisoformat(value) for value in given if isinstance(value, str)]
+    moments = [datetime.fromisoformat(value) for value in column if isinstance(value, str)]
     return np.asarray([moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() for moment in moments], dtype=np.float64)
 
 

@@ -1,6 +1,6 @@
-"""The profile of a version: what its features, scores and answers were like when it was made, and what is an alarm.
+"""Reference profile of a version: baselines of features, scores and predictions, and the thresholds of alarms.
 
-It is a file of the version's bundle, so that whatever serves the version can hold live traffic against it.
+It is a file of the version's bundle, so that whatever serves the version can compare live traffic with it.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ import numpy as np
 from lockstep import files, paths
 from lockstep.config.params import Kind, Monitoring, Task
 from lockstep.data.schema import Column, Label, Row, Schema, label_name
-from lockstep.drift.numeric_baseline import Categories, Floats, Numbers, finite, seconds
+from lockstep.drift.numeric_baseline import CategoryBaseline, Floats, NumericBaseline, finite, seconds
 from lockstep.drift.results import Distribution, Interval
-from lockstep.drift.text_baseline import Words
+from lockstep.drift.text_baseline import Vocabulary
 from lockstep.errors import ArtifactError
 from lockstep.metrics.scores import METRICS
 
@@ -25,12 +25,12 @@ FORMAT = 1
 Scalar = str | int | float | bool | None
 
 
-class Text(msgspec.Struct, frozen=True):
+class TextBaseline(msgspec.Struct, frozen=True):
     """A text column: words a text, the share of unknown words a text (of test rows), and the words themselves."""
 
-    length: Numbers
-    unknown: Numbers
-    words: Words
+    length: NumericBaseline
+    unknown: NumericBaseline
+    words: Vocabulary
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -40,9 +40,9 @@ class Feature(msgspec.Struct, frozen=True):
     kind: Kind
     rows: int
     missing: int
-    numbers: Numbers | None = None
-    categories: Categories | None = None
-    text: Text | None = None
+    numbers: NumericBaseline | None = None
+    categories: CategoryBaseline | None = None
+    text: TextBaseline | None = None
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -51,8 +51,8 @@ class Profile(msgspec.Struct, frozen=True):
     task: Task
     labels: list[Label]
     features: list[Feature]
-    score: Numbers
-    mix: Categories | None
+    score: NumericBaseline
+    mix: CategoryBaseline | None
     metric: str
     higher_is_better: bool
     evaluation: Interval
@@ -63,7 +63,7 @@ class Profile(msgspec.Struct, frozen=True):
     def columns(self, rows: Sequence[Sequence[Scalar]]) -> dict[str, list[Scalar]]:
         """Return rows, their values in the order of the schema, as columns by name."""
         names = [feature.name for feature in self.features]
-        return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        return {name: [row[index] for row in rows] for index, name in enumerate(names)}
 
     def label_names(self) -> list[str]:
         """Return the labels as text, in the order of the shares."""
@@ -71,11 +71,11 @@ class Profile(msgspec.Struct, frozen=True):
 
     def mix_baseline(self) -> Distribution | None:
         """Return the answers of the test rows, for classes."""
-        return self.mix.beside(Counter())[0] if self.mix else None
+        return self.mix.distributions(Counter())[0] if self.mix else None
 
     def to_json(self) -> bytes:
         """Return the profile as JSON of one line, the same for the same profile."""
-        return msgspec.json.encode(self, enc_hook=_written, order="sorted") + b"\n"
+        return msgspec.json.encode(self, enc_hook=_encode_thresholds, order="sorted") + b"\n"
 
     @classmethod
     def from_json(cls, content: bytes) -> "Profile":
@@ -87,14 +87,14 @@ class Profile(msgspec.Struct, frozen=True):
             It is damaged or of another format.
         """
         try:
-            found = msgspec.json.decode(content, type=cls, dec_hook=_read)
+            profile = msgspec.json.decode(content, type=cls, dec_hook=_decode_thresholds)
         except (msgspec.DecodeError, ValueError) as error:  # pydantic's ValidationError is a ValueError
             raise ArtifactError(f"{paths.PROFILE.name} is damaged: {error}", "rebuild it with `dvc repro`") from None
-        if found.format != FORMAT:
+        if profile.format != FORMAT:
             raise ArtifactError(
-                f"profile format {found.format!r} is not {FORMAT}", "evaluate the model again with `dvc repro`"
+                f"profile format {profile.format!r} is not {FORMAT}", "evaluate the model again with `dvc repro`"
             )
-        return found
+        return profile
 
     @classmethod
     def load(cls, folder: Path) -> "Profile | None":
@@ -112,8 +112,8 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """The test rows, what the model answered them, and the metric of the evaluation."""
+class EvaluationSample:
+    """The test rows, their predictions, and the metric of the evaluation."""
 
     rows: Sequence[Row]
     values: Sequence[Any]
@@ -123,22 +123,22 @@ class Evaluated:
 
 
 def build(
-    schema: Schema, train: Sequence[Row], tested: Evaluated, thresholds: Monitoring, clean: Sequence[str] = ()
+    schema: Schema, train: Sequence[Row], sample: EvaluationSample, thresholds: Monitoring, clean: Sequence[str] = ()
 ) -> Profile:
     """Make the profile of a model from its train rows and its evaluation; `clean` names the text steps it uses."""
-    columns = [[row[place] for row in train] for place in range(len(schema.columns))]
-    held_out = [[row[place] for row in tested.rows] for place in range(len(schema.columns))]
+    columns = [[row[index] for row in train] for index in range(len(schema.columns))]
+    held_out = [[row[index] for row in sample.rows] for index in range(len(schema.columns))]
     features = [_feature(*each, clean) for each in zip(schema.columns, columns, held_out, strict=True)]
-    low, high = tested.measured["interval_95"][tested.metric]
+    low, high = sample.measured["interval_95"][sample.metric]
     return Profile(
         task=schema.task,
         labels=list(schema.labels),
         features=features,
-        score=Numbers.of(scores(schema.task, tested.values, tested.shares)),
-        mix=Categories.of(map(label_name, tested.values)) if schema.labels else None,
-        metric=tested.metric,
-        higher_is_better=METRICS[tested.metric].higher_is_better,
-        evaluation=Interval(tested.measured[tested.metric], low, high),
+        score=NumericBaseline.from_values(scores(schema.task, sample.values, sample.shares)),
+        mix=CategoryBaseline.from_values(map(label_name, sample.values)) if schema.labels else None,
+        metric=sample.metric,
+        higher_is_better=METRICS[sample.metric].higher_is_better,
+        evaluation=Interval(sample.measured[sample.metric], low, high),
         thresholds=thresholds,
         positive=schema.positive_code,
     )
@@ -159,25 +159,25 @@ def scores(task: Task, values: Sequence[Any], shares: Sequence[Sequence[float]] 
 
 def _feature(column: Column, train: list[Any], test: list[Any], clean: Sequence[str]) -> Feature:
     present = [value for value in train if value is not None]
-    made = Feature(column.name, column.kind, len(train), len(train) - len(present))
+    feature = Feature(column.name, column.kind, len(train), len(train) - len(present))
     if column.kind == "categorical":
-        return msgspec.structs.replace(made, categories=Categories.of(present))
+        return msgspec.structs.replace(feature, categories=CategoryBaseline.from_values(present))
     if column.kind == "text":
-        return msgspec.structs.replace(made, text=_text(present, [text for text in test if text is not None], clean))
+        return msgspec.structs.replace(feature, text=_text(present, [text for text in test if text is not None], clean))
     values = finite(present) if column.kind == "numeric" else seconds(present)
-    return msgspec.structs.replace(made, numbers=Numbers.of(values))
+    return msgspec.structs.replace(feature, numbers=NumericBaseline.from_values(values))
 
 
-def _text(train: list[str], test: list[str], clean: Sequence[str]) -> Text:
+def _text(train: list[str], test: list[str], clean: Sequence[str]) -> TextBaseline:
     """Describe texts; the share of unknown words needs texts that the vocabulary was not learned from."""
-    words = Words.of(train, clean)
-    lengths = Numbers.of(float(len(words.read(text))) for text in train)
-    return Text(lengths, Numbers.of(words.unknown(map(words.read, test))), words)
+    words = Vocabulary.from_texts(train, clean)
+    lengths = NumericBaseline.from_values(float(len(words.read(text))) for text in train)
+    return TextBaseline(lengths, NumericBaseline.from_values(words.unknown(map(words.read, test))), words)
 
 
-def _written(value: Any) -> Any:
+def _encode_thresholds(value: Any) -> Any:
     return value.model_dump()
 
 
-def _read(kind: Any, value: Any) -> Any:
+def _decode_thresholds(kind: Any, value: Any) -> Any:
     return kind.model_validate(value)

@@ -1,4 +1,4 @@
-"""How good the answers of a version turned out, once their labels came, beside what its evaluation promised."""
+"""Live quality: the metric over labelled predictions of a version, compared with that of its evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ RELATIVE = ("rmse", "mae", "log_loss", "brier")
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Answers of one version whose labels came, n each: values, shares for classes, truths, delays in seconds."""
+class LabelledPredictions:
+    """Labelled predictions of one version, n each: values, shares for classes, truths, delays in seconds."""
 
     version: str
     start: float
@@ -30,32 +30,34 @@ class Labelled:
     delays_s: Sequence[float] = ()
 
 
-def start(profile: Profile) -> Quality:
-    """Return what the evaluation promised, without windows."""
+def from_profile(profile: Profile) -> Quality:
+    """Return the metric of the evaluation, without windows."""
     return Quality(profile.metric, profile.higher_is_better, profile.evaluation)
 
 
-def measure(profile: Profile, labelled: Labelled) -> QualityWindow:
-    """Measure the evaluation's metric over labelled predictions, and tell whether it is worse than promised."""
-    scored = scored_of(profile, labelled)
+def measure(profile: Profile, labelled: LabelledPredictions) -> QualityWindow:
+    """Measure the evaluation's metric over labelled predictions, and compare it with the evaluation."""
+    scored = to_scored(profile, labelled)
     delay = float(np.median(labelled.delays_s)) if len(labelled.delays_s) else None
-    made = QualityWindow(labelled.version, labelled.start, labelled.end, scored.rows, "not enough data", delay_s=delay)
+    window = QualityWindow(
+        labelled.version, labelled.start, labelled.end, scored.rows, "not enough data", delay_s=delay
+    )
     if not scored.rows or (bounds := intervals.interval(profile.metric, scored)) is None:
-        return made
+        return window
     live = Interval(*bounds)
-    made = msgspec.structs.replace(made, metric=live)
+    window = msgspec.structs.replace(window, metric=live)
     if scored.rows < profile.thresholds.min_labels:
-        return made
-    return msgspec.structs.replace(made, verdict="alarm" if worse(profile, live) else "quiet")
+        return window
+    return msgspec.structs.replace(window, verdict="alarm" if worse(profile, live) else "quiet")
 
 
-def scored_of(profile: Profile, labelled: Labelled) -> Scored:
+def to_scored(profile: Profile, labelled: LabelledPredictions) -> Scored:
     """Return labelled predictions as codes and shares, or as values; labels that the version lacks are left out."""
     if profile.task == "regression" or labelled.shares is None:
-        truths, values = (np.asarray(own, dtype=np.float64) for own in (labelled.truths, labelled.values))
+        truths, values = (np.asarray(column, dtype=np.float64) for column in (labelled.truths, labelled.values))
         return Scored(truths, values)
     codes = {name: code for code, name in enumerate(profile.label_names())}
-    rows = [place for place, truth in enumerate(labelled.truths) if label_name(truth) in codes]
+    rows = [index for index, truth in enumerate(labelled.truths) if label_name(truth) in codes]
     return Scored(
         np.asarray([codes[label_name(labelled.truths[row])] for row in rows], dtype=np.int64),
         np.asarray([codes[label_name(labelled.values[row])] for row in rows], dtype=np.int64),

@@ -248,12 +248,12 @@ def read(file: Path) -> Snapshot | None:
         return None
 
 
-def write(seen: Snapshot, file: Path) -> None:
+def write(snapshot: Snapshot, file: Path) -> None:
     """Replace the snapshot in one step; of two servers that share the folder, each first writes under its own name."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        partial.write_bytes(msgspec.json.encode(seen))
+        partial.write_bytes(msgspec.json.encode(snapshot))
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)

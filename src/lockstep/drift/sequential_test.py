@@ -1,4 +1,4 @@
-"""Whether a challenger is better than Production, on live labels, however often one looks.
+"""Sequential test of a challenger against Production on live labels, valid however often it is evaluated.
 
 The answer is a confidence sequence: an interval that holds the true difference at every look at once, with 95 %. It is
 that of the mixture sequential probability ratio test (Robbins 1970; Johari et al. 2022), with a normal mixture over the
@@ -19,16 +19,16 @@ from lockstep.drift.numeric_baseline import Floats
 from lockstep.drift.results import Challenge, Difference, Interval
 from lockstep.metrics.intervals import Z, wilson
 
-LOOK = 100
-"""Labels between two looks."""
+LABELS_A_LOOK = 100
+"""Labels between two looks at the statistic."""
 
 POWER_Z = 0.8416212335729143
 """The 80 % point of the normal distribution: the difference asked for is found in four of five cases."""
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Answers of a version whose labels came, n each, in the order of the labels; `at` says when, in any one unit."""
+class LabelStream:
+    """Labelled predictions of a version, n each, in the order of the labels; `at` says when, in any one unit."""
 
     version: str
     values: Sequence[Any]
@@ -45,18 +45,22 @@ class Looks:
     variances: Floats
 
 
-def measure(task: Task, production: Labelled, challenger: Labelled, limits: Monitoring, share: int = 0) -> Challenge:
+def measure(
+    task: Task, production: LabelStream, challenger: LabelStream, limits: Monitoring, share: int = 0
+) -> Challenge:
     """Compare two versions on live labels: with share 0 both answered each row, else each its own rows.
 
     In the shadow, the two are of the same length and order.
     """
-    losses = [losses_of(task, own) for own in (production, challenger)]
+    losses = [losses_of(task, stream) for stream in (production, challenger)]
     unit = float(np.concatenate(losses).mean()) if task == "regression" and any(map(len, losses)) else 1.0
     if share == 0:
         looks = paired(losses[0], losses[1], unit)
     else:
-        looks = unpaired(losses, [np.asarray(own.at) for own in (production, challenger)], unit, limits.min_labels)
-    made = Challenge(
+        looks = unpaired(
+            losses, [np.asarray(stream.at) for stream in (production, challenger)], unit, limits.min_labels
+        )
+    challenge = Challenge(
         production.version,
         challenger.version,
         share,
@@ -68,14 +72,14 @@ def measure(task: Task, production: Labelled, challenger: Labelled, limits: Moni
         agreement=_agreement(production, challenger) if share == 0 else None,
     )
     if not len(looks.labels) or not unit:
-        return made
-    return _decided(made, looks, limits.difference * unit, limits.difference_p)
+        return challenge
+    return _decide(challenge, looks, limits.difference * unit, limits.difference_p)
 
 
-def losses_of(task: Task, labelled: Labelled) -> Floats:
+def losses_of(task: Task, labelled: LabelStream) -> Floats:
     """Return the loss (n,) of each answer: 1 for a wrong label, or the absolute error in the target's unit."""
     if task == "regression":
-        truths, values = (np.asarray(own, dtype=np.float64) for own in (labelled.truths, labelled.values))
+        truths, values = (np.asarray(column, dtype=np.float64) for column in (labelled.truths, labelled.values))
         return np.abs(values - truths)
     pairs = zip(labelled.values, labelled.truths, strict=True)
     return np.asarray([label_name(value) != label_name(truth) for value, truth in pairs], dtype=np.float64)
@@ -87,7 +91,7 @@ def paired(production: Floats, challenger: Floats, unit: float = 1.0) -> Looks:
     Before many labels have come, an estimate of the variance may be 0 by chance; one difference of `unit`, the
     loss of a wrong label or of an average error, is added.
     """
-    size = np.arange(LOOK, len(production) + 1, LOOK)
+    size = np.arange(LABELS_A_LOOK, len(production) + 1, LABELS_A_LOOK)
     means, spreads = _moments(production - challenger, size, unit)
     return Looks(size, means, spreads / size)
 
@@ -98,15 +102,15 @@ def unpaired(losses: Sequence[Floats], at: Sequence[Floats], unit: float = 1.0, 
     A look counts once both versions have `least` labels. The variance is that of equal versions, or their own where it
     is larger: few errors among few labels would make a small share look better than it is.
     """
-    side = np.repeat([0, 1], [len(own) for own in losses])
+    side = np.repeat([0, 1], [len(of_version) for of_version in losses])
     order = np.argsort(np.concatenate(at), kind="stable")
     side = side[order]
-    looks = np.arange(LOOK, len(side) + 1, LOOK)
+    looks = np.arange(LABELS_A_LOOK, len(side) + 1, LABELS_A_LOOK)
     second = np.cumsum(side)[looks - 1]
     enough = np.minimum(second, looks - second) >= max(1, least)
     looks, sizes = looks[enough], (looks - second, second)
     sizes = (sizes[0][enough], sizes[1][enough])
-    parts = [_moments(own, size, unit) for own, size in zip(losses, sizes, strict=True)]
+    parts = [_moments(of_version, size, unit) for of_version, size in zip(losses, sizes, strict=True)]
     own_spread = parts[0][1] / sizes[0] + parts[1][1] / sizes[1]
     pooled = _moments(np.concatenate(losses)[order], looks, unit)[1] * (1 / sizes[0] + 1 / sizes[1])
     return Looks(looks, parts[0][0] - parts[1][0], np.maximum(own_spread, pooled))
@@ -142,7 +146,7 @@ def labels_needed(variance: float, difference: float, alpha: float = 0.05) -> in
     `variance` is that of one label: of the difference of losses where both versions answer each row; with a share s for
     the challenger it is ``v / (1 - s) + v / s``, v that of all losses together, and the labels are those of both.
     """
-    looks = np.arange(1, 100_000, dtype=np.float64) * LOOK
+    looks = np.arange(1, 100_000, dtype=np.float64) * LABELS_A_LOOK
     needed = np.sqrt(variance / looks) * (_boundary(difference**2 * looks / variance, alpha) + POWER_Z)
     return int(looks[min(int(np.argmax(needed <= difference)), len(looks) - 1)]) if needed[-1] <= difference else 10**8
 
@@ -153,7 +157,7 @@ def _boundary(weight: Floats, alpha: float) -> Floats:
     return bound
 
 
-def _decided(made: Challenge, looks: Looks, least: float, alpha: float) -> Challenge:
+def _decide(challenge: Challenge, looks: Looks, least: float, alpha: float) -> Challenge:
     """Add the difference, its bounds at all looks, and what follows."""
     low, high = bounds(looks, least, alpha)
     needed = labels_needed(float(looks.variances[-1] * looks.labels[-1]), least, alpha)
@@ -162,7 +166,7 @@ def _decided(made: Challenge, looks: Looks, least: float, alpha: float) -> Chall
         first = int(np.argmax((low > 0) | (high < 0)))
         verdict = "challenger better" if low[first] > 0 else "production better"
     return msgspec.structs.replace(
-        made,
+        challenge,
         difference=Interval(float(looks.means[-1]), float(low[-1]), float(high[-1])),
         p=always_valid_p(looks, least),
         verdict=verdict,
@@ -181,6 +185,6 @@ def _value(task: Task, losses: Floats) -> Interval | None:
     return Interval(mean, mean - half, mean + half)
 
 
-def _agreement(production: Labelled, challenger: Labelled) -> float | None:
+def _agreement(production: LabelStream, challenger: LabelStream) -> float | None:
     pairs = list(zip(production.values, challenger.values, strict=True))
-    return sum(one == other for one, other in pairs) / len(pairs) if pairs else None
+    return sum(left == right for left, right in pairs) / len(pairs) if pairs else None

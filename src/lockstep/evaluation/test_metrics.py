@@ -10,7 +10,7 @@ import pandas as pd
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
-from lockstep.drift.profile import Evaluated
+from lockstep.drift.profile import EvaluationSample
 from lockstep.gate.checks import HoldoutEvidence
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
@@ -61,13 +61,13 @@ def predictions(frame: pd.DataFrame, scored: Scored, schema: Schema) -> pd.DataF
 
 def evaluated(
     frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str, measured: Mapping[str, Any]
-) -> Evaluated:
+) -> EvaluationSample:
     """Return the predictions and metrics from which the monitoring profile is made."""
     rows = frames.rows_of(frame, schema)
     if scored.probabilities is None:
-        return Evaluated(rows, scored.predicted.tolist(), None, metric, measured)
+        return EvaluationSample(rows, scored.predicted.tolist(), None, metric, measured)
     values = [schema.labels[code] for code in scored.predicted]
-    return Evaluated(rows, values, scored.probabilities.tolist(), metric, measured)
+    return EvaluationSample(rows, values, scored.probabilities.tolist(), metric, measured)
 
 
 def constant(scored: Scored) -> Scored:

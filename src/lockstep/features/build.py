@@ -44,17 +44,17 @@ def build(kinds: Mapping[str, Kind], params: FeatureEngineering, facts: TrainFac
 
 
 def fit(
-    train: pd.DataFrame, learned: Schema, params: FeatureEngineering, marks: Mapping[str, NDArray[np.int64]]
+    train: pd.DataFrame, schema: Schema, params: FeatureEngineering, constraints: Mapping[str, NDArray[np.int64]]
 ) -> tuple[ColumnTransformer, Any]:
     """Return the transformer fitted on the train rows, and their matrix (rows x features).
 
     Means of the target are cross-fitted, so that the matrix of the train rows can be cross-validated.
     """
     many = frozenset(
-        name for name, kind in learned.kinds.items() if kind == "categorical" and _many(train[name], params)
+        name for name, kind in schema.kinds.items() if kind == "categorical" and _many(train[name], params)
     )
-    features = build(learned.kinds, params, TrainFacts(many, marks.get("groups"), learned.task))
-    matrix = features.fit_transform(train, target_array(train, learned))
+    features = build(schema.kinds, params, TrainFacts(many, constraints.get("groups"), schema.task))
+    matrix = features.fit_transform(train, target_array(train, schema))
     for _, transformer, _ in [*features.transformers, *features.transformers_]:
         for part in (transformer, *(step for _, step in getattr(transformer, "steps", ()))):
             if hasattr(part, "groups"):

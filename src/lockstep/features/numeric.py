@@ -1,4 +1,4 @@
-"""What takes the skew out of numbers and lays cycles on a circle: in training and in serving the same."""
+"""Skew transforms and cyclical encoding of numbers, the same in training and in serving."""
 
 from collections.abc import Callable
 
@@ -62,5 +62,5 @@ def cosine(steps: object, cycle: str) -> Floats:
     return np.cos(np.asarray(steps, dtype=np.float64) * (2 * np.pi / CYCLES[cycle]))
 
 
-BENDS: dict[str, Callable[[Floats, Floats], Floats]] = {"log": log, "power": power, "quantile": quantile}
+SKEW_TRANSFORMS: dict[str, Callable[[Floats, Floats], Floats]] = {"log": log, "power": power, "quantile": quantile}
 """Transforms against skew by name: of numbers, with what was fitted."""

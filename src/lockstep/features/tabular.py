@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.numeric import BENDS
+from lockstep.features.numeric import SKEW_TRANSFORMS
 
 Floats = NDArray[np.float64]
 POINTS = 101
@@ -21,7 +21,7 @@ class Unskew(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    method : a name of `bending.BENDS`.
+    method : a name of `numeric.SKEW_TRANSFORMS`.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class Unskew(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> Floats:
         """Return rows x columns."""
-        return BENDS[self.method](np.asarray(X, dtype=np.float64), self.fitted_)
+        return SKEW_TRANSFORMS[self.method](np.asarray(X, dtype=np.float64), self.fitted_)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the columns' own names."""

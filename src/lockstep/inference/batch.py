@@ -1,4 +1,4 @@
-"""Rows of a file, their predictions beside them, piece by piece in bounded memory."""
+"""Batch scoring of a file: rows and their predictions, chunk by chunk in bounded memory."""
 
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -23,7 +23,7 @@ CHUNK_ROWS = 20_000
 
 
 def score_file(
-    predictor: "Predictor", source: Path, to: Path, reader: Reader, seen: Callable[[int], None] = lambda rows: None
+    predictor: "Predictor", source: Path, to: Path, reader: Reader, on_rows: Callable[[int], None] = lambda rows: None
 ) -> int:
     """Write the rows of a file with their predictions, and return how many; `seen` is told of each piece's rows.
 
@@ -34,14 +34,14 @@ def score_file(
     RowsRefused
         A row does not fit the schema.
     """
-    scored = _told(_scored(predictor, pieces(source, predictor.schema, reader)), seen)
+    scored = _reporting(_scored(predictor, pieces(source, predictor.schema, reader)), on_rows)
     return WRITERS[to.suffix](scored, to, source)
 
 
 def columns(path: Path, reader: Reader) -> frozenset[str]:
     """Return the names of the columns of a file."""
     if is_columnar(path):
-        with _opened(path) as file:
+        with _open_parquet(path) as file:
             return frozenset(file.schema_arrow.empty_table().to_pandas().columns)
     from lockstep.data.sources import csv_reader, formats
 
@@ -71,7 +71,7 @@ def is_columnar(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_parquet(path: Path) -> Iterator[Any]:
     opened = parquet.require()
     import pyarrow as pa
 
@@ -87,7 +87,7 @@ def _columnar(path: Path, reader: Reader) -> Iterator["pd.DataFrame"]:
 
     from lockstep.data.sources import column_values, nested
 
-    with _opened(path) as file:
+    with _open_parquet(path) as file:
         if not file.metadata.num_rows:
             yield nested.flat_table(file.schema_arrow.empty_table()).to_pandas()
         for batch in file.iter_batches(CHUNK_ROWS):
@@ -174,13 +174,13 @@ def _answers(predictor: "Predictor", rows: "pd.DataFrame") -> dict[str, Any]:
     answers = {"prediction": predictions.values}
     if predictions.probabilities is not None:
         named = zip(predictor.label_names, predictions.probabilities.T, strict=True)
-        answers |= {f"probability_{name}": own for name, own in named}
+        answers |= {f"probability_{name}": column for name, column in named}
     return answers
 
 
-def _told(tables: Iterator["pd.DataFrame"], seen: Callable[[int], None]) -> Iterator["pd.DataFrame"]:
+def _reporting(tables: Iterator["pd.DataFrame"], on_rows: Callable[[int], None]) -> Iterator["pd.DataFrame"]:
     for piece in tables:
-        seen(len(piece))
+        on_rows(len(piece))
         yield piece
 
 
@@ -198,13 +198,15 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], to: Path, source: Path) -> 
     opened = parquet.require()
     import pyarrow as pa
 
-    known = opened.read_schema(source) if is_columnar(source) else pa.schema([])
+    source_schema = opened.read_schema(source) if is_columnar(source) else pa.schema([])
     writer, rows = None, 0
     try:
         for piece in tables:
             if writer is None:
-                own = pa.Schema.from_pandas(piece, preserve_index=False)
-                fields = [known.field(each.name) if each.name in known.names else each for each in own]
+                schema = pa.Schema.from_pandas(piece, preserve_index=False)
+                fields = [
+                    source_schema.field(each.name) if each.name in source_schema.names else each for each in schema
+                ]
                 writer = opened.ParquetWriter(to, pa.schema(fields))
             writer.write_table(pa.Table.from_pandas(piece, schema=writer.schema, preserve_index=False))
             rows += len(piece)

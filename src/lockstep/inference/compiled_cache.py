@@ -1,4 +1,4 @@
-"""Compiled scorers as files beside a bundle, so that a server needs no scikit-learn to answer.
+"""Cache of compiled scorers: files beside a bundle, so that a server needs no scikit-learn to answer.
 
 The first process that loads a bundle lets another one, which ends right after, open it: check its digest and types,
 compile it, hold it against the pipeline. What that wrote is read with numpy alone.
@@ -26,13 +26,31 @@ from lockstep.errors import ArtifactError
 from lockstep.inference import model_card
 from lockstep.inference import predictor as bundles
 from lockstep.inference.predictor import Bundle, Predictor
-from lockstep.scoring.row_encoders import Absences, Categories, Days, Means, Numbers, Scaling
+from lockstep.scoring.row_encoders import (
+    CalendarEncoding,
+    MissingIndicators,
+    NumericEncoding,
+    OneHotEncoding,
+    Scaling,
+    TargetMeanEncoding,
+)
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
-from lockstep.scoring.tfidf import Terms
+from lockstep.scoring.tfidf import TfidfTerms
 
-FORMAT = 3
+FORMAT = 4
+"""Part of the name of a cached file: a scorer of other fields is compiled anew."""
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
-FORMS = (Absences, Categories, Days, LinearScorer, Means, Numbers, Scaling, Terms, TreeScorer)
+FORMS = (
+    MissingIndicators,
+    OneHotEncoding,
+    CalendarEncoding,
+    LinearScorer,
+    TargetMeanEncoding,
+    NumericEncoding,
+    Scaling,
+    TfidfTerms,
+    TreeScorer,
+)
 CLASSES = {kind.__name__: kind for kind in FORMS}
 COMPILE_S = 120
 """Seconds that opening and compiling a bundle may take."""

@@ -1,4 +1,4 @@
-"""What each column usually adds to a linear model's total, from what its version remembers of the train rows."""
+"""Expected contributions: the average part of a linear model's total by column, from the profile of the train rows."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.drift.numeric_baseline import Numbers
+from lockstep.drift.numeric_baseline import NumericBaseline
 from lockstep.drift.profile import Feature, Profile
-from lockstep.scoring.contributions import added_by_columns
+from lockstep.scoring.contributions import column_totals
 from lockstep.scoring.scorers import LinearScorer
 
 Floats = NDArray[np.float64]
@@ -18,27 +18,27 @@ Values = list[float | str | None]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def known(scorer: LinearScorer, schema: Schema, profile: Profile) -> LinearScorer:
-    """Return a linear scorer that knows what each column but the texts adds on average over the train rows.
+def with_expected_contributions(scorer: LinearScorer, schema: Schema, profile: Profile) -> LinearScorer:
+    """Return a linear scorer with the expected contribution of each column, texts left out.
 
-    The average is over what the profile remembers: all distinct values of a column with how often each stood, or 500 of
+    The average is over what the profile holds: all distinct values of a column with how often each stood, or 500 of
     its order statistics.
     """
-    columns = [remembered(feature) for feature in profile.features]
+    columns = [weighted_values(feature) for feature in profile.features]
     height = max((len(values) for values, _ in columns), default=0)
-    shares = np.zeros((height, len(columns)))
+    weights_of_rows = np.zeros((height, len(columns)))
     filled: list[Values] = []
-    for place, (values, own) in enumerate(columns):
-        shares[: len(own), place] = own
+    for index, (values, weights) in enumerate(columns):
+        weights_of_rows[: len(weights), index] = weights
         filled.append([*values, *[None] * (height - len(values))])
     rows: list[Row] = list(zip(*filled, strict=True))
     if not rows:
         return scorer
-    added = added_by_columns(scorer, rows, len(schema.columns))
-    return replace(scorer, usual=np.einsum("rc,rco->co", shares, added))
+    added = column_totals(scorer, rows, len(schema.columns))
+    return replace(scorer, expected=np.einsum("rc,rco->co", weights_of_rows, added))
 
 
-def remembered(feature: Feature) -> tuple[Values, Floats]:
+def weighted_values(feature: Feature) -> tuple[Values, Floats]:
     """Return values of a column and the share of the train rows (values,) that each stands for; none of a text."""
     values: Values = []
     shares = np.zeros(0)
@@ -58,7 +58,7 @@ def _written(value: float, feature: Feature) -> Any:
     return value if feature.kind == "numeric" else (EPOCH + timedelta(seconds=value)).isoformat()
 
 
-def _shares(numbers: Numbers) -> Floats:
+def _shares(numbers: NumericBaseline) -> Floats:
     """Return the share of the rows at each point, and half of those on their way to the next ones."""
     below, upto = numbers.shares
     between = (below[1:] - upto[:-1]) / 2

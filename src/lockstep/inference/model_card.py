@@ -22,8 +22,8 @@ FEW_ROWS = 200
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the stages found out: reports/evaluation.json, search.json, data.json and data/raw/source.json."""
+class CardFacts:
+    """Records that a card is made from: reports/evaluation.json, search.json, data.json and data/raw/source.json."""
 
     evaluation: Evaluation
     search: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Facts:
     source: Mapping[str, Any]
 
 
-def of(schema: Schema, facts: Facts) -> dict[str, Any]:
+def build(schema: Schema, facts: CardFacts) -> dict[str, Any]:
     """Return the card of a model, for `models/card.json`: nothing in it is a clock's, a machine's or the registry's."""
     record, best = facts.evaluation, facts.search["trials"][facts.search["best"]]
     return {
@@ -63,34 +63,34 @@ def _slice(part: SliceLoss) -> dict[str, Any]:
 
 def shown_source(named: str) -> str:
     """Return the last part of each source: a page that anyone may read need not tell where a machine keeps its data."""
-    return ", ".join(one.split("?")[0].rstrip("/").rsplit("/", 1)[-1] for one in named.split(", "))
+    return ", ".join(source.split("?")[0].rstrip("/").rsplit("/", 1)[-1] for source in named.split(", "))
 
 
 def limits(card: Mapping[str, Any], schema: Schema) -> list[str]:
-    """Return in sentences what the model should not be asked, or not be trusted with."""
+    """Return the limitations of the model as sentences."""
     test = card["rows"]["test"]
-    found = []
+    sentences = []
     if test < FEW_ROWS:
-        found.append(f"All figures rest on {test} test rows: the intervals beside them are wide, and are to be read.")
+        sentences.append(f"All figures rest on {test} test rows: the intervals beside them are wide.")
     closed = [column.name for column in schema.columns if column.categories and column.unknown == "refuse"]
     if closed:
-        found.append(f"A category that training never showed is refused: {', '.join(closed[:MOST_COLUMNS])}.")
+        sentences.append(f"A category that training never showed is refused: {', '.join(closed[:MOST_COLUMNS])}.")
     ranged = [column.name for column in schema.columns if column.minimum is not None]
     if ranged:
-        found.append("Values beyond the ranges below are answered, but nothing is known of how well.")
-    found += [
-        f"It is surely worse where {one['column']} is {one['name']}, {one['rows']} of the test rows."
-        for one in card["weakest"]
-        if one["surely_worse"] > 0
+        sentences.append("Values beyond the ranges below are answered, but nothing is known of how well.")
+    sentences += [
+        f"It is surely worse where {weak['column']} is {weak['name']}, {weak['rows']} of the test rows."
+        for weak in card["weakest"]
+        if weak["surely_worse"] > 0
     ]
-    found.append("It tells what went together in its data, not what causes what.")
-    return found
+    sentences.append("It tells what went together in its data, not what causes what.")
+    return sentences
 
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return the card in a bundle; versions made before there were cards have none, or one of another format."""
     try:
-        found = files.read_json(folder / paths.CARD.name)
+        card = files.read_json(folder / paths.CARD.name)
     except (FileNotFoundError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
+    return card if isinstance(card, dict) and card.get("format") == FORMAT else None

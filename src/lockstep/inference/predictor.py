@@ -1,4 +1,4 @@
-"""The object that answers: in evaluation, in batch scoring and in the app, the same code on the same bytes."""
+"""Predictor: one object for evaluation, batch scoring and the app, so that all run the same code on the same bytes."""
 
 import json
 import math
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXTREME = "too extreme: the model gives no number for these values"
 LONGEST_SMOKE_ROW = 20_000
 PROBABILITY_DECIMALS = 6
-ONE = 10.0**PROBABILITY_DECIMALS
+PROBABILITY_SCALE = 10.0**PROBABILITY_DECIMALS
 VALUE_DIGITS = 9
 """Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
 gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
@@ -85,7 +85,7 @@ class Predictor:
         self.pipeline = pipeline
 
     @classmethod
-    def of(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
+    def from_pipeline(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
         """Return the predictor of a fitted pipeline: compiled, if that answers the reference rows as the pipeline does.
 
         Raises
@@ -98,7 +98,7 @@ class Predictor:
             raise ArtifactError(
                 f"the model knows {fitted} but its schema {list(schema.labels)}", "rebuild it with `dvc repro`"
             )
-        return cls(schema, *compiler.best(schema, pipeline, reference), lambda: pipeline)
+        return cls(schema, *compiler.compile_or_fall_back(schema, pipeline, reference), lambda: pipeline)
 
     @classmethod
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
@@ -109,18 +109,20 @@ class Predictor:
         ArtifactError
             A file is missing, damaged, changed or not allowed, or an answer is not the recorded one.
         """
-        found = digest(folder)
-        if sha256 is not None and found != sha256:
+        actual = digest(folder)
+        if sha256 is not None and actual != sha256:
             raise ArtifactError(
-                f"the model in {folder} has the digest {found[:12]}, not {sha256[:12]}",
+                f"the model in {folder} has the digest {actual[:12]}, not {sha256[:12]}",
                 "it was changed or cut off: fetch it again",
             )
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
         smoke = read_json(folder / paths.SMOKE.name)
-        predictor = cls.of(schema, serialization.load(folder / paths.MODEL.name), reference_rows(schema, smoke))
+        predictor = cls.from_pipeline(
+            schema, serialization.load(folder / paths.MODEL.name), reference_rows(schema, smoke)
+        )
         predictor.check_smoke(smoke)
         predictor.card = model_card.read(folder)
-        predictor.scorer = _aware(predictor.scorer, schema, folder)
+        predictor.scorer = _with_expectations(predictor.scorer, schema, folder)
         return predictor
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
@@ -134,20 +136,26 @@ class Predictor:
         scores, labels = self._scores(rows), self.schema.labels
         if not labels:
             return Predictions([float(f"{value:.{VALUE_DIGITS}g}") for (value,) in scores], None)
-        return Predictions([labels[own.index(max(own))] for own in scores], scores)
+        return Predictions([labels[shares.index(max(shares))] for shares in scores], scores)
 
     def _scores(self, rows: Sequence[Row]) -> list[list[float]]:
         """Return finite scores, rounded if they are probabilities: plain numbers for one row, arrays for many."""
         if len(rows) == 1:
-            own = self.scorer.one(rows[0])
-            if not math.isfinite(sum(own)):
+            scores_of_row = self.scorer.one(rows[0])
+            if not math.isfinite(sum(scores_of_row)):
                 raise RowsRefused([FieldError(0, "", EXTREME)])
-            return [[round(share * ONE) / ONE for share in own] if self.schema.labels else own]
+            return [
+                [round(share * PROBABILITY_SCALE) / PROBABILITY_SCALE for share in scores_of_row]
+                if self.schema.labels
+                else scores_of_row
+            ]
         scores = self.scorer.score(rows)
         if not np.isfinite(scores).all():
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
             raise RowsRefused([FieldError(row, "", EXTREME) for row in wrong])
-        rounded: list[list[float]] = (np.rint(scores * ONE) / ONE if self.schema.labels else scores).tolist()
+        rounded: list[list[float]] = (
+            np.rint(scores * PROBABILITY_SCALE) / PROBABILITY_SCALE if self.schema.labels else scores
+        ).tolist()
         return rounded
 
     def explain(self, rows: Sequence[Row]) -> list[Explanation]:
@@ -162,12 +170,14 @@ class Predictor:
         RowsRefused
             The model's arithmetic overflows on a row.
         """
-        return contributions.explanations(self.schema, rows, self.predict(rows).values, self.explainer.effects(rows))
+        return contributions.explanations(
+            self.schema, rows, self.predict(rows).values, self.explainer.contributions(rows)
+        )
 
     @cached_property
     def explainer(self) -> Explainer:
         """Return what takes the scores apart; of trees it is made from the fitted pipeline, which takes seconds."""
-        return contributions.of(self.schema, self.scorer, self._fitted)
+        return contributions.build_explainer(self.schema, self.scorer, self._fitted)
 
     def _fitted(self) -> Any:
         if self.pipeline is None:
@@ -201,8 +211,8 @@ class Predictor:
             return [{"prediction": value} for value in predictions.values]
         names = self.label_names
         return [
-            {"prediction": value, "probabilities": dict(zip(names, own, strict=True))}
-            for value, own in zip(predictions.values, predictions.shares, strict=True)
+            {"prediction": value, "probabilities": dict(zip(names, shares, strict=True))}
+            for value, shares in zip(predictions.values, predictions.shares, strict=True)
         ]
 
     @cached_property
@@ -244,7 +254,7 @@ class Predictor:
             )
 
 
-def _aware(scorer: Scorer, schema: Schema, folder: Path) -> Scorer:
+def _with_expectations(scorer: Scorer, schema: Schema, folder: Path) -> Scorer:
     """Return a linear scorer with what each column usually adds, where the bundle has a profile that says so."""
     if not isinstance(scorer, LinearScorer):
         return scorer
@@ -255,7 +265,7 @@ def _aware(scorer: Scorer, schema: Schema, folder: Path) -> Scorer:
         profile = Profile.load(folder)
     except ArtifactError:  # one that cannot be read is for the monitoring to report; rows are answered without it
         return scorer
-    return expected_contributions.known(scorer, schema, profile) if profile else scorer
+    return expected_contributions.with_expected_contributions(scorer, schema, profile) if profile else scorer
 
 
 def reference_rows(schema: Schema, smoke: Any) -> list[Row]:

@@ -110,4 +110,4 @@ def _lock_digest(experiment: Experiment) -> str:
     if experiment.rev == "workspace":
         return provenance.lock_digest()
     text = provenance.git("show", f"{experiment.rev}:./{paths.LOCK}")
-    return provenance.lock_digest_of(text) if text else ""
+    return provenance.digest_of_lock(text) if text else ""

@@ -158,11 +158,11 @@ def _renumber(tree: Any) -> dict[str, str]:
 
 
 def save_matrix(
-    matrix: Any, target: NDArray[Any], path: Path, marks: Mapping[str, NDArray[np.int64]] | None = None
+    matrix: Any, target: NDArray[Any], path: Path, constraints: Mapping[str, NDArray[np.int64]] | None = None
 ) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
 
-    `marks` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
+    `constraints` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
     """
     from scipy import sparse
 
@@ -171,14 +171,14 @@ def save_matrix(
         {name: np.asarray(getattr(matrix, name)) for name in names} if sparse.issparse(matrix) else {"dense": matrix}
     )
     with files.atomic(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for name, array in {"target": target, **arrays, **(marks or {})}.items():
+        for name, array in {"target": target, **arrays, **(constraints or {})}.items():
             # numpy's own savez leaves it to the patch version of Python what the header of an entry says
             large = array.nbytes >= ZIP64_BYTES
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=large) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
-def load_marks(path: Path) -> dict[str, NDArray[np.int64]]:
+def load_fold_constraints(path: Path) -> dict[str, NDArray[np.int64]]:
     """Read the groups, times and terms that `save_matrix` wrote beside a matrix, if it did."""
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in ("groups", "times", "terms") if name in stored}

@@ -14,7 +14,7 @@ import msgspec
 from lockstep.drift import sequential_test
 from lockstep.drift.profile import Profile
 from lockstep.drift.results import Challenge
-from lockstep.drift.sequential_test import LOOK
+from lockstep.drift.sequential_test import LABELS_A_LOOK
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.monitoring_queries import LabelledRow
@@ -47,10 +47,10 @@ class Side:
         if earlier or len(self.answers) < MOST_COMPARED:
             self.answers[row.id] = (row.value, row.label, earlier[2] if earlier else row.seq)
 
-    def labelled(self) -> sequential_test.Labelled:
+    def labelled(self) -> sequential_test.LabelStream:
         """Return what was answered and what was true, as arrays."""
         values, truths, order = zip(*self.answers.values(), strict=True) if self.answers else ((), (), ())
-        return sequential_test.Labelled(self.version, values, truths, order)
+        return sequential_test.LabelStream(self.version, values, truths, order)
 
 
 @dataclass
@@ -74,9 +74,9 @@ class ChallengerComparison:
 
     def measure(self, profile: Profile) -> Challenge | None:
         """Compare the two if there are enough new labels for the next look."""
-        if self.labels() // LOOK <= self.measured:
+        if self.labels() // LABELS_A_LOOK <= self.measured:
             return None
-        self.measured = self.labels() // LOOK
+        self.measured = self.labels() // LABELS_A_LOOK
         sides = (self.production.labelled(), self.challenger.labelled())
         return sequential_test.measure(profile.task, *sides, profile.thresholds, self.share)
 

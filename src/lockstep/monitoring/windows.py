@@ -78,7 +78,7 @@ def drift_of(place: WindowPosition, predictions: Sequence[Stored]) -> DriftWindo
         min(prediction.at_us for prediction in predictions) / 1e6,
         max(prediction.at_us for prediction in predictions) / 1e6,
     )
-    return detect.measure(place.profile, detect.Window(place.version, start, end, columns, scores, answers))
+    return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
 
 
 def measure_labels(
@@ -129,7 +129,7 @@ def _compare(labels: Labels, model: str, duel: ChallengerComparison, profile: Pr
 def measure_quality(profile: Profile, version: str, window: Sequence[LabelledRow]) -> QualityWindow:
     """Measure the quality of labelled predictions of one version."""
     shares = None if any(row.shares is None for row in window) else [row.shares or [] for row in window]
-    labelled = quality.Labelled(
+    labelled = quality.LabelledPredictions(
         version,
         min(row.at_us for row in window) / 1e6,
         max(row.at_us for row in window) / 1e6,

@@ -60,7 +60,7 @@ def export(
             yield [_line(row) for row in rows]
             on_rows(count)
 
-    with storage.written(to) as path:
+    with storage.atomic_output(to) as path:
         write(pages(), path)
     return count
 

@@ -59,7 +59,7 @@ def _local(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     folder, _, name = source.rpartition("/")
-    at = storage.place(folder, DataIngestion(source=source))
+    at = storage.location(folder, DataIngestion(source=source))
     if at.identity(name) is None:
         raise MissingSource(f"{source} is not there", "export it: `lockstep log export`")
     with at.fetched(name) as path:

@@ -1,4 +1,4 @@
-"""A model's files as a folder that any MLflow client can load."""
+"""Model bundle: the files of a version as a folder that any MLflow client can load."""
 
 import platform
 import shutil
@@ -11,13 +11,13 @@ import yaml
 from lockstep import paths
 
 BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
-"""What a version consists of: the model, what it accepts, and a prediction to check it by."""
+"""The required files of a version: the model, its input schema, and recorded predictions to check it by."""
 
 OPTIONAL = (paths.PROFILE.name, paths.CARD.name)
-"""What a version may carry besides: the profile that live traffic is held against, and a card; older ones may not."""
+"""Optional files of a version: the reference profile and the model card, which older versions lack."""
 
-BESIDE = (paths.TRAINED_ON.name,)
-"""What lies beside a version's files in the registry, and neither serves nor counts for its digest."""
+COMPANIONS = (paths.TRAINED_ON.name,)
+"""Files beside those of a version in the registry, which neither serve nor count for its digest."""
 
 
 def contents(bundle: Path) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def package_model(bundle: Path, to: Path, requirements: list[str], trusted: list
     to.mkdir(parents=True, exist_ok=True)
     for name in contents(bundle):
         shutil.copyfile(bundle / name, to / name)
-    for name in BESIDE:
+    for name in COMPANIONS:
         if (bundle / name).is_file():
             shutil.copyfile(bundle / name, to / name)
     (to / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Who moved Production, when and why: events as values, as registry tags, and as a stack to roll back on."""
+"""Promotion history: events as values, as registry tags, and as a stack for rollbacks."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -69,11 +69,11 @@ def encode(event: Event) -> str:
 
 
 def decode(text: str) -> Event | None:
-    """Read an event; None for a tag that some other hand wrote."""
+    """Read an event; None for a tag that something else wrote."""
     try:
         content = json.loads(text)
-        known = {field.name for field in fields(Event)}
-        return Event(**{name: value for name, value in content.items() if name in known})
+        names = {field.name for field in fields(Event)}
+        return Event(**{name: value for name, value in content.items() if name in names})
     except (ValueError, AttributeError):
         return None
 
@@ -85,8 +85,8 @@ def tags_in_order(tags: Mapping[str, str]) -> list[str]:
 
 def read(tags: Mapping[str, str]) -> list[Event]:
     """Return the events that stand in a model's tags, newest first."""
-    found = [(name, decode(tags[name])) for name in reversed(tags_in_order(tags))]
-    return [event if event.at else replace(event, at=moment(milliseconds(name))) for name, event in found if event]
+    events = [(name, decode(tags[name])) for name in reversed(tags_in_order(tags))]
+    return [event if event.at else replace(event, at=moment(milliseconds(name))) for name, event in events if event]
 
 
 def stack(newest_first: Iterable[Event]) -> list[str]:

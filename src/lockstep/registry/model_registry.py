@@ -71,7 +71,7 @@ class Registry:
             self._capabilities = self._probe()
         return self._capabilities
 
-    def _needed(self) -> Capabilities:
+    def _require_registry(self) -> Capabilities:
         """Return what the server supports, if it has a registry at all."""
         capabilities = self.capabilities()
         if not capabilities.registry:
@@ -83,20 +83,20 @@ class Registry:
 
     def _probe(self) -> Capabilities:
         client = self.client
-        if not _supported(lambda: client.search_registered_models(max_results=1)):
+        if not _is_supported(lambda: client.search_registered_models(max_results=1)):
             return Capabilities(registry=False, aliases=False, stages=False)
         move = compat.stage_transition(client)
         return Capabilities(
             registry=True,
-            aliases=_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
-            stages=_supported(lambda: move(self.name, NO_VERSION, STAGE, archive_existing_versions=False)),
+            aliases=_is_supported(lambda: client.get_model_version_by_alias(self.name, PRODUCTION)),
+            stages=_is_supported(lambda: move(self.name, NO_VERSION, STAGE, archive_existing_versions=False)),
         )
 
     def versions(self) -> list[Version]:
         """Return every version, newest first."""
-        self._needed()
-        with tracking.speaking(f"list the versions of {self.name}"):
-            return sorted(map(_version, self._search()), key=lambda version: -int(version.version))
+        self._require_registry()
+        with tracking.translated_errors(f"list the versions of {self.name}"):
+            return sorted(map(_from_mlflow, self._search()), key=lambda version: -int(version.version))
 
     def _search(self) -> "Iterator[ModelVersion]":
         token = None
@@ -119,15 +119,15 @@ class Registry:
         RegistryError
             There is no such version, or no more.
         """
-        found = self._lookup(version)
-        if found is None:
+        match = self._lookup(version)
+        if match is None:
             raise RegistryError(f"{self.name} has no version {version!r}", "`lockstep history` names those that served")
-        return found
+        return match
 
     def _lookup(self, number: str) -> Version | None:
-        doing = f"read version {number} of {self.name}"
-        found = self._ask(doing, self.client.get_model_version, self.name, number)
-        return _version(found) if found else None
+        operation = f"read version {number} of {self.name}"
+        entity = self._call_or_none(operation, self.client.get_model_version, self.name, number)
+        return _from_mlflow(entity) if entity else None
 
     def create(self, run_id: str, artifact_uri: str, tags: Mapping[str, str]) -> Version:
         """Register the model that a run logged; the same digest gives the version that is there already.
@@ -140,11 +140,13 @@ class Registry:
                 return existing
             self._ensure_model()
             source = f"{artifact_uri.rstrip('/')}/{tracking.MODEL_FOLDER}"
-            with tracking.speaking(f"register a version of {self.name}"):
-                created = _version(self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags)))
+            with tracking.translated_errors(f"register a version of {self.name}"):
+                created = _from_mlflow(
+                    self.client.create_model_version(self.name, source, run_id=run_id, tags=dict(tags))
+                )
             first = self.find(tags[DIGEST_TAG]) or created
             if first.version != created.version:
-                with tracking.speaking(f"remove the second version {created.version} of the same model"):
+                with tracking.translated_errors(f"remove the second version {created.version} of the same model"):
                     self.client.delete_model_version(self.name, created.version)
             return first
 
@@ -152,14 +154,14 @@ class Registry:
         """Give a version these tags, in place of what it had under their names."""
         for name, value in tags.items():
             if version.tags.get(name) != value:
-                with tracking.speaking(f"tag version {version.version} of {self.name}"):
+                with tracking.translated_errors(f"tag version {version.version} of {self.name}"):
                     self.client.set_model_version_tag(self.name, version.version, name, value)
         return replace(version, tags={**version.tags, **tags})
 
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException
 
-        with tracking.speaking(f"create the registered model {self.name}"):
+        with tracking.translated_errors(f"create the registered model {self.name}"):
             try:
                 self.client.create_registered_model(self.name)
             except MlflowException as error:
@@ -174,25 +176,25 @@ class Registry:
         TrackingError
             The server is out of reach, so that nobody knows.
         """
-        capabilities = self._needed()
+        capabilities = self._require_registry()
         if capabilities.stages and not capabilities.aliases:
-            with tracking.speaking(f"read the Production of {self.name}"):
-                staged = [found for found in self._search() if found.current_stage == STAGE]
-            return max(map(_version, staged), key=lambda version: int(version.version), default=None)
+            with tracking.translated_errors(f"read the Production of {self.name}"):
+                staged = [entity for entity in self._search() if entity.current_stage == STAGE]
+            return max(map(_from_mlflow, staged), key=lambda version: int(version.version), default=None)
         return self.at(PRODUCTION)
 
     def at(self, alias: str) -> Version | None:
         """Return the version that an alias names, or the tag in its place on a server without aliases."""
-        if self._needed().aliases:
-            doing = f"read the alias {alias!r} of {self.name}"
-            found = self._ask(doing, self.client.get_model_version_by_alias, self.name, alias)
-            return _version(found) if found else None
+        if self._require_registry().aliases:
+            operation = f"read the alias {alias!r} of {self.name}"
+            entity = self._call_or_none(operation, self.client.get_model_version_by_alias, self.name, alias)
+            return _from_mlflow(entity) if entity else None
         number = self._tags().get(TAG_PREFIX + alias)
         return self._lookup(number) if number else None
 
     def set_alias(self, alias: str, version: str) -> None:
         """Let an alias name a version; on a server without aliases a tag stands in."""
-        self._name(alias, self.get(version).version)
+        self._set_alias(alias, self.get(version).version)
 
     def challenger(self) -> Version | None:
         """Return the version that is tried beside Production, if there is one."""
@@ -201,12 +203,12 @@ class Registry:
     def clear_alias(self, alias: str) -> None:
         """Let an alias name nothing any more; one that names nothing already stays so."""
         calls = self.client.delete_registered_model_alias, self.client.delete_registered_model_tag
-        aliases = self._needed().aliases
+        aliases = self._require_registry().aliases
         doing, name = f"clear the alias {alias!r} of {self.name}", alias if aliases else TAG_PREFIX + alias
-        self._ask(doing, calls[0] if aliases else calls[1], self.name, name)
+        self._call_or_none(doing, calls[0] if aliases else calls[1], self.name, name)
 
-    def _name(self, alias: str, number: str) -> None:
-        with tracking.speaking(f"set the alias {alias!r} of {self.name}"):
+    def _set_alias(self, alias: str, number: str) -> None:
+        with tracking.translated_errors(f"set the alias {alias!r} of {self.name}"):
             if self.capabilities().aliases:
                 self.client.set_registered_model_alias(self.name, alias, number)
             else:
@@ -222,7 +224,7 @@ class Registry:
         RegistryError
             Another process has moved Production since the gate read it, or at the same time.
         """
-        self._needed()
+        self._require_registry()
         with exclusive(self.client.tracking_uri):
             target = self.get(version)
             current = self._current()
@@ -230,17 +232,17 @@ class Registry:
                 raise self._overtaken(version)
             move = replace(event, action="promote", version=target.version, previous=current)
             move = replace(move, forced=event.forced or self.was_forced(target))
-            self._point(target.version)
-            return self._settle(self._record(move))
+            self._set_production(target.version)
+            return self._settle(self._record_event(move))
 
     def _settle(self, move: Event) -> Event:
         """Let Production name the version of the latest move, whatever two processes wrote in which order."""
         latest = self._latest_move()
         if latest is not None and latest.version != self._current():
-            self._point(latest.version)
+            self._set_production(latest.version)
         latest = self._latest_move()
         if latest is not None and (latest.version, latest.at) != (move.version, move.at):
-            self._point(latest.version)
+            self._set_production(latest.version)
             raise self._overtaken(move.version)
         return move
 
@@ -283,8 +285,8 @@ class Registry:
                 "promote another one: `lockstep promote --version N`",
             ) from None
         move = replace(event, action="rollback", version=target.version, previous=current)
-        recorded = self._record(replace(move, forced=self.was_forced(target)))
-        self._point(target.version)
+        recorded = self._record_event(replace(move, forced=self.was_forced(target)))
+        self._set_production(target.version)
         return self._settle(recorded)
 
     def was_forced(self, version: Version) -> bool:
@@ -296,7 +298,7 @@ class Registry:
     def record_refusal(self, version: str, event: Event) -> Event:
         """Record that a version was not let through, and why."""
         self._ensure_model()
-        return self._record(replace(event, action="refused", version=version, previous=self._current()))
+        return self._record_event(replace(event, action="refused", version=version, previous=self._current()))
 
     def history(self) -> list[Event]:
         """Return the moves of Production and the refusals, newest first."""
@@ -332,7 +334,7 @@ class Registry:
 
         uri = f"{version.source.rstrip('/')}/{name}"
         doing = f"download {name} of {self.name} version {version.version}"
-        with tracking.speaking(doing):
+        with tracking.translated_errors(doing):
             fetched = Path(
                 download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.client.tracking_uri)
             )
@@ -340,92 +342,92 @@ class Registry:
             raise RegistryError(f"cannot {doing}: it came as {fetched.name!r}", "register the model again: `dvc repro`")
 
     def _current(self) -> str:
-        found = self.production()
-        return found.version if found else ""
+        production = self.production()
+        return production.version if production else ""
 
-    def _point(self, number: str) -> None:
+    def _set_production(self, number: str) -> None:
         """Let Production name a version, in every way the server knows."""
         capabilities = self.capabilities()
-        self._name(PRODUCTION, number)
+        self._set_alias(PRODUCTION, number)
         if capabilities.stages:
-            with tracking.speaking(f"set the stage of {self.name}"), _stage_warnings():
+            with tracking.translated_errors(f"set the stage of {self.name}"), _stage_warnings():
                 self.client.transition_model_version_stage(self.name, number, STAGE, archive_existing_versions=True)
 
-    def _record(self, event: Event) -> Event:
+    def _record_event(self, event: Event) -> Event:
         """Append an event, later than any other whatever the clocks say."""
         last = [events.milliseconds(tag) for tag in events.tags_in_order(self._tags())[-1:]]
         now_ms = max([int(time.time() * 1000), *(ms + 1 for ms in last)])
         event = replace(event, at=events.moment(now_ms))
-        with tracking.speaking(f"record the {event.action} of {self.name}"):
+        with tracking.translated_errors(f"record the {event.action} of {self.name}"):
             self.client.set_registered_model_tag(self.name, events.key(now_ms, event.version), events.encode(event))
         return event
 
     def _tags(self) -> Mapping[str, str]:
-        found = self._ask(f"read the history of {self.name}", self.client.get_registered_model, self.name)
-        return dict(found.tags) if found else {}
+        model = self._call_or_none(f"read the history of {self.name}", self.client.get_registered_model, self.name)
+        return dict(model.tags) if model else {}
 
-    def _ask(self, doing: str, call: Callable[..., Any], *arguments: str) -> Any:
+    def _call_or_none(self, operation: str, call: Callable[..., Any], *arguments: str) -> Any:
         """Return the answer, or None where the server says that there is no such thing."""
         from mlflow.exceptions import MlflowException
 
-        with tracking.speaking(doing):
+        with tracking.translated_errors(operation):
             try:
                 return call(*arguments)
             except MlflowException as error:
-                if error.error_code in NO_SUCH and not tracking.unsupported(error):
+                if error.error_code in NO_SUCH and not tracking.is_unsupported(error):
                     return None
                 raise
 
 
-def _supported(call: Callable[[], Any]) -> bool:
+def _is_supported(call: Callable[[], Any]) -> bool:
     """Tell whether the server knows a call, whatever it finds."""
     from mlflow.exceptions import MlflowException
 
-    with tracking.speaking("ask what the registry supports"):
+    with tracking.translated_errors("ask what the registry supports"):
         try:
             call()
         except MlflowException as error:
-            if tracking.unsupported(error):
+            if tracking.is_unsupported(error):
                 return False
             if error.error_code not in (*NO_SUCH, "PERMISSION_DENIED"):
                 raise
     return True
 
 
-def _version(found: "ModelVersion") -> Version:
-    tags = dict(found.tags)
+def _from_mlflow(entity: "ModelVersion") -> Version:
+    tags = dict(entity.tags)
     return Version(
-        name=found.name,
-        version=str(found.version),
-        run_id=found.run_id or "",
-        source=found.source or "",
+        name=entity.name,
+        version=str(entity.version),
+        run_id=entity.run_id or "",
+        source=entity.source or "",
         sha256=tags.get(DIGEST_TAG, ""),
         tags=tags,
-        created_ms=int(found.creation_timestamp or 0),
+        created_ms=int(entity.creation_timestamp or 0),
     )
 
 
 def _replace_folder(partial: Path, to: Path) -> None:
     """Move a finished folder to its name; what is there already stays if it is the same."""
-    if _same_files(partial, to):
+    if _hold_same_files(partial, to):
         return
     with suppress(FileNotFoundError):
         to.rename(partial.with_suffix(".old"))
     try:
         partial.rename(to)
     except OSError:
-        if not _same_files(partial, to):  # else another process finished at the same moment
+        if not _hold_same_files(partial, to):  # else another process finished at the same moment
             raise
     finally:
         shutil.rmtree(partial.with_suffix(".old"), ignore_errors=True)
 
 
-def _same_files(one: Path, other: Path) -> bool:
+def _hold_same_files(first: Path, second: Path) -> bool:
     """Tell whether two folders hold the same files of a version."""
-    names = contents(one)
-    if not other.is_dir() or contents(other) != names:
+    names = contents(first)
+    if not second.is_dir() or contents(second) != names:
         return False
-    return all((other / name).is_file() and filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+    return all((second / name).is_file() and filecmp.cmp(first / name, second / name, shallow=False) for name in names)
 
 
 @contextmanager

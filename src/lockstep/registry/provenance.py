@@ -1,4 +1,4 @@
-"""Where a model comes from: git commit, pipeline, parameters and data, as digests."""
+"""Provenance of a model: git commit, pipeline, parameters and data, as digests."""
 
 import subprocess
 from collections.abc import Mapping
@@ -37,24 +37,24 @@ def experiment(settings: Settings) -> dict[str, str]:
 
 def _data_digest(source: Mapping[str, Any]) -> str:
     """Return the digest of the source, or of it and the feedback that joined it."""
-    feedback = [one["sha256"] for _, one in sorted(source.get("feedback", {}).items())]
+    feedback = [record["sha256"] for _, record in sorted(source.get("feedback", {}).items())]
     return files.sha256_bytes("\n".join([source["sha256"], *feedback]).encode()) if feedback else source["sha256"]
 
 
 def lock_digest() -> str:
     """Return the sha256 of the stages of dvc.lock that come before the registration."""
-    return lock_digest_of(paths.LOCK.read_text(encoding="utf-8")) if paths.LOCK.exists() else "none"
+    return digest_of_lock(paths.LOCK.read_text(encoding="utf-8")) if paths.LOCK.exists() else "none"
 
 
-def lock_digest_of(text: str) -> str:
-    """Return the same of the text of a dvc.lock."""
+def digest_of_lock(text: str) -> str:
+    """Return that digest of the text of a dvc.lock."""
     stages = yaml.safe_load(text).get("stages", {})
     before = {name: stage for name, stage in stages.items() if name != "register_model"}
     return files.sha256_bytes(yaml.safe_dump(before, sort_keys=True).encode())
 
 
 def git(*arguments: str) -> str:
-    """Ask git; nothing where there is no git or no repository."""
+    """Return the output of git; an empty text where there is no git or no repository."""
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
     except (FileNotFoundError, subprocess.CalledProcessError):

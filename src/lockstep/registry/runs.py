@@ -1,11 +1,11 @@
-"""Runs that stand on the tracking server already, found by their tags."""
+"""Finished runs of the tracking server, found by their tags."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lockstep.registry import tracking
-from lockstep.registry.tracking_server import Server
+from lockstep.registry.tracking_server import TrackingServer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,7 +24,7 @@ class LoggedRun:
     artifact_uri: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def page(self, server: Server) -> str:
+    def page(self, server: TrackingServer) -> str:
         """Return the address of the run's page; for the local store, once `make mlflow` shows it."""
         pages = LOCAL_PAGES if server.kind == "local" else server.shown
         return f"{pages}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
@@ -32,7 +32,7 @@ class LoggedRun:
 
 def get(client: "MlflowClient", run_id: str) -> LoggedRun:
     """Return a run that is there."""
-    with tracking.speaking(f"read the run {run_id}"):
+    with tracking.translated_errors(f"read the run {run_id}"):
         return _logged(client.get_run(run_id))
 
 
@@ -48,13 +48,13 @@ def pipelines(client: "MlflowClient", experiment: str) -> Iterator[LoggedRun]:
 
 
 def _search(client: "MlflowClient", experiment: str, wanted: str) -> Iterator[LoggedRun]:
-    with tracking.speaking(f"look for runs of {experiment!r}"):
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
+    with tracking.translated_errors(f"look for runs of {experiment!r}"):
+        entity = client.get_experiment_by_name(experiment)
+        if entity is None:
             return
         query, token = f"{wanted} and attributes.status = 'FINISHED'", None
         while True:
-            page = client.search_runs([found.experiment_id], query, max_results=500, page_token=token)
+            page = client.search_runs([entity.experiment_id], query, max_results=500, page_token=token)
             for run in page:
                 yield _logged(run)
             token = page.token
@@ -63,5 +63,5 @@ def _search(client: "MlflowClient", experiment: str, wanted: str) -> Iterator[Lo
 
 
 def _logged(run: "Run") -> LoggedRun:
-    about = run.info
-    return LoggedRun(about.run_id, about.experiment_id, about.artifact_uri, dict(run.data.tags))
+    info = run.info
+    return LoggedRun(info.run_id, info.experiment_id, info.artifact_uri, dict(run.data.tags))

@@ -18,7 +18,7 @@ from lockstep import compat
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 from lockstep.registry.relocation import relocate
-from lockstep.registry.tracking_server import SQLITE, Server, database_of, redacted, resolve
+from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +65,7 @@ def connect(settings: Settings) -> "MlflowClient":
     server = resolve(settings)
     _prepare_environment(server)
     if urlsplit(server.uri).scheme in ("http", "https"):
-        _check(server)
+        _check_server(server)
         return _client(server)
     return _open_store(server)
 
@@ -82,13 +82,13 @@ def prepare(settings: Settings) -> None:
     import mlflow  # noqa: F401
 
 
-def _client(server: Server) -> "MlflowClient":
+def _client(server: TrackingServer) -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=server.uri, registry_uri=server.uri)
 
 
-def _prepare_environment(server: Server) -> None:
+def _prepare_environment(server: TrackingServer) -> None:
     """Tell MLflow through the environment, the one way it listens to, before it is imported."""
     credentials = {"MLFLOW_TRACKING_USERNAME": server.username, "MLFLOW_TRACKING_PASSWORD": server.password}
     for name, value in credentials.items():
@@ -108,21 +108,21 @@ def _prepare_environment(server: Server) -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
-def _open_store(server: Server) -> "MlflowClient":
+def _open_store(server: TrackingServer) -> "MlflowClient":
     """Open a database directly, made first if it is a file that is not there."""
     doing = f"open the tracking store {server.shown}"
     try:
         from sqlalchemy.exc import SQLAlchemyError
 
-        with speaking(doing), third_party_warnings():
-            _make_local_store(database_of(server.uri))
+        with translated_errors(doing), third_party_warnings():
+            _create_local_store(database_of(server.uri))
             _follow_a_move(database_of(server.uri))
             client = _client(server)
             client.search_experiments(max_results=1)
     except ImportError as error:
         raise TrackingError(f"cannot {doing} without the whole of MLflow: {error}", NEEDS_MLFLOW) from None
     except SQLAlchemyError as error:
-        raise_fault(doing, error)
+        raise_tracking_error(doing, error)
     return client
 
 
@@ -131,7 +131,7 @@ def _follow_a_move(database: Path | None) -> None:
         log.warning("the tracking store was at %s, and is read at %s from now on", folder, database)
 
 
-def _make_local_store(database: Path | None) -> None:
+def _create_local_store(database: Path | None) -> None:
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
         return
@@ -151,15 +151,15 @@ def _migrate(database: Path) -> None:
     compat.create_mlflow_tables(f"{SQLITE}{database}")
 
 
-def _check(server: Server) -> None:
+def _check_server(server: TrackingServer) -> None:
     """Ask once, with little patience, so that what is wrong can be said plainly."""
     patience = min(CHECK_TIMEOUT_S, int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
-    with speaking(f"reach the tracking server {server.shown}"):
+    with translated_errors(f"reach the tracking server {server.shown}"):
         answer = compat.mlflow_post(server.uri, "/api/2.0/mlflow/experiments/search", {"max_results": 1}, patience)
-    _judge(server, answer.status_code, answer.headers.get("Content-Type", ""))
+    _check_status(server, answer.status_code, answer.headers.get("Content-Type", ""))
 
 
-def _judge(server: Server, status: int, content_type: str) -> None:
+def _check_status(server: TrackingServer, status: int, content_type: str) -> None:
     """Raise what an answer to the first question means, unless it is a good one."""
     if status in (401, 403):
         needed = "DAGSHUB_USER_TOKEN" if server.kind == "dagshub" else "MLFLOW_TRACKING_USERNAME and _PASSWORD"
@@ -177,19 +177,19 @@ def _judge(server: Server, status: int, content_type: str) -> None:
         )
 
 
-def unsupported(error: "MlflowException") -> bool:
+def is_unsupported(error: "MlflowException") -> bool:
     """Tell whether the server does not know this call at all, as against knowing no such thing."""
     answer = getattr(error, "json", None)
     if isinstance(answer, dict):
-        known = answer.get("error_code")
-        return known == "ENDPOINT_NOT_FOUND" or (
-            not known and bool(re.search("unsupported endpoint|not found|not allowed", str(answer), re.IGNORECASE))
+        code = answer.get("error_code")
+        return code == "ENDPOINT_NOT_FOUND" or (
+            not code and bool(re.search("unsupported endpoint|not found|not allowed", str(answer), re.IGNORECASE))
         )
     return bool(re.search(r"failed with error code (404|405|501)\b|not supported by the store", str(error)))
 
 
 @contextmanager
-def speaking(doing: str) -> Iterator[None]:
+def translated_errors(operation: str) -> Iterator[None]:
     """Turn a fault of the server or of the way to it into one line and a hint."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
@@ -197,17 +197,17 @@ def speaking(doing: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if unsupported(error):
+        if is_unsupported(error):
             raise TrackingError(
-                f"cannot {doing}: the server does not know this call",
+                f"cannot {operation}: the server does not know this call",
                 "`lockstep doctor` shows what the server supports",
             ) from error
-        raise_fault(doing, error)
+        raise_tracking_error(operation, error)
     except RequestException as error:
-        raise_fault(doing, error)
+        raise_tracking_error(operation, error)
 
 
-def raise_fault(doing: str, error: Exception) -> NoReturn:
+def raise_tracking_error(operation: str, error: Exception) -> NoReturn:
     """Raise a TrackingError that says what could not be done, in one line without credentials."""
     cause = redacted(" ".join(str(error).split()))
     cause = cause if len(cause) <= 300 else f"{cause[:300]}..."
@@ -219,7 +219,7 @@ def raise_fault(doing: str, error: Exception) -> NoReturn:
         hint = "run `mlflow db upgrade` on this database, after a backup"
     else:
         hint = "`lockstep doctor` looks at the server"
-    raise TrackingError(f"cannot {doing}: {cause}", hint) from error
+    raise TrackingError(f"cannot {operation}: {cause}", hint) from error
 
 
 @contextmanager
@@ -244,12 +244,12 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
 
     for path in (*run.artifacts, *([run.model] if run.model else [])):
         path.stat()  # MLflow would log a missing folder as an empty one
-    with speaking(f"log the run {run.name!r}"), _told_if_slow("still sending the run to the tracking server"):
+    with translated_errors(f"log the run {run.name!r}"), _log_if_slow("still sending the run to the tracking server"):
         created = client.create_run(_experiment_id(client, experiment), run_name=run.name, tags=dict(run.tags))
         try:
-            _fill(client, created.info.run_id, run)
+            _log_contents(client, created.info.run_id, run)
             for child in run.children:
-                _log_below(client, created.info, child)
+                _log_child_runs(client, created.info, child)
         except BaseException:
             with suppress(MlflowException, OSError):  # the first fault is the one to tell
                 client.set_terminated(created.info.run_id, "FAILED")
@@ -266,16 +266,16 @@ def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) ->
     TrackingError
         The server refused them, or does not know the run.
     """
-    with speaking(f"log reports with the run {run_id}"):
+    with translated_errors(f"log reports with the run {run_id}"):
         for path in reports:
             client.log_artifact(run_id, str(path), REPORTS_FOLDER)
 
 
-def _log_below(client: "MlflowClient", parent: Any, run: Run) -> None:
+def _log_child_runs(client: "MlflowClient", parent: Any, run: Run) -> None:
     """Log a run below another, in as few calls as there can be."""
     tags = {**run.tags, "mlflow.parentRunId": parent.run_id}
     run_id = client.create_run(parent.experiment_id, run_name=run.name, tags=tags).info.run_id
-    _fill(client, run_id, run)
+    _log_contents(client, run_id, run)
     client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED")
 
 
@@ -283,8 +283,8 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
     """Find or make the experiment; a local one says where its artifacts go, or MLflow picks the current folder."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         database = database_of(client.tracking_uri)
         location = str(database.parent / "artifacts") if database else None
         try:
@@ -292,15 +292,15 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+            experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"the experiment {name!r} was deleted", "restore it in the MLflow UI, or name another in params.yaml"
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
-def _fill(client: "MlflowClient", run_id: str, run: Run) -> None:
+def _log_contents(client: "MlflowClient", run_id: str, run: Run) -> None:
     from mlflow.entities import Metric, Param
 
     now_ms = int(time.time() * 1000)
@@ -342,7 +342,7 @@ def _chunks(items: list[T], size: int) -> list[list[T]]:
 
 
 @contextmanager
-def _told_if_slow(message: str, after_s: float = 3.0) -> Iterator[None]:
+def _log_if_slow(message: str, after_s: float = 3.0) -> Iterator[None]:
     timer = threading.Timer(after_s, log.info, (message,))
     timer.daemon = True
     timer.start()

@@ -14,7 +14,7 @@ SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
-class Server:
+class TrackingServer:
     """Where runs and versions are kept, and who we are there."""
 
     uri: str
@@ -33,7 +33,7 @@ def redacted(text: str) -> str:
     return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
-def resolve(settings: Settings) -> Server:
+def resolve(settings: Settings) -> TrackingServer:
     """Choose the server: the one that is named, else DagsHub, else a database on this machine.
 
     Raises
@@ -42,17 +42,17 @@ def resolve(settings: Settings) -> Server:
         The address is of a kind that MLflow no longer writes to, or DAGSHUB_REPO is not owner/name.
     """
     if settings.tracking_uri:
-        return _named(settings.tracking_uri.strip(), settings)
+        return _from_uri(settings.tracking_uri.strip(), settings)
     if settings.dagshub_repo and settings.dagshub_token:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", settings.dagshub_repo):
             raise TrackingError(f"DAGSHUB_REPO = {settings.dagshub_repo!r} is not owner/name", "write it as owner/name")
         return _dagshub(f"https://dagshub.com/{settings.dagshub_repo}.mlflow", settings)
     here = Path.cwd()
     database = paths.home(paths.find_root(here) or here) / settings.state / "mlflow.db"
-    return Server(f"{SQLITE}{database}", kind="local")
+    return TrackingServer(f"{SQLITE}{database}", kind="local")
 
 
-def _named(uri: str, settings: Settings) -> Server:
+def _from_uri(uri: str, settings: Settings) -> TrackingServer:
     parts = urlsplit(uri)
     if parts.scheme == "file" or (not parts.scheme and uri != "databricks"):
         raise TrackingError(
@@ -60,16 +60,16 @@ def _named(uri: str, settings: Settings) -> Server:
             "unset it to use a local database, or write sqlite:////absolute/path/mlflow.db or http://host:5000",
         )
     if parts.scheme == "sqlite":
-        return Server(f"{SQLITE}{paths.home(Path.cwd()) / uri.removeprefix(SQLITE)}", kind="local")
+        return TrackingServer(f"{SQLITE}{paths.home(Path.cwd()) / uri.removeprefix(SQLITE)}", kind="local")
     if parts.hostname == "dagshub.com":
         return _dagshub(uri.rstrip("/"), settings)
-    return Server(uri.rstrip("/"), settings.tracking_username, settings.tracking_password)
+    return TrackingServer(uri.rstrip("/"), settings.tracking_username, settings.tracking_password)
 
 
-def _dagshub(uri: str, settings: Settings) -> Server:
+def _dagshub(uri: str, settings: Settings) -> TrackingServer:
     """DagsHub takes the token as the password, beside the account's name or the token once more."""
     password = settings.tracking_password or settings.dagshub_token
-    return Server(uri, settings.tracking_username or settings.dagshub_token, password, "dagshub")
+    return TrackingServer(uri, settings.tracking_username or settings.dagshub_token, password, "dagshub")
 
 
 def database_of(uri: str) -> Path | None:

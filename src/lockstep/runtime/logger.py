@@ -1,10 +1,10 @@
-"""One way to log: a line on standard error, with the name of who speaks."""
+"""Logging setup: one line a record on standard error, with the name of the logger."""
 
 import logging
 import sys
 from typing import Any
 
-TALKATIVE = ("botocore", "boto3", "s3transfer")
+VERBOSE = ("botocore", "boto3", "s3transfer")
 """Libraries whose notes on their own settings say nothing about a run."""
 
 
@@ -15,7 +15,7 @@ def start(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in TALKATIVE:
+    for name in VERBOSE:
         logging.getLogger(name).setLevel(logging.WARNING if root.level == logging.INFO else logging.NOTSET)
 
 

@@ -1,4 +1,4 @@
-"""Turn a fitted pipeline into a compiled scorer, and let it serve only where it answers as the pipeline does."""
+"""Compiler from fitted pipelines to scorers; a compiled one serves only where it agrees with the pipeline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Column, Row, Schema
-from lockstep.scoring.row_encoders import Absences, Categories, Days, Means, Numbers, Scaling
+from lockstep.scoring.row_encoders import (
+    CalendarEncoding,
+    MissingIndicators,
+    NumericEncoding,
+    OneHotEncoding,
+    Scaling,
+    TargetMeanEncoding,
+)
 from lockstep.scoring.scorers import LinearScorer, PipelineScorer, Scorer, Scores, TreeScorer
-from lockstep.scoring.tfidf import Terms
+from lockstep.scoring.tfidf import TfidfTerms
 
 T = TypeVar("T")
 
@@ -28,7 +35,7 @@ class NotCompiled(Exception):
 
 
 @dataclass(frozen=True)
-class Part:
+class CompiledStep:
     """A fitted transformer in compiled form, and how many features it gives."""
 
     form: Any
@@ -36,23 +43,23 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextFeatures:
     """A text column's place in a row and its fitted `TextTfidf`, compiled only with the weights of a linear model."""
 
-    place: int
+    column_index: int
     tfidf: Any
 
     @property
-    def owners(self) -> tuple[int, ...]:
+    def column_of_feature(self) -> tuple[int, ...]:
         """Return the place in a row that each term comes from."""
-        return (self.place,) * len(self.tfidf.idf_)
+        return (self.column_index,) * len(self.tfidf.idf_)
 
 
-def best(schema: Schema, pipeline: Any, reference: Sequence[Row]) -> tuple[Scorer, str]:
+def compile_or_fall_back(schema: Schema, pipeline: Any, reference: Sequence[Row]) -> tuple[Scorer, str]:
     """Return the compiled scorer if it answers the reference rows as the pipeline does, else the pipeline and why."""
     slow = PipelineScorer(schema, pipeline)
     try:
-        fast = compiled(schema, pipeline)
+        fast = compile_pipeline(schema, pipeline)
         check(fast, slow, [*reference, *probes(schema, reference)])
     except NotCompiled as why:
         return slow, str(why)
@@ -61,7 +68,7 @@ def best(schema: Schema, pipeline: Any, reference: Sequence[Row]) -> tuple[Score
     return fast, ""
 
 
-def compiled(schema: Schema, pipeline: Any) -> Scorer:
+def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
     """Return the compiled form of a pipeline of features and estimator.
 
     Raises
@@ -73,7 +80,7 @@ def compiled(schema: Schema, pipeline: Any) -> Scorer:
     make = ESTIMATORS.get(type(estimator).__name__)
     if make is None:
         raise NotCompiled(f"{type(estimator).__name__} has no compiled form")
-    return make(parts(schema, pipeline.named_steps["features"]), estimator)
+    return make(compiled_steps(schema, pipeline.named_steps["features"]), estimator)
 
 
 def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
@@ -85,11 +92,11 @@ def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
         A label differs, or a score by more than the tolerance.
     """
     expected = slow.score(rows)
-    for found in (fast.score(rows), np.array([fast.one(row) for row in rows])):
-        near = np.abs(found - expected) <= TOLERANCE * np.maximum(1, np.abs(expected))
-        same = found.argmax(axis=1) == expected.argmax(axis=1)
+    for scores in (fast.score(rows), np.array([fast.one(row) for row in rows])):
+        near = np.abs(scores - expected) <= TOLERANCE * np.maximum(1, np.abs(expected))
+        same = scores.argmax(axis=1) == expected.argmax(axis=1)
         if not (near.all() and same.all()):
-            worst = float(np.abs(found - expected).max())
+            worst = float(np.abs(scores - expected).max())
             raise NotCompiled(f"the compiled form differs from the pipeline by up to {worst:.1e}")
 
 
@@ -97,8 +104,8 @@ def probes(schema: Schema, reference: Sequence[Row]) -> list[Row]:
     """Return rows at the edges of what the schema takes: the first reference row with one value changed in each."""
     base = reference[0] if reference else tuple(column.example for column in schema.columns)
     rows = (
-        (*base[:place], value, *base[place + 1 :])
-        for place, column in enumerate(schema.columns)
+        (*base[:index], value, *base[index + 1 :])
+        for index, column in enumerate(schema.columns)
         for value in _edges(column)
     )
     return list(islice(rows, MOST_PROBES))
@@ -119,42 +126,46 @@ def _edges(column: Column) -> Iterator[float | str | None]:
         yield from ("2024-02-29", "1999-12-31T23:30:00-05:00", "2026-01-31T12:00:00Z")
 
 
-def parts(schema: Schema, features: Any) -> list[Part]:
+def compiled_steps(schema: Schema, features: Any) -> list[CompiledStep]:
     """Return the compiled form of each transformer, in the order of the matrix's columns."""
-    places = {column.name: place for place, column in enumerate(schema.columns)}
-    parts = []
+    index_of = {column.name: index for index, column in enumerate(schema.columns)}
+    compiled_steps = []
     for name, transformer, columns in features.transformers_:
         if transformer == "drop":
             continue
-        own = tuple(places[column] for column in ([columns] if isinstance(columns, str) else columns))
-        form = TRANSFORMERS.get("text" if type(transformer).__name__ == "TextTfidf" else name)
-        if form is None:
+        indices = tuple(index_of[column] for column in ([columns] if isinstance(columns, str) else columns))
+        make = TRANSFORMERS.get("text" if type(transformer).__name__ == "TextTfidf" else name)
+        if make is None:
             raise NotCompiled(f"the transformer {name!r} has no compiled form")
-        parts.append(form(own, transformer))
-    return parts
+        compiled_steps.append(make(indices, transformer))
+    return compiled_steps
 
 
-def _numbers(places: tuple[int, ...], pipeline: Any) -> Part:
-    return Part(Numbers(places, _scaling([step for _, step in pipeline.steps])), len(places))
+def _numbers(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
+    return CompiledStep(NumericEncoding(indices, _scaling([step for _, step in pipeline.steps])), len(indices))
 
 
-def _absences(places: tuple[int, ...], absent: Any) -> Part:
-    own = [place for place, name in zip(places, absent.feature_names_in_, strict=True) if name in absent.columns_]
-    return Part(Absences(tuple(own)), len(own))
+def _missing_indicators(indices: tuple[int, ...], indicator: Any) -> CompiledStep:
+    with_missing = [
+        index for index, name in zip(indices, indicator.feature_names_in_, strict=True) if name in indicator.columns_
+    ]
+    return CompiledStep(MissingIndicators(tuple(with_missing)), len(with_missing))
 
 
-def _days(places: tuple[int, ...], pipeline: Any) -> Part:
+def _calendar(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
     dates, *steps = [step for _, step in pipeline.steps]
     scaling = _scaling(steps)
-    return Part(Days(places, tuple(dates.parts), scaling), len(scaling.fill))
+    return CompiledStep(CalendarEncoding(indices, tuple(dates.parts), scaling), len(scaling.fill))
 
 
-def _means(places: tuple[int, ...], pipeline: Any) -> Part:
+def _means(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
     encoder, *steps = [step for _, step in pipeline.steps]
     width = sum(means.shape[1] for means in encoder.means_)
-    tables = tuple({name: code for code, name in enumerate(known)} | {None: len(known)} for known in encoder.known())
+    tables = tuple(
+        {name: code for code, name in enumerate(categories)} | {None: len(categories)} for categories in encoder.known()
+    )
     scaling = _scaled(np.zeros(width), steps)
-    return Part(Means(places, tables, tuple(encoder.means_), scaling), width)
+    return CompiledStep(TargetMeanEncoding(indices, tables, tuple(encoder.means_), scaling), width)
 
 
 def _scaling(steps: Sequence[Any]) -> Scaling:
@@ -167,36 +178,36 @@ def _scaled(fill: NDArray[np.float64], steps: Sequence[Any]) -> Scaling:
     plain = Scaling(fill, np.zeros_like(fill), np.ones_like(fill))
     for step in steps:
         if type(step).__name__ == "Unskew":
-            plain = replace(plain, bend=step.method, bent=np.asarray(step.fitted_, np.float64))
+            plain = replace(plain, transform=step.method, fitted=np.asarray(step.fitted_, np.float64))
             continue
         center = step.mean_ if hasattr(step, "mean_") else step.center_
         plain = replace(plain, center=np.asarray(center, np.float64), scale=np.asarray(step.scale_, np.float64))
     return plain
 
 
-def _categories(places: tuple[int, ...], encoder: Any) -> Part:
+def _categories(indices: tuple[int, ...], encoder: Any) -> CompiledStep:
     """Ask the encoder which feature each value of each column switches on: all columns at once."""
     import pandas as pd
 
-    known = [[None if value != value else value for value in own.tolist()] for own in encoder.categories_]
-    height = max(map(len, known)) + 1
-    asked = {
-        name: [*own, *[NEVER_SEEN] * (height - len(own))]
-        for name, own in zip(encoder.feature_names_in_, known, strict=True)
+    levels = [[None if value != value else value for value in values.tolist()] for values in encoder.categories_]
+    height = max(map(len, levels)) + 1
+    columns = {
+        name: [*values, *[NEVER_SEEN] * (height - len(values))]
+        for name, values in zip(encoder.feature_names_in_, levels, strict=True)
     }
-    matrix = encoder.transform(pd.DataFrame(asked, dtype=object))
+    matrix = encoder.transform(pd.DataFrame(columns, dtype=object))
     dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
     width = dense.shape[1]
     tables: list[dict[str | None, int]] = []
     others: list[int] = []
     start = 0
-    for column, own in enumerate(known):
-        end = start + len(own) - _merged(encoder, column)
-        codes = [start + int(row.argmax()) if row.any() else width for row in dense[: len(own) + 1, start:end]]
-        tables.append(dict(zip(own, codes[:-1], strict=True)))
+    for column, values in enumerate(levels):
+        end = start + len(values) - _merged(encoder, column)
+        codes = [start + int(row.argmax()) if row.any() else width for row in dense[: len(values) + 1, start:end]]
+        tables.append(dict(zip(values, codes[:-1], strict=True)))
         others.append(codes[-1])
         start = end
-    return Part(Categories(places, tuple(tables), tuple(others), width), width)
+    return CompiledStep(OneHotEncoding(indices, tuple(tables), tuple(others), width), width)
 
 
 def _merged(encoder: Any, column: int) -> int:
@@ -205,28 +216,28 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
-def _linear(parts: list[Part], estimator: Any) -> Scorer:
+def _linear(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
-    each = np.split(weights, np.cumsum([part.width for part in parts])[:-1])
-    pairs = [(part.form, own) for part, own in zip(parts, each, strict=True)]
+    split = np.split(weights, np.cumsum([part.width for part in compiled_steps])[:-1])
+    pairs = [(part.form, weights_of_step) for part, weights_of_step in zip(compiled_steps, split, strict=True)]
     return LinearScorer(
         link=_link(estimator),
         intercept=np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64)),
-        numbers=_first(pairs, Numbers),
-        days=_first(pairs, Days),
-        categories=_first(pairs, Categories),
-        terms=tuple(_terms(form, own) for form, own in pairs if isinstance(form, Text)),
-        more=tuple(pair for pair in pairs if isinstance(pair[0], Absences | Means)),
+        numbers=_first(pairs, NumericEncoding),
+        days=_first(pairs, CalendarEncoding),
+        categories=_first(pairs, OneHotEncoding),
+        terms=tuple(_terms(form, weights_of_step) for form, weights_of_step in pairs if isinstance(form, TextFeatures)),
+        more=tuple(pair for pair in pairs if isinstance(pair[0], MissingIndicators | TargetMeanEncoding)),
     )
 
 
-def _naive_bayes(parts: list[Part], estimator: Any) -> Scorer:
+def _naive_bayes(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     """Compile naive Bayes over counts as what it is: a linear model of log-probabilities."""
     prior = 0.0 if type(estimator).__name__ == "ComplementNB" else estimator.class_log_prior_
     weights, intercept = estimator.feature_log_prob_, prior + np.zeros(len(estimator.classes_))
     if len(estimator.classes_) == 2:
         weights, intercept = weights[1:] - weights[:1], intercept[1:] - intercept[:1]
-    return _linear(parts, SimpleNamespace(coef_=weights, intercept_=intercept, classes_=estimator.classes_))
+    return _linear(compiled_steps, SimpleNamespace(coef_=weights, intercept_=intercept, classes_=estimator.classes_))
 
 
 def _first(pairs: list[tuple[Any, Scores]], kind: type[T]) -> tuple[T, Scores] | None:
@@ -238,35 +249,35 @@ def _link(estimator: Any) -> str:
     return "softmax" if classes > 2 else "sigmoid" if classes else "identity"
 
 
-def _terms(text: Text, weights: Scores) -> Terms:
+def _terms(text: TextFeatures, weights: Scores) -> TfidfTerms:
     tfidf = text.tfidf
     words = tuple(tfidf.words_.split("\n"))
     keys = tuple(np.asarray(part, np.int64) for part in tfidf.keys_)
     chosen = (tuple(tfidf.clean), tuple(tfidf.ngrams), bool(tfidf.sublinear))
-    return Terms(text.place, *chosen, words, keys, tfidf.idf_, weights, tfidf.unit)
+    return TfidfTerms(text.column_index, *chosen, words, keys, tfidf.idf_, weights, tfidf.unit)
 
 
-def _trees(parts: list[Part], estimator: Any) -> Scorer:
+def _trees(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     import treelite
 
-    if any(isinstance(part.form, Text) for part in parts):
+    if any(isinstance(part.form, TextFeatures) for part in compiled_steps):
         raise NotCompiled("trees over text have no compiled form")
     boosted = "GradientBoosting" in type(estimator).__name__
     model = treelite.sklearn.import_model(estimator).serialize_bytes()
-    return TreeScorer(model, boosted, _link(estimator), tuple(part.form for part in parts))
+    return TreeScorer(model, boosted, _link(estimator), tuple(part.form for part in compiled_steps))
 
 
-def _boosted(parts: list[Part], estimator: Any) -> Scorer:
+def _boosted(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     """Compile boosted trees that answer by treelite in the pipeline too."""
-    if any(isinstance(part.form, Text) for part in parts):
+    if any(isinstance(part.form, TextFeatures) for part in compiled_steps):
         raise NotCompiled("trees over text have no compiled form")
     if estimator.sparse_:
         raise NotCompiled("trees over a sparse matrix have no compiled form")
-    forms = tuple(part.form for part in parts)
+    forms = tuple(part.form for part in compiled_steps)
     return TreeScorer(estimator.trees().serialize_bytes(), True, _link(estimator), forms)
 
 
-def _tree(parts: list[Part], estimator: Any) -> Scorer:
+def _tree(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     """Compile a single tree as a forest of one."""
     from sklearn import ensemble
 
@@ -275,20 +286,20 @@ def _tree(parts: list[Part], estimator: Any) -> Scorer:
     for name in ("n_features_in_", "n_outputs_", "n_classes_", "classes_"):
         if hasattr(estimator, name):
             setattr(forest, name, getattr(estimator, name))
-    return _trees(parts, forest)
+    return _trees(compiled_steps, forest)
 
 
-TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], Part]] = {
+TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], CompiledStep]] = {
     "numeric": _numbers,
-    "absent": _absences,
+    "absent": _missing_indicators,
     "categorical": _categories,
     "means": _means,
-    "text": lambda places, tfidf: Part(Text(places[0], tfidf), len(tfidf.idf_)),
-    "date": _days,
+    "text": lambda places, tfidf: CompiledStep(TextFeatures(places[0], tfidf), len(tfidf.idf_)),
+    "date": _calendar,
 }
 """Compiled forms by the name that `features.build` gives a transformer; adding one is one function and one line."""
 
-ESTIMATORS: Mapping[str, Callable[[list[Part], Any], Scorer]] = {
+ESTIMATORS: Mapping[str, Callable[[list[CompiledStep], Any], Scorer]] = {
     "LogisticRegression": _linear,
     "Ridge": _linear,
     "DecisionTreeClassifier": _tree,

@@ -1,4 +1,4 @@
-"""Why a prediction: what each column of a row adds to the score, against a usual row.
+"""Explanations of predictions: what each column of a row contributes to the score, against the average train row.
 
 A linear model's score is a sum with one part a column, f(value). The Shapley value of a column, for features taken as
 independent, is then f(value) - E f (Lundberg and Lee 2017, corollary 1), where the average E f is that of the train
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema
 from lockstep.errors import NotExplained
 from lockstep.scoring import tree_contributions
-from lockstep.scoring.scorers import Effects, LinearScorer, Scorer, TreeScorer
-from lockstep.scoring.tfidf import Terms
+from lockstep.scoring.links import UNITS
+from lockstep.scoring.scorers import Contributions, LinearScorer, Scorer, TreeScorer
+from lockstep.scoring.tfidf import TfidfTerms
 
 Floats = NDArray[np.float64]
 EXTREME = "too extreme: the model's score cannot be told apart by column for these values"
-UNITS = {"sigmoid": "log-odds", "softmax": "log-odds", "shares": "probability", "identity": "value"}
-"""The unit of a score by what turns it into an answer."""
-
 DIGITS = 7
 MOST_COLUMNS = 100
 MOST_WORDS = 20
@@ -61,8 +59,8 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the explanation as the API prints it, to so many digits of its largest number."""
-        own = [self.base, self.score, *(one.amount for one in self.contributions)]
-        largest = max(abs(number) for number in own)
+        numbers = [self.base, self.score, *(each.amount for each in self.contributions)]
+        largest = max(abs(number) for number in numbers)
         decimals = DIGITS - 1 - math.floor(math.log10(largest)) if largest else 0
 
         def rounded(number: float) -> float:
@@ -70,9 +68,9 @@ class Explanation:
 
         listed, rest = self.contributions[:MOST_COLUMNS], self.contributions[MOST_COLUMNS:]
         printed = {"unit": self.unit, "base": rounded(self.base), "score": rounded(self.score)}
-        printed |= {"contributions": [_printed(one, rounded) for one in listed]}
+        printed |= {"contributions": [_printed(each, rounded) for each in listed]}
         if rest:
-            amount = rounded(math.fsum(one.amount for one in rest))
+            amount = rounded(math.fsum(each.amount for each in rest))
             printed["other"] = {"columns": len(rest), "contribution": amount}
         return printed if self.label is None else {"label": self.label, **printed}
 
@@ -82,65 +80,74 @@ def _writable(value: float | str | None) -> float | str | None:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _printed(one: Contribution, rounded: Callable[[float], float]) -> dict[str, Any]:
-    if one.words is None:
-        return {"column": one.column, "value": _writable(one.value), "contribution": rounded(one.amount)}
-    words = [{"word": word.word, "contribution": rounded(word.amount)} for word in one.words[:MOST_WORDS]]
-    others = rounded(one.amount - math.fsum(word.amount for word in one.words[:MOST_WORDS]))
-    return {"column": one.column, "contribution": rounded(one.amount), "words": words, "other_words": others}
+def _printed(contribution: Contribution, rounded: Callable[[float], float]) -> dict[str, Any]:
+    if contribution.words is None:
+        return {
+            "column": contribution.column,
+            "value": _writable(contribution.value),
+            "contribution": rounded(contribution.amount),
+        }
+    words = [{"word": word.word, "contribution": rounded(word.amount)} for word in contribution.words[:MOST_WORDS]]
+    others = rounded(contribution.amount - math.fsum(word.amount for word in contribution.words[:MOST_WORDS]))
+    return {
+        "column": contribution.column,
+        "contribution": rounded(contribution.amount),
+        "words": words,
+        "other_words": others,
+    }
 
 
 class Explainer(Protocol):
-    """Takes scores apart by column."""
+    """Explainer: attributes scores to columns."""
 
-    def effects(self, rows: Sequence[Row]) -> Effects:
-        """Return what each column of checked rows adds."""
+    def contributions(self, rows: Sequence[Row]) -> Contributions:
+        """Return the contributions of each column of checked rows."""
 
 
 class LinearExplainer:
-    """Takes the sums of a linear model apart, exactly."""
+    """Explainer of linear models, exact."""
 
     def __init__(self, schema: Schema, scorer: LinearScorer) -> None:
         self.schema, self.scorer = schema, scorer
         width = len(schema.columns)
-        self._usual = np.zeros((width, len(scorer.intercept))) if scorer.usual is None else scorer.usual
+        self._expected = np.zeros((width, len(scorer.intercept))) if scorer.expected is None else scorer.expected
 
-    def effects(self, rows: Sequence[Row]) -> Effects:
-        """Return what each column of checked rows adds, beyond what it usually adds."""
+    def contributions(self, rows: Sequence[Row]) -> Contributions:
+        """Return the contributions of each column of checked rows, less their average over the train rows."""
         with np.errstate(over="ignore", invalid="ignore"):
-            added = added_by_columns(self.scorer, rows, len(self.schema.columns)) - self._usual
-            words = [_words(self.scorer.terms, row) for row in rows] if self.scorer.terms else []
-            for own, by_place in zip(added, words, strict=False):
-                for place, by_word in by_place.items():
-                    own[place] += np.sum(list(by_word.values()), axis=0)
-            return Effects(self.scorer.link, self.scorer.intercept + self._usual.sum(axis=0), added, words)
+            added = column_totals(self.scorer, rows, len(self.schema.columns)) - self._expected
+            words = [_word_contributions(self.scorer.terms, row) for row in rows] if self.scorer.terms else []
+            for row_total, by_column in zip(added, words, strict=False):
+                for index, by_word in by_column.items():
+                    row_total[index] += np.sum(list(by_word.values()), axis=0)
+            return Contributions(self.scorer.link, self.scorer.intercept + self._expected.sum(axis=0), added, words)
 
 
-def added_by_columns(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floats:
-    """Return what each column but the texts adds to the total of a linear model (rows, columns, outputs)."""
+def column_totals(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floats:
+    """Return the part of a linear model's total by column, texts left out (rows, columns, outputs)."""
     added = np.zeros((len(rows), width, len(scorer.intercept)))
-    for part in (scorer.numbers, scorer.days, *scorer.more):
-        if part:
-            features = part[0].dense(rows)
-            for number, place in enumerate(part[0].owners):
-                added[:, place] += features[:, number, None] * part[1][number]
+    for step in (scorer.numbers, scorer.days, *scorer.more):
+        if step:
+            features = step[0].dense(rows)
+            for number, index in enumerate(step[0].column_of_feature):
+                added[:, index] += features[:, number, None] * step[1][number]
     if scorer.categories:
         codes = scorer.categories[0].codes(rows)
-        for number, place in enumerate(scorer.categories[0].places):
-            added[:, place] += scorer.category_weights[codes[:, number]]
+        for number, index in enumerate(scorer.categories[0].column_indices):
+            added[:, index] += scorer.category_weights[codes[:, number]]
     return added
 
 
-def _words(parts: Iterable[Terms], row: Row) -> dict[int, dict[str, Floats]]:
+def _word_contributions(text_columns: Iterable[TfidfTerms], row: Row) -> dict[int, dict[str, Floats]]:
     """Return what each word of a row's texts adds, by the text's place and the word as it was read."""
-    found: dict[int, dict[str, Floats]] = {}
-    for terms in parts:
-        text = row[terms.place]
+    by_column: dict[int, dict[str, Floats]] = {}
+    for terms in text_columns:
+        text = row[terms.column_index]
         tokens, added = terms.spread(text if isinstance(text, str) else None)
-        own = found.setdefault(terms.place, {"": np.zeros(added.shape[1])})
+        amounts = by_column.setdefault(terms.column_index, {"": np.zeros(added.shape[1])})
         for word, amount in zip(_read(tokens, terms.unit), added, strict=True):
-            own[word] = own[word] + amount if word in own else amount
-    return found
+            amounts[word] = amounts[word] + amount if word in amounts else amount
+    return by_column
 
 
 def _read(tokens: list[str], unit: str) -> Iterable[str]:
@@ -151,8 +158,8 @@ def _read(tokens: list[str], unit: str) -> Iterable[str]:
     return [word.strip(EDGES) for word in words for _ in range(len(word) + 1)][: len(tokens)]
 
 
-def way(scorer: Scorer) -> str:
-    """Return how a scorer's answers can be explained: `linear`, `trees`, or not at all."""
+def explanation_method(scorer: Scorer) -> str:
+    """Return the method that explains a scorer: `linear`, `trees`, or an empty text for none."""
     if isinstance(scorer, LinearScorer):
         return "linear"
     if isinstance(scorer, TreeScorer):
@@ -160,8 +167,8 @@ def way(scorer: Scorer) -> str:
     return "trees" if tree_contributions.family(getattr(scorer, "pipeline", None)) else ""
 
 
-def of(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer:
-    """Return what explains a scorer's answers; `pipeline` fetches the fitted one, for trees.
+def build_explainer(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer:
+    """Build the explainer of a scorer; `pipeline` fetches the fitted one, for trees.
 
     Raises
     ------
@@ -170,8 +177,8 @@ def of(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer
     MissingExtra
         A package that explains trees is not installed.
     """
-    own = way(scorer)
-    if own == "trees":
+    method = explanation_method(scorer)
+    if method == "trees":
         return tree_contributions.TreeExplainer(schema, scorer, pipeline())
     if not isinstance(scorer, LinearScorer):
         raise NotExplained(
@@ -181,7 +188,9 @@ def of(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer
     return LinearExplainer(schema, scorer)
 
 
-def explanations(schema: Schema, rows: Sequence[Row], values: Sequence[Any], effects: Effects) -> list[Explanation]:
+def explanations(
+    schema: Schema, rows: Sequence[Row], values: Sequence[Any], contributions: Contributions
+) -> list[Explanation]:
     """Return why rows were answered with these labels or values.
 
     Raises
@@ -189,14 +198,16 @@ def explanations(schema: Schema, rows: Sequence[Row], values: Sequence[Any], eff
     RowsRefused
         A part of a score overflows.
     """
-    finite = np.isfinite(effects.columns).all(axis=(1, 2))
+    finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():
         raise RowsRefused([FieldError(row, "", EXTREME) for row in np.flatnonzero(~finite).tolist()])
-    words = effects.words or [{} for _ in rows]
+    words = contributions.words or [{} for _ in rows]
     return [
-        _explanation(schema, effects, value, _contributions(schema, row, added @ toward, own, toward), toward)
-        for row, value, added, own in zip(rows, values, effects.columns, words, strict=True)
-        for toward in [direction(effects.link, schema.labels, value)]
+        _explanation(
+            schema, contributions, value, _contributions(schema, row, added @ toward, row_words, toward), toward
+        )
+        for row, value, added, row_words in zip(rows, values, contributions.columns, words, strict=True)
+        for toward in [direction(contributions.link, schema.labels, value)]
     ]
 
 
@@ -218,21 +229,21 @@ def direction(link: str, labels: Sequence[Label], value: Any) -> Floats:
 
 
 def _explanation(
-    schema: Schema, effects: Effects, value: Any, parts: list[Contribution], toward: Floats
+    schema: Schema, contributions: Contributions, value: Any, parts: list[Contribution], toward: Floats
 ) -> Explanation:
-    base = float(effects.base @ toward)
+    base = float(contributions.base @ toward)
     score = math.fsum((base, *(part.amount for part in parts)))
     ordered = tuple(sorted(parts, key=lambda part: -abs(part.amount)))
-    return Explanation(value if schema.labels else None, UNITS[effects.link], base, score, ordered)
+    return Explanation(value if schema.labels else None, UNITS[contributions.link], base, score, ordered)
 
 
 def _contributions(
     schema: Schema, row: Row, amounts: Floats, words: dict[int, dict[str, Floats]], toward: Floats
 ) -> list[Contribution]:
-    found = []
-    for place, (column, value) in enumerate(zip(schema.columns, row, strict=True)):
-        own = [Word(word, float(added @ toward)) for word, added in words.get(place, {}).items() if word]
-        ordered = tuple(sorted((one for one in own if one.amount), key=lambda one: -abs(one.amount)))
-        listed = ordered if place in words else None
-        found.append(Contribution(column.name, value, float(amounts[place]), listed))
-    return found
+    listed_columns = []
+    for index, (column, value) in enumerate(zip(schema.columns, row, strict=True)):
+        word_amounts = [Word(word, float(added @ toward)) for word, added in words.get(index, {}).items() if word]
+        ordered = tuple(sorted((word for word in word_amounts if word.amount), key=lambda word: -abs(word.amount)))
+        listed = ordered if index in words else None
+        listed_columns.append(Contribution(column.name, value, float(amounts[index]), listed))
+    return listed_columns

@@ -1,7 +1,7 @@
-"""JSON straight to checked rows: a decoder compiled from the schema, which takes flawless requests and no others.
+"""JSON decoder compiled from the schema: valid request bodies straight to checked rows.
 
-What it does not take is no verdict: `Schema.check` looks again, and names every fault. So strictness has one home, and
-the fast way can only be too strict.
+A body that it refuses is checked again by `Schema.check`, which names every fault. So the rules stand in one place, and
+this decoder can only be too strict.
 """
 
 import re
@@ -20,8 +20,8 @@ HIDDEN_QUOTE = b"\\u0022"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Checked rows, and the version that is asked, if one is."""
+class DecodedRequest:
+    """A decoded request: checked rows, and the version that it names, if any."""
 
     rows: list[Row]
     version: str | None = None
@@ -32,27 +32,27 @@ class Decoder:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._decoder = _compile(schema) if _plain(schema) else None
+        self._decoder = _compile(schema) if _is_nameable(schema) else None
         self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
         self._booleans = bool(schema.booleans)
         self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
         self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
-    def decode(self, body: bytes) -> Asked | None:
-        """Return what a flawless body asks, or None where there is any doubt."""
+    def decode(self, body: bytes) -> DecodedRequest | None:
+        """Return the request of a valid body, or None where there is any doubt."""
         if self._decoder is None or (b"\\" in body and HIDDEN_QUOTE in body):
             return None
         try:
-            asked = self._decoder.decode(body)
+            request = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        rows = list(map(msgspec.structs.astuple, asked.rows))
-        version = asked.version
+        rows = list(map(msgspec.structs.astuple, request.rows))
+        version = request.version
         if not rows or body.count(b'"') != 2 + self._quotes(rows) + (4 + version.count('"') if version else 0):
             return None
         if self._booleans:
             rows = [self._in_words(row) for row in rows]
-        return Asked(rows, version) if self._dates_fit(rows) else None
+        return DecodedRequest(rows, version) if self._dates_fit(rows) else None
 
     def _quotes(self, rows: Sequence[Row]) -> int:
         """Return how many quotes rows have in JSON if no key stands twice: each key's and text's two, and those within.
@@ -61,7 +61,7 @@ class Decoder:
         """
         expected = self._row_quotes * len(rows)
         if self._texts:
-            for value in chain.from_iterable([row[place] for place in self._texts] for row in rows):
+            for value in chain.from_iterable([row[index] for index in self._texts] for row in rows):
                 expected += value.count('"') if isinstance(value, str) else -2
         return expected
 
@@ -70,17 +70,17 @@ class Decoder:
         return tuple(as_category(value) if isinstance(value, bool) else value for value in row)
 
     def _dates_fit(self, rows: Sequence[Row]) -> bool:
-        return not any(self.schema.problem(name, row[place]) for place, name in self._dates for row in rows)
+        return not any(self.schema.problem(name, row[index]) for index, name in self._dates for row in rows)
 
 
-def _plain(schema: Schema) -> bool:
+def _is_nameable(schema: Schema) -> bool:
     """Tell whether msgspec can name the columns."""
     names = [column.name for column in schema.columns]
     return 0 < len(names) <= MOST_COLUMNS and not any(UNNAMEABLE.search(name) for name in names)
 
 
 def _compile(schema: Schema) -> "msgspec.json.Decoder[Any]":
-    names = [f"c{place}" for place in range(len(schema.columns))]
+    names = [f"c{index}" for index in range(len(schema.columns))]
     row = msgspec.defstruct(
         "Row",
         [(name, _type(column)) for name, column in zip(names, schema.columns, strict=True)],
@@ -94,11 +94,11 @@ def _compile(schema: Schema) -> "msgspec.json.Decoder[Any]":
 
 def _type(column: Column) -> Any:
     """Return the type of a column's values: nothing is coerced but whole numbers to float."""
-    own: Any = str
+    kind: Any = str
     if column.kind == "numeric":
-        own = Annotated[float, msgspec.Meta(ge=-column.largest, le=column.largest)]
+        kind = Annotated[float, msgspec.Meta(ge=-column.largest, le=column.largest)]
     if column.kind == "categorical" and column.unknown == "refuse":
-        own = Literal[column.categories] if column.categories else msgspec.Raw
+        kind = Literal[column.categories] if column.categories else msgspec.Raw
     if is_boolean(column):
-        own = own | bool
-    return own | None if column.nullable else own
+        kind = kind | bool
+    return kind | None if column.nullable else kind

@@ -1,4 +1,4 @@
-"""Checked rows to numbers without a frame: what the fitted transformers of numbers, dates and categories do."""
+"""Row encoders: checked rows to feature matrices without a frame, as the fitted transformers do it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row
-from lockstep.features.numeric import BENDS, cosine, sine
+from lockstep.features.numeric import SKEW_TRANSFORMS, cosine, sine
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -33,137 +33,143 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Scaling:
-    """Fill a missing number, take the skew out, subtract, divide: arrays (features,) in the unit of each feature.
+    """Imputation, skew transform and scaling of numbers: arrays (features,) in the unit of each feature.
 
-    `bend` is a name of `bending.BENDS`, or none; `bent` is what it fitted.
+    `transform` is a name of `numeric.SKEW_TRANSFORMS`, or empty; `fitted` holds its fitted parameters.
     """
 
     fill: Floats
     center: Floats
     scale: Floats
-    bend: str = ""
-    bent: Floats | None = None
+    transform: str = ""
+    fitted: Floats | None = None
 
     def __call__(self, numbers: Floats) -> Floats:
         """Return rows x features, scaled."""
         missing = np.isnan(numbers)
         if missing.any():
             numbers = np.where(missing, self.fill, numbers)
-        if self.bend and self.bent is not None:
-            numbers = BENDS[self.bend](numbers, self.bent)
+        if self.transform and self.fitted is not None:
+            numbers = SKEW_TRANSFORMS[self.transform](numbers, self.fitted)
         return (numbers - self.center) / self.scale
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Numeric columns: their places in a row."""
+class NumericEncoding:
+    """Numeric columns, scaled."""
 
-    places: tuple[int, ...]
+    column_indices: tuple[int, ...]
     scaling: Scaling
 
     @property
-    def owners(self) -> tuple[int, ...]:
-        """Return the place in a row that each feature comes from."""
-        return self.places
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return self.column_indices
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x columns."""
-        if self.places == tuple(range(len(rows[0]))):
+        if self.column_indices == tuple(range(len(rows[0]))):
             return self.scaling(np.array(rows, dtype=np.float64))
-        return self.scaling(np.array([[row[place] for place in self.places] for row in rows], dtype=np.float64))
+        return self.scaling(np.array([[row[index] for index in self.column_indices] for row in rows], dtype=np.float64))
 
 
 @dataclass(frozen=True)
-class Absences:
-    """Columns of which a feature says with 1 where a value is missing: their places in a row."""
+class MissingIndicators:
+    """Missing-value indicators: 1 where a column has no value."""
 
-    places: tuple[int, ...]
+    column_indices: tuple[int, ...]
 
     @property
-    def owners(self) -> tuple[int, ...]:
-        """Return the place in a row that each feature comes from."""
-        return self.places
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return self.column_indices
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x columns."""
-        found = [[row[place] is None for place in self.places] for row in rows]
-        return np.array(found, dtype=np.float64).reshape(len(rows), len(self.places))
+        parts = [[row[index] is None for index in self.column_indices] for row in rows]
+        return np.array(parts, dtype=np.float64).reshape(len(rows), len(self.column_indices))
 
 
 @dataclass(frozen=True)
-class Means:
-    """Categorical columns and the means of the target in their categories: their places in a row.
+class TargetMeanEncoding:
+    """Target encoding: categorical columns as the means of the target in their categories.
 
     `tables` hold for each column the row of `means` (categories + 1, answers) that a value has; the last is for others.
     """
 
-    places: tuple[int, ...]
+    column_indices: tuple[int, ...]
     tables: tuple[dict[str | None, int], ...]
     means: tuple[Floats, ...]
     scaling: Scaling
 
     @property
-    def owners(self) -> tuple[int, ...]:
-        """Return the place in a row that each feature comes from."""
-        return tuple(place for place, own in zip(self.places, self.means, strict=True) for _ in range(own.shape[1]))
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return tuple(
+            index for index, means in zip(self.column_indices, self.means, strict=True) for _ in range(means.shape[1])
+        )
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x (columns * answers)."""
         parts = []
-        for place, table, means in zip(self.places, self.tables, self.means, strict=True):
+        for index, table, means in zip(self.column_indices, self.tables, self.means, strict=True):
             other = len(means) - 1
-            parts.append(means[[table.get(row[place], other) for row in rows]])  # type: ignore[arg-type]
+            parts.append(means[[table.get(row[index], other) for row in rows]])  # type: ignore[arg-type]
         return self.scaling(np.hstack(parts))
 
 
 @dataclass(frozen=True)
-class Days:
-    """Date columns: their places in a row, and the calendar parts that become features, in UTC."""
+class CalendarEncoding:
+    """Date columns as calendar parts, in UTC."""
 
-    places: tuple[int, ...]
+    column_indices: tuple[int, ...]
     parts: tuple[str, ...]
     scaling: Scaling
 
     @property
-    def owners(self) -> tuple[int, ...]:
-        """Return the place in a row that each feature comes from."""
-        return tuple(place for place in self.places for _ in self.parts)
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return tuple(index for index in self.column_indices for _ in self.parts)
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x (columns * parts)."""
         return self.scaling(np.array([self._parts(row) for row in rows], dtype=np.float64))
 
     def _parts(self, row: Row) -> list[float]:
-        found: list[float] = []
-        for place in self.places:
-            moment = _moment(row[place])
-            found += [PARTS[part](moment) if moment else np.nan for part in self.parts]
-        return found
+        parts: list[float] = []
+        for index in self.column_indices:
+            moment = _moment(row[index])
+            parts += [PARTS[part](moment) if moment else np.nan for part in self.parts]
+        return parts
 
 
 @dataclass(frozen=True)
-class Categories:
-    """Categorical columns: their places in a row, and for each the feature that a value switches on.
+class OneHotEncoding:
+    """One-hot encoding of categorical columns: for each the feature that a value switches on.
 
     `others` holds what a value not in the table switches on; `width` itself stands for no feature.
     """
 
-    places: tuple[int, ...]
+    column_indices: tuple[int, ...]
     tables: tuple[dict[str | None, int], ...]
     others: tuple[int, ...]
     width: int
 
     @property
-    def owners(self) -> tuple[int, ...]:
-        """Return the place in a row that each feature comes from."""
-        owned = {code: place for place, table in zip(self.places, self.tables, strict=True) for code in table.values()}
-        owned |= dict(zip(self.others, self.places, strict=True))
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        owned = {
+            code: index
+            for index, table in zip(self.column_indices, self.tables, strict=True)
+            for code in table.values()
+        }
+        owned |= dict(zip(self.others, self.column_indices, strict=True))
         return tuple(owned[code] for code in range(self.width))
 
     def codes(self, rows: Sequence[Row]) -> Codes:
         """Return the feature that each column of each row switches on, rows x columns."""
-        each = list(zip(self.places, self.tables, self.others, strict=True))
-        return np.array([[table.get(row[place], other) for place, table, other in each] for row in rows])  # type: ignore[arg-type]
+        each = list(zip(self.column_indices, self.tables, self.others, strict=True))
+        return np.array([[table.get(row[index], other) for index, table, other in each] for row in rows])  # type: ignore[arg-type]
 
     def dense(self, rows: Sequence[Row]) -> Floats:
         """Return rows x features, 1 where a feature is on."""

@@ -1,7 +1,7 @@
-"""From checked rows to scores: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
+"""Scorers of checked rows: compiled forms of fitted pipelines, and the pipeline itself where there is none."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.scoring.row_encoders import Absences, Categories, Days, Means, Numbers
-from lockstep.scoring.tfidf import Terms
+from lockstep.scoring.links import LINKS
+from lockstep.scoring.row_encoders import (
+    CalendarEncoding,
+    MissingIndicators,
+    NumericEncoding,
+    OneHotEncoding,
+    TargetMeanEncoding,
+)
+from lockstep.scoring.tfidf import TfidfTerms
 
 Floats = NDArray[np.float64]
 Scores = Floats
@@ -56,17 +63,17 @@ class PipelineScorer:
 class LinearScorer:
     """A linear model over columns of any kind: weights are (features, outputs), intercept is (outputs,).
 
-    `usual` (columns, outputs) is what each column adds to the total on average over the train rows, if that is known.
+    `expected` (columns, outputs) is the average part of the total by column over the train rows, where that is known.
     """
 
     link: str
     intercept: Scores
-    numbers: tuple[Numbers, Scores] | None = None
-    days: tuple[Days, Scores] | None = None
-    categories: tuple[Categories, Scores] | None = None
-    terms: tuple[Terms, ...] = ()
-    more: tuple[tuple[Absences | Means, Scores], ...] = ()
-    usual: Scores | None = None
+    numbers: tuple[NumericEncoding, Scores] | None = None
+    days: tuple[CalendarEncoding, Scores] | None = None
+    categories: tuple[OneHotEncoding, Scores] | None = None
+    terms: tuple[TfidfTerms, ...] = ()
+    more: tuple[tuple[MissingIndicators | TargetMeanEncoding, Scores], ...] = ()
+    expected: Scores | None = None
 
     kind = "linear"
 
@@ -103,10 +110,10 @@ class LinearScorer:
     def _plain(self) -> tuple[float, list[tuple[float, float, float]]] | None:
         """Return the intercept, and each column's center, scale and weight, if all columns are numbers."""
         others = self.days or self.categories or self.terms or self.more
-        if len(self.intercept) > 1 or self.numbers is None or others or self.numbers[0].scaling.bend:
+        if len(self.intercept) > 1 or self.numbers is None or others or self.numbers[0].scaling.transform:
             return None
         numbers, weights = self.numbers
-        if numbers.places != tuple(range(len(numbers.places))):
+        if numbers.column_indices != tuple(range(len(numbers.column_indices))):
             return None
         parts = (numbers.scaling.center, numbers.scaling.scale, weights[:, 0])
         return float(self.intercept[0]), list(zip(*(part.tolist() for part in parts), strict=True))
@@ -130,7 +137,7 @@ class TreeScorer:
     model: bytes
     boosted: bool
     link: str
-    parts: tuple[Numbers | Absences | Categories | Means | Days, ...] = ()
+    parts: tuple[NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding, ...] = ()
 
     kind = "trees"
 
@@ -162,31 +169,13 @@ class TreeScorer:
 
 def first(scores: Scores) -> list[float]:
     """Return the scores of the first row."""
-    found: list[float] = scores[0].tolist()
-    return found
-
-
-def _identity(total: Scores) -> Scores:
-    return total
-
-
-def _sigmoid(total: Scores) -> Scores:
-    high = 0.5 * (1 + np.tanh(0.5 * total))
-    return np.hstack((1 - high, high))
-
-
-def _softmax(total: Scores) -> Scores:
-    raised = np.exp(total - total.max(axis=1, keepdims=True))
-    shares: Scores = raised / raised.sum(axis=1, keepdims=True)
-    return shares
-
-
-LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}
+    listed: list[float] = scores[0].tolist()
+    return listed
 
 
 @dataclass(frozen=True)
-class Effects:
-    """What each column of n rows adds: base (outputs,), columns (n, columns, outputs); `link` makes answers of the sum.
+class Contributions:
+    """Contributions to n scores: base (outputs,), columns (n, columns, outputs); the sum goes through `link`.
 
     `words` hold for each row what the words of its text columns add, by place and word: (outputs,).
     """

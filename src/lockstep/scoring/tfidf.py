@@ -24,10 +24,10 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Terms:
+class TfidfTerms:
     """A text column's fitted `TextTfidf` with the weights (terms, outputs) that a linear model gives its terms."""
 
-    place: int
+    column_index: int
     clean: tuple[str, ...]
     ngrams: tuple[int, ...]
     sublinear: bool
@@ -41,7 +41,7 @@ class Terms:
         """Add what the text of each row weighs to scores (rows, outputs)."""
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
-            scores[part] += self._weigh([row[self.place] for row in rows[part]])
+            scores[part] += self._weigh([row[self.column_index] for row in rows[part]])
 
     def spread(self, text: str | None) -> tuple[list[str], Floats]:
         """Return the tokens of a text and what each adds to the scores (tokens, outputs).
@@ -53,13 +53,13 @@ class Terms:
         starts, terms, lengths = self._found(tokens)
         if not len(terms):
             return tokens, added
-        known, own, counts = np.unique(terms, return_inverse=True, return_counts=True)
+        distinct, occurrence, counts = np.unique(terms, return_inverse=True, return_counts=True)
         factors = 1 + np.log(counts) if self.sublinear else counts.astype(np.float64)
-        weighed = factors * self.idf[known]
-        each = (weighed / np.sqrt(weighed @ weighed) / counts)[:, None] * self.weights[known]
+        weighed = factors * self.idf[distinct]
+        each = (weighed / np.sqrt(weighed @ weighed) / counts)[:, None] * self.weights[distinct]
         for step in range(max(self.ngrams)):
             inside = step < lengths
-            np.add.at(added, starts[inside] + step, (each[own] / lengths[:, None])[inside])
+            np.add.at(added, starts[inside] + step, (each[occurrence] / lengths[:, None])[inside])
         return tokens, added
 
     def _found(self, tokens: Sequence[str]) -> tuple[Ids, Ids, Ids]:
@@ -67,10 +67,10 @@ class Terms:
         ids = np.array([*(self._numbers.get(token, len(self.words)) for token in tokens), len(self.words)], np.int64)
         starts, terms, lengths, offset = [], [], [], 0
         for table, keys, length in zip(self._tables, self.keys, self.ngrams, strict=True):
-            places, found = table.find(self._grams(ids, length))
-            starts.append(places)
-            terms.append(found + offset)
-            lengths.append(np.full(len(found), length))
+            positions, indices = table.find(self._grams(ids, length))
+            starts.append(positions)
+            terms.append(indices + offset)
+            lengths.append(np.full(len(indices), length))
             offset += len(keys)
         return np.concatenate(starts), np.concatenate(terms), np.concatenate(lengths)
 
@@ -83,8 +83,8 @@ class Terms:
         return {word: number for number, word in enumerate(self.words)}
 
     @cached_property
-    def _tables(self) -> list["Table"]:
-        return [Table(self._keys_of(place)) for place in range(len(self.ngrams))]
+    def _tables(self) -> list["HashTable"]:
+        return [HashTable(self._keys_of(index)) for index in range(len(self.ngrams))]
 
     @cached_property
     def _squares_and_weights(self) -> Floats:
@@ -112,16 +112,16 @@ class Terms:
     def _cells(self, texts: Sequence[float | str | None]) -> Ids:
         """Return every occurrence of a term in a text as one number, text * terms + term, sorted."""
         words = [[*self._tokens(text if isinstance(text, str) else None), END] for text in texts]
-        lengths = [len(own) for own in words]
+        lengths = [len(tokens) for tokens in words]
         unknown = len(self.words)
         ids = np.fromiter(map(self._numbers.get, chain.from_iterable(words), repeat(unknown)), np.int64, sum(lengths))
         firsts = np.repeat(np.arange(len(texts)) * len(self.idf), lengths) if len(texts) > 1 else None
-        found, offset = [], 0
+        occurrences, offset = [], 0
         for table, keys, length in zip(self._tables, self.keys, self.ngrams, strict=True):
-            places, terms = table.find(self._grams(ids, length))
-            found.append(terms + offset if firsts is None else firsts[places] + terms + offset)
+            positions, terms = table.find(self._grams(ids, length))
+            occurrences.append(terms + offset if firsts is None else firsts[positions] + terms + offset)
             offset += len(keys)
-        cells = np.concatenate(found)
+        cells = np.concatenate(occurrences)
         cells.sort()
         return cells
 
@@ -132,16 +132,16 @@ class Terms:
             grams = grams * (len(self.words) + 1) + ids[start : start + last]
         return grams
 
-    def _keys_of(self, place: int) -> Ids:
+    def _keys_of(self, index: int) -> Ids:
         """Return the keys of one length as `_grams` writes them: `TextTfidf` has no digit for an unknown word."""
-        base, length = len(self.words), self.ngrams[place]
-        keys = np.zeros(len(self.keys[place]), np.int64)
+        base, length = len(self.words), self.ngrams[index]
+        keys = np.zeros(len(self.keys[index]), np.int64)
         for power in range(length - 1, -1, -1):
-            keys = keys * (base + 1) + self.keys[place] // base**power % base
+            keys = keys * (base + 1) + self.keys[index] // base**power % base
         return keys
 
 
-class Table:
+class HashTable:
     """A hash table from whole numbers of 0 and more to their places, looked up many at once.
 
     Multiplicative hashing (Knuth 1973, 6.4) into at least as many buckets as keys, each as wide as the fullest: a look

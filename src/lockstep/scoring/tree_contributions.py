@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
 from lockstep.errors import MissingExtra, NotExplained
-from lockstep.scoring.scorers import LINKS, Effects, Scorer
+from lockstep.scoring.links import LINKS
+from lockstep.scoring.scorers import Contributions, Scorer
 
 Floats = NDArray[np.float64]
-Parts = Callable[[Floats], Floats]
+RowContributions = Callable[[Floats], Floats]
 """From the features of one row (features,) to what each adds, and last the base: (features + 1, outputs)."""
 
 TOLERANCE = 1e-5
@@ -52,12 +53,12 @@ def installed() -> bool:
 
 
 class TreeExplainer:
-    """Takes the answers of trees apart, row by row."""
+    """Explainer of trees, row by row."""
 
     def __init__(self, schema: Schema, scorer: Scorer, pipeline: Any) -> None:
         self.schema, self.scorer = schema, scorer
         self._features = pipeline.named_steps["features"]
-        self._owners = _owners(schema, self._features)
+        self._column_of_feature = _owners(schema, self._features)
         estimator = pipeline.named_steps["estimator"]
         name = next((name for name in READERS if name in type(estimator).__name__), "")
         self._parts = READERS[name](estimator) if name else _by_shap(estimator)
@@ -65,7 +66,7 @@ class TreeExplainer:
         log_odds = "softmax" if len(schema.labels) > 2 else "sigmoid"
         self.link = {"shares": "shares", "values": "identity", "log-odds": log_odds}[family(pipeline)]
 
-    def effects(self, rows: Sequence[Row]) -> Effects:
+    def contributions(self, rows: Sequence[Row]) -> Contributions:
         """Return what each column of checked rows adds.
 
         Raises
@@ -76,10 +77,10 @@ class TreeExplainer:
         each = np.asarray([self._parts(row) for row in self._matrix(rows)])  # between rows other threads have a turn
         base = each[0, -1]
         added = np.zeros((len(rows), len(self.schema.columns), each.shape[2]))
-        for number, place in enumerate(self._owners):
-            added[:, place] += each[:, number]
+        for number, index in enumerate(self._column_of_feature):
+            added[:, index] += each[:, number]
         self._check(rows, base + added.sum(axis=1))
-        return Effects(self.link, base, added)
+        return Contributions(self.link, base, added)
 
     def _matrix(self, rows: Sequence[Row]) -> Floats:
         from lockstep.data import frames
@@ -93,9 +94,9 @@ class TreeExplainer:
         return dense
 
     def _check(self, rows: Sequence[Row], totals: Floats) -> None:
-        found = LINKS["identity" if self.link == "shares" else self.link](totals)
+        answers = LINKS["identity" if self.link == "shares" else self.link](totals)
         expected = self.scorer.score(rows)
-        off = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+        off = np.abs(answers - expected) / np.maximum(1, np.abs(expected))
         if not (off <= TOLERANCE).all():
             raise NotAdditive(
                 f"the contributions miss the model's answer by {float(off.max()):.1e}, and are not shown",
@@ -107,10 +108,10 @@ def _owners(schema: Schema, features: Any) -> list[int]:
     """Return for each feature of the matrix the place of the column it comes from."""
     from lockstep.scoring import compiler
 
-    return [place for part in compiler.parts(schema, features) for place in part.form.owners]
+    return [index for step in compiler.compiled_steps(schema, features) for index in step.form.column_of_feature]
 
 
-def _by_shap(estimator: Any) -> Parts:
+def _by_shap(estimator: Any) -> RowContributions:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it imports, for its plots
@@ -124,13 +125,13 @@ def _by_shap(estimator: Any) -> Parts:
     base = np.atleast_1d(np.asarray(trees.expected_value, dtype=np.float64))
 
     def parts(features: Floats) -> Floats:
-        found = trees.shap_values(features[None, :], check_additivity=False)
-        return np.vstack((np.asarray(found, dtype=np.float64).reshape(len(features), len(base)), base))
+        values = trees.shap_values(features[None, :], check_additivity=False)
+        return np.vstack((np.asarray(values, dtype=np.float64).reshape(len(features), len(base)), base))
 
     return parts
 
 
-def _by_xgboost(estimator: Any) -> Parts:
+def _by_xgboost(estimator: Any) -> RowContributions:
     try:
         import xgboost
     except ImportError:
@@ -138,13 +139,13 @@ def _by_xgboost(estimator: Any) -> Parts:
     booster = xgboost.Booster(params={"nthread": 1}, model_file=bytearray(estimator.model_.tobytes()))
 
     def parts(features: Floats) -> Floats:
-        found = booster.predict(xgboost.DMatrix(features[None, :], nthread=1), pred_contribs=True)
-        return np.asarray(found, dtype=np.float64).reshape(-1, len(features) + 1).T
+        values = booster.predict(xgboost.DMatrix(features[None, :], nthread=1), pred_contribs=True)
+        return np.asarray(values, dtype=np.float64).reshape(-1, len(features) + 1).T
 
     return parts
 
 
-def _by_lightgbm(estimator: Any) -> Parts:
+def _by_lightgbm(estimator: Any) -> RowContributions:
     try:
         import lightgbm
     except ImportError:
@@ -152,11 +153,11 @@ def _by_lightgbm(estimator: Any) -> Parts:
     booster = lightgbm.Booster(model_str=estimator.model_.tobytes().decode())
 
     def parts(features: Floats) -> Floats:
-        found = booster.predict(features[None, :], pred_contrib=True, num_threads=1)
-        return np.asarray(found, dtype=np.float64).reshape(-1, len(features) + 1).T
+        values = booster.predict(features[None, :], pred_contrib=True, num_threads=1)
+        return np.asarray(values, dtype=np.float64).reshape(-1, len(features) + 1).T
 
     return parts
 
 
-READERS: dict[str, Callable[[Any], Parts]] = {"XGBoost": _by_xgboost, "LightGBM": _by_lightgbm}
+READERS: dict[str, Callable[[Any], RowContributions]] = {"XGBoost": _by_xgboost, "LightGBM": _by_lightgbm}
 """Who explains trees that are not scikit-learn's, by a part of the class's name."""

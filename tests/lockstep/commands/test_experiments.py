@@ -5,7 +5,7 @@ import pytest
 from lockstep.commands import experiments
 from lockstep.lifecycle.experiments import Experiment
 from lockstep.registry.runs import LoggedRun
-from lockstep.registry.tracking_server import Server
+from lockstep.registry.tracking_server import TrackingServer
 
 RUN = LoggedRun("0123456789abcdef", "1", "")
 
@@ -36,7 +36,7 @@ def test_the_table_shows_what_changed_and_the_metrics_that_count(rows, capsys):
 
 
 def test_a_program_gets_every_metric_and_the_page_of_the_run(rows):
-    told = [json.loads(json.dumps(experiments._row(*row, Server("http://host")))) for row in rows]
+    told = [json.loads(json.dumps(experiments._row(*row, TrackingServer("http://host")))) for row in rows]
     assert told[1]["metrics"]["brier"] == 0.1
     assert told[1]["page"] == f"http://host/#/experiments/1/runs/{RUN.run_id}"
     assert (told[2]["run_id"], told[2]["page"], told[2]["state"]) == (None, None, "queued")

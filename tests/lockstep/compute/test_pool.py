@@ -52,9 +52,9 @@ def test_the_scheduler_is_that_of_the_environment_else_that_of_params(
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", environment)
     given = Compute(engine=engine, address=address)
     if expected in ("", ADDRESS, OTHER):
-        assert compute.scheduler(given) == expected
+        assert compute.scheduler_address(given) == expected
         return
     with pytest.raises(ConfigError, match=r"scheduler") as told:
-        compute.scheduler(given)
+        compute.scheduler_address(given)
     assert expected in told.value.problem
     assert "tcp://" in told.value.hint

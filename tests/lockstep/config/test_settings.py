@@ -61,7 +61,8 @@ FAULTS = {
     "B52b-unknown-key": (
         with_change("  target: churned", "  target: churned\n  drop_duplicate: true"),
         "unknown key 'data_preprocessing.drop_duplicate'; did you mean 'drop_duplicates'?",
-        "accepted here: target, task, columns, dates, contract, order, drop_duplicates, split",
+        "accepted here: target, task, columns, dates, contract, positive, rare_classes, least_in_class, order, "
+        "drop_duplicates, split",
     ),
     "B52b-unknown-deep-key": (
         with_change("feature_engineering: {}", "feature_engineering: {text: {ngram: [1]}}"),

@@ -60,7 +60,7 @@ def fitted(made, features=None, **building):
 def trained(made, features=None, **building):
     """Return the predictor of prepared rows, and how well it answers the test rows."""
     learned, pipeline, test = fitted(made, features, **building)
-    predictor = Predictor.of(learned, pipeline)
+    predictor = Predictor.from_pipeline(learned, pipeline)
     return predictor, scores.measure(scores.primary("auto", learned.task), predictor.score(test))
 
 
@@ -256,7 +256,7 @@ def test_b44_five_thousand_columns(pytestconfig):
     assert len(schema.columns) == 4999
     assert len(pipeline.predict(test)) == 12
     if pytestconfig.getoption("long"):
-        assert Predictor.of(schema, pipeline, frames.rows_of(test, schema)).scorer.kind == "linear"
+        assert Predictor.from_pipeline(schema, pipeline, frames.rows_of(test, schema)).scorer.kind == "linear"
 
 
 @pytest.mark.parametrize("drop", [True, False])

@@ -4,7 +4,7 @@ import pytest
 
 from lockstep.config import params_file
 from lockstep.drift import detect
-from lockstep.drift.detect import Window
+from lockstep.drift.detect import RowWindow
 from scripts import drift_figures, drift_windows
 from tests.lockstep.small_profiles import LABELS, make_profile
 
@@ -95,8 +95,8 @@ def test_a_difference_too_small_to_matter_is_none(source):
 def test_a_column_that_the_log_does_not_hold_is_left_out(source, profile):
     window = source.window(300)
     kept = {name: values for name, values in window.columns.items() if name != "review"}
-    less = Window(window.version, 0.0, 1.0, kept, window.scores, window.answers)
-    none = Window(window.version, 0.0, 1.0, {}, window.scores, window.answers)
+    less = RowWindow(window.version, 0.0, 1.0, kept, window.scores, window.answers)
+    none = RowWindow(window.version, 0.0, 1.0, {}, window.scores, window.answers)
 
     assert len(detect.measure(profile, less).features) == 3
     assert detect.measure(profile, none).verdict == "quiet"
@@ -115,7 +115,7 @@ def test_the_score_is_an_alarm_alone(source, task):
     window = source.window(300, task)
     high = np.quantile(window.scores, 0.7)
     moved = np.where(window.scores < high, high, window.scores)
-    drifted = detect.measure(profile, Window("1", 0.0, 1.0, window.columns, moved, window.answers))
+    drifted = detect.measure(profile, RowWindow("1", 0.0, 1.0, window.columns, moved, window.answers))
 
     assert detect.measure(profile, window).verdict == "quiet"
     assert drifted.verdict == "alarm"
@@ -126,7 +126,7 @@ def test_the_score_is_an_alarm_alone(source, task):
 def test_of_several_classes_the_mix_of_answers_counts_too(source):
     profile = make_profile(source, "multiclass")
     window = source.window(300, "multiclass")
-    drifted = detect.measure(profile, Window("1", 0.0, 1.0, window.columns, window.scores, [0] * 300))
+    drifted = detect.measure(profile, RowWindow("1", 0.0, 1.0, window.columns, window.scores, [0] * 300))
 
     assert drifted.score.alarm
     assert "mix of answers" in drifted.score.notes[1]

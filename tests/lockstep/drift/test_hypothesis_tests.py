@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from lockstep.drift import hypothesis_tests
-from lockstep.drift.numeric_baseline import Numbers
+from lockstep.drift.numeric_baseline import NumericBaseline
 
 
 def samples(kind, random):
@@ -19,7 +19,7 @@ def test_ks_is_that_of_scipy_for_two_samples(kind):
     baseline, values = samples(kind, np.random.default_rng(1))
     expected = stats.ks_2samp(baseline, values, method="asymp")
 
-    distance, p = hypothesis_tests.kolmogorov_smirnov(Numbers.of(baseline), values)
+    distance, p = hypothesis_tests.kolmogorov_smirnov(NumericBaseline.from_values(baseline), values)
 
     assert distance == pytest.approx(expected.statistic, abs=1e-12)
     assert p == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-300)
@@ -28,7 +28,7 @@ def test_ks_is_that_of_scipy_for_two_samples(kind):
 def test_ks_against_few_order_statistics_is_near_that_against_all():
     random = np.random.default_rng(2)
     baseline, values = random.gamma(2, size=30_000), random.gamma(2.2, size=500)
-    kept = Numbers.of(baseline)
+    kept = NumericBaseline.from_values(baseline)
 
     distance, _ = hypothesis_tests.kolmogorov_smirnov(kept, values)
 
@@ -39,7 +39,9 @@ def test_ks_against_few_order_statistics_is_near_that_against_all():
 def test_ks_against_a_small_baseline_is_calibrated():
     random = np.random.default_rng(3)
     ps = [
-        hypothesis_tests.kolmogorov_smirnov(Numbers.of(random.normal(size=100)), random.normal(size=500))[1]
+        hypothesis_tests.kolmogorov_smirnov(
+            NumericBaseline.from_values(random.normal(size=100)), random.normal(size=500)
+        )[1]
         for _ in range(1000)
     ]
 

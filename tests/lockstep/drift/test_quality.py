@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from lockstep.drift import quality
-from lockstep.drift.quality import Labelled
+from lockstep.drift.quality import LabelledPredictions
 from lockstep.drift.results import Interval
 from lockstep.metrics.intervals import wilson
 from tests.lockstep.small_profiles import make_profile
@@ -12,7 +12,9 @@ from tests.lockstep.small_profiles import make_profile
 def labelled(right, rows, truths=None):
     truths = [place % 2 for place in range(rows)] if truths is None else truths
     values = [truth if place < right else 1 - truth for place, truth in enumerate(truths)]
-    return Labelled("1", 0.0, 9.0, values, [[0.4, 0.6]] * rows, truths, [float(place) for place in range(rows)])
+    return LabelledPredictions(
+        "1", 0.0, 9.0, values, [[0.4, 0.6]] * rows, truths, [float(place) for place in range(rows)]
+    )
 
 
 def test_quality_as_promised_is_quiet(profile):
@@ -44,7 +46,7 @@ def test_an_error_has_a_margin_of_its_own_size(source):
 
     def verdict(error):
         values = truths + source.random.normal(0, error, 800)
-        return quality.measure(profile, Labelled("1", 0.0, 9.0, values, None, truths)).verdict
+        return quality.measure(profile, LabelledPredictions("1", 0.0, 9.0, values, None, truths)).verdict
 
     assert profile.evaluation == Interval(0.9, 0.87, 0.93)
     assert [verdict(error) for error in (0.5, 0.9, 0.95, 1.3)] == ["quiet", "quiet", "quiet", "alarm"]
@@ -76,4 +78,4 @@ def test_equal_quality_is_rarely_an_alarm(profile):
 
 
 def test_the_quality_starts_with_what_was_promised(profile):
-    assert quality.start(profile).evaluation == profile.evaluation
+    assert quality.from_profile(profile).evaluation == profile.evaluation

@@ -3,7 +3,7 @@ import pytest
 
 from lockstep.config.params import Monitoring
 from lockstep.drift import sequential_test
-from lockstep.drift.sequential_test import Labelled, Looks
+from lockstep.drift.sequential_test import LabelStream, Looks
 from scripts import drift_figures
 
 LIMITS = Monitoring()
@@ -35,7 +35,7 @@ def test_equal_errors_with_heavy_tails_are_rarely_called_different(share):
     for _ in range(200):
         truths = np.zeros(2 * 3000)
         values = random.standard_t(4, 2 * 3000)
-        sides = [Labelled(str(side), values[side::2], truths[side::2], np.arange(side, 6000, 2)) for side in (0, 1)]
+        sides = [LabelStream(str(side), values[side::2], truths[side::2], np.arange(side, 6000, 2)) for side in (0, 1)]
         called.append(sequential_test.measure("regression", *sides, LIMITS, share).verdict.endswith("better"))
 
     assert np.mean(called) <= 0.05
@@ -57,7 +57,7 @@ def versions(wrong, rows=3000, shared=True):
     """Answers of two versions, of which so many in a hundred are wrong, on the same or on other rows."""
     place = np.arange(rows)
     return [
-        Labelled(str(side + 1), ["no" if n % 100 < bad else "yes" for n in place], ["yes"] * rows, place + side / 2)
+        LabelStream(str(side + 1), ["no" if n % 100 < bad else "yes" for n in place], ["yes"] * rows, place + side / 2)
         for side, bad in enumerate(wrong)
     ]
 
@@ -88,7 +88,7 @@ def test_a_verdict_stays():
     first, second = versions((10, 5))
     more = versions((5, 5), 30_000)
     longer = [
-        Labelled(own.version, [*own.values, *late.values], [*own.truths, *late.truths], [*own.at, *(late.at + 3000)])
+        LabelStream(own.version, [*own.values, *late.values], [*own.truths, *late.truths], [*own.at, *(late.at + 3000)])
         for own, late in zip((first, second), more, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def test_a_verdict_stays():
 @pytest.mark.parametrize("share", [0, 10])
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_too_few_labels_are_undecided(task, share, rows):
-    sides = [Labelled(str(side), [1.0] * rows, [0.0] * rows, list(range(rows))) for side in (1, 2)]
+    sides = [LabelStream(str(side), [1.0] * rows, [0.0] * rows, list(range(rows))) for side in (1, 2)]
     few = sequential_test.measure(task, *sides, LIMITS, 0 if share == 0 else share)
 
     assert few.verdict == "undecided"
@@ -107,7 +107,7 @@ def test_too_few_labels_are_undecided(task, share, rows):
 
 
 def test_two_versions_without_any_error_are_undecided():
-    sides = [Labelled(str(side), [1.0] * 500, [1.0] * 500, list(range(500))) for side in (1, 2)]
+    sides = [LabelStream(str(side), [1.0] * 500, [1.0] * 500, list(range(500))) for side in (1, 2)]
 
     assert sequential_test.measure("regression", *sides, LIMITS).verdict == "undecided"
 
@@ -116,7 +116,7 @@ def test_fewer_labels_are_needed_for_larger_differences():
     needed = [sequential_test.labels_needed(0.06, difference) for difference in (0.01, 0.02, 0.05)]
 
     assert needed == sorted(needed, reverse=True)
-    assert all(count % sequential_test.LOOK == 0 for count in needed)
+    assert all(count % sequential_test.LABELS_A_LOOK == 0 for count in needed)
 
 
 def test_p_is_below_alpha_just_where_the_interval_excludes_zero():

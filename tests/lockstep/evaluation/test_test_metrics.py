@@ -77,7 +77,7 @@ def test_a_constant_model_is_refused(made):
     def same(answers):
         return np.asarray([usual] * len(answers))
 
-    constant = Predictor.of(made.predictor.schema, Pipeline(pipeline, same))
+    constant = Predictor.from_pipeline(made.predictor.schema, Pipeline(pipeline, same))
     assert failed(gate(made, constant)) == ["better than a constant"]
 
 
@@ -95,7 +95,7 @@ def test_a_planted_skew_is_found(made):
         """Answer a lone row otherwise than a table."""
         return answers[..., ::-1] + 1.0 * (len(answers) == 1) if len(answers) == 1 else answers
 
-    skewed = Predictor.of(made.predictor.schema, Pipeline(made.pipeline, by_size))
+    skewed = Predictor.from_pipeline(made.predictor.schema, Pipeline(made.pipeline, by_size))
     decision = gate(made, skewed)
     assert failed(decision) == ["no skew"]
     assert decision.refusals == [
@@ -110,7 +110,7 @@ def test_test_rows_that_the_schema_refuses_are_told(binary):
         dataclasses.replace(column, categories=("Bonn",)) if column.name == "town" else column
         for column in binary.predictor.schema.columns
     )
-    strict = Predictor.of(dataclasses.replace(binary.predictor.schema, columns=columns), binary.pipeline)
+    strict = Predictor.from_pipeline(dataclasses.replace(binary.predictor.schema, columns=columns), binary.pipeline)
     decision = gate(binary, strict)
     refused = int((binary.test["town"] != "Bonn").sum())
     assert failed(decision) == ["rows accepted"]

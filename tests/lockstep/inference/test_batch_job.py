@@ -18,7 +18,7 @@ from tests.flask_app import standins
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = standins.make_bundle("binary", tmp_path_factory.mktemp("bundle"))
-    return batch_job.Model.of("demo", "3", predictor.digest(folder), folder)
+    return batch_job.ModelFiles.from_folder("demo", "3", predictor.digest(folder), folder)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def folder(rows, tmp_path):
 def find(given, out):
     """Return what `lockstep predict` makes of its arguments."""
     (base, pattern), params = storage.split(str(given)), DataIngestion(source=str(given))
-    source, to = storage.place(base, params), storage.place(str(out), params)
+    source, to = storage.location(base, params), storage.location(str(out), params)
     return source, to, *batch_job.find(str(given), source, pattern, to)
 
 
@@ -116,7 +116,9 @@ def test_a_rerun_does_what_is_missing_and_no_more(model, folder, tmp_path, chang
 @pytest.mark.parametrize("other", [{"version": "4"}, {"name": "other"}])
 def test_parts_of_another_version_are_redone(model, folder, tmp_path, other):
     score(model, folder, tmp_path / "out")
-    another = batch_job.Model(**{"name": "demo", "version": "3"} | other, sha256=model.sha256, content=model.content)
+    another = batch_job.ModelFiles(
+        **{"name": "demo", "version": "3"} | other, sha256=model.sha256, content=model.content
+    )
     assert set(states(score(another, folder, tmp_path / "out")).values()) == {"redone"}
 
 
@@ -172,7 +174,7 @@ def test_a_worker_that_does_not_see_the_folders_says_so(model, folder, tmp_path,
     source, _, (first, *_), _ = find(folder, tmp_path / "out")
     if there:  # of the same name, on a disk of its own
         (tmp_path / "elsewhere").mkdir()
-    unseen = batch_job.Plan(source, storage.Folder(tmp_path / "elsewhere"), Reader(), frozenset(), first)
+    unseen = batch_job.BatchPlan(source, storage.FolderLocation(tmp_path / "elsewhere"), Reader(), frozenset(), first)
     outcome = batch_job.score(model, unseen, first)
     assert outcome.state == "failed"
     assert "does not see" in outcome.problem

@@ -25,11 +25,11 @@ def facts(test_rows=150, slices=(), importance=()):
     search = {"metric": "roc_auc", "best": 1, "trials": [{}, {"estimator": "ridge", "params": {"alpha": 2}}]}
     data = DataRecord(600, test_rows, "churned", "binary", [], Dropped(800, rows_duplicate=4))
     source = {"source": "/home/ann/secret/churn.csv", "sha256": "ab" * 32}
-    return model_card.Facts(record, search, data, source)
+    return model_card.CardFacts(record, search, data, source)
 
 
 def test_the_card_tells_what_the_stages_found():
-    made = model_card.of(SCHEMA, facts(slices=[SLICE] * 9, importance=[COLUMN]))
+    made = model_card.build(SCHEMA, facts(slices=[SLICE] * 9, importance=[COLUMN]))
 
     assert made["labels"] == ["false", "true"]
     assert made["estimator"] == {"name": "ridge", "params": {"alpha": 2}, "trials": 2}
@@ -41,7 +41,7 @@ def test_the_card_tells_what_the_stages_found():
 
 
 def test_the_card_does_not_tell_where_a_machine_keeps_its_data():
-    assert model_card.of(SCHEMA, facts())["source"] == {"name": "churn.csv", "sha256": "ab" * 32}
+    assert model_card.build(SCHEMA, facts())["source"] == {"name": "churn.csv", "sha256": "ab" * 32}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_sources_are_shown_by_their_last_part(named, shown):
     ],
 )
 def test_limits_are_said_in_sentences(test_rows, slices, says, silent):
-    said = " ".join(model_card.limits(model_card.of(SCHEMA, facts(test_rows, slices=slices)), SCHEMA))
+    said = " ".join(model_card.limits(model_card.build(SCHEMA, facts(test_rows, slices=slices)), SCHEMA))
 
     assert says in said
     assert silent not in said

@@ -88,7 +88,7 @@ def commits(tmp_path, monkeypatch):
         (tmp_path / "dvc.lock").write_text(text)
         git("add", "-A")
         git("commit", "-qm", "one")
-        made.append((git("rev-parse", "HEAD"), provenance.lock_digest_of(text)))
+        made.append((git("rev-parse", "HEAD"), provenance.digest_of_lock(text)))
     return made
 
 

@@ -176,13 +176,13 @@ def test_an_interrupted_promotion_is_repaired_by_the_next(registry, register, mo
     register("a"), register("b")
     registry.promote("1", ANN)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(registry, "_record", lambda event: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(registry, "_record_event", lambda event: (_ for _ in ()).throw(KeyboardInterrupt))
         registry.promote("2", ANN)
     assert registry.production().version == "2"
     assert registry.rollback(Event()).version == "1"
 
 
-@pytest.mark.parametrize("step", ["_record", "_point"])
+@pytest.mark.parametrize("step", ["_record_event", "_set_production"])
 @TWO
 def test_an_interrupted_rollback_repeated_ends_at_the_same_version(registry, register, monkeypatch, step):
     for number, digest in enumerate("abc", 1):

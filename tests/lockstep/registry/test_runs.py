@@ -2,7 +2,7 @@ import pytest
 
 from lockstep.registry import runs, tracking
 from lockstep.registry.runs import LoggedRun
-from lockstep.registry.tracking_server import Server
+from lockstep.registry.tracking_server import TrackingServer
 
 
 def log(client, name, **tags):
@@ -39,10 +39,10 @@ def test_an_experiment_that_is_not_there_has_no_runs(local_settings):
 @pytest.mark.parametrize(
     ("server", "page"),
     [
-        (Server("sqlite:////a/mlflow.db", kind="local"), "http://127.0.0.1:5001/#/experiments/2/runs/f"),
-        (Server("https://u:p@host"), "https://***@host/#/experiments/2/runs/f"),
+        (TrackingServer("sqlite:////a/mlflow.db", kind="local"), "http://127.0.0.1:5001/#/experiments/2/runs/f"),
+        (TrackingServer("https://u:p@host"), "https://***@host/#/experiments/2/runs/f"),
         (
-            Server("https://dagshub.com/me/x.mlflow", kind="dagshub"),
+            TrackingServer("https://dagshub.com/me/x.mlflow", kind="dagshub"),
             "https://dagshub.com/me/x.mlflow/#/experiments/2/runs/f",
         ),
     ],

@@ -99,9 +99,9 @@ def test_local_artifacts_stay_in_the_state_folder(local_settings, tmp_path, bund
 
 
 def test_a_slow_upload_is_announced(caplog):
-    with caplog.at_level(logging.INFO), tracking._told_if_slow("still sending", after_s=0.01):
+    with caplog.at_level(logging.INFO), tracking._log_if_slow("still sending", after_s=0.01):
         time.sleep(0.1)
-    with caplog.at_level(logging.INFO), tracking._told_if_slow("never said", after_s=5):
+    with caplog.at_level(logging.INFO), tracking._log_if_slow("never said", after_s=5):
         pass
     assert caplog.messages == ["still sending"]
 
@@ -190,15 +190,15 @@ def test_the_patience_with_a_hanging_server_has_a_bound():
 
 
 def test_credentials_of_one_server_do_not_reach_the_next(settings_for):
-    tracking._prepare_environment(tracking.Server("http://a", "me", "secret"))
+    tracking._prepare_environment(tracking.TrackingServer("http://a", "me", "secret"))
     assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "secret"
-    tracking._prepare_environment(tracking.Server("http://b"))
+    tracking._prepare_environment(tracking.TrackingServer("http://b"))
     assert "MLFLOW_TRACKING_PASSWORD" not in os.environ
 
 
 def test_what_a_person_set_is_kept(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    tracking._prepare_environment(tracking.Server("http://a"))
+    tracking._prepare_environment(tracking.TrackingServer("http://a"))
     assert (os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) == ("77", "2")
 
 

@@ -24,11 +24,13 @@ DAGSHUB = "https://dagshub.com/me/project.mlflow"
     ],
 )
 def test_the_environment_chooses_the_server(settings_for, environment, uri, username, password, kind):
-    assert tracking_server.resolve(settings_for(**environment)) == tracking_server.Server(uri, username, password, kind)
+    assert tracking_server.resolve(settings_for(**environment)) == tracking_server.TrackingServer(
+        uri, username, password, kind
+    )
 
 
 def test_without_a_word_it_is_an_absolute_database_here(settings_for, tmp_path):
-    assert tracking_server.resolve(settings_for(LOCKSTEP_STATE=".lockstep")) == tracking_server.Server(
+    assert tracking_server.resolve(settings_for(LOCKSTEP_STATE=".lockstep")) == tracking_server.TrackingServer(
         f"sqlite:///{tmp_path}/.lockstep/mlflow.db", kind="local"
     )
 
@@ -80,6 +82,6 @@ def test_a_repository_is_owner_and_name(settings_for, repo):
 
 
 def test_neither_password_nor_address_shows_a_secret():
-    chosen = tracking_server.Server("http://me:hunter2@host", "me", "hunter2")
+    chosen = tracking_server.TrackingServer("http://me:hunter2@host", "me", "hunter2")
     assert "hunter2" not in chosen.shown
     assert "password" not in repr(chosen)

@@ -92,7 +92,7 @@ TABULAR = [(task, name) for name, entry in catalog.ESTIMATORS.items() for task i
 @pytest.mark.parametrize(("task", "estimator"), TABULAR)
 def test_each_estimator_on_columns(task, estimator):
     schema, pipeline, rows = fitted(task, estimator, text=False, params=params_of(task, estimator))
-    scorer, note = compiler.best(schema, pipeline, rows)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     if estimator in PIPELINES:
         assert (scorer.kind, note) == ("pipeline", f"{type(pipeline['estimator']).__name__} has no compiled form")
         return
@@ -106,7 +106,7 @@ def test_each_estimator_on_columns(task, estimator):
 @pytest.mark.parametrize(("task", "estimator"), [pair for pair in TABULAR if pair[1] in LINEAR])
 def test_each_linear_estimator_on_terms(task, estimator):
     schema, pipeline, rows = fitted(task, estimator, params=params_of(task, estimator))
-    scorer, note = compiler.best(schema, pipeline, rows)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert (scorer.kind, note) == ("linear", "")
     probes = [*rows, *compiler.probes(schema, rows)]
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
@@ -116,7 +116,7 @@ def test_each_linear_estimator_on_terms(task, estimator):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_linear_models_on_columns_of_every_kind(task, params):
     schema, pipeline, rows = fitted(task, "ridge" if task == "regression" else "logistic_regression", params=params)
-    scorer, note = compiler.best(schema, pipeline, rows)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert (scorer.kind, note) == ("linear", "")
     probes = [*rows, *compiler.probes(schema, rows)]
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
@@ -125,7 +125,7 @@ def test_linear_models_on_columns_of_every_kind(task, params):
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_linear_models_on_terms_that_know_the_classes(task):
     schema, pipeline, rows = fitted(task, "logistic_regression", params=NAIVE_BAYES)
-    scorer, note = compiler.best(schema, pipeline, rows)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert (scorer.kind, note) == ("linear", "")
     probes = [*rows, *compiler.probes(schema, rows)]
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
@@ -137,7 +137,7 @@ def test_linear_models_on_terms_that_know_the_classes(task):
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_trees_on_features_of_every_kind(task, name):
     schema, pipeline, rows = fitted(task, "random_forest", text=False, params=FEATURES[name])
-    scorer, _ = compiler.best(schema, pipeline, rows)
+    scorer, _ = compiler.compile_or_fall_back(schema, pipeline, rows)
     probes = [*rows, *compiler.probes(schema, rows)]
     assert scorer.kind == "trees"
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
@@ -146,35 +146,35 @@ def test_trees_on_features_of_every_kind(task, name):
 @pytest.mark.parametrize("estimator", ["random_forest", "lightgbm", "xgboost"])
 def test_trees_over_text_stay_a_pipeline(estimator):
     schema, pipeline, rows = fitted("binary", estimator)
-    scorer, note = compiler.best(schema, pipeline, rows)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert (scorer.kind, note) == ("pipeline", "trees over text have no compiled form")
 
 
 def test_a_form_that_answers_otherwise_does_not_serve(monkeypatch):
     schema, pipeline, rows = fitted("binary", "logistic_regression")
-    good = compiler.compiled(schema, pipeline)
+    good = compiler.compile_pipeline(schema, pipeline)
     wrong = dataclasses.replace(good, intercept=good.intercept + 1e-6)
-    monkeypatch.setattr(compiler, "compiled", lambda *_: wrong)
-    scorer, note = compiler.best(schema, pipeline, rows)
+    monkeypatch.setattr(compiler, "compile_pipeline", lambda *_: wrong)
+    scorer, note = compiler.compile_or_fall_back(schema, pipeline, rows)
     assert scorer.kind == "pipeline"
     assert "the compiled form differs from the pipeline by up to" in note
-    assert Predictor.of(schema, pipeline, rows).note == note
+    assert Predictor.from_pipeline(schema, pipeline, rows).note == note
 
 
 def test_a_transformer_that_nobody_knows_is_left_to_the_pipeline():
     schema, pipeline, _ = fitted("regression", "ridge", text=False)
     pipeline["features"].transformers_[0] = ("own", *pipeline["features"].transformers_[0][1:])
     with pytest.raises(NotCompiled, match="the transformer 'own' has no compiled form"):
-        compiler.compiled(schema, pipeline)
+        compiler.compile_pipeline(schema, pipeline)
 
 
 def test_an_overflow_is_refused_and_names_the_row():
     schema, pipeline, rows = fitted("regression", "ridge", text=False)
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     place = list(schema.kinds).index("size")
     huge = (*rows[0][:place], 1e308, *rows[0][place + 1 :])
     pipeline["estimator"].coef_ *= 10
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     with pytest.raises(RowsRefused, match=r"row 1, .*too extreme"):
         predictor.predict([rows[0], huge])
 
@@ -188,7 +188,7 @@ def written(request, tmp_path_factory):
     )
     text = request.param == "linear"
     schema, pipeline, rows = fitted("binary", estimator[request.param], text, NAIVE_BAYES if text else params)
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     folder = tmp_path_factory.mktemp("bundle") / "a bundle"
     serialization.save(pipeline, folder / "model.skops")
     files.write_json(schema.to_json(), folder / "schema.json")
@@ -301,7 +301,7 @@ def test_a_date_of_a_table_is_read_as_in_training(spelled):
     parts = tuple(row_encoders.PARTS)
     plain = row_encoders.Scaling(*(np.full(len(parts), value) for value in (0.0, 0.0, 1.0)))
     expected = DateParts(parts).fit_transform(pd.DataFrame({"since": [spelled]}))
-    assert row_encoders.Days((0,), parts, plain).dense([(spelled,)]).tolist() == expected.tolist()
+    assert row_encoders.CalendarEncoding((0,), parts, plain).dense([(spelled,)]).tolist() == expected.tolist()
 
 
 def test_a_bundle_damaged_after_it_was_compiled_is_refused(opened):

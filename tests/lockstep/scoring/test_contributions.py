@@ -14,7 +14,7 @@ from lockstep.data import frames
 from lockstep.data.schema import RowsRefused
 from lockstep.drift import profile as profiles
 from lockstep.errors import NotExplained
-from lockstep.inference.expected_contributions import known, remembered
+from lockstep.inference.expected_contributions import weighted_values, with_expected_contributions
 from lockstep.inference.predictor import Predictor
 from lockstep.scoring.contributions import MOST_WORDS, Contribution, Explanation, Word
 from tests.lockstep.scoring.test_compiler import FEATURES, NAIVE_BAYES, fitted, params_of
@@ -35,7 +35,7 @@ def profile_of(schema, rows):
         for place, column in enumerate(schema.columns)
         if column.kind != "text"
     ]
-    empty = profiles.Numbers.of([])
+    empty = profiles.NumericBaseline.from_values([])
     return profiles.Profile(
         schema.task, list(schema.labels), features, empty, None, "", True, profiles.Interval(0, 0, 0), Monitoring()
     )
@@ -64,7 +64,7 @@ def by_column(explanation):
 def test_a_linear_model_is_taken_apart_exactly(task, name):
     params = NAIVE_BAYES if name == "naive bayes" else FEATURES[name]
     schema, pipeline, rows = linear(task, params=params)
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     rows = [*rows[:4], (None, "Atlantis", "a good good film, GREAT film", None)]
     for row, explanation in zip(rows, predictor.explain(rows), strict=True):
         close(explanation.base + math.fsum(one.amount for one in explanation.contributions), explanation.score)
@@ -102,8 +102,8 @@ def shapley(value, count):
 )
 def test_the_parts_of_a_linear_model_are_shapley_values_against_the_train_rows(task, name):
     schema, pipeline, rows = linear(task, text=False, params=FEATURES[name])
-    predictor = Predictor.of(schema, pipeline, rows)
-    predictor.scorer = known(predictor.scorer, schema, profile_of(schema, rows[:40]))
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
+    predictor.scorer = with_expected_contributions(predictor.scorer, schema, profile_of(schema, rows[:40]))
     columns, train = list(range(len(schema.columns))), rows[:40]
     for row in [rows[50], (None, "Atlantis", "2026-05-01")]:
         chosen = predictor.predict([row]).values[0]
@@ -129,8 +129,8 @@ def test_the_parts_of_a_linear_model_are_shapley_values_against_the_train_rows(t
 
 def test_many_distinct_numbers_are_remembered_well_enough():
     numbers = np.random.default_rng(0).lognormal(size=20_000)
-    feature = profiles.Feature("a", "numeric", 25_000, 5_000, numbers=profiles.Numbers.of(numbers))
-    values, shares = remembered(feature)
+    feature = profiles.Feature("a", "numeric", 25_000, 5_000, numbers=profiles.NumericBaseline.from_values(numbers))
+    values, shares = weighted_values(feature)
     assert len(values) <= 501
     assert values[-1] is None
     assert shares[-1] == 0.2
@@ -140,7 +140,7 @@ def test_many_distinct_numbers_are_remembered_well_enough():
 
 def test_words_carry_what_their_column_adds():
     schema, pipeline, rows = linear("binary", params=FEATURES["default"])
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     text = "Great <b>film</b>, and a zyzzyva cast"
     row = (*rows[0][:2], text, rows[0][3])
     words = {one.word: one.amount for one in by_column(predictor.explain([row])[0])["review"].words}
@@ -154,14 +154,16 @@ def test_words_carry_what_their_column_adds():
 @pytest.mark.parametrize("text", [None, "", "...", "zyzzyva"])
 def test_a_text_without_a_known_word_adds_nothing(text):
     schema, pipeline, rows = linear("binary")
-    review = by_column(Predictor.of(schema, pipeline, rows).explain([(*rows[0][:2], text, rows[0][3])])[0])["review"]
+    review = by_column(Predictor.from_pipeline(schema, pipeline, rows).explain([(*rows[0][:2], text, rows[0][3])])[0])[
+        "review"
+    ]
     assert review == Contribution("review", text, 0.0, ())
 
 
 def test_what_overflows_is_refused():
     schema, pipeline, rows = linear("binary", text=False)
     pipeline["estimator"].coef_[0, 0] = 1e300
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     fine, far = rows[0], (1e30, *rows[0][1:])
     with pytest.raises(RowsRefused) as refused:
         predictor.explain([fine, far])
@@ -177,7 +179,7 @@ def test_what_overflows_is_refused():
 )
 def test_other_linear_models_are_taken_apart_too(task, estimator):
     schema, pipeline, rows = fitted(task, estimator, params=params_of(task, estimator))
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     for row, explanation in zip(rows[:3], predictor.explain(rows[:3]), strict=True):
         close(explanation.base + math.fsum(one.amount for one in explanation.contributions), explanation.score)
         found = pipeline.predict_proba if schema.labels else pipeline.predict
@@ -191,14 +193,14 @@ def test_other_linear_models_are_taken_apart_too(task, estimator):
 def test_neighbors_are_not_explained():
     schema, pipeline, rows = fitted("binary", "k_nearest_neighbors", text=False)
     with pytest.raises(NotExplained, match="linear models and for trees"):
-        Predictor.of(schema, pipeline, rows).explain(rows[:1])
+        Predictor.from_pipeline(schema, pipeline, rows).explain(rows[:1])
 
 
 def test_linear_models_without_a_compiled_form_are_not_explained():
     schema, pipeline, rows = linear("binary", text=False)
     steps = Pipeline([("features", pipeline["features"]), ("estimator", pipeline["estimator"])])
     steps["estimator"].coef_ = steps["estimator"].coef_.astype(str)
-    predictor = Predictor.of(schema, steps, rows)
+    predictor = Predictor.from_pipeline(schema, steps, rows)
     assert predictor.scorer.kind == "pipeline"
     with pytest.raises(NotExplained):
         predictor.explainer  # noqa: B018 - it is made when it is asked for

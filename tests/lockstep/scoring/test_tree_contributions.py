@@ -39,7 +39,7 @@ def score(predictor, explanation, row):
 @pytest.mark.parametrize(("task", "estimator"), TREES)
 def test_contributions_of_trees_add_up_to_the_answer(task, estimator):
     schema, pipeline, rows = fitted(task, estimator, text=False, params=FEATURES["many levels"], **FEW[estimator])
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     rows = [*rows[:3], (None, "Atlantis", None)]
     explained = predictor.explain(rows)
     for row, explanation in zip(rows, explained, strict=True):
@@ -68,7 +68,7 @@ def expected(tree, node, features, held, output):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_contributions_of_a_tree_are_its_shapley_values(task):
     schema, pipeline, rows = fitted(task, "decision_tree", text=False, params=FEATURES["few levels"])
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     names = [str(name) for name in pipeline["features"].get_feature_names_out()]
     tree = pipeline["estimator"].tree_
     for row in rows[:2]:
@@ -86,7 +86,7 @@ def test_contributions_of_a_tree_are_its_shapley_values(task):
 @pytest.mark.parametrize("estimator", ["random_forest", "xgboost", "lightgbm"])
 def test_trees_over_texts_belong_to_the_text(estimator):
     schema, pipeline, rows = fitted("binary", estimator, params=FEATURES["pairs only"], n_estimators=9)
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     assert predictor.scorer.kind == "pipeline"
     explanation = predictor.explain(rows[:1])[0]
     assert by_column(explanation).keys() == set(schema.kinds)
@@ -96,7 +96,7 @@ def test_trees_over_texts_belong_to_the_text(estimator):
 
 def test_an_explanation_that_does_not_add_up_is_not_shown():
     schema, pipeline, rows = fitted("regression", "decision_tree", text=False)
-    predictor = Predictor.of(schema, pipeline, rows)
+    predictor = Predictor.from_pipeline(schema, pipeline, rows)
     predictor.explain(rows[:1])
     parts = predictor.explainer._parts
     predictor.explainer._parts = lambda features: parts(features) * 1.001
@@ -108,5 +108,5 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     schema, pipeline, rows = fitted("binary", "decision_tree", text=False)
     monkeypatch.setitem(sys.modules, "shap", None)
     with pytest.raises(MissingExtra, match="shap is needed to explain these trees") as missing:
-        Predictor.of(schema, pipeline, rows).explain(rows[:1])
+        Predictor.from_pipeline(schema, pipeline, rows).explain(rows[:1])
     assert "lockstep[explain]" in missing.value.hint

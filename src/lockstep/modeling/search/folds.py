@@ -15,7 +15,7 @@ Fold = tuple[Ids, Ids]
 LOWER = "lower model_building.folds or bring more rows"
 
 
-def build(target: NDArray[np.generic], task: Task, params: ModelBuilding, marks: Mapping[str, Ids]) -> list[Fold]:
+def build(target: NDArray[np.generic], task: Task, params: ModelBuilding, constraints: Mapping[str, Ids]) -> list[Fold]:
     """Return for each fold the indices of its train rows and of those held out.
 
     With `groups` (n,) no group stands on both sides of a fold; with `times` (n,), ranks of moments, what is held out
@@ -26,10 +26,10 @@ def build(target: NDArray[np.generic], task: Task, params: ModelBuilding, marks:
     DataError
         There are fewer rows, groups or moments than folds ask for, or a fold would hold one class.
     """
-    if "times" in marks:
-        folds = _forward(marks["times"], params.folds)
-    elif "groups" in marks:
-        folds = _by_group(target, task, params, marks["groups"])
+    if "times" in constraints:
+        folds = _forward(constraints["times"], params.folds)
+    elif "groups" in constraints:
+        folds = _by_group(target, task, params, constraints["groups"])
     else:
         return _by_class(target, task, params)
     if task != "regression":

@@ -24,7 +24,7 @@ from lockstep.runtime.progress import Progress
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""
-Marks = Mapping[str, NDArray[np.int64]]
+FoldConstraints = Mapping[str, NDArray[np.int64]]
 
 log = logging.getLogger("search")
 
@@ -94,10 +94,10 @@ def choose(
     target: NDArray[Any],
     task: Task,
     params: ModelBuilding,
-    marks: Marks | None = None,
+    constraints: FoldConstraints | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> SearchResult:
-    """Cross-validate the points of all candidates and fit the best on all rows; folds respect `marks`.
+    """Cross-validate the points of all candidates and fit the best on all rows; folds respect `constraints`.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def choose(
     ]
     for name in dict.fromkeys(point.candidate.estimator for point in points):
         catalog.check_values(name, task, matrix)
-    data = CVData.from_params(matrix, target, task, params, marks or {})
+    data = CVData.from_params(matrix, target, task, params, constraints or {})
     spec = SearchSpec(points, estimators, metric, params)
     if len(points) == 1:
         only = Trial(points[0].candidate.estimator, points[0].params, status="alone")
@@ -193,8 +193,8 @@ def _halve(runner: TrialRunner, shares: Sequence[float]) -> None:
         runner.run(sorted(running + more), share)
         if runner.stopped:
             return
-        scored = [trial for trial in runner.ranked(share) if not points[trial].reference]
-        running = sorted(scored[: math.ceil(len(running) / runner.spec.params.search.factor)])
+        predict = [trial for trial in runner.ranked(share) if not points[trial].reference]
+        running = sorted(predict[: math.ceil(len(running) / runner.spec.params.search.factor)])
 
 
 def _fit_best(runner: TrialRunner, matrix: Matrix, target: NDArray[Any]) -> tuple[int, BaseEstimator]:

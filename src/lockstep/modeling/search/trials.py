@@ -45,16 +45,18 @@ class CVData:
         target: NDArray[Any],
         task: Task,
         params: ModelBuilding,
-        marks: Mapping[str, NDArray[np.int64]],
+        constraints: Mapping[str, NDArray[np.int64]],
     ) -> "CVData":
-        """Take all rows, or the sample that `search.rows` asks for; `marks` are what the folds must respect."""
-        term_weights = TermWeights.from_matrix(matrix, target, marks.get("terms", NO_BLOCKS))
+        """Take all rows, or the sample that `search.rows` asks for; `constraints` are what the folds must respect."""
+        term_weights = TermWeights.from_matrix(matrix, target, constraints.get("terms", NO_BLOCKS))
         rows = params.search.rows
         if rows and rows < len(target):
             chosen = subsample.stratified_rows(target, task, rows / len(target), params.seed)
             matrix, target = matrix[chosen], target[chosen]
-            marks = {name: values if name == "terms" else values[chosen] for name, values in marks.items()}
-        return cls(matrix, target, task, term_weights, tuple(folds.build(target, task, params, marks)), params.seed)
+            constraints = {name: values if name == "terms" else values[chosen] for name, values in constraints.items()}
+        return cls(
+            matrix, target, task, term_weights, tuple(folds.build(target, task, params, constraints)), params.seed
+        )
 
     @cache  # noqa: B019 - one instance a search, which ends with its process
     def train_folds(self, share: float) -> list[Fold]:

@@ -1,0 +1,30 @@
+"""Link functions: from the total of a linear model or of trees to probabilities or values."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+
+def _identity(total: Scores) -> Scores:
+    return total
+
+
+def _sigmoid(total: Scores) -> Scores:
+    high = 0.5 * (1 + np.tanh(0.5 * total))
+    return np.hstack((1 - high, high))
+
+
+def _softmax(total: Scores) -> Scores:
+    raised = np.exp(total - total.max(axis=1, keepdims=True))
+    shares: Scores = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}
+"""Link functions by name, of totals (rows, outputs)."""
+
+UNITS = {"sigmoid": "log-odds", "softmax": "log-odds", "shares": "probability", "identity": "value"}
+"""The unit of a total by the link that follows it; `shares` are probabilities already."""
