@@ -69,7 +69,7 @@ class ModelService:
         self._settled = threading.Event()
 
     @classmethod
-    def default(cls, settings: Settings, connect: Connect) -> "ModelService":
+    def from_settings(cls, settings: Settings, connect: Connect) -> "ModelService":
         """Return the service of the default model."""
         return cls(settings, model_name(settings), connect)
 
