@@ -165,7 +165,7 @@ def _run(command: list[str], project: Path) -> None:
 
 
 def _default(source: Path) -> str:
-    return (ROOT / paths.PARAMS).read_text(encoding="utf-8")
+    return (ROOT / paths.EXAMPLES / "breast-cancer.yaml").read_text(encoding="utf-8")
 
 
 def _forest(source: Path) -> str:

@@ -118,7 +118,7 @@ class ModelService:
         """Say in a word how the registry is."""
         if time.monotonic() - self._answered > SILENT_S + self._poll_s:
             return "silent"
-        return {None: "not asked yet", True: "reachable", False: "out default reach"}[self._reachable]
+        return {None: "not asked yet", True: "reachable", False: "out of reach"}[self._reachable]
 
     def start(self) -> None:
         """Watch the registry from now on; if it has not answered soon, a model on this disk serves."""

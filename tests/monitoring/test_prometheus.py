@@ -111,6 +111,7 @@ def play(server, folder, prometheus):
     rows = json.loads((folder / "bundle/smoke.json").read_text())["rows"]
     asked = list(itertools.islice(itertools.cycle(rows), ROWS))
     server.predict(rows)
+    assert server.predict([{**rows[0], next(iter(rows[0])): ["no value"]}])[0] == 422
     wait_for(lambda: prometheus.query("model_prediction_count_total and on () prediction_cache_total"), 20)
     for _ in range(ASKED):
         assert server.predict(asked)[0] == 200

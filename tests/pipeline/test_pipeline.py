@@ -60,7 +60,7 @@ def test_dvc_shows_metrics_params_and_plots(finished, tmp_path):
     project.run("dvc", "plots", "show", "-o", "shown")
     page = project.read("shown/index.html")
     assert "ROC" in page
-    assert "confusion.png" in page
+    assert "Weakest slices" in page
 
 
 def test_own_file_under_dvc_is_watched(finished, tmp_path):

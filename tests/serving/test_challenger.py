@@ -77,7 +77,7 @@ def test_a_challenger_comes_answers_its_share_and_is_promoted_without_a_failed_r
 
 
 def shadows(server, variant):
-    log = Log.of(Settings.read({"LOCKSTEP_STATE": server.environment["LOCKSTEP_STATE"]}))
+    log = Log.from_settings(Settings.read({"LOCKSTEP_STATE": server.environment["LOCKSTEP_STATE"]}))
     wanted = select(func.count()).select_from(PREDICTIONS).where(PREDICTIONS.c.variant == variant)
     with log.reading() as link:
         found = link.execute(wanted).scalar_one()

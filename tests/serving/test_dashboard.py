@@ -33,7 +33,7 @@ def folder(request, tmp_path_factory, template_store):
     store.promote(store.register(bundle))
     filled = monitored.Log(folder / "filling", bundle)
     filled.store.close()
-    filled.store = PredictionStore.of(settings)
+    filled.store = PredictionStore.from_settings(settings)
     fill(filled, many)
     filled.store.close()
     return folder

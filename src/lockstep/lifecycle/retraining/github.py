@@ -7,15 +7,17 @@ import re
 import urllib.error
 import urllib.request
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lockstep.config.settings import Settings
 from lockstep.drift.results import Job
 from lockstep.errors import ConfigError, DispatchError, LockstepError
-from lockstep.lifecycle.retraining.jobs import JobOutcome
-from lockstep.prediction_log.database import PredictionFilter, Store
-from lockstep.prediction_log.export import export
 from lockstep.runtime.retry import Backoff
+
+if TYPE_CHECKING:
+    from lockstep.lifecycle.retraining.jobs import JobOutcome
+    from lockstep.prediction_log.database import Store
 
 log = logging.getLogger("retrain")
 
@@ -87,8 +89,13 @@ class Repository:
         return repository
 
 
-def dispatch(settings: Settings, store: Store, repository: Repository, model: str, job: Job) -> JobOutcome:
+def dispatch(settings: Settings, store: "Store", repository: Repository, model: str, job: Job) -> "JobOutcome":
     """Export the labelled rows, send the request for a job, and return the outcome, a fault included."""
+    # inside, since a worker reads the repository from this module and loads no database library
+    from lockstep.lifecycle.retraining.jobs import JobOutcome
+    from lockstep.prediction_log.database import PredictionFilter
+    from lockstep.prediction_log.export import export
+
     rows = 0
     try:
         if settings.dispatch_rows:
