@@ -1,10 +1,9 @@
 """Read the sources that params.yaml names, join labelled feedback, and write the raw rows with their origin."""
 
+import dataclasses
 import logging
 import os
 from typing import Any
-
-import msgspec
 
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
@@ -43,7 +42,8 @@ def main(params: DataIngestion) -> None:
 
 
 def _log_rows(rows: Rows, params: DataIngestion) -> None:
-    for doubt in formats.doubts(rows.frame):
+    undescribed = [name for name in rows.frame.columns if name not in params.reader.columns]
+    for doubt in formats.doubts(rows.frame[undescribed]):
         log.warning(doubt)
     for column, odd in rows.odd.items():
         log.warning("column %r: %d odd cells are missing, such as %s", column, odd.count, ", ".join(odd.examples))
@@ -56,7 +56,7 @@ def _origin(params: DataIngestion, rows: Rows, joined: JoinResult) -> dict[str, 
     if rows.columns:
         origin["reader"] = column_values.reader_json(params.reader, rows.columns)
     if rows.odd:
-        origin["odd_cells"] = msgspec.to_builtins(rows.odd)
+        origin["odd_cells"] = {name: dataclasses.asdict(cells) for name, cells in rows.odd.items()}
     if rows.origin:
         origin["found"] = rows.origin
     if not joined.record:

@@ -106,8 +106,8 @@ EDITS = {
     "another check of the gate": [
         (
             LIBRARY + "gate/checks.py",
-            "    yield no_skew(found.differing, found.asked)\n",
-            "    yield no_skew(found.differing, found.asked)\n    yield enough_rows(found.scored.rows)\n",
+            "    yield no_skew(facts.differing, facts.asked)\n",
+            "    yield no_skew(facts.differing, facts.asked)\n    yield enough_rows(facts.asked)\n",
         ),
         (
             LIBRARY + "gate/checks.py",

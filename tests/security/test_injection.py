@@ -76,7 +76,7 @@ UNSAFE_IN_SCRIPTS = (
 )
 SOURCES = [
     *[(path, UNSAFE_IN_TEMPLATES) for path in sorted((ROOT / "flask_app/templates").rglob("*.html"))],
-    *[(ROOT / "src/lockstep/monitoring/pages" / name, UNSAFE_IN_TEMPLATES) for name in ("fragment.html", "parts.html")],
+    *[(ROOT / "src/lockstep/html/pages" / name, UNSAFE_IN_TEMPLATES) for name in ("fragment.html", "parts.html")],
     *[(path, UNSAFE_IN_SCRIPTS) for path in sorted((ROOT / "flask_app/static").rglob("*.js"))],
 ]
 
