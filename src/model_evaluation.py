@@ -42,7 +42,7 @@ def main(params: ModelEvaluation) -> None:
         *serialization.load_matrix(paths.TRAIN_MATRIX), serialization.load_fold_constraints(paths.TRAIN_MATRIX)
     )
     subject = facts.EvaluatedModel(predictor, pipeline, test, scored, metric, paths.MODEL.stat().st_size)
-    record = facts.of(subject, matrix, metrics, leak_scores, params)
+    record = facts.evaluate(subject, matrix, metrics, leak_scores, params)
     card_facts = model_card.CardFacts(record, search, data, files.read_json(paths.SOURCE))
     predictions = test_metrics.predictions(test, scored, schema)
     baseline = profile.build(schema, frames.rows_of(train, schema), evaluated, params.monitoring, text_steps(pipeline))

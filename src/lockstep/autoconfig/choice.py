@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Decision:
+class Choice:
     """What it is about, what was decided, from what; and what a person should look at, if anything."""
 
     about: str

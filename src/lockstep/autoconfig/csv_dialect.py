@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lockstep.autoconfig import encodings
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
@@ -35,7 +35,7 @@ class Dialect:
     quote: str
     header: bool
     rows: Cells
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Choice, ...]
     skip: int = 0
     footer: int = 0
     comment: str = ""
@@ -58,7 +58,7 @@ class Stated:
 def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect:
     """Return how a table is written, from its first bytes; `complete` if there are no more."""
     encoding = stated.encoding
-    named = Decision("encoding", encoding, "as stated") if encoding else encodings.encoding(sample)
+    named = Choice("encoding", encoding, "as stated") if encoding else encodings.encoding(sample)
     try:
         text = sample.decode(named.decided, errors="strict" if encoding and complete else "ignore").removeprefix(
             "\ufeff"
@@ -75,7 +75,7 @@ def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect
     if footer:
         shown = " ".join(rows[-footer])[:40]
         decisions.append(
-            Decision(
+            Choice(
                 "footer",
                 f"{footer} line{'s' if footer > 1 else ''} at the end",
                 f"no rows, as {shown!r}",
@@ -86,7 +86,7 @@ def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect
     header = _header(rows)
     if (even := _even(rows)) is not rows:
         rows = even
-        header = Decision("row names", "yes", "the header has one name less than the lines have values")
+        header = Choice("row names", "yes", "the header has one name less than the lines have values")
     return Dialect(
         named.decided, separator, quote, header.decided == "yes", rows, (named, *frame.decisions, *decisions, header),
         frame.skip, footer, frame.comment,
@@ -100,27 +100,25 @@ class Frame:
     skip: int
     comment: str
     separator: str
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Choice, ...]
 
 
 def _frame(text: str, stated_skip: int | None) -> tuple[Frame, str]:
     """Return what stands around the rows, and the text of the rows alone."""
     lines = text.split("\n")
     stated = SEPARATOR_LINE.fullmatch(lines[0].strip())
-    skip, decisions = (
-        (1, [Decision("first line", "states the separator", repr(lines[0].strip()))]) if stated else (0, [])
-    )
+    skip, decisions = (1, [Choice("first line", "states the separator", repr(lines[0].strip()))]) if stated else (0, [])
     titles = stated_skip if stated_skip is not None else 0 if stated else _titles(lines)
     if titles:
         shown = next((line.strip(" ,;\t") for line in lines[:titles] if line.strip(" ,;\t")), "")[:60]
         decisions.append(
-            Decision("title", f"{titles} lines above the header", repr(shown), f"left out above the header: {shown!r}")
+            Choice("title", f"{titles} lines above the header", repr(shown), f"left out above the header: {shown!r}")
         )
     comment = next((mark for mark in COMMENTS if _commented(lines, mark)), "")
     if comment:
         shown = next(line for line in lines if line.startswith(comment))[:60]
         decisions.append(
-            Decision("comments", f"lines that begin with {comment}", repr(shown), f"left out as comments: {shown!r}")
+            Choice("comments", f"lines that begin with {comment}", repr(shown), f"left out as comments: {shown!r}")
         )
     skip += titles
     body = [line for line in lines[skip:] if not (comment and line.startswith(comment))]
@@ -206,7 +204,7 @@ def split(text: str, separator: str, quote: str) -> Cells:
     return [row for row in csv.reader(lines, delimiter=separator, quotechar=quote or '"', quoting=quoting) if row]  # type: ignore[arg-type]
 
 
-def _separator(text: str, stated: str = "") -> tuple[str, str, list[Decision]]:
+def _separator(text: str, stated: str = "") -> tuple[str, str, list[Choice]]:
     """Return the separator and the quote under which the lines have the same number of values."""
     for separator, called in SEPARATORS.items():
         if separator not in text or (stated and separator != stated):
@@ -216,8 +214,8 @@ def _separator(text: str, stated: str = "") -> tuple[str, str, list[Decision]]:
                 separator,
                 "'",
                 [
-                    Decision("separator", called, "by the header"),
-                    Decision("quotes", "single", "they stand around values"),
+                    Choice("separator", called, "by the header"),
+                    Choice("quotes", "single", "they stand around values"),
                 ],
             )
         plain, quoted = split(text, separator, ""), split(text, separator, '"')
@@ -225,19 +223,19 @@ def _separator(text: str, stated: str = "") -> tuple[str, str, list[Decision]]:
         rows = plain if bare else quoted
         if _regular(rows):
             why = f"{len(rows[0])} values in {_share(rows):.1%} of the lines".replace("100.0%", "all")
-            decisions = [Decision("separator", called, why)]
+            decisions = [Choice("separator", called, why)]
             if bare:
                 decisions.append(
-                    Decision("quotes", "part of the text", "taken as marks around values, they would swallow lines")
+                    Choice("quotes", "part of the text", "taken as marks around values, they would swallow lines")
                 )
             return separator, "" if bare else '"', decisions
     rows = split(text, BLANKS, "")
     if _regular(rows):
-        return BLANKS, "", [Decision("separator", "blanks", f"{len(rows[0])} words in nearly all of the lines")]
+        return BLANKS, "", [Choice("separator", "blanks", f"{len(rows[0])} words in nearly all of the lines")]
     return (
         ",",
         '"',
-        [Decision("separator", "commas", "nothing else divides the lines evenly", "does the file hold a table?")],
+        [Choice("separator", "commas", "nothing else divides the lines evenly", "does the file hold a table?")],
     )
 
 
@@ -270,29 +268,29 @@ def _well_quoted(cell: str) -> bool:
     return len(cell) > 1 and cell.endswith('"') and '"' not in cell[1:-1].replace('""', "")
 
 
-def _header(rows: Cells) -> Decision:
+def _header(rows: Cells) -> Choice:
     """Tell whether the first row names the columns."""
     if len(rows) < 2:
-        return Decision("header", "yes", "there is one line alone")
+        return Choice("header", "yes", "there is one line alone")
     first, below = rows[0], rows[1:2001]
     for place, name in enumerate(first):
         cells = [row[place] for row in below if len(row) > place and row[place].strip()]
         numbers = _numbers(cells)
         if _is_number(name) and numbers > 0.5:
-            return Decision("header", "no", f"the first line holds the number {name.strip()} like the lines below")
+            return Choice("header", "no", f"the first line holds the number {name.strip()} like the lines below")
         if name.strip() and not _is_number(name) and cells and numbers > 0.9:
-            return Decision("header", "yes", f"{name.strip()!r} stands above numbers")
+            return Choice("header", "yes", f"{name.strip()!r} stands above numbers")
     again = [name for place, name in enumerate(first) if _recurs(name, place, below)]
     if again:
-        return Decision(
+        return Choice(
             "header",
             "no",
             f"the first line's {again[0][:30]!r} is a value of the lines below too",
             "does the first line name the columns? Say --header if it does",
         )
     if max(map(len, first)) > 80:
-        return Decision("header", "no", "the first line holds a text longer than a name", "say --header if it is one")
-    return Decision("header", "yes", "the first line's texts do not come again below")
+        return Choice("header", "no", "the first line holds a text longer than a name", "say --header if it is one")
+    return Choice("header", "yes", "the first line's texts do not come again below")
 
 
 def _recurs(name: str, place: int, below: Cells) -> bool:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import product
 
 from lockstep.autoconfig.cell_counts import Cells
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
 from lockstep.data.date_words import NUMBERS
@@ -187,14 +187,14 @@ def _in_order(spelled: str, orders: Sequence[str]) -> str:
     return swapped if swapped and _order(spelled) not in orders and _order(swapped) in orders else spelled
 
 
-def said(name: str, described: CellFormat, such: str) -> Iterator[Decision]:
+def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
     """Say how dates and times are spelled."""
     if described.kind == "date" and described.dates != (cell_values.ISO,):
-        yield Decision(name, f"dates spelled {', '.join(described.dates)}", such)
+        yield Choice(name, f"dates spelled {', '.join(described.dates)}", such)
     elif described.kind == "epoch":
-        yield Decision(name, f"dates in {'milliseconds' if described.ticks == 'ms' else 'seconds'} since 1970", such,
+        yield Choice(name, f"dates in {'milliseconds' if described.ticks == 'ms' else 'seconds'} since 1970", such,
                        f"{name}: taken for moments; if it is an amount, describe it as kind: number")  # fmt: skip
     elif described.kind == "time":
-        yield Decision(name, "times of day, as hours", such)
+        yield Choice(name, "times of day, as hours", such)
     elif described.kind == "duration":
-        yield Decision(name, "durations, as seconds", such)
+        yield Choice(name, "durations, as seconds", such)

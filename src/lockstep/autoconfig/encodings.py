@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.errors import DataError
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -62,7 +62,7 @@ class Reading:
     score: float
 
 
-def encoding(sample: bytes) -> Decision:
+def encoding(sample: bytes) -> Choice:
     """Return the encoding of a text from its first bytes.
 
     Raises
@@ -72,18 +72,18 @@ def encoding(sample: bytes) -> Decision:
     """
     for mark, name in MARKS:
         if sample.startswith(mark):
-            return Decision("encoding", name, "its byte order mark says so")
+            return Choice("encoding", name, "its byte order mark says so")
     for name, places in (("utf-16-le", sample[1:400:2]), ("utf-16-be", sample[0:400:2])):
         if len(places) > 20 and places.count(0) > 0.8 * len(places):
-            return Decision("encoding", name, "every second byte is 0")
+            return Choice("encoding", name, "every second byte is 0")
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
     except UnicodeDecodeError as error:
         return _other(sample, error.start)
-    return Decision("encoding", "utf-8", "all of it is valid UTF-8")
+    return Choice("encoding", "utf-8", "all of it is valid UTF-8")
 
 
-def _other(sample: bytes, start: int) -> Decision:
+def _other(sample: bytes, start: int) -> Choice:
     """Return the encoding of a text that is not UTF-8."""
     line = sample.count(b"\n", 0, start) + 1
     found = readings(sample)
@@ -104,7 +104,7 @@ def _other(sample: bytes, start: int) -> Decision:
         )
     excerpt = sample[where : where + 400].split(b"\n")[0].decode(found[0].encoding, "replace")[:60]
     look = f"the file is not UTF-8: {found[0].encoding} reads line {line} as {excerpt!r}; --encoding says another"
-    return Decision("encoding", found[0].encoding, f"its letters make words, as in {excerpt!r}", look)
+    return Choice("encoding", found[0].encoding, f"its letters make words, as in {excerpt!r}", look)
 
 
 def readings(sample: bytes) -> list[Reading]:

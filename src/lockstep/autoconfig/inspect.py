@@ -17,7 +17,7 @@ from lockstep.autoconfig import (
     training_plan,
     value_formats,
 )
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import CellFormat, DataIngestion, Reader, Role
@@ -57,7 +57,7 @@ class Survey:
     """The text of params.yaml and how it came about."""
 
     text: str
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Choice, ...]
     rows: int
 
 
@@ -76,7 +76,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
-        told = (*told, Decision("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
+        told = (*told, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
     target = _target(frame, wish.target)
     _check_named(frame, (*wish.keep, *wish.ignore))
     found = column_roles.roles(frame, target)
@@ -102,7 +102,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     params_file.parse(text)
     decisions = (
         *told,
-        Decision("target", target, _seen(frame, target)),
+        Choice("target", target, _seen(frame, target)),
         why,
         *([rare] if rare else []),
         *said,
@@ -113,7 +113,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     return Survey(text, decisions, rows)
 
 
-def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Decision, ...]]:
+def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...]]:
     """Decide how the first file of the source is read; what a database holds needs no decision."""
     first = read.expand(ingestion.sources[0])[0]
     stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
@@ -127,7 +127,7 @@ def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader
     return _of_values(read.read(ingestion, password).frame, stated)
 
 
-def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Decision, ...]]:
+def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
     """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
     texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
     columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
@@ -135,7 +135,7 @@ def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Decis
     return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
-def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]]:
+def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
     with content.opened() as counted:
         sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
     written = csv_dialect.inspect(
@@ -168,7 +168,7 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Decision, ...]
     return reader, (*written.decisions, *renamed, *spelled.decisions)
 
 
-def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Decision, ...]]:
+def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
     """Read all rows; say which cells are odd, find sentinels, and leave out formats that say nothing."""
     rows = read.read(ingestion, password)
     frame, columns = rows.frame, dict(ingestion.reader.columns)
@@ -178,7 +178,7 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         kind = columns[name].kind
         look = f"{name}: {odd.count} of {len(frame)} cells are no {kind}, such as {examples}: they are missing"
         decisions.append(
-            Decision(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
+            Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
     numbers = [name for name in frame.columns if name not in wish.keep]
     for name, value in sentinels.find(frame[numbers]).items():
@@ -189,7 +189,7 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
             f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
             f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
         )
-        decisions.append(Decision(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
+        decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
         frame = sentinels.without(frame, {name: value})
     columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
     plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
@@ -202,7 +202,7 @@ def _spare(own: CellFormat, has_odd: bool) -> CellFormat:
     return own if has_odd else own.model_copy(update={"odd": "refuse"})
 
 
-def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Decision]]:
+def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Choice]]:
     """Return the names of the columns: the wished, those of the header, and made up ones where there are none."""
     width = len(written.rows[0]) if written.rows else 0
     if wish.names:
@@ -221,11 +221,11 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[De
     made = [head for head, name in zip(heads, given, strict=True) if head != name]
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
-        return heads, [Decision("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+        return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
     if not made:
         return heads, []
     look = f"the header lacks names or repeats them: {', '.join(made[:5])} are made up; write better ones"
-    return heads, [Decision("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
+    return heads, [Choice("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
 
 
 def _target(frame: pd.DataFrame, wished: str | None) -> str:
@@ -277,10 +277,10 @@ def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
 
 def _roles(
     frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, column_roles.Found], wish: Wish
-) -> tuple[dict[str, Role], list[Decision], tuple[str, ...]]:
+) -> tuple[dict[str, Role], list[Choice], tuple[str, ...]]:
     """Return the role of each column after leaks and wishes, what to tell of it, and the leaks that a person keeps."""
     roles: dict[str, Role] = {name: one.role for name, one in found.items()}
-    decisions = [Decision(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
+    decisions = [Choice(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
     for name in wish.ignore:
         roles[name] = "ignore"
     for name in wish.keep:
@@ -292,24 +292,24 @@ def _roles(
         look = (
             f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"
         )
-        decisions.append(Decision(name, f"{roles[name]}, though it tells much", leaks[name].reason, look))
+        decisions.append(Choice(name, f"{roles[name]}, though it tells much", leaks[name].reason, look))
     left_out = [name for name in leaks if name not in (*wish.keep, *copies)]
     look = f"{', '.join(left_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
     for name in left_out:
         roles[name] = "ignore"
-        decisions.append(Decision(name, "left out: a leak", leaks[name].reason, look if name == left_out[0] else ""))
+        decisions.append(Choice(name, "left out: a leak", leaks[name].reason, look if name == left_out[0] else ""))
     for name in column_roles.groups(frame, found, target):
         column = params_writer.flow(name)
         look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {column}}}"
-        decisions.append(Decision(name, roles[name], "an identifier with several rows each", look))
+        decisions.append(Choice(name, roles[name], "an identifier with several rows each", look))
     for name in (name for name, role in roles.items() if role == "date"):
         look = f"{name}: to foretell the future, set split: {{method: time, column: {params_writer.flow(name)}}}"
-        decisions.append(Decision(name, "date", "its calendar parts become features", look))
+        decisions.append(Choice(name, "date", "its calendar parts become features", look))
     _check_left(roles, decisions, target)
     kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     trusted = tuple(name for name in leaks if name in wish.keep or name in copies)
-    return roles, [Decision("features", counted, "by their values"), *decisions], trusted
+    return roles, [Choice("features", counted, "by their values"), *decisions], trusted
 
 
 def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: sections.Task) -> dict[str, Leak]:
@@ -323,7 +323,7 @@ def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: secti
     return leakage.leaky_columns(features, kinds, target, task)
 
 
-def _check_left(roles: dict[str, Role], decisions: Sequence[Decision], target: str) -> None:
+def _check_left(roles: dict[str, Role], decisions: Sequence[Choice], target: str) -> None:
     """Refuse to go on without a feature."""
     if not any(role in sections.KINDS for role in roles.values()):
         left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
@@ -340,24 +340,24 @@ def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.Da
 
 def _floor(
     frame: pd.DataFrame, ingestion: DataIngestion, target: str, made: training_plan.Plan, name: str
-) -> tuple[baseline_score.Baseline | None, Decision]:
+) -> tuple[baseline_score.Baseline | None, Choice]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
     params = params_file.parse(params_writer.render(ingestion, target, made, None, name))
     try:
         found = baseline_score.measure(frame, params)
     except (LockstepError, ValueError) as error:
         why = error.problem if isinstance(error, LockstepError) else str(error)
-        return None, Decision("floor", "none", f"quick models fail: {why}", "set model_evaluation.floors yourself")
+        return None, Choice("floor", "none", f"quick models fail: {why}", "set model_evaluation.floors yourself")
     figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
     if not found.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
-        return None, Decision("floor", "none but the constant answer", figures, look)
-    return found, Decision("floor", f"{found.metric} {found.floor}", figures)
+        return None, Choice("floor", "none but the constant answer", figures, look)
+    return found, Choice("floor", f"{found.metric} {found.floor}", figures)
 
 
-def _candidates(made: training_plan.Plan) -> Decision:
+def _candidates(made: training_plan.Plan) -> Choice:
     named = ", ".join(str(one["estimator"]) for one in made.candidates)
-    return Decision("candidates", named, f"{made.folds} folds choose among them")
+    return Choice("candidates", named, f"{made.folds} folds choose among them")
 
 
 def _name(ingestion: DataIngestion) -> str:

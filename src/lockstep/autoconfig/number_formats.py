@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from lockstep.autoconfig.cell_counts import Cells
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
 
@@ -132,7 +132,7 @@ def _grouped(column: Cells) -> str:
     return next(cell for cell in column.present if "," in cell or "." in cell)
 
 
-def said(name: str, described: CellFormat, such: str) -> Iterator[Decision]:
+def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
     """Say which marks and units the numbers of a column have."""
     if described.kind != "number":
         return
@@ -144,4 +144,4 @@ def said(name: str, described: CellFormat, such: str) -> Iterator[Decision]:
     if described.units:
         marks.append(f"in {', '.join(described.units)}")
     if marks:
-        yield Decision(name, "; ".join(marks), such)
+        yield Choice(name, "; ".join(marks), such)

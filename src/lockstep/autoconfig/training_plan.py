@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api import types
 
 from lockstep.autoconfig import texts
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.config.params import KINDS, Role, Task
 from lockstep.errors import DataError
 from lockstep.metrics.scores import DEFAULT
@@ -55,7 +55,7 @@ class Plan:
         return [name for name, own in self.roles.items() if own == role]
 
 
-def decide_task(target: pd.Series) -> tuple[Task, Decision]:
+def decide_task(target: pd.Series) -> tuple[Task, Choice]:
     """Tell what is asked by the values of the target.
 
     Raises
@@ -74,7 +74,7 @@ def decide_task(target: pd.Series) -> tuple[Task, Decision]:
     if len(present) < LEAST_ROWS:
         raise DataError(f"{len(present)} rows with a target are too few", f"bring {LEAST_ROWS} rows or more")
     if numeric and (len(counts) > 20 or bool((present % 1 != 0).any())):
-        return "regression", Decision("task", "regression", f"{target.name} holds {len(counts)} different numbers")
+        return "regression", Choice("task", "regression", f"{target.name} holds {len(counts)} different numbers")
     if not numeric and (len(counts) > 100 or len(counts) > 0.2 * len(present)):
         raise DataError(
             f"target {target.name!r} holds {len(counts)} different texts in {len(present)} rows",
@@ -83,11 +83,11 @@ def decide_task(target: pd.Series) -> tuple[Task, Decision]:
     return _classes(target, counts, numeric)
 
 
-def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task, Decision]:
+def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task, Choice]:
     smallest, rows = counts.index[-1], int(counts.iloc[-1])
     if rows < LEAST_IN_CLASS and numeric and len(counts) > 2:
         why = f"the value {smallest} of {target.name} has {rows} rows, too few for a class"
-        return "regression", Decision("task", "regression", why, f"is {target.name} an amount, or a class?")
+        return "regression", Choice("task", "regression", why, f"is {target.name} an amount, or a class?")
     enough = counts[counts >= LEAST_IN_CLASS]
     if len(enough) < 2:
         raise DataError(
@@ -103,7 +103,7 @@ def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task,
         )
     if numeric and len(counts) > 5:
         looks.append(f"the classes of {target.name} may have an order: try task: regression too")
-    return task, Decision("task", task, f"{target.name} holds {len(enough)} classes", "; ".join(looks))
+    return task, Choice("task", task, f"{target.name} holds {len(enough)} classes", "; ".join(looks))
 
 
 def positive(target: pd.Series) -> Any:
@@ -114,7 +114,7 @@ def positive(target: pd.Series) -> Any:
     return label.item() if hasattr(label, "item") else label
 
 
-def rare_classes(target: pd.Series, task: Task) -> Decision | None:
+def rare_classes(target: pd.Series, task: Task) -> Choice | None:
     """Return what becomes of classes that have too few rows for a model and a test; None if all have enough."""
     counts = target.value_counts()
     rare = counts[counts < LEAST_IN_CLASS]
@@ -125,17 +125,17 @@ def rare_classes(target: pd.Series, task: Task) -> Decision | None:
         f"{len(rare)} classes of {target.name} have fewer than {LEAST_IN_CLASS} rows: {named}; their {rare.sum()} rows "
         "are dropped, or joined to one class by data_preprocessing.rare_classes: join"
     )
-    return Decision("rare classes", "drop", named, look)
+    return Choice("rare classes", "drop", named, look)
 
 
-def choose_metric(task: Task, target: pd.Series, only_text: bool) -> Decision:
+def choose_metric(task: Task, target: pd.Series, only_text: bool) -> Choice:
     """Return the figure to choose by."""
     share = float(target.value_counts(normalize=True).iloc[-1])
     if task == "binary" and share < RARE:
-        return Decision("metric", "average_precision", f"the rarer class is {share:.1%} of the rows")
+        return Choice("metric", "average_precision", f"the rarer class is {share:.1%} of the rows")
     if task == "binary" and only_text and share > 0.4:
-        return Decision("metric", "accuracy", "two classes of about the same size")
-    return Decision("metric", DEFAULT[task], f"usual for {task} targets")
+        return Choice("metric", "accuracy", "two classes of about the same size")
+    return Choice("metric", DEFAULT[task], f"usual for {task} targets")
 
 
 def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task, metric: str) -> Plan:

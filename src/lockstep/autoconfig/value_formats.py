@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lockstep.autoconfig import date_formats, number_formats
 from lockstep.autoconfig.cell_counts import MARKERS, Cells
-from lockstep.autoconfig.choice import Decision
+from lockstep.autoconfig.choice import Choice
 from lockstep.config.params import CellFormat, Reader
 from lockstep.data import cells as cell_values
 
@@ -38,13 +38,13 @@ class ValueFormats:
     missing: tuple[str, ...]
     trim: bool
     columns: Mapping[str, CellFormat]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Choice, ...]
 
 
 def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:
     """Return how the cells of named columns are spelled; the spellings of the target's labels are joined too."""
     trim = _padded(columns)
-    decisions = [Decision("blanks", "cut off", "most values begin or end with one")] if trim else []
+    decisions = [Choice("blanks", "cut off", "most values begin or end with one")] if trim else []
     counted = [_counted(name.strip() if trim else name, cells) for name, cells in columns.items()]
     missing = dict.fromkeys((*Reader().missing, *stated))
     missing |= dict.fromkeys(sorted({cell for one in counted for cell in one.counts if cell in EVERYWHERE}))
@@ -53,7 +53,7 @@ def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] =
     unusual = [marker for marker in missing if marker not in (*Reader().missing, *stated)]
     for marker in unusual:
         where = next(one.name for one in counted if marker in one.counts)
-        decisions.append(Decision("missing", repr(marker), f"as in {where}"))
+        decisions.append(Choice("missing", repr(marker), f"as in {where}"))
     formats = {one.name: _format(one) for one in counted}
     formats = date_formats.settled(number_formats.settled(formats, counted), counted)
     for one in counted:
@@ -161,7 +161,7 @@ def joined(present: Mapping[str, int]) -> dict[str, str]:
     }
 
 
-def _said(column: Cells, described: CellFormat | None) -> Iterator[Decision]:
+def _said(column: Cells, described: CellFormat | None) -> Iterator[Choice]:
     """Say what a format reads that is more than plain numbers and texts."""
     if described is None:
         return
@@ -172,18 +172,16 @@ def _said(column: Cells, described: CellFormat | None) -> Iterator[Decision]:
     for part in (*number_formats.said(column.name, described, such), *date_formats.said(column.name, described, such)):
         yield replace(part, look=part.look or column.marks.get(part.about, ""))
     if described.kind == "boolean":
-        yield Decision(column.name, "true or false", f"{', '.join(described.true)} and {', '.join(described.false)}")
+        yield Choice(column.name, "true or false", f"{', '.join(described.true)} and {', '.join(described.false)}")
     if described.missing:
         markers = ", ".join(map(repr, described.missing))
-        yield Decision(
+        yield Choice(
             column.name, f"missing: {markers}", "words among its values",
             f"{column.name}: {markers} count{'s' if len(described.missing) == 1 else ''} as missing",
         )  # fmt: skip
     if described.kind == "text" and described.strip:
         pairs = ", ".join(f"{old!r} is {new!r}" for old, new in list(described.spellings.items())[:5])
         pairs = pairs or "blanks around values are cut off"
-        yield Decision(column.name, "spellings joined", pairs, f"{column.name}: {pairs}")
+        yield Choice(column.name, "spellings joined", pairs, f"{column.name}: {pairs}")
     elif described.kind == "text":
-        yield Decision(
-            column.name, "codes", f"leading zeros, as in {next(filter(CODE.fullmatch, column.counts), '')!r}"
-        )
+        yield Choice(column.name, "codes", f"leading zeros, as in {next(filter(CODE.fullmatch, column.counts), '')!r}")

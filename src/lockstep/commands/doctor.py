@@ -38,7 +38,7 @@ EXTRAS = {
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One row of the answer: what was looked at, how it is, and what to do."""
 
     name: str
@@ -70,46 +70,46 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return int(any(check.status == "fail" for check in checks))
 
 
-def _checked(name: str, look: Callable[[str, Settings], Check], settings: Settings) -> Check:
+def _checked(name: str, look: Callable[[str, Settings], Finding], settings: Settings) -> Finding:
     try:
         return look(name, settings)
     except LockstepError as error:
-        return Check(name, "fail", error.problem, error.hint)
+        return Finding(name, "fail", error.problem, error.hint)
 
 
-def _python(name: str, _: Settings) -> Check:
+def _python(name: str, _: Settings) -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
-        return Check(name, "fail", found, "install Python 3.11 or newer")
-    return Check(name, "ok", found)
+        return Finding(name, "fail", found, "install Python 3.11 or newer")
+    return Finding(name, "ok", found)
 
 
-def _processor(name: str, _: Settings) -> Check:
+def _processor(name: str, _: Settings) -> Finding:
     """Check that models get the bytes that dvc.lock records, which takes x86-64-v3."""
     if lacking := numeric_pins.lacking():
         todo = "nothing; outputs may differ from dvc.lock in the last digits: `lockstep verify --tolerance 1e-6`"
-        return Check(name, "warn", lacking, todo)
+        return Finding(name, "warn", lacking, todo)
     if deviations := numeric_pins.deviations():
-        return Check(name, "warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
-    return Check(name, "ok", "x86-64-v3; numeric libraries are pinned to it")
+        return Finding(name, "warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
+    return Finding(name, "ok", "x86-64-v3; numeric libraries are pinned to it")
 
 
 def _root() -> Path:
     return paths.find_root(Path.cwd()) or Path.cwd()
 
 
-def _project(name: str, _: Settings) -> Check:
+def _project(name: str, _: Settings) -> Finding:
     found = paths.find_root(Path.cwd())
     if found is None:
-        return Check(
+        return Finding(
             name, "fail", f"no params.yaml and dvc.yaml at or above {Path.cwd()}", "go to the project's folder"
         )
-    return Check(name, "ok", str(found))
+    return Finding(name, "ok", str(found))
 
 
-def _params(name: str, _: Settings) -> Check:
+def _params(name: str, _: Settings) -> Finding:
     params = params_file.load(_root() / paths.PARAMS)
-    return Check(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
+    return Finding(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 
 def _remotes() -> tuple[dict[str, dict[str, str]], str]:
@@ -130,16 +130,16 @@ def _remotes() -> tuple[dict[str, dict[str, str]], str]:
     return remotes, parser.get("core", "remote", fallback="")
 
 
-def _remote(name: str, _: Settings) -> Check:
+def _remote(name: str, _: Settings) -> Finding:
     remotes, default = _remotes()
     if not remotes:
-        return Check(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
+        return Finding(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
     if default not in remotes:
-        return Check(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
-    return Check(name, "ok", f"{default}: {tracking_server.redacted(remotes[default].get('url', ''))}")
+        return Finding(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
+    return Finding(name, "ok", f"{default}: {tracking_server.redacted(remotes[default].get('url', ''))}")
 
 
-def _bucket_checks() -> list[Check]:
+def _bucket_checks() -> list[Finding]:
     """Ask the bucket of the default remote, if it is one on S3."""
     try:
         remotes, default = _remotes()
@@ -147,108 +147,108 @@ def _bucket_checks() -> list[Check]:
         return []
     found = RemoteBucket.of(remotes.get(default, {}))
     looked = dvc_remote.look(found) if found else ()
-    return [Check(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
+    return [Finding(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
 
 
-def _remote_answers(name: str, _: Settings) -> Check:
+def _remote_answers(name: str, _: Settings) -> Finding:
     try:
         asked = subprocess.run(
             [sys.executable, "-m", "dvc", "status", "--cloud", "--quiet"],
             cwd=_root(), capture_output=True, text=True, timeout=ONLINE_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Check(
+        return Finding(
             name, "fail", f"no answer within {ONLINE_TIMEOUT_S} s", "check the network and the remote's address"
         )
     if asked.returncode == 1 and not asked.stderr.strip():
-        return Check(name, "warn", "differs from this folder", "`dvc push` or `dvc pull`")
+        return Finding(name, "warn", "differs from this folder", "`dvc push` or `dvc pull`")
     if asked.returncode:
-        return Check(
+        return Finding(
             name, "fail", tracking_server.redacted(asked.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`"
         )
-    return Check(name, "ok", "in step with this folder")
+    return Finding(name, "ok", "in step with this folder")
 
 
-def _tracking(name: str, settings: Settings) -> Check:
+def _tracking(name: str, settings: Settings) -> Finding:
     chosen = tracking_server.resolve(settings)
     database = tracking_server.database_of(chosen.uri)
     if database and not database.exists():
-        return Check(name, "ok", f"local, made at {database} on first use")
+        return Finding(name, "ok", f"local, made at {database} on first use")
     model = settings.model_name or "lockstep-doctor"
     supported = Registry(tracking.connect(settings), model).capabilities()
     return _supports(name, f"{chosen.kind} at {chosen.shown}", supported)
 
 
-def _supports(name: str, where: str, supported: Capabilities) -> Check:
+def _supports(name: str, where: str, supported: Capabilities) -> Finding:
     if not supported.registry:
         todo = "runs are logged, but nothing can be registered, promoted or rolled back: use a server with a registry"
-        return Check(name, "warn", f"{where}: no model registry", todo)
+        return Finding(name, "warn", f"{where}: no model registry", todo)
     if not supported.aliases:
         kept = "the stage Production" if supported.stages else "the tag lockstep.production"
-        return Check(name, "warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
+        return Finding(name, "warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
     stages = "aliases and stages" if supported.stages else "aliases"
-    return Check(name, "ok", f"{where}: model registry with {stages}")
+    return Finding(name, "ok", f"{where}: model registry with {stages}")
 
 
-def _tokens(name: str, settings: Settings) -> Check:
+def _tokens(name: str, settings: Settings) -> Finding:
     """Say which credentials there are, and never what they are."""
     if settings.dagshub_repo and not settings.dagshub_token and not settings.tracking_uri:
         todo = "set DAGSHUB_USER_TOKEN; until then runs stay on this machine"
-        return Check(name, "warn", "DAGSHUB_REPO is set, and no token", todo)
+        return Finding(name, "warn", "DAGSHUB_REPO is set, and no token", todo)
     if settings.dagshub_token and not settings.dagshub_repo and not settings.tracking_uri:
-        return Check(name, "warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
+        return Finding(name, "warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
     try:
         chosen = tracking_server.resolve(settings)
     except TrackingError:
-        return Check(name, "ok", "not looked at: there is no usable tracking server")
+        return Finding(name, "ok", "not looked at: there is no usable tracking server")
     if chosen.kind == "local":
-        return Check(name, "ok", "none needed for a local store")
+        return Finding(name, "ok", "none needed for a local store")
     if chosen.kind == "dagshub" and not chosen.password:
-        return Check(name, "fail", "DagsHub needs a token, and none is set", "set DAGSHUB_USER_TOKEN")
-    return Check(name, "ok", "set" if chosen.password else "none set, and the server may need none")
+        return Finding(name, "fail", "DagsHub needs a token, and none is set", "set DAGSHUB_USER_TOKEN")
+    return Finding(name, "ok", "set" if chosen.password else "none set, and the server may need none")
 
 
-def _state(name: str, settings: Settings) -> Check:
+def _state(name: str, settings: Settings) -> Finding:
     folder = _root() / settings.state
     standing = next(place for place in (folder, *folder.parents) if place.exists())
     try:
         with tempfile.TemporaryFile(dir=standing):
-            return Check(name, "ok", str(folder))
+            return Finding(name, "ok", str(folder))
     except OSError as error:
-        return Check(name, "fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
+        return Finding(name, "fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
 
 
-def _extras(name: str, _: Settings) -> Check:
+def _extras(name: str, _: Settings) -> Finding:
     """Say which extras are there; none is needed unless params.yaml or a setting asks for it."""
     there = [extra for extra, packages in EXTRAS.items() if all(map(_installed, packages))]
     lacking = [extra for extra in EXTRAS if extra not in there]
     what = "; ".join(
         [f"installed: {', '.join(there) or 'none'}"] + ([f"not installed: {', '.join(lacking)}"] if lacking else [])
     )
-    return Check(name, "ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
+    return Finding(name, "ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
 
 
 def _installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def _mirror(name: str, settings: Settings) -> Check:
+def _mirror(name: str, settings: Settings) -> Finding:
     """Say whether runs are mirrored, and what is in the way of it."""
     if not settings.wandb_project or settings.wandb_mode == "disabled":
-        return Check(name, "ok", "off: WANDB_PROJECT names no project")
+        return Finding(name, "ok", "off: WANDB_PROJECT names no project")
     where = f"project {settings.wandb_project}, {settings.wandb_mode}"
     if not _installed("wandb"):
-        return Check(name, "warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
+        return Finding(name, "warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
     if settings.wandb_mode not in MODES:
-        return Check(name, "warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
+        return Finding(name, "warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
     if settings.wandb_mode == "online" and not settings.wandb_key:
-        return Check(
+        return Finding(
             name, "warn", f"{where}: no key is set", "set WANDB_API_KEY, unless `wandb login` has kept one here"
         )
-    return Check(name, "ok", where)
+    return Finding(name, "ok", where)
 
 
-CHECKS: dict[str, Callable[[str, Settings], Check]] = {
+CHECKS: dict[str, Callable[[str, Settings], Finding]] = {
     "python": _python,
     "processor": _processor,
     "project": _project,
@@ -262,7 +262,7 @@ CHECKS: dict[str, Callable[[str, Settings], Check]] = {
 }
 
 
-def _show(checks: list[Check]) -> None:
+def _show(checks: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -24,7 +24,7 @@ MOST_LABELS = 12
 """Of more labels, the most frequent ones are drawn."""
 
 
-def of(scored: Scored, schema: Schema) -> Curves | None:
+def compute(scored: Scored, schema: Schema) -> Curves | None:
     """Return the points of each curve; None for regression."""
     if not schema.labels:
         return None

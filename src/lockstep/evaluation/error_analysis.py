@@ -29,7 +29,7 @@ def weakest(frame: pd.DataFrame, scored: Scored, schema: Schema, metric: str) ->
     `surely_worse` is the least by which a slice's loss exceeds that of the rest, at a confidence of 95 % for all slices
     together (Bonferroni), so that no slice stands on top because it is small.
     """
-    parts = slices.of(frame, schema)
+    parts = slices.cut(frame, schema)
     loss = losses(scored)
     slice_losses = [
         SliceLoss(

@@ -56,7 +56,7 @@ class TrainMatrix:
     marks: Mapping[str, NDArray[Any]]
 
 
-def of(
+def evaluate(
     subject: EvaluatedModel,
     train: TrainMatrix,
     metrics: Mapping[str, Any],
@@ -78,8 +78,8 @@ def of(
         metrics=_metrics(metrics),
         per_class=msgspec.convert(test_metrics.per_class(scored, schema).to_dict("records"), list[LabelScores]),
         confusion=curves.confusion(scored, schema),
-        curves=curves.of(scored, schema),
-        residuals=residuals.of(scored),
+        curves=curves.compute(scored, schema),
+        residuals=residuals.compute(scored),
         weakest=error_analysis.weakest(test, scored, schema, subject.metric),
         worst=error_analysis.worst(test, scored, schema, params.report.worst_rows, columns),
         importance=shuffled,

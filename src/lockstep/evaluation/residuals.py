@@ -15,7 +15,7 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 OUTER = (0.005, 0.995)
 
 
-def of(scored: Scored) -> Residuals | None:
+def compute(scored: Scored) -> Residuals | None:
     """Return what is drawn of the errors, predicted less true values in the target's unit; None for classes."""
     if scored.probabilities is not None:
         return None

@@ -44,7 +44,7 @@ def gate_decision(
     if same_clients(model.schema, champion_model.schema).passed:
         test = read_test_rows(model)
         fair = fair_rows(registry, (version, champion), test, model.schema)
-        paired = PairedScores(model.score(test), champion_model.score(test), slices.of(test, model.schema), fair)
+        paired = PairedScores(model.score(test), champion_model.score(test), slices.cut(test, model.schema), fair)
     return gates.decide(candidate, ChampionEvidence(champion.version, champion_model.schema, paired), rules)
 
 

@@ -40,7 +40,7 @@ class Slice:
         return int(self.rows.sum())
 
 
-def of(frame: pd.DataFrame, schema: Schema, most: int = MOST) -> tuple[Slice, ...]:
+def cut(frame: pd.DataFrame, schema: Schema, most: int = MOST) -> tuple[Slice, ...]:
     """Cut canonical rows (n) by each column of the schema into slices of at least `LEAST_ROWS` rows each.
 
     A column that tells no rows apart gives none. Columns come in the schema's order, and none is cut that would bring

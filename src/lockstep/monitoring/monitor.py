@@ -51,7 +51,7 @@ RECOUNT_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Options:
+class MonitorOptions:
     """What the settings say: which models, how rows are logged, and the challenger's share of traffic in percent."""
 
     models: tuple[str, ...]
@@ -82,7 +82,7 @@ class Watcher:
 
     open: Callable[[], Store]
     registered: RegistryView
-    options: Options
+    options: MonitorOptions
     jobs: Callable[[], list[Job]] = list
     before: Snapshot = field(default_factory=lambda: Snapshot(0))
 
@@ -302,7 +302,7 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
     registered = RegistryView(_registry_of(settings), state, before)
-    options = Options(model_names(settings), settings.log_rows, settings.challenger_share)
+    options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
 
 

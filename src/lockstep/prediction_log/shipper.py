@@ -15,7 +15,7 @@ from lockstep.errors import StoreError
 from lockstep.prediction_log import spool
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.records import Record
-from lockstep.prediction_log.spool import Batch, Reader
+from lockstep.prediction_log.spool import Batch, SpoolReader
 
 log = logging.getLogger("log")
 
@@ -39,7 +39,7 @@ class Shipper:
         self.more: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: ()
         self._open_store = open_store
         self._store: Store | None = None
-        self._reader = Reader(folder, self._refuse)
+        self._reader = SpoolReader(folder, self._refuse)
         self._turn, self._opening = threading.Lock(), threading.Lock()
         self._lock: int | None = None
         self._oldest_us: int | None = None

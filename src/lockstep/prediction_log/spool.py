@@ -197,7 +197,7 @@ class Batch(msgspec.Struct):
         return min((one.at_us for one in self.records), default=None)
 
 
-class Reader:
+class SpoolReader:
     """Reads what the writers wrote, each line once unless it is told that a batch was not dealt with."""
 
     def __init__(self, folder: Path, on_torn: Callable[[Path, bytes], None]) -> None:

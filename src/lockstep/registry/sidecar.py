@@ -35,7 +35,7 @@ STUCK_S = 60.0
 
 
 @dataclass(frozen=True)
-class Call:
+class RegistryCall:
     """A call to the registry that is under way, or its result."""
 
     started: float
@@ -61,7 +61,7 @@ class Sidecar:
     def __init__(self, connect: Callable[[str], Registry], fresh_s: float) -> None:
         self._connect, self._fresh_s = connect, fresh_s
         self._registries: dict[str, Registry] = {}
-        self._calls: dict[tuple[str, ...], Call] = {}
+        self._calls: dict[tuple[str, ...], RegistryCall] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, "registry")
 
@@ -90,7 +90,7 @@ class Sidecar:
             if operation in MOVES:
                 self._forget(name)
 
-    def _call(self, key: tuple[str, ...], function: Callable[[], Any]) -> Call:
+    def _call(self, key: tuple[str, ...], function: Callable[[], Any]) -> RegistryCall:
         """Join an equal call that is under way, or ended so lately that its result may be out of date; else make it."""
         fresh_s = self._fresh_s if key[0] in POLLED else 0.0
         with self._lock:
@@ -98,7 +98,7 @@ class Sidecar:
                 del self._calls[old]
             call = self._calls.get(key)
             if call is None or call.finished(fresh_s):
-                call = Call(time.monotonic(), remote.LIMITS_S[key[0]], self._pool.submit(function))
+                call = RegistryCall(time.monotonic(), remote.LIMITS_S[key[0]], self._pool.submit(function))
                 self._calls[key] = call
             return call
 

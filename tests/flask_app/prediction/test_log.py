@@ -11,7 +11,7 @@ from flask_app.prediction import log
 from lockstep.errors import ConfigError
 from lockstep.prediction_log import url
 from lockstep.prediction_log.database import PredictionFilter, Store
-from lockstep.prediction_log.spool import Reader
+from lockstep.prediction_log.spool import SpoolReader
 
 TOKEN = "admin-token-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -39,7 +39,7 @@ def make(settings, registry, bundles):
 
 def spooled(app):
     """Return the records that wait on disk."""
-    return Reader(url.spool(log.from_app(app).settings), print).read().records
+    return SpoolReader(url.spool(log.from_app(app).settings), print).read().records
 
 
 def ids(answer):

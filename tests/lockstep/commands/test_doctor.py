@@ -106,7 +106,7 @@ def test_a_setting_that_is_wrong_is_named(
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     if check == "tokens":
-        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda name, _: doctor.Check(name, "ok", "not asked"))
+        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda name, _: doctor.Finding(name, "ok", "not asked"))
     code, rows, printed = examine(settings_for(**environment))
     assert (rows[check]["status"], code) == (status, int(status == "fail"))
     assert said in rows[check]["what"]

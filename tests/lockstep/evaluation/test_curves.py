@@ -79,5 +79,5 @@ def test_rare_labels_become_one():
 def test_a_regression_has_none(made):
     schema = made.predictor.schema
     scored = made.predictor.score(made.test)
-    assert (curves.of(scored, schema) is None) == (schema.task == "regression")
+    assert (curves.compute(scored, schema) is None) == (schema.task == "regression")
     assert (curves.confusion(scored, schema) is None) == (schema.task == "regression")

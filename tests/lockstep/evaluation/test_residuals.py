@@ -8,7 +8,7 @@ from lockstep.metrics.scores import Scored
 def test_errors_are_counted_by_size_and_by_prediction():
     told = np.arange(100.0)
     error = np.where(told < 50, -1.0, 3.0)
-    found = residuals.of(Scored(told - error, told))
+    found = residuals.compute(Scored(told - error, told))
     assert found.quantiles["0.25"] == -1
     assert found.quantiles["0.75"] == 3
     assert sum(found.histogram.shares) == pytest.approx(1)
@@ -29,10 +29,10 @@ def test_a_few_wild_errors_do_not_stretch_the_histogram():
 @pytest.mark.parametrize("rows", [1, 3, 5_000])
 def test_any_number_of_rows_gives_bounded_points(rows):
     values = np.zeros(rows)
-    found = residuals.of(Scored(values, values))
+    found = residuals.compute(Scored(values, values))
     assert len(found.points) == min(rows, residuals.POINTS)
     assert sum(one.rows for one in found.by_predicted) == rows
 
 
 def test_classes_have_none():
-    assert residuals.of(Scored(np.zeros(2), np.zeros(2), np.ones((2, 1)))) is None
+    assert residuals.compute(Scored(np.zeros(2), np.zeros(2), np.ones((2, 1)))) is None

@@ -12,7 +12,7 @@ def cut(kind, values, **asked):
     dtype = np.float64 if kind == "numeric" else object
     frame = pd.DataFrame({"x": pd.Series(values, dtype=dtype)})
     schema = Schema("binary", "y", (0, 1), (Column("x", kind, True, None),))
-    found = slices.of(frame, schema, **asked)
+    found = slices.cut(frame, schema, **asked)
     assert all(part.column == "x" and part.rows.shape == (len(frame),) for part in found)
     return {part.name: part.count for part in found}
 
@@ -96,12 +96,12 @@ def test_slices(kind, values, expected):
 def test_the_number_of_slices_is_bounded_and_columns_stay_whole():
     frame = pd.DataFrame({name: np.arange(80.0) for name in "abc"})
     schema = Schema("binary", "y", (0, 1), tuple(Column(name, "numeric", True, None) for name in "abc"))
-    assert [part.column for part in slices.of(frame, schema, most=9)] == [*"aaaa", *"bbbb"]
+    assert [part.column for part in slices.cut(frame, schema, most=9)] == [*"aaaa", *"bbbb"]
 
 
 def test_slices_of_a_numeric_column_are_all_rows_once():
     values = np.random.default_rng(0).normal(size=500).round(1)
     frame = pd.DataFrame({"x": values})
-    found = slices.of(frame, Schema("binary", "y", (0, 1), (Column("x", "numeric", True, None),)))
+    found = slices.cut(frame, Schema("binary", "y", (0, 1), (Column("x", "numeric", True, None),)))
     assert (sum(part.rows.astype(int) for part in found) == 1).all()
     assert [values[part.rows].max() for part in found] == sorted(values[part.rows].max() for part in found)

@@ -69,7 +69,7 @@ class Log:
         self.roles.promote("1")
         self.predictor = Predictor.load(bundle)
         self.store = Store.open(url or f"sqlite:///{folder / 'log.db'}")
-        self.options = monitor.Options(("demo",), challenger_share=share)
+        self.options = monitor.MonitorOptions(("demo",), challenger_share=share)
         self.watcher = self.restarted()
         self.random = np.random.default_rng(5)
         self.drawn = 0

@@ -11,7 +11,7 @@ import pytest
 
 from lockstep.prediction_log import spool
 from lockstep.prediction_log.records import Lost
-from lockstep.prediction_log.spool import Reader, Writer
+from lockstep.prediction_log.spool import SpoolReader, Writer
 from tests.lockstep.logged_answers import answer, label
 
 ROOM = 1 << 30
@@ -24,7 +24,7 @@ def torn():
 
 @pytest.fixture
 def reader(tmp_path, torn):
-    return Reader(tmp_path, lambda path, line: torn.append(line))
+    return SpoolReader(tmp_path, lambda path, line: torn.append(line))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def taken(reader):
 def test_nothing_is_opened_before_something_is_written(tmp_path):
     Writer(tmp_path / "spool", ROOM).close()
     assert not (tmp_path / "spool").exists()
-    assert Reader(tmp_path / "spool", print).read().records == []
+    assert SpoolReader(tmp_path / "spool", print).read().records == []
 
 
 def test_what_is_written_is_read_once_and_a_file_goes_when_its_writer_has(writer, reader, tmp_path):
@@ -74,7 +74,7 @@ def test_a_batch_that_is_not_dealt_with_comes_again(writer, reader):
 def test_a_reader_that_starts_anew_reads_a_file_from_its_begin(writer, reader, tmp_path):
     writer.write(answer("a"))
     assert len(taken(reader)) == 1
-    assert len(taken(Reader(tmp_path, print))) == 1
+    assert len(taken(SpoolReader(tmp_path, print))) == 1
 
 
 def test_files_are_of_bounded_size_and_age(writer, reader, tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_the_lines_of_a_removed_file_are_written_anew(writer, reader, tmp_path):
     writer.write(answer("b"))
     next(tmp_path.glob("*.jsonl")).unlink()
     writer.write(answer("c"))
-    assert [record.ids for record in taken(Reader(tmp_path, print))] == [["a"], ["b"], ["c"]]
+    assert [record.ids for record in taken(SpoolReader(tmp_path, print))] == [["a"], ["b"], ["c"]]
 
 
 def test_what_a_full_disk_leaves_in_memory_at_the_end_is_counted_as_lost(tmp_path, disk, caplog):

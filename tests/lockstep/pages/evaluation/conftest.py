@@ -27,7 +27,7 @@ def facts_of(made):
     features = made.pipeline.named_steps["features"]
     matrix = facts.TrainMatrix(features.transform(made.train), frames.target_array(made.train, schema), {})
     subject = facts.EvaluatedModel(made.predictor, made.pipeline, made.test, scored, metric, model_bytes=12_345)
-    return facts.of(subject, matrix, test_metrics.report(scored, schema, PARAMS), {}, PARAMS)
+    return facts.evaluate(subject, matrix, test_metrics.report(scored, schema, PARAMS), {}, PARAMS)
 
 
 def content_of(made, **changed):
