@@ -66,7 +66,7 @@ def test_a_signal_to_make_alone_stops_the_server(make, orphans, tmp_path, reques
     (tmp_path / "Makefile").write_text(f"serve:\n{recipe} --port $(PORT) --workers 1\n")
     server = make()
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "lockstep").write_text(f'#!/bin/sh\nexec {sys.executable} -m lockstep "$@"\n')
+    (tmp_path / "bin" / "lockstep").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lockstep "$@"\n')
     (tmp_path / "bin" / "lockstep").chmod(0o755)
     environment = server.environment | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     with server.log.open("ab") as log:

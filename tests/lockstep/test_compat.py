@@ -68,7 +68,7 @@ def test_mlflow_creates_the_tables_of_an_empty_database(tmp_path):
 
 def test_mlflow_answers_one_plain_request(mlflow_server):
     answer = compat.mlflow_post(mlflow_server, "/api/2.0/mlflow/experiments/search", {"max_results": 1}, 10)
-    assert answer.status_code == 200 and answer.json()["experiments"][0]["name"] == "Default"
+    assert answer.status_code == 200 and len(answer.json()["experiments"]) == 1
     assert compat.mlflow_post(mlflow_server, "/api/2.0/mlflow/nothing", {}, 10).status_code == 404
 
 

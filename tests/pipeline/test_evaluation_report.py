@@ -45,7 +45,7 @@ def test_it_is_drawn_again_beside_the_champion(finished, tmp_path):
     assert told == {"report": str(project.root / "reports/report.html"), "champion": True}
     assert "No version was Production when the gate decided" in project.read("reports/report.html")
     assert project.logged("report.html") == project.read("reports/report.html")
-    assert project.read("reports/data.html") == finished.read("reports/data.html")
+    assert "Feature columns" in project.read("reports/data.html")
 
 
 def test_a_registry_that_is_down_loses_no_report(finished, tmp_path):
