@@ -46,7 +46,7 @@ def steps(model: Model) -> dict[str, float]:
     """Return what each step takes for one row, in the order of a request."""
     app, front = _served(model)
     serving = _service(app).require()
-    predictor, answering = serving.predictor, app.extensions["answering"]
+    predictor, answering = serving.predictor, app.extensions["prediction_service"]
     bodies = [compact({"rows": [row]}) for row in model.rows[:ROWS]]
     rows = [predictor.decoder.decode(body).rows for body in bodies]
     answers = [answering.answer(serving, own) for own in rows]
