@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lockstep.autoconfig.choice import Choice
-from lockstep.errors import DataError
+from lockstep.errors import QuestionError
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 LATIN = {
@@ -67,7 +67,7 @@ def encoding(sample: bytes) -> Choice:
 
     Raises
     ------
-    DataError
+    QuestionError
         Several encodings are as likely, and give different texts.
     """
     for mark, name in MARKS:
@@ -91,14 +91,14 @@ def _other(sample: bytes, start: int) -> Choice:
     examples = {one.encoding: one.text for one in found[:4]}
     if not found or found[0].score < LEAST:
         named = ", ".join(examples) or "latin-1"
-        raise DataError(
+        raise QuestionError(
             f"line {line} is not UTF-8, and no other encoding gives words of a language",
             f"say --encoding with the one it was written in, such as {named}",
         )
     rivals = [one for one in found[1:] if one.score > found[0].score - CLOSE and one.text != found[0].text]
     if rivals:
         shown = "; ".join(f"{one.encoding}: {_excerpt(one)!r}" for one in (found[0], *rivals[:3]))
-        raise DataError(
+        raise QuestionError(
             f"line {line} is not UTF-8, and several encodings fit: {shown}",
             f"say --encoding {found[0].encoding} if its text is the right one, or another",
         )

@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -12,27 +11,28 @@ from lockstep.autoconfig import (
     baseline_score,
     column_roles,
     csv_dialect,
+    feature_roles,
     params_writer,
     sentinels,
+    split_proposals,
     training_plan,
     value_formats,
 )
+from lockstep.autoconfig import target as target_column
 from lockstep.autoconfig.choice import Choice
 from lockstep.config import params as sections
 from lockstep.config import params_file
-from lockstep.config.params import CellFormat, DataIngestion, Reader, Role
-from lockstep.data import cells, cleaning
+from lockstep.config.params import CellFormat, DataIngestion, Reader
+from lockstep.data import cells
 from lockstep.data.cleaning import ROW_NUMBERS
 from lockstep.data.sources import formats, read
 from lockstep.data.sources.content import Content
-from lockstep.errors import DataError, LockstepError, nearest
-from lockstep.metrics import leakage
-from lockstep.metrics.leakage import Leak
+from lockstep.errors import DataError, LockstepError, MixedTypesError
 
 SAMPLE_BYTES = 8 << 20
 MOST_ROWS, SEED = 100_000, 0
-TOO_GOOD: dict[sections.Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
-"""A column that looks like a noisy copy of the target is left out from this score on; below, a person decides."""
+TOO_GOOD = 0.99
+"""From such a score of quick models on, something most often tells the target that will not be known beforehand."""
 
 
 @dataclass(frozen=True)
@@ -69,43 +69,47 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     LockstepError
         It cannot be read, or something is missing that only a person knows.
     """
-    reader, told = _reader(ingestion, wish, password)
+    reader, told, typed = _reader(ingestion, wish, password)
     frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
     told = (*told, *more)
-    ingestion = ingestion.model_copy(update={"reader": reader})
+    ingestion = ingestion.model_copy(update={"reader": reader if typed else _without_plain(reader)})
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
         told = (*told, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
-    target = _target(frame, wish.target)
-    _check_named(frame, (*wish.keep, *wish.ignore))
+    target = target_column.choose(frame, wish.target)
     found = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
     rare = training_plan.rare_classes(frame[target], task)
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    roles, said, trusted = _roles(frame, target, task, found, wish)
+    features = feature_roles.decide(frame, target, task, found, feature_roles.Stated(wish.keep, wish.ignore))
+    roles = features.roles
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
-    made = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
-    distinct = len(_distinct(frame, roles, target))
+    rows_to_learn = feature_roles.distinct(frame, roles, target)
+    proposals = tuple(split_proposals.propose(frame, found, roles, target))
     made = replace(
-        made,
-        trusted=trusted,
+        training_plan.make(rows_to_learn, target, roles, task, measure.decided),
+        trusted=features.trusted,
         positive=training_plan.positive(frame[target]) if task == "binary" else None,
         rare_classes="drop" if rare else "keep",
-        drop_duplicates=distinct >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
+        drop_duplicates=len(rows_to_learn) >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
+        splits=tuple(one.split for one in proposals),
     )
-    floor, judged = _floor(frame, ingestion, target, made, name)
+    quick = params_file.parse(params_writer.render(ingestion, target, made, None, name))
+    reached, judged = _floor(frame, quick)
+    floor = reached if reached and reached.signal else None
     text = params_writer.render(ingestion, target, made, floor, name)
     params_file.parse(text)
     decisions = (
         *told,
-        Choice("target", target, _seen(frame, target)),
+        Choice("target", target, target_column.described(frame, target)),
         why,
         *([rare] if rare else []),
-        *said,
+        *features.decisions,
+        *(split_proposals.choice(one, reached, lambda split: _by_split(frame, quick, split)) for one in proposals),
         measure,
         _candidates(made),
         judged,
@@ -113,18 +117,30 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     return Survey(text, decisions, rows)
 
 
-def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...]]:
-    """Decide how the first file of the source is read; what a database holds needs no decision."""
+def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], bool]:
+    """Decide how the first file of the source is read, and tell whether its values have types, as in JSON.
+
+    What a database holds needs no decision.
+    """
     first = read.expand(ingestion.sources[0])[0]
     stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
     if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
-        return stated, ()
+        return stated, (), True
     with read.fetched(first, ingestion) as (content, _):
         kind = content.format() if ingestion.format == "auto" else ingestion.format
         if kind in ("csv", "sheet"):
             with formats.as_text(content, kind, stated) as text:
-                return _of_text(text, wish)
-    return _of_values(read.read(ingestion, password).frame, stated)
+                return *_of_text(text, wish), False
+    return *_of_values(_values(ingestion, password), stated), True
+
+
+def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
+    """Read a file with types, and columns in which texts stand beside numbers as texts."""
+    try:
+        return read.read(ingestion, password).frame
+    except MixedTypesError as error:
+        texts = ingestion.reader.model_copy(update={"columns": dict.fromkeys(error.columns, CellFormat())})
+        return read.read(ingestion.model_copy(update={"reader": texts}), password).frame
 
 
 def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
@@ -169,7 +185,7 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
 
 
 def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
-    """Read all rows; say which cells are odd, find sentinels, and leave out formats that say nothing."""
+    """Read all rows; say which cells are odd, and find sentinels."""
     rows = read.read(ingestion, password)
     frame, columns = rows.frame, dict(ingestion.reader.columns)
     decisions = []
@@ -192,9 +208,14 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
         frame = sentinels.without(frame, {name: value})
     columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
-    plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
-    columns = {name: own for name, own in columns.items() if own not in plain}
     return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
+
+
+def _without_plain(reader: Reader) -> Reader:
+    """Return a reader of a text file without formats that every reader of a CSV takes for granted."""
+    plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
+    columns = {name: own for name, own in reader.columns.items() if own not in plain}
+    return reader.model_copy(update={"columns": columns})
 
 
 def _spare(own: CellFormat, has_odd: bool) -> CellFormat:
@@ -228,121 +249,9 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
     return heads, [Choice("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
 
 
-def _target(frame: pd.DataFrame, wished: str | None) -> str:
-    """Return the target that was named, by its name or its place from 1 on.
-
-    Raises
-    ------
-    DataError
-        None was named, or none of that name exists.
-    """
-    names = [str(name) for name in frame.columns]
-    if wished in names:
-        return str(wished)
-    if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
-        return names[int(wished) - 1]
-    listed = "; ".join(f"{place} {name} ({_some(frame[name])})" for place, name in _likely(frame))
-    if wished is None:
-        raise DataError("which column is to be predicted?", f"say --target with a name or a number, such as {listed}")
-    raise DataError(
-        f"target column {wished!r} not found{nearest(wished, names)}",
-        f"--target takes a name or a number: {listed}; --names A,B,... names the columns of a file without a header",
-    )
-
-
-def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return the columns that a person most often wants to predict: few classes, from the right."""
-    numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
-    fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
-    return [*reversed(fits), *reversed([one for one in numbered if one not in fits])][:8]
-
-
-def _some(values: pd.Series) -> str:
-    shown = [str(value)[:16] for value in values.dropna().unique()[:3]]
-    return ", ".join(shown)
-
-
-def _seen(frame: pd.DataFrame, target: str) -> str:
-    missing = int(frame[target].isna().sum())
-    return f"{_some(frame[target])}, ..." + (f"; {missing} rows without it are dropped" if missing else "")
-
-
-def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
-    for name in named:
-        if name not in frame.columns:
-            raise DataError(
-                f"column {name!r} not found{nearest(name, map(str, frame.columns))}", "see --keep, --ignore"
-            )
-
-
-def _roles(
-    frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, column_roles.Found], wish: Wish
-) -> tuple[dict[str, Role], list[Choice], tuple[str, ...]]:
-    """Return the role of each column after leaks and wishes, what to tell of it, and the leaks that a person keeps."""
-    roles: dict[str, Role] = {name: one.role for name, one in found.items()}
-    decisions = [Choice(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
-    for name in wish.ignore:
-        roles[name] = "ignore"
-    for name in wish.keep:
-        if roles[name] in ("id", "ignore"):
-            roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
-    leaks = _leaks(frame, roles, target, task)
-    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]
-    for name in copies:
-        look = (
-            f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"
-        )
-        decisions.append(Choice(name, f"{roles[name]}, though it tells much", leaks[name].reason, look))
-    left_out = [name for name in leaks if name not in (*wish.keep, *copies)]
-    look = f"{', '.join(left_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
-    for name in left_out:
-        roles[name] = "ignore"
-        decisions.append(Choice(name, "left out: a leak", leaks[name].reason, look if name == left_out[0] else ""))
-    for name in column_roles.groups(frame, found, target):
-        column = params_writer.flow(name)
-        look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {column}}}"
-        decisions.append(Choice(name, roles[name], "an identifier with several rows each", look))
-    for name in (name for name, role in roles.items() if role == "date"):
-        look = f"{name}: to foretell the future, set split: {{method: time, column: {params_writer.flow(name)}}}"
-        decisions.append(Choice(name, "date", "its calendar parts become features", look))
-    _check_left(roles, decisions, target)
-    kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    trusted = tuple(name for name in leaks if name in wish.keep or name in copies)
-    return roles, [Choice("features", counted, "by their values"), *decisions], trusted
-
-
-def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: sections.Task) -> dict[str, Leak]:
-    """Return the features that leak the target, as the gate finds them in the rows that are left to train and test."""
-    kinds: dict[str, sections.Kind] = {
-        name: role for name, role in roles.items() if role != "id" and role != "ignore" and frame[name].notna().any()
-    }
-    rows = _distinct(frame, roles, target)
-    features = cleaning.canonical(rows, kinds)
-    features[target] = cleaning.canonical_target(rows[target], task)
-    return leakage.leaky_columns(features, kinds, target, task)
-
-
-def _check_left(roles: dict[str, Role], decisions: Sequence[Choice], target: str) -> None:
-    """Refuse to go on without a feature."""
-    if not any(role in sections.KINDS for role in roles.values()):
-        left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
-        raise DataError(
-            f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
-        )
-
-
-def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.DataFrame:
-    """Return the rows that can teach: with a target, and no exact duplicates in what is used."""
-    used = [name for name, role in roles.items() if role in sections.KINDS]
-    return frame[frame[target].notna()].drop_duplicates([*used, target])
-
-
-def _floor(
-    frame: pd.DataFrame, ingestion: DataIngestion, target: str, made: training_plan.Plan, name: str
-) -> tuple[baseline_score.Baseline | None, Choice]:
+def _floor(frame: pd.DataFrame, params: sections.Params) -> tuple[baseline_score.Baseline | None, Choice]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
-    params = params_file.parse(params_writer.render(ingestion, target, made, None, name))
+    target = params.data_preprocessing.target
     try:
         found = baseline_score.measure(frame, params)
     except (LockstepError, ValueError) as error:
@@ -351,8 +260,20 @@ def _floor(
     figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
     if not found.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
-        return None, Choice("floor", "none but the constant answer", figures, look)
-    return found, Choice("floor", f"{found.metric} {found.floor}", figures)
+        return found, Choice("floor", "none but the constant answer", figures, look)
+    look = ""
+    if found.reached >= TOO_GOOD:
+        look = (
+            f"quick models reach {found.metric} {found.reached:.4f}, which is too good for most questions: "
+            f"is every column known before {target} is?"
+        )
+    return found, Choice("floor", f"{found.metric} {found.floor}", figures, look)
+
+
+def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Split) -> baseline_score.Baseline:
+    """Measure quick models in folds that respect a split."""
+    preprocessing = params.data_preprocessing.model_copy(update={"split": split})
+    return baseline_score.measure(frame, params.model_copy(update={"data_preprocessing": preprocessing}))
 
 
 def _candidates(made: training_plan.Plan) -> Choice:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from lockstep.data import columnwise
+
 LEAST_ROWS, LEAST_SHARE = 5, 0.002
 TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e\+?\d+|-?2147483648|-?32768|65535")
 """What people and machines write for a missing number."""
@@ -58,4 +60,5 @@ def _apart(end: float, rest: pd.Series, shared: set[float]) -> bool:
 
 def without(frame: pd.DataFrame, sentinels: Mapping[str, float]) -> pd.DataFrame:
     """Return the rows with sentinels missing."""
-    return frame.assign(**{name: frame[name].where(frame[name] != value) for name, value in sentinels.items()})
+    values = {name: frame[name].where(frame[name] != value) for name, value in sentinels.items()}
+    return columnwise.with_columns(frame, values)

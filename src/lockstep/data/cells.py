@@ -94,10 +94,11 @@ def number(text: str, decimal: str = ".", thousands: str = "") -> float | None:
     whole, mark, part = body.partition(decimal)
     sign = whole[:1] if whole[:1] in ("+", "-") else ""
     digits = whole.removeprefix(sign).lstrip() if sign else whole
-    if thousands and thousands in digits:
-        if not GROUPS[thousands].fullmatch(digits):
+    grouped = thousands or (("." if decimal == "," else ",") if mark else "")  # beside decimals there is no doubt
+    if grouped and grouped in digits:
+        if not GROUPS[grouped].fullmatch(digits):
             return None
-        digits = digits.replace(thousands, "")
+        digits = digits.replace(grouped, "")
     plain = f"{sign}{digits}{'.' if mark else ''}{part}{'e' if exponent else ''}{exponent}"
     if not PLAIN.fullmatch(plain):
         return None
