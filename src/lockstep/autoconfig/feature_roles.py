@@ -53,6 +53,7 @@ def decide(
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     verdict = _verdict(frame, roles, target, task)
     left_out = [name for name in verdict.leaks if name not in stated.keep]
+    decisions += [Choice(name, "date", "its calendar parts become features") for name in roles if roles[name] == "date"]
     decisions += _said(verdict, roles, left_out, target)
     for name in left_out:
         roles[name] = "ignore"
@@ -80,7 +81,7 @@ def _said(verdict: Verdict, roles: Mapping[str, Role], left_out: Sequence[str], 
         look = (
             f"{name}: {leak.reason}; if it is recorded with {target} or after, say --ignore {params_writer.flow(name)}"
         )
-        yield Choice(name, f"{roles[name]}, though it tells much", leak.reason, look)
+        yield Choice("near copy", f"{name} stays {roles[name]}", leak.reason, look)
 
 
 def _verdict(frame: pd.DataFrame, roles: Mapping[str, Role], target: str, task: sections.Task) -> Verdict:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from lockstep.autoconfig import (
@@ -23,10 +24,10 @@ from lockstep.autoconfig.choice import Choice
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import CellFormat, DataIngestion, Reader
-from lockstep.data import cells
 from lockstep.data.cleaning import ROW_NUMBERS
 from lockstep.data.sources import formats, read
 from lockstep.data.sources.content import Content
+from lockstep.data.sources.read import Rows
 from lockstep.errors import DataError, LockstepError, MixedTypesError
 
 SAMPLE_BYTES = 8 << 20
@@ -69,10 +70,11 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     LockstepError
         It cannot be read, or something is missing that only a person knows.
     """
-    reader, told, typed = _reader(ingestion, wish, password)
-    frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
+    reader, told, plain = _reader(ingestion, wish, password)
+    table, reader = _rows(ingestion.model_copy(update={"reader": reader}), plain, password)
+    frame, reader, more = _read(table, reader, wish)
     told = (*told, *more)
-    ingestion = ingestion.model_copy(update={"reader": reader if typed else _without_plain(reader)})
+    ingestion = ingestion.model_copy(update={"reader": reader})
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
@@ -117,21 +119,21 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     return Survey(text, decisions, rows)
 
 
-def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], bool]:
-    """Decide how the first file of the source is read, and tell whether its values have types, as in JSON.
+def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+    """Decide how the first file of the source is read, and which of its columns need no description.
 
     What a database holds needs no decision.
     """
     first = read.expand(ingestion.sources[0])[0]
     stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
     if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
-        return stated, (), True
+        return stated, (), frozenset()
     with read.fetched(first, ingestion) as (content, _):
         kind = content.format() if ingestion.format == "auto" else ingestion.format
         if kind in ("csv", "sheet"):
             with formats.as_text(content, kind, stated) as text:
-                return *_of_text(text, wish), False
-    return *_of_values(_values(ingestion, password), stated), True
+                return _of_text(text, wish)
+    return *_of_values(_values(ingestion, password), stated), frozenset()
 
 
 def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
@@ -151,7 +153,7 @@ def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choic
     return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
-def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
+def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
     with content.opened() as counted:
         sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
     written = csv_dialect.inspect(
@@ -181,13 +183,35 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
         sheet=wish.sheet,
         columns=dict(spelled.columns),
     )
-    return reader, (*written.decisions, *renamed, *spelled.decisions)
+    return reader, (*written.decisions, *renamed, *spelled.decisions), spelled.plain
 
 
-def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
-    """Read all rows; say which cells are odd, and find sentinels."""
-    rows = read.read(ingestion, password)
-    frame, columns = rows.frame, dict(ingestion.reader.columns)
+def _rows(ingestion: DataIngestion, plain: frozenset[str], password: str) -> tuple[Rows, Reader]:
+    """Read all rows; of the columns that were plain in the sample, only those that are not so keep their format."""
+    columns = ingestion.reader.columns
+    described = {name: own for name, own in columns.items() if name not in plain}
+    rows, reader = _described(ingestion, described, password)
+    if odd := {name: columns[name] for name in plain if not _as_expected(rows.frame[name], columns[name])}:
+        return _described(ingestion, described | odd, password)
+    return rows, reader
+
+
+def _described(ingestion: DataIngestion, columns: dict[str, CellFormat], password: str) -> tuple[Rows, Reader]:
+    reader = ingestion.reader.model_copy(update={"columns": columns})
+    return read.read(ingestion.model_copy(update={"reader": reader}), password), reader
+
+
+def _as_expected(values: pd.Series, described: CellFormat) -> bool:
+    """Tell whether a column that was read without its format holds what the format says."""
+    if described.kind == "number":
+        return pd.api.types.is_numeric_dtype(values) and not np.isinf(values).any()
+    present = values.dropna().astype(str)
+    return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
+
+
+def _read(rows: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
+    """Say which cells are odd, and find sentinels."""
+    frame, columns = rows.frame, dict(reader.columns)
     decisions = []
     for name, odd in rows.odd.items():
         examples = ", ".join(map(repr, odd.examples[:3]))
@@ -208,14 +232,7 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
         frame = sentinels.without(frame, {name: value})
     columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
-    return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
-
-
-def _without_plain(reader: Reader) -> Reader:
-    """Return a reader of a text file without formats that every reader of a CSV takes for granted."""
-    plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
-    columns = {name: own for name, own in reader.columns.items() if own not in plain}
-    return reader.model_copy(update={"columns": columns})
+    return frame, reader.model_copy(update={"columns": columns}), tuple(decisions)
 
 
 def _spare(own: CellFormat, has_odd: bool) -> CellFormat:

@@ -61,13 +61,13 @@ def choice(proposal: Proposal, random: Baseline | None, measure: Callable[[Split
     except (LockstepError, ValueError):
         figure = None  # too few groups or moments for folds: the proposal stands without a figure
     if random is None or figure is None:
-        return Choice(name, f"a split by {method}?", proposal.why, f"{name}: {proposal.why}: {_how(proposal)}")
+        return Choice("split", f"by {method}, {name}?", proposal.why, f"{name}: {proposal.why}: {_how(proposal)}")
     figures = (
         f"quick models reach {random.metric} {random.reached:.3f} on random rows, {figure:.3f} on {proposal.apart}"
     )
     hidden = random.reached - figure > GAP
     look = f"{name}: {proposal.why}; {figures}{': a random split hides that' if hidden else ''}; {_how(proposal)}"
-    return Choice(name, f"a split by {method}?", figures, look)
+    return Choice("split", f"by {method}, {name}?", figures, look)
 
 
 def _how(proposal: Proposal) -> str:

@@ -8,7 +8,7 @@ from tests.lockstep.autoconfig.sets import write
 
 
 def looks_at(found, name):
-    return [one.look for one in found.decisions if one.about == name and "a split by" in one.decided]
+    return [one.look for one in found.decisions if one.about == "split" and f", {name}?" in one.decided]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -26,7 +26,7 @@ def test_rows_of_a_few_people_propose_a_split_by_person(tmp_path, seed):
     (look,) = looks_at(found, "subject#")
     assert "its 40 values have 12 rows each" in look
     assert "a random split hides that" in look
-    assert '# split: {method: group, column: "subject#"' in found.text.replace("'", '"')
+    assert "  # split: {method: group, column: subject#, " in found.text
     assert params_file.parse(found.text).data_preprocessing.split.method == "auto"
 
 

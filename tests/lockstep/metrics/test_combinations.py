@@ -17,7 +17,9 @@ FORMULAS = {
 
 def drawn(seed):
     draw = np.random.default_rng(seed)
-    return draw, pd.DataFrame({name: draw.gamma(3, scale, ROWS) + 0.5 for name, scale in zip("abcd", (2, 5, 1, 3))})
+    return draw, pd.DataFrame(
+        {name: draw.gamma(3, scale, ROWS) + 0.5 for name, scale in zip("abcd", (2, 5, 1, 3), strict=True)}
+    )
 
 
 @pytest.mark.parametrize("seed", range(10))
