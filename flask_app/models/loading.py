@@ -110,10 +110,7 @@ class Loader:
     def load(self, version: Version, registry: ModelRegistry) -> Serving:
         """Load a version from the cache, the image or the registry.
 
-        Raises
-        ------
-        ArtifactError
-            It is refused, now or a moment ago.
+        Raises ArtifactError: it is refused, now or a moment ago.
         """
         wanted = Identity(version.name, version.version, version.sha256)
         if refusal := self._refused.get(repr(wanted)):
@@ -158,12 +155,8 @@ class PinnedVersions:
     def get(self, number: str) -> Serving:
         """Return a version, loaded now if need be, by one request at a time.
 
-        Raises
-        ------
-        UnprocessableEntity
-            There is no such version, or it is refused.
-        ServiceUnavailable
-            The registry does not say, or too many wait for other versions.
+        Raises UnprocessableEntity: there is no such version, or it is refused.
+        Raises ServiceUnavailable: the registry does not say, or too many wait for other versions.
         """
         if serving := self._found(number):
             return serving

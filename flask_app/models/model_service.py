@@ -85,10 +85,7 @@ class ModelService:
     def require(self) -> Serving:
         """Return the model that answers now.
 
-        Raises
-        ------
-        NoModel
-            None is loaded yet.
+        Raises NoModel: none is loaded yet.
         """
         if self._serving is None:
             raise NoModel
@@ -259,10 +256,7 @@ def all_of(app: Flask) -> list[ModelService]:
 def named(app: Flask, name: str) -> ModelService:
     """Return the service of one model.
 
-    Raises
-    ------
-    NotFound
-        It is not served here.
+    Raises NotFound: it is not served here.
     """
     service: ModelService | None = app.extensions["model_services"].get(name)
     if service is None:
@@ -273,12 +267,8 @@ def named(app: Flask, name: str) -> ModelService:
 def ready(app: Flask) -> Serving:
     """Return the default model if this server should be sent requests.
 
-    Raises
-    ------
-    Leaving
-        It is about to stop.
-    NoModel
-        It has none yet.
+    Raises Leaving: it is about to stop.
+    Raises NoModel: it has none yet.
     """
     if drain.from_app(app).on:
         raise Leaving

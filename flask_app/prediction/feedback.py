@@ -81,14 +81,9 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
 
     With an idempotency key, the same label for the same prediction is the same saying, however often it comes.
 
-    Raises
-    ------
-    RowsRefused
-        A prediction is unknown, or its model does not answer such labels.
-    Conflict
-        Nothing is logged here.
-    ServiceUnavailable
-        The disk is full.
+    Raises RowsRefused: a prediction is unknown, or its model does not answer such labels.
+    Raises Conflict: nothing is logged here.
+    Raises ServiceUnavailable: the disk is full.
     """
     predictions = _log()
     logged = _known(predictions, submitted)
@@ -106,14 +101,9 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
 def read(content: bytes, most: int) -> list[SubmittedLabel]:
     """Read a CSV file with the columns `id` and `label`.
 
-    Raises
-    ------
-    BadRequest
-        It is no such file.
-    RequestEntityTooLarge
-        It has more than `most` lines.
-    RowsRefused
-        A line has too few or too many cells, or names a prediction that another line named.
+    Raises BadRequest: it is no such file.
+    Raises RequestEntityTooLarge: it has more than `most` lines.
+    Raises RowsRefused: a line has too few or too many cells, or names a prediction that another line named.
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))

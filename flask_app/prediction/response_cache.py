@@ -61,10 +61,7 @@ class CachingPredictor:
     def predict(self, serving: Serving, rows: Sequence[Row]) -> Predictions:
         """Return the answers to checked rows.
 
-        Raises
-        ------
-        RowsRefused
-            The model gives no number for a row.
+        Raises RowsRefused: the model gives no number for a row.
         """
         if len(rows) > MOST_ROWS:
             return serving.predictor.predict(rows)
@@ -231,10 +228,7 @@ def joined(answers: Sequence[Answer]) -> Predictions:
 def from_settings(settings: Settings, count: Count) -> CachingPredictor | None:
     """Return what the settings say, or None where nothing is kept.
 
-    Raises
-    ------
-    ConfigError
-        REDIS_URL is no address of a Redis, or its client is not installed.
+    Raises ConfigError: REDIS_URL is no address of a Redis, or its client is not installed.
     """
     if settings.redis_url:
         return CachingPredictor(RedisCache(connect(settings.redis_url), count), count)

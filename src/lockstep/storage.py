@@ -163,10 +163,7 @@ def location(path: str, params: DataIngestion) -> Location:
 def atomic_output(to: str) -> Iterator[Path]:
     """Yield a file to write to, which takes its name, or goes to its bucket, only when it is whole.
 
-    Raises
-    ------
-    DataError
-        The address is none that can be written, or the store refuses.
+    Raises DataError: the address is none that can be written, or the store refuses.
     """
     if "://" not in to:
         with files.atomic(Path(to)) as partial:

@@ -115,10 +115,7 @@ def _params(name: str, _: Settings) -> Finding:
 def _remotes() -> tuple[dict[str, dict[str, str]], str]:
     """Return the remotes of DVC by name, and the name of the default.
 
-    Raises
-    ------
-    ConfigError
-        DVC's configuration cannot be read.
+    Raises ConfigError: DVC's configuration cannot be read.
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:

@@ -59,10 +59,7 @@ COMPILE_S = 120
 def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:
     """Load the predictor of a bundle, compiled if it can be; a file for the next time stays beside it, or in `spare`.
 
-    Raises
-    ------
-    ArtifactError
-        The bundle is not what its digest says, is not allowed, or does not answer as recorded.
+    Raises ArtifactError: the bundle is not what its digest says, is not allowed, or does not answer as recorded.
     """
     if bundles.digest(bundle) != sha256:
         raise ArtifactError(

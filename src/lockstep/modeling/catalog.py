@@ -41,10 +41,7 @@ class Entry:
 def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, sparse: bool) -> BaseEstimator:
     """Return the unfitted estimator of a candidate with its fixed parameters and one point of its grid.
 
-    Raises
-    ------
-    ConfigError
-        The estimator or a parameter is unknown, or does not fit the task or the matrix.
+    Raises ConfigError: the estimator or a parameter is unknown, or does not fit the task or the matrix.
     """
     entry = find(candidate.estimator, task)
     if sparse and not entry.sparse:
@@ -69,10 +66,7 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
 def check_values(name: str, task: Task, matrix: Any) -> None:
     """Refuse an estimator of counts and weights for a matrix (rows x features) that holds negative numbers.
 
-    Raises
-    ------
-    ConfigError
-        There is a negative number, and the estimator takes none.
+    Raises ConfigError: there is a negative number, and the estimator takes none.
     """
     if not find(name, task).negative and matrix.size and matrix.min() < 0:
         raise ConfigError(

@@ -17,10 +17,7 @@ def look(settings: Settings) -> Snapshot:
 
     Where nothing was ever logged, nothing is made to say so.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     file = Path(settings.state).absolute() / results.FILE
     snapshot = results.read(file)
@@ -45,10 +42,7 @@ def look(settings: Settings) -> Snapshot:
 def model(snapshot: Snapshot, name: str, settings: Settings) -> ModelState:
     """Return one model of a snapshot, by default the one that is served first.
 
-    Raises
-    ------
-    ConfigError
-        There is no such model.
+    Raises ConfigError: there is no such model.
     """
     wanted = name or model_name(settings)
     if wanted not in snapshot.models:

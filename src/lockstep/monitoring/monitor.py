@@ -97,10 +97,7 @@ class Watcher:
     def store(self) -> Store:
         """The prediction log.
 
-        Raises
-        ------
-        StoreError
-            Its database is out of reach.
+        Raises StoreError: its database is out of reach.
         """
         return self.open()
 

@@ -89,10 +89,7 @@ class Store:
     def open(cls, url: str) -> Self:
         """Connect, and bring the tables to the state of this version.
 
-        Raises
-        ------
-        StoreError
-            The database is out of reach, or was written by a newer version.
+        Raises StoreError: the database is out of reach, or was written by a newer version.
         """
         connections = engine.connect(url)
         try:
@@ -126,10 +123,7 @@ class Store:
     def add(self, records: Iterable[Record]) -> Added:
         """Add what is new, all of it or nothing; what is there already stays as it is.
 
-        Raises
-        ------
-        StoreError
-            The database is out of reach, locked or full.
+        Raises StoreError: the database is out of reach, locked or full.
         """
         sorted_out: dict[type, list[Any]] = {Answer: [], Label: [], Lost: []}
         for record in records:

@@ -24,10 +24,7 @@ class LabelState(msgspec.Struct):
 def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
     """Return what is known by id; an id that is not in the log is not in the answer.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     states: dict[str, LabelState] = {}
     for piece in _pieces(ids):

@@ -34,10 +34,7 @@ class RemoteRegistry:
     def production(self) -> Version | None:
         """Return the version that is Production.
 
-        Raises
-        ------
-        TrackingError
-            The registry or the sidecar does not answer.
+        Raises TrackingError: the registry or the sidecar does not answer.
         """
         version = self._request("production")
         return Version(**version) if version else None
@@ -54,10 +51,7 @@ class RemoteRegistry:
     def get(self, version: str) -> Version:
         """Return one version.
 
-        Raises
-        ------
-        RegistryError
-            There is no such version.
+        Raises RegistryError: there is no such version.
         """
         return Version(**self._request("get", version=version))
 

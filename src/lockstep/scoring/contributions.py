@@ -170,12 +170,8 @@ def explanation_method(scorer: Scorer) -> str:
 def build_explainer(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer:
     """Build the explainer of a scorer; `pipeline` fetches the fitted one, for trees.
 
-    Raises
-    ------
-    NotExplained
-        Nothing does.
-    MissingExtra
-        A package that explains trees is not installed.
+    Raises NotExplained: nothing does.
+    Raises MissingExtra: a package that explains trees is not installed.
     """
     method = explanation_method(scorer)
     if method == "trees":
@@ -193,10 +189,7 @@ def explanations(
 ) -> list[Explanation]:
     """Return why rows were answered with these labels or values.
 
-    Raises
-    ------
-    RowsRefused
-        A part of a score overflows.
+    Raises RowsRefused: a part of a score overflows.
     """
     finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():

@@ -69,10 +69,7 @@ class TreeExplainer:
     def contributions(self, rows: Sequence[Row]) -> Contributions:
         """Return what each column of checked rows adds.
 
-        Raises
-        ------
-        NotAdditive
-            Base and parts do not give the answer.
+        Raises NotAdditive: base and parts do not give the answer.
         """
         each = np.asarray([self._parts(row) for row in self._matrix(rows)])  # between rows other threads have a turn
         base = each[0, -1]
