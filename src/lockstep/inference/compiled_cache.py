@@ -26,32 +26,14 @@ from lockstep.errors import ArtifactError
 from lockstep.inference import model_card
 from lockstep.inference import predictor as bundles
 from lockstep.inference.predictor import Bundle, Predictor
-from lockstep.scoring.row_encoders import (
-    CalendarEncoding,
-    MissingIndicators,
-    NumericEncoding,
-    OneHotEncoding,
-    Scaling,
-    TargetMeanEncoding,
-)
+from lockstep.scoring.row_encoders import ENCODINGS, Scaling
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
 from lockstep.scoring.tfidf import TfidfTerms
 
 FORMAT = 4
 """Part of the name of a cached file: a scorer of other fields is compiled anew."""
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
-FORMS = (
-    MissingIndicators,
-    OneHotEncoding,
-    CalendarEncoding,
-    LinearScorer,
-    TargetMeanEncoding,
-    NumericEncoding,
-    Scaling,
-    TfidfTerms,
-    TreeScorer,
-)
-CLASSES = {kind.__name__: kind for kind in FORMS}
+CLASSES = {kind.__name__: kind for kind in (*ENCODINGS, Scaling, TfidfTerms, LinearScorer, TreeScorer)}
 COMPILE_S = 120
 """Seconds that opening and compiling a bundle may take."""
 

@@ -50,8 +50,3 @@ def model(snapshot: Snapshot, name: str, settings: Settings) -> ModelState:
             f"no model {wanted!r} is watched{nearest(wanted, snapshot.models)}", "see LOCKSTEP_MODEL_NAME"
         )
     return snapshot.models[wanted]
-
-
-def visible(text: object) -> str:
-    """Show control characters instead of obeying them: names and reasons may come from anyone."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

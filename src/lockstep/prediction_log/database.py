@@ -275,7 +275,11 @@ def _select(row_filter: PredictionFilter) -> Select[Any]:
 
 
 def _stored(row: Any) -> Stored:
-    content = dict(row._mapping)
-    for name in ("row", "value", "shares", "label"):
-        content[name] = None if content[name] is None else msgspec.json.decode(content[name])
+    content = decoded(row, ("row", "value", "shares", "label"))
     return Stored(labelled=content["labelled_us"] is not None, **content)
+
+
+def decoded(row: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return a row of a table as a mapping, with the columns of these names read from JSON."""
+    content = dict(row._mapping)
+    return content | {name: content[name] and msgspec.json.decode(content[name]) for name in names}

@@ -6,19 +6,10 @@ import msgspec
 from sqlalchemy import select
 
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.records import Scalar
+from lockstep.prediction_log.records import LabelState
 from lockstep.prediction_log.tables import LABELS, PREDICTIONS
 
 PIECE = 500
-
-
-class LabelState(msgspec.Struct):
-    """A logged prediction: who answered it, and the label that counts now, if there is one."""
-
-    model: str
-    version: str
-    labelled: bool = False
-    label: Scalar = None
 
 
 def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:

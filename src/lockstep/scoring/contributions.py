@@ -9,7 +9,7 @@ one without a known word, which adds nothing.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +97,6 @@ def _printed(contribution: Contribution, rounded: Callable[[float], float]) -> d
     }
 
 
-class Explainer(Protocol):
-    """Explainer: attributes scores to columns."""
-
-    def contributions(self, rows: Sequence[Row]) -> Contributions:
-        """Return the contributions of each column of checked rows."""
-
-
 class LinearExplainer:
     """Explainer of linear models, exact."""
 
@@ -121,6 +114,9 @@ class LinearExplainer:
                 for index, by_word in by_column.items():
                     row_total[index] += np.sum(list(by_word.values()), axis=0)
             return Contributions(self.scorer.link, self.scorer.intercept + self._expected.sum(axis=0), added, words)
+
+
+Explainer = LinearExplainer | tree_contributions.TreeExplainer
 
 
 def column_totals(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floats:
