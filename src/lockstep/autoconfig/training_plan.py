@@ -1,5 +1,6 @@
 """What to train on a data set and what to ask of the result, from its frame and the roles of its columns."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from lockstep.metrics.scores import DEFAULT
 LEAST_IN_CLASS = 3
 """One test row, and two train rows for two folds."""
 LEAST_ROWS = 20
+TEST_SHARE = 0.2
+"""So many rows of each class are held out for the test, rounded up."""
 RARE = 0.1
 TAGS = {
     "unescape_html": r"&(?:#\d+|[a-z]+);",
@@ -155,7 +158,7 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     if kinds["text"]:
         features["text"] = _text(frame, kinds["text"], task, beside=filled > 0)
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
-    folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
+    folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(TEST_SHARE * smallest)))
     if kinds["text"]:
         candidates = _for_both(rows, task) if filled else _for_text(frame, kinds["text"], task)
     else:

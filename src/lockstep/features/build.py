@@ -155,6 +155,13 @@ def _check_names(names: Sequence[str], accepted: Mapping[str, object], key: str)
             raise ConfigError(f"{key}: unknown {name!r}{nearest(name, accepted)}", f"accepted: {', '.join(accepted)}")
 
 
+def matrix_metadata(features: ColumnTransformer, schema: Schema) -> dict[str, NDArray[np.int64]]:
+    """Return what model selection must know of the train matrix: blocks of `terms`, code of the `positive` class."""
+    blocks = term_blocks(features)
+    positive = {"positive": np.asarray(schema.positive_code)} if schema.task == "binary" else {}
+    return positive | ({"terms": blocks} if len(blocks) else {})
+
+
 def term_blocks(features: ColumnTransformer) -> NDArray[np.int64]:
     """Return first and last column (blocks, 2) of each block of terms that are weighed by what they tell of classes."""
     blocks = [
