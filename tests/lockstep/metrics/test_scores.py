@@ -130,7 +130,7 @@ def test_classes_are_resampled_each_for_itself():
     draws = np.stack(list(scores.resamples(Scored(truth, truth, np.eye(3)[truth]), 400, seed=1)))
     for label, rows in enumerate([40, 9, 1]):
         assert (draws[:, truth == label].sum(axis=1) == rows).all()
-        assert (draws[:, truth == label].mean(axis=0) == pytest.approx(np.ones(rows), abs=0.25))
+        assert draws[:, truth == label].mean(axis=0) == pytest.approx(np.ones(rows), abs=0.25)
         assert draws[:, truth == label].std() == pytest.approx(np.sqrt(1 - 1 / rows), abs=0.05)
 
 

@@ -40,7 +40,7 @@ def test_scores_are_of_the_positive_class_that_is_named(positive):
     building = ModelBuilding(candidates=(LOGISTIC,), folds=3, seed=5, metric="average_precision")
     found = search.choose(MATRIX, BINARY, "binary", building, {"positive": np.asarray(positive)})
     folds = StratifiedKFold(3, shuffle=True, random_state=5)
-    target = (BINARY == ["no", "yes"][positive]).astype(int)
+    target = (["no", "yes"][positive] == BINARY).astype(int)
     expected = cross_val_score(LogisticRegression(C=0.001), MATRIX, target, cv=folds, scoring="average_precision")
     np.testing.assert_allclose(found.trials[0].scores, expected, rtol=1e-12)
 
