@@ -35,7 +35,7 @@ from lockstep.scoring.row_encoders import (
     TargetMeanEncoding,
 )
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 FORMAT = 4
 """Part of the name of a cached file: a scorer of other fields is compiled anew."""
@@ -48,6 +48,7 @@ FORMS = (
     TargetMeanEncoding,
     NumericEncoding,
     Scaling,
+    StackedTerms,
     TfidfTerms,
     TreeScorer,
 )

@@ -26,7 +26,7 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
-        "lockstep.features.tabular": "Absent TargetMeans Unskew",
+        "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",

@@ -58,6 +58,7 @@ FEATURES = {
     "unskewed": (["age", "size"], {"numeric": Numeric(indicator=True, transform="power")}),
     "means": (["town"], {"categorical": Categorical(encode="target")}),
     "telling": (["review"], {"text": Text(weighting="naive_bayes", characters=(3,))}),
+    "stacked": (["review", "size"], {"text": Text(stack=True)}),
     "date": (["since"], {}),
     "mixed": (["age", "town", "since"], {}),
     "mixed-with-text": (list(KINDS), {}),
