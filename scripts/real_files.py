@@ -144,7 +144,10 @@ def main(words: Sequence[str]) -> int:
             print(f"SKIPPED {name}: {path} is not there", file=sys.stderr)
             continue
         with clean_copy() as copy:
-            row, holds = compared(name, path, copy, options.serve)
+            try:
+                row, holds = compared(name, path, copy, options.serve)
+            except subprocess.CalledProcessError as failure:
+                row, holds = f"| {name} | FAILED: {failure.cmd[0]} {failure.cmd[1]} |", False
         print(row, flush=True)
         good = good and holds
     return 0 if good else 1

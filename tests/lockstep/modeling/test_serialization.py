@@ -141,7 +141,7 @@ for combination in the.COMBINATIONS[:: int(sys.argv[1])]:
 
 
 def test_another_process_writes_the_same_bytes():
-    step = 4
+    step = 3
     code = FIT_AGAIN.format(path=sys.path)
     environment = {"PYTHONHASHSEED": "123", "PATH": os.environ["PATH"]}
     done = subprocess.run(
