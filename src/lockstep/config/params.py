@@ -256,6 +256,7 @@ class Text(Section):
     max_terms: int | None = Field(50_000, ge=1)
     sublinear: bool = True
     weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
+    stack: bool = False
 
 
 class Date(Section):

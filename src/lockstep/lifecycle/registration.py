@@ -171,7 +171,7 @@ def _verdict() -> dict[str, str]:
 
 def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     bounds = measured["interval_95"]
-    flat = {name: value for name, value in measured.items() if name != "interval_95"}
+    flat = {name: value for name, value in measured.items() if isinstance(value, int | float)}
     return flat | {
         f"{name}_{side}": bound
         for name, pair in bounds.items()

@@ -26,7 +26,7 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
-        "lockstep.features.tabular": "Absent TargetMeans Unskew",
+        "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
@@ -155,7 +155,8 @@ def save_matrix(
 ) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
 
-    `constraints` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
+    `constraints` are what the cross-validation must respect: the `groups` or `times` (rows), the blocks of `terms`, and
+    the code of the `positive` class.
     """
     from scipy import sparse
 
@@ -172,9 +173,9 @@ def save_matrix(
 
 
 def load_fold_constraints(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Read the groups, times and terms that `save_matrix` wrote beside a matrix, if it did."""
+    """Read the groups, times, terms and the positive class that `save_matrix` wrote beside a matrix, if it did."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in ("groups", "times", "terms") if name in stored}
+        return {name: stored[name] for name in ("groups", "times", "terms", "positive") if name in stored}
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

@@ -18,10 +18,14 @@ from lockstep.scoring.row_encoders import (
     OneHotEncoding,
     TargetMeanEncoding,
 )
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 Floats = NDArray[np.float64]
 Scores = Floats
+
+
+DenseForm = NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding | StackedTerms
+"""What gives features of rows as an array."""
 
 
 class PipelineScorer:
@@ -60,7 +64,7 @@ class LinearScorer:
     days: tuple[CalendarEncoding, Scores] | None = None
     categories: tuple[OneHotEncoding, Scores] | None = None
     terms: tuple[TfidfTerms, ...] = ()
-    more: tuple[tuple[MissingIndicators | TargetMeanEncoding, Scores], ...] = ()
+    more: tuple[tuple[MissingIndicators | TargetMeanEncoding | StackedTerms, Scores], ...] = ()
     expected: Scores | None = None
 
     kind = "linear"
@@ -125,7 +129,7 @@ class TreeScorer:
     model: bytes
     boosted: bool
     link: str
-    parts: tuple[NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding, ...] = ()
+    parts: tuple[DenseForm, ...] = ()
 
     kind = "trees"
 

@@ -37,6 +37,7 @@ class CVData:
     terms: TermWeights
     folds: tuple[Fold, ...]
     seed: int
+    positive: int | None = None
 
     @classmethod
     def from_params(
@@ -47,16 +48,21 @@ class CVData:
         params: ModelBuilding,
         constraints: Mapping[str, NDArray[np.int64]],
     ) -> "CVData":
-        """Take all rows, or the sample that `search.rows` asks for; `constraints` are what the folds must respect."""
+        """Take all rows, or the sample that `search.rows` asks for; `constraints` are what the folds must respect.
+
+        Beside those, they name the blocks of terms and the code of the positive class.
+        """
         term_weights = TermWeights.from_matrix(matrix, target, constraints.get("terms", NO_BLOCKS))
         rows = params.search.rows
         if rows and rows < len(target):
             chosen = subsample.stratified_rows(target, task, rows / len(target), params.seed)
             matrix, target = matrix[chosen], target[chosen]
-            constraints = {name: values if name == "terms" else values[chosen] for name, values in constraints.items()}
-        return cls(
-            matrix, target, task, term_weights, tuple(folds.build(target, task, params, constraints)), params.seed
-        )
+            constraints = {
+                name: values[chosen] if name in ("groups", "times") else values for name, values in constraints.items()
+            }
+        chosen_folds = tuple(folds.build(target, task, params, constraints))
+        positive = int(constraints["positive"]) if "positive" in constraints else None
+        return cls(matrix, target, task, term_weights, chosen_folds, params.seed, positive)
 
     @cache  # noqa: B019 - one instance a search, which ends with its process
     def train_folds(self, share: float) -> list[Fold]:
@@ -130,7 +136,7 @@ class TrialRunner:
             )
             for trial, fold in waiting
         ]
-        shared = (self.data.matrix, self.data.target, self.data.terms)
+        shared = (self.data.matrix, self.data.target, self.data.terms, self.data.positive)
         for index, outcome in self.pool.run(fold_score.fit_task, shared, tasks) if tasks else ():
             self._done(*waiting[index], share, outcome)
 
