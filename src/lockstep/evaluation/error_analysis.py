@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lockstep.data.schema import Schema, label_name
-from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores, slices
 from lockstep.metrics.comparison import losses
 from lockstep.metrics.evaluation_record import SliceLoss, WeakestSlices, WorstRow
 from lockstep.metrics.intervals import wilson
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Scored, short
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95

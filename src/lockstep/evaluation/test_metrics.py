@@ -45,10 +45,7 @@ def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str,
 def require(metrics: Mapping[str, Any], name: str) -> None:
     """Refuse test rows on which the metric of model selection has no value or no interval.
 
-    Raises
-    ------
-    DataError
-        It has none, as ROC AUC where all test rows are of one class.
+    Raises DataError: it has none, as ROC AUC where all test rows are of one class.
     """
     if name not in metrics["interval_95"]:
         raise DataError(

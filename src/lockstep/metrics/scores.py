@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,8 @@ class Scored:
         """Return predicted less true values (n,), for regression."""
         return self.predicted.astype(np.float64) - self.truth.astype(np.float64)
 
-    def take(self, rows: NDArray[np.bool_]) -> "Scored":
-        """Return some of the rows, by a mask (n,)."""
+    def take(self, rows: NDArray[np.bool_] | Codes) -> "Scored":
+        """Return some of the rows, by a mask (n,) or by their indices."""
         shares = None if self.probabilities is None else self.probabilities[rows]
         return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
@@ -66,6 +67,11 @@ class Scored:
         positive = self.truth == label
         sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
         return sides[0], sides[1]
+
+
+def short(value: Any) -> float:
+    """Return a number with the six digits that every processor agrees on."""
+    return float(f"{float(value):.6g}")
 
 
 def rarer(codes: NDArray[np.int64]) -> int:
