@@ -139,7 +139,7 @@ def _features(plan: Plan) -> list[str]:
         "categorical": "encode: a feature for each category (onehot), or the mean of the target in it (target);\n"
         "  # a category never seen in training: `ignore` it, or `refuse` the row",
         "text": "terms of words, or of characters where a script has no blanks, that enough texts hold;\n"
-        "  # naive_bayes: weighed by what they tell of classes",
+        "  # naive_bayes: weighed by what they tell of classes; stack: one feature a class, from a model of the terms",
     }
     lines = ["feature_engineering:"] if plan.features else ["feature_engineering: {}"]
     for key, value in plan.features.items():

@@ -214,6 +214,15 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     assert prepared.record.positive == rarer
 
 
+def test_odd_cells_reach_the_record_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "odd.csv", ["x,y", *[f"{'see below' if i == 7 else i},{i * 3 % 41}" for i in range(90)]])
+    Path("params.yaml").write_text(look_at(path, "y").text, encoding="utf-8")
+    run_stages(STAGES[:2])
+    for record in (paths.SOURCE, paths.DATA_REPORT):
+        assert json.loads(record.read_text())["odd_cells"] == {"x": {"count": 1, "examples": ["see below"]}}
+
+
 @pytest.mark.long("takes 20 s")
 def test_thirty_classes_of_six_rows_give_a_model_with_finite_figures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
