@@ -90,10 +90,10 @@ def check(table: UploadedTable, schema: Schema) -> list[Row]:
     if ragged:
         raise RowsRefused(ragged)
     readers = [_reader(column, schema) for column in columns if column]
-    places = [place for place, column in enumerate(columns) if column]
+    places = [index for index, column in enumerate(columns) if column]
     names = [column.name for column in columns if column]
     rows = [
-        {name: read(cells[place]) for name, read, place in zip(names, readers, places, strict=True)}
+        {name: read(cells[index]) for name, read, index in zip(names, readers, places, strict=True)}
         for _, cells in table.rows
     ]
     try:

@@ -55,8 +55,8 @@ def flow(value: Any) -> str:
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:
     """Return a list of names, over as many lines as it needs."""
     lines, line = [], f"{head}["
-    for place, name in enumerate(names):
-        word = flow([name])[1:-1] + ("]" if place == len(names) - 1 else ",")
+    for index, name in enumerate(names):
+        word = flow([name])[1:-1] + ("]" if index == len(names) - 1 else ",")
         if len(line) + len(word) > WIDTH and not line.endswith("["):
             lines.append(line)
             line = " " * 6
@@ -75,23 +75,23 @@ def _ingestion(ingestion: DataIngestion) -> list[str]:
         lines.append("  reader:")
         for key, value in stated.items():
             lines.append(f"    # {READER[key]}")
-            lines += KEYS.get(key, lambda name, own: [f"    {name}: {flow(own)}"])(key, value)
+            lines += KEYS.get(key, lambda name, content: [f"    {name}: {flow(content)}"])(key, value)
     return lines
 
 
 def _described(key: str, columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the formats of columns, one a line."""
     lines = [f"    {key}:"]
-    for name, own in columns.items():
-        lines += _format_lines(name, own)
+    for name, described in columns.items():
+        lines += _format_lines(name, described)
     return lines
 
 
-def _format_lines(name: str, own: Mapping[str, Any]) -> list[str]:
-    line = f"      {flow(name)}: {flow(dict(own))}"
-    if len(line) <= WIDTH or not own:
+def _format_lines(name: str, described: Mapping[str, Any]) -> list[str]:
+    line = f"      {flow(name)}: {flow(dict(described))}"
+    if len(line) <= WIDTH or not described:
         return [line]
-    return [f"      {flow(name)}:", *(f"        {key}: {flow(value)}" for key, value in own.items())]
+    return [f"      {flow(name)}:", *(f"        {key}: {flow(value)}" for key, value in described.items())]
 
 
 KEYS: dict[str, Callable[[str, Any], list[str]]] = {

@@ -75,10 +75,10 @@ def _shares(inside: Floats, outside: Floats, level: float) -> tuple[float, float
     """Return the interval of the difference of two shares from their score intervals (Newcombe 1998, method 10)."""
     z = float(stats.norm.ppf((1 + level) / 2))
     sides = [(float(values.mean()), *wilson(round(values.sum()), len(values), z)) for values in (inside, outside)]
-    (one, low, high), (other, least, most) = sides
+    (share, low, high), (other, least, most) = sides
     return (
-        one - other - float(np.hypot(one - low, most - other)),
-        one - other + float(np.hypot(high - one, other - least)),
+        share - other - float(np.hypot(share - low, most - other)),
+        share - other + float(np.hypot(high - share, other - least)),
     )
 
 

@@ -142,18 +142,14 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
     positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
-    found = np.cumsum(positives)
-    return (
-        float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
-        if found[-1]
-        else float("nan")
-    )
+    hits = np.cumsum(positives)
+    return float((positives * _ratio(hits, hits + np.cumsum(negatives))).sum() / hits[-1]) if hits[-1] else float("nan")
 
 
 def _log_loss(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    own = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
-    return float(-(weights @ np.log(np.clip(own, 1e-15, 1))) / weights.sum())
+    likelihoods = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
+    return float(-(weights @ np.log(np.clip(likelihoods, 1e-15, 1))) / weights.sum())
 
 
 def _brier(scored: Scored, weights: Floats) -> float:
@@ -289,7 +285,7 @@ def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> di
     """Return the 95 % percentile bootstrap interval of each metric."""
     names = list(names)
     draws = np.asarray([[measure(name, scored, drawn) for name in names] for drawn in resamples(scored, count, seed)])
-    return {name: BootstrapInterval.from_draws(draws[:, place]) for place, name in enumerate(names)}
+    return {name: BootstrapInterval.from_draws(draws[:, index]) for index, name in enumerate(names)}
 
 
 def difference(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> tuple[float, float, float]:

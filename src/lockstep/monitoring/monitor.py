@@ -156,10 +156,10 @@ class Watcher:
             for name, model_versions in versions.items():
                 profile = self._profile(name, model_versions)
                 if profile and model_versions.production:
-                    place = windows.WindowPosition(
+                    position = windows.WindowPosition(
                         name, model_versions.production.version, profile, self.options.log_rows
                     )
-                    windows.measure_drift(self.store, place, at, WINDOWS_S)
+                    windows.measure_drift(self.store, position, at, WINDOWS_S)
 
     def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
         return lambda version: self.registered.made(model, version).profile
