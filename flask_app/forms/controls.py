@@ -145,10 +145,6 @@ def _category_control(column: Column) -> Control:
     return Control("select" if 0 < len(column.categories) <= CHOICES_AS_LIST else "text")
 
 
-def _text_control(column: Column) -> Control:
-    return Control("textarea")
-
-
 def _date_control(column: Column) -> Control:
     example = str(column.example or "")
     if DAY.fullmatch(example):
@@ -160,7 +156,7 @@ def _date_control(column: Column) -> Control:
 CONTROLS: dict[Kind, Callable[[Column], Control]] = {
     "numeric": _number_control,
     "categorical": _category_control,
-    "text": _text_control,
+    "text": lambda column: Control("textarea"),
     "date": _date_control,
 }
 
@@ -231,10 +227,7 @@ def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
 def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     """Return the row that a submitted form means; whether it fits is for the schema to say.
 
-    Raises
-    ------
-    RowsRefused
-        A field was sent twice.
+    Raises RowsRefused: a field was sent twice.
     """
     columns = {column.name: column for column in schema.columns}
     switches = {lines(input_name(name)): list(control_of(column).switch) for name, column in columns.items()}
@@ -274,17 +267,9 @@ def _parse_category(text: str, column: Column) -> str | None:
     return next((category for category in column.categories if lines(category) == lines(text)), text)
 
 
-def _parse_text(text: str, column: Column) -> str | None:
-    return lines(text) or (None if column.nullable else "")
-
-
-def _parse_date(text: str, column: Column) -> str | None:
-    return text.strip() or None
-
-
 PARSERS: dict[Kind, Callable[[str, Column], Any]] = {
     "numeric": _parse_number,
     "categorical": _parse_category,
-    "text": _parse_text,
-    "date": _parse_date,
+    "text": lambda text, column: lines(text) or (None if column.nullable else ""),
+    "date": lambda text, column: text.strip() or None,
 }

@@ -59,10 +59,7 @@ class Plan:
 def decide_task(target: pd.Series) -> tuple[Task, Choice]:
     """Tell what is asked by the values of the target.
 
-    Raises
-    ------
-    DataError
-        The target has one value, texts that are no classes, or a class too small to learn and test.
+    Raises DataError: the target has one value, texts that are no classes, or a class too small to learn and test.
     """
     present = target.dropna()
     counts = present.value_counts()

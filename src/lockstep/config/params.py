@@ -178,10 +178,7 @@ class Split(Section):
     def test_ingestion(self) -> DataIngestion:
         """Return how the file under `path` is read.
 
-        Raises
-        ------
-        ConfigError
-            A key is not one of `data_ingestion.reader`.
+        Raises ConfigError: a key is not one of `data_ingestion.reader`.
         """
         return DataIngestion(source=self.path or "", reader=_reader(self.reader, "data_preprocessing.split.reader"))
 
@@ -475,10 +472,7 @@ class Params(Section):
     def test_ingestion(self) -> DataIngestion | None:
         """Return how the test rows of a source of their own are read, None if they come from the rows of the source.
 
-        Raises
-        ------
-        ConfigError
-            A key of the reader is not one of `data_ingestion.reader`.
+        Raises ConfigError: a key of the reader is not one of `data_ingestion.reader`.
         """
         ingestion, split = self.data_ingestion, self.data_preprocessing.split
         if split.method != "file" or split.path:

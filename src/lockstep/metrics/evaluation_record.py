@@ -253,10 +253,7 @@ class Evaluation(_Record, frozen=True):
     def from_json(cls, content: Mapping[str, Any], source: str = "the evaluation record") -> "Evaluation":
         """Read what `to_json` wrote.
 
-        Raises
-        ------
-        ArtifactError
-            It is of another format.
+        Raises ArtifactError: it is of another format.
         """
         try:
             if content["format"] == FORMAT:

@@ -40,10 +40,7 @@ ALLOWED_TYPES = frozenset(
 def save(fitted: Any, path: Path) -> None:
     """Write a fitted object as a canonical skops file.
 
-    Raises
-    ------
-    ArtifactError
-        The object holds a type that is not on the allow-list, so it could never be loaded.
+    Raises ArtifactError: the object holds a type that is not on the allow-list, so it could never be loaded.
     """
     content = dumps(fitted)
     check(content, str(path))
@@ -69,10 +66,8 @@ def dumps(fitted: Any) -> bytes:
 def load(path: Path, sha256: str | None = None) -> Any:
     """Load a skops file whose bytes have the digest and whose types are all on the allow-list.
 
-    Raises
-    ------
-    ArtifactError
-        The file is missing, damaged, of another digest, or holds what is not allowed. Nothing of it was run.
+    Raises ArtifactError: the file is missing, damaged, of another digest, or holds what is not allowed. Nothing of it
+    was run.
     """
     try:
         content = path.read_bytes()
@@ -102,10 +97,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
 def check(content: bytes, name: str) -> set[str]:
     """Return the types that a skops file names, all of them allowed; nothing of the file is run.
 
-    Raises
-    ------
-    ArtifactError
-        It is no skops file, is compressed (a bomb could hide there), or names a type that is not allowed.
+    Raises ArtifactError: it is no skops file, is compressed (a bomb could hide there), or names a type that is not
+    allowed.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

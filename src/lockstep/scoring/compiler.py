@@ -71,10 +71,7 @@ def compile_or_fall_back(schema: Schema, pipeline: Any, reference: Sequence[Row]
 def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
     """Return the compiled form of a pipeline of features and estimator.
 
-    Raises
-    ------
-    NotCompiled
-        A transformer or the estimator has none.
+    Raises NotCompiled: a transformer or the estimator has none.
     """
     estimator = pipeline.named_steps["estimator"]
     make = ESTIMATORS.get(type(estimator).__name__)
@@ -86,10 +83,7 @@ def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
 def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
     """Compare two scorers on rows, all at once and one by one.
 
-    Raises
-    ------
-    NotCompiled
-        A label differs, or a score by more than the tolerance.
+    Raises NotCompiled: a label differs, or a score by more than the tolerance.
     """
     expected = slow.score(rows)
     for scores in (fast.score(rows), np.array([fast.one(row) for row in rows])):

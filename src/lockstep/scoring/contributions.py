@@ -9,7 +9,7 @@ one without a known word, which adds nothing.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +97,6 @@ def _printed(contribution: Contribution, rounded: Callable[[float], float]) -> d
     }
 
 
-class Explainer(Protocol):
-    """Explainer: attributes scores to columns."""
-
-    def contributions(self, rows: Sequence[Row]) -> Contributions:
-        """Return the contributions of each column of checked rows."""
-
-
 class LinearExplainer:
     """Explainer of linear models, exact."""
 
@@ -123,6 +116,9 @@ class LinearExplainer:
                 for index in plain & by_column.keys():
                     row_total[index] += np.sum(list(by_column[index].values()), axis=0)
             return Contributions(self.scorer.link, self.scorer.intercept + self._expected.sum(axis=0), added, words)
+
+
+Explainer = LinearExplainer | tree_contributions.TreeExplainer
 
 
 def column_totals(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floats:
@@ -179,12 +175,8 @@ def explanation_method(scorer: Scorer) -> str:
 def build_explainer(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer:
     """Build the explainer of a scorer; `pipeline` fetches the fitted one, for trees.
 
-    Raises
-    ------
-    NotExplained
-        Nothing does.
-    MissingExtra
-        A package that explains trees is not installed.
+    Raises NotExplained: nothing does.
+    Raises MissingExtra: a package that explains trees is not installed.
     """
     method = explanation_method(scorer)
     if method == "trees":
@@ -202,10 +194,7 @@ def explanations(
 ) -> list[Explanation]:
     """Return why rows were answered with these labels or values.
 
-    Raises
-    ------
-    RowsRefused
-        A part of a score overflows.
+    Raises RowsRefused: a part of a score overflows.
     """
     finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,6 @@ Scores = Floats
 
 DenseForm = NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding | StackedTerms
 """What gives features of rows as an array."""
-
-
-class Scorer(Protocol):
-    """What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
-
-    kind: str
-
-    def score(self, rows: Sequence[Row]) -> Scores:
-        """Score at least one checked row."""
-
-    def one(self, row: Row) -> list[float]:
-        """Score one checked row."""
 
 
 class PipelineScorer:
@@ -169,6 +157,10 @@ class TreeScorer:
         import treelite
 
         return treelite.Model.deserialize_bytes(self.model)
+
+
+Scorer = PipelineScorer | LinearScorer | TreeScorer
+"""What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
 
 
 def first(scores: Scores) -> list[float]:

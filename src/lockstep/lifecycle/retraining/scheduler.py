@@ -55,10 +55,8 @@ class Scheduler:
     def model(self) -> str:
         """Return the model that is trained here.
 
-        Raises
-        ------
-        ConfigError
-            There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
+        Raises ConfigError: there is no project here, or its params.yaml is wrong; or nothing says which model GitHub is
+        to train.
         """
         if self.repository and self.settings.model_name:
             return model_name(self.settings)

@@ -63,10 +63,7 @@ def fit_task(
 def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEstimator:
     """Fit an estimator on a matrix (rows x features) and its target (rows).
 
-    Raises
-    ------
-    ConfigError
-        It refuses a parameter or the rows, or does not converge.
+    Raises ConfigError: it refuses a parameter or the rows, or does not converge.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)

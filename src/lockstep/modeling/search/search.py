@@ -99,12 +99,9 @@ def choose(
 ) -> SearchResult:
     """Cross-validate the points of all candidates and fit the best on all rows; folds respect `constraints`.
 
-    Raises
-    ------
-    ConfigError
-        A candidate does not fit the task, or its estimator refuses a parameter value; in a random search, all do.
-    DataError
-        A class has fewer rows than there are folds.
+    Raises ConfigError: a candidate does not fit the task, or its estimator refuses a parameter value; in a random
+    search, all do.
+    Raises DataError: a class has fewer rows than there are folds.
     """
     metric = metrics.primary(params.metric, task)
     points = space.points(params, task, sparse.issparse(matrix))
