@@ -174,7 +174,7 @@ def compared(name: str, path: Path, copy: Path, serve: bool) -> tuple[str, bool]
     chosen = search["trials"][search["best"]]["estimator"]
     answers = differing or ("equal" if serve else "-")
     line = f"| {' | '.join((*cells, f'{ours - by_hand:+.4f}', chosen, answers))} |"
-    return line, ours >= max(by_hand - MARGIN, *least) and not differing
+    return line, ours >= max([by_hand - MARGIN, *least]) and not differing
 
 
 def run(folder: Path, *command: str) -> None:

@@ -10,6 +10,8 @@ from lockstep.autoconfig.training_plan import LEAST_IN_CLASS, Plan
 from lockstep.config.params import KINDS, DataIngestion, Role
 
 WIDTH = 110
+LONGEST_KEY = 40
+"""DVC folds longer keys in dvc.lock, which it then cannot read."""
 READER = {
     "separator": "what stands between two values",
     "header": "whether the first line names the columns",
@@ -80,11 +82,18 @@ def _ingestion(ingestion: DataIngestion) -> list[str]:
 
 
 def _described(key: str, columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the formats of columns, one a line."""
+    """Return the formats of columns, one a line; as a list where a name is too long for a key."""
+    as_list = any(len(name) > LONGEST_KEY for name in columns)
     lines = [f"    {key}:"]
     for name, described in columns.items():
-        lines += _format_lines(name, described)
+        if any(len(spelling) > LONGEST_KEY for spelling in described.get("spellings", ())):
+            described = {**described, "spellings": [list(pair) for pair in described["spellings"].items()]}
+        lines += _listed(name, described) if as_list else _format_lines(name, described)
     return lines
+
+
+def _listed(name: str, described: Mapping[str, Any]) -> list[str]:
+    return [f"      - name: {flow(name)}", *(f"        {key}: {flow(value)}" for key, value in described.items())]
 
 
 def _format_lines(name: str, described: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,18 @@ Many = Annotated[tuple[T, ...], BeforeValidator(lambda given: tuple(given) if is
 Scalar = str | int | float | bool | None
 
 
+def _by_name(given: Any) -> Any:
+    """Return a list of `{name: ..., key: value}` as a mapping by name: DVC cannot store mappings with long keys."""
+    if isinstance(given, list) and all(isinstance(each, dict) and "name" in each for each in given):
+        return {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in given}
+    return given
+
+
+def _of_pairs(given: Any) -> Any:
+    """Return a list of pairs as a mapping, for the same reason."""
+    return dict(given) if isinstance(given, list) and all(isinstance(pair, list) for pair in given) else given
+
+
 class Section(BaseModel):
     """A part of params.yaml: frozen, strict about types, and closed to unknown keys."""
 
@@ -37,7 +49,7 @@ class CellFormat(Section):
     ticks: Literal["s", "ms"] = "s"
     true: Many[str] = ()
     false: Many[str] = ()
-    spellings: dict[str, str] = {}
+    spellings: Annotated[dict[str, str], BeforeValidator(_of_pairs)] = {}
     strip: bool = False
     missing: Many[str] = ()
     odd: Literal["refuse", "missing"] = "refuse"
@@ -66,7 +78,7 @@ class Reader(Section):
     footer: int = Field(0, ge=0)
     comment: str = ""
     sheet: str | int = 0
-    columns: dict[str, CellFormat] = {}
+    columns: Annotated[dict[str, CellFormat], BeforeValidator(_by_name)] = {}
 
 
 FORMATS: dict[str, tuple[str, ...]] = {

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lockstep import paths
 from lockstep.autoconfig.inspect import Wish, survey
@@ -266,3 +267,23 @@ def test_texts_of_a_script_without_blanks_are_told_apart(tmp_path, name):
     params = params_file.parse(look_at(path, "y").text)
     assert params.feature_engineering.text.characters
     assert params.model_evaluation.floors["accuracy"] > 0.65
+
+
+def test_long_names_and_spellings_are_no_keys_of_a_mapping(tmp_path):
+    """DVC folds a long key in dvc.lock, and cannot read it afterwards."""
+    name = "How much were you paid a year ago, all in all? Only answer if you have stayed in the same country"
+    spelled = ["I would rather not say what it was this time", "I would rather not say what it was this time "]
+    lines = [f'"${i:,}.50","{spelled[i % 2] if i % 3 else "no"}",{i}' for i in range(1000, 1090)]
+    found = look_at(write(tmp_path / "long.csv", [f'"{name}",answer,y', *lines]), "y")
+    columns = params_file.parse(found.text).data_ingestion.reader.columns
+    assert columns[name].kind == "number"
+    keys = []
+
+    def visit(node):
+        if isinstance(node, dict):
+            keys.extend(map(str, node))
+        for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            visit(each)
+
+    visit(yaml.safe_load(found.text))
+    assert max(map(len, keys)) <= 40

@@ -119,7 +119,7 @@ class TrialRunner:
         self._reached = {trial: {} for trial in trials if trial not in self.failures}
         tasks_wanted = [(trial, fold) for trial in self._reached for fold in range(len(self.data.folds))]
         waiting = []
-        for trial, fold in tasks_wanted:
+        for trial, fold in self._sampled_first(tasks_wanted):
             if result := self._earlier.get(self.name(trial, share, fold)):
                 self._take(trial, fold, share, result)
             else:
@@ -139,6 +139,21 @@ class TrialRunner:
         shared = (self.data.matrix, self.data.target, self.data.terms, self.data.positive)
         for index, outcome in self.pool.run(fold_score.fit_task, shared, tasks) if tasks else ():
             self._done(*waiting[index], share, outcome)
+
+    def kind(self, trial: int) -> str:
+        """Return what the time of a fit depends on: the estimator, if it is known beforehand which ones run."""
+        return "" if self.spec.params.search.method == "halving" else self.spec.points[trial].candidate.estimator
+
+    def _sampled_first(self, tasks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the tasks (trial, fold) with one of each estimator first, from which the time left is estimated.
+
+        It is one from the middle of the grid, since the time often grows from one end to the other.
+        """
+        by_kind: dict[str, list[tuple[int, int]]] = {}
+        for task in tasks:
+            by_kind.setdefault(self.kind(task[0]), []).append(task)
+        samples = [tasks[len(tasks) // 2] for tasks in by_kind.values()] if len(by_kind) > 1 else []
+        return [*samples, *(task for task in tasks if task not in set(samples))]
 
     def name(self, trial: int, share: float, fold: int) -> str:
         """Return the key of a fit in the checkpoint."""
@@ -167,6 +182,8 @@ class TrialRunner:
             return
         if self.checkpoint:
             self.checkpoint.add(self.name(trial, share, fold), outcome)
+        if self.progress.left:
+            self.progress.left.done(self.kind(trial), share, outcome.fit_s + outcome.score_s)
         self._take(trial, fold, share, outcome)
         self.progress.advance(detail=f"best so far {self._leader}" if self._leader else "")
 
