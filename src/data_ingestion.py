@@ -57,7 +57,7 @@ def _origin(params: DataIngestion, rows: Rows, joined: JoinResult) -> dict[str, 
     if rows.columns:
         origin["reader"] = column_values.reader_json(params.reader, rows.columns)
     if rows.odd:
-        origin["odd_cells"] = {name: msgspec.to_builtins(cells) for name, cells in rows.odd.items()}
+        origin["odd_cells"] = msgspec.to_builtins(rows.odd)
     if rows.origin:
         origin["found"] = rows.origin
     if not joined.record:

@@ -70,11 +70,10 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     matrix = features.fit_transform(rows, truth)
     metric = scores.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
-    found = search.choose(
-        matrix, truth, cleaned.task, quick, _constraints(cleaned, rows, params.data_preprocessing.split)
-    )
-    error = float(np.std(found.best.scores) / math.sqrt(FOLDS))
-    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error)
+    constraints = _constraints(cleaned, rows, params.data_preprocessing.split)
+    result = search.choose(matrix, truth, cleaned.task, quick, constraints)
+    error = float(np.std(result.best.scores) / math.sqrt(FOLDS))
+    return Baseline(metric, _constant(truth, cleaned.task, metric), result.best.mean, error)
 
 
 def _constraints(table: CleanTable, rows: pd.DataFrame, by: Split) -> dict[str, NDArray[np.int64]]:

@@ -34,7 +34,7 @@ class FeatureRoles:
 
 
 def decide(
-    frame: pd.DataFrame, target: str, task: sections.Task, found: Mapping[str, Found], stated: Stated
+    frame: pd.DataFrame, target: str, task: sections.Task, findings: Mapping[str, Found], stated: Stated
 ) -> FeatureRoles:
     """Return the role of each column after leaks and the wishes of a person.
 
@@ -44,8 +44,12 @@ def decide(
         A stated column does not exist, or no feature is left.
     """
     _check_named(frame, (*stated.keep, *stated.ignore))
-    roles: dict[str, Role] = {name: one.role for name, one in found.items()}
-    decisions = [Choice(name, one.role, one.why) for name, one in found.items() if one.told and name not in stated.keep]
+    roles: dict[str, Role] = {name: finding.role for name, finding in findings.items()}
+    decisions = [
+        Choice(name, finding.role, finding.why)
+        for name, finding in findings.items()
+        if finding.told and name not in stated.keep
+    ]
     for name in stated.ignore:
         roles[name] = "ignore"
     for name in stated.keep:
@@ -98,7 +102,7 @@ def _verdict(frame: pd.DataFrame, roles: Mapping[str, Role], target: str, task: 
 def _check_left(roles: Mapping[str, Role], decisions: Sequence[Choice], target: str) -> None:
     """Refuse to go on without a feature."""
     if not any(role in sections.KINDS for role in roles.values()):
-        left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
+        left = ", ".join(f"{decision.about} ({decision.decided}: {decision.why})" for decision in decisions[:5])
         raise QuestionError(
             f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
         )

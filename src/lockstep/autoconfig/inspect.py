@@ -65,56 +65,53 @@ class Survey:
 def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     """Look at a source and write the params.yaml that fits it.
 
-    Raises
-    ------
-    LockstepError
-        It cannot be read, or something is missing that only a person knows.
+    Raises LockstepError: it cannot be read, or something is missing that only a person knows.
     """
-    reader, told, plain = _reader(ingestion, wish, password)
+    reader, choices, plain = _reader(ingestion, wish, password)
     table, reader = _rows(ingestion.model_copy(update={"reader": reader}), plain, password)
     frame, reader, more = _read(table, reader, wish)
-    told = (*told, *more)
+    choices = (*choices, *more)
     ingestion = ingestion.model_copy(update={"reader": reader})
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
-        told = (*told, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
+        choices = (*choices, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
     target = target_column.choose(frame, wish.target)
-    found = column_roles.roles(frame, target)
+    findings = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
     rare = training_plan.rare_classes(frame[target], task)
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    features = feature_roles.decide(frame, target, task, found, feature_roles.Stated(wish.keep, wish.ignore))
+    features = feature_roles.decide(frame, target, task, findings, feature_roles.Stated(wish.keep, wish.ignore))
     roles = features.roles
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
     rows_to_learn = feature_roles.distinct(frame, roles, target)
-    proposals = tuple(split_proposals.propose(frame, found, roles, target))
-    made = replace(
+    proposals = tuple(split_proposals.propose(frame, findings, roles, target))
+    plan = replace(
         training_plan.make(rows_to_learn, target, roles, task, measure.decided),
         trusted=features.trusted,
         positive=training_plan.positive(frame[target]) if task == "binary" else None,
         rare_classes="drop" if rare else "keep",
         drop_duplicates=len(rows_to_learn) >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
-        splits=tuple(one.split for one in proposals),
+        splits=tuple(proposal.split for proposal in proposals),
     )
-    quick = params_file.parse(params_writer.render(ingestion, target, made, None, name))
-    reached, judged = _floor(frame, quick)
-    floor = reached if reached and reached.signal else None
-    text = params_writer.render(ingestion, target, made, floor, name)
+    quick = params_file.parse(params_writer.render(ingestion, target, plan, None, name))
+    baseline, floor_choice = _floor(frame, quick)
+    floor = baseline if baseline and baseline.signal else None
+    text = params_writer.render(ingestion, target, plan, floor, name)
     params_file.parse(text)
     decisions = (
-        *told,
+        *choices,
         Choice("target", target, target_column.described(frame, target)),
         why,
         *([rare] if rare else []),
         *features.decisions,
-        *(split_proposals.choice(one, reached, lambda split: _by_split(frame, quick, split)) for one in proposals),
+        *(split_proposals.choice(each, baseline, lambda split: _by_split(frame, quick, split)) for each in proposals),
         measure,
-        _candidates(made),
-        judged,
+        _candidates(plan),
+        floor_choice,
     )
     return Survey(text, decisions, rows)
 
@@ -149,7 +146,7 @@ def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choic
     """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
     texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
     columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
-    spelled = value_formats.inspect({name: own for name, own in columns.items() if own})
+    spelled = value_formats.inspect({name: cells for name, cells in columns.items() if cells})
     return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
@@ -189,7 +186,7 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], 
 def _rows(ingestion: DataIngestion, plain: frozenset[str], password: str) -> tuple[Rows, Reader]:
     """Read all rows; of the columns that were plain in the sample, only those that are not so keep their format."""
     columns = ingestion.reader.columns
-    described = {name: own for name, own in columns.items() if name not in plain}
+    described = {name: cell_format for name, cell_format in columns.items() if name not in plain}
     rows, reader = _described(ingestion, described, password)
     if odd := {name: columns[name] for name in plain if not _as_expected(rows.frame[name], columns[name])}:
         return _described(ingestion, described | odd, password)
@@ -223,21 +220,21 @@ def _read(rows: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Reader,
     numbers = [name for name in frame.columns if name not in wish.keep]
     for name, value in sentinels.find(frame[numbers]).items():
         count = int((frame[name] == value).sum())
-        own = columns.get(name, CellFormat(kind="number"))
-        columns[name] = own.model_copy(update={"missing": (*own.missing, f"{value:.15g}")})
+        described = columns.get(name, CellFormat(kind="number"))
+        columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
         look = (
             f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
             f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
         )
         decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
         frame = sentinels.without(frame, {name: value})
-    columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
+    columns = {name: _spare(described, name in rows.odd) for name, described in columns.items()}
     return frame, reader.model_copy(update={"columns": columns}), tuple(decisions)
 
 
-def _spare(own: CellFormat, has_odd: bool) -> CellFormat:
+def _spare(described: CellFormat, has_odd: bool) -> CellFormat:
     """Return a format that refuses odd cells if the source has none."""
-    return own if has_odd else own.model_copy(update={"odd": "refuse"})
+    return described if has_odd else described.model_copy(update={"odd": "refuse"})
 
 
 def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Choice]]:
@@ -249,42 +246,42 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
                 f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column, in order"
             )
         return list(wish.names), []
-    given = written.rows[0] if written.header else [""] * width
-    if written.header and not given[0].strip() and width > 1 and written.decisions[-1].about == "row names":
-        given = [ROW_NUMBERS, *given[1:]]
+    names = written.rows[0] if written.header else [""] * width
+    if written.header and not names[0].strip() and width > 1 and written.decisions[-1].about == "row names":
+        names = [ROW_NUMBERS, *names[1:]]
     heads: list[str] = []
-    for place, name in enumerate(given, 1):
-        unnamed = not name.strip() and (place > 1 or not written.header)
-        heads.append(f"column_{place}" if unnamed else f"{name}_{place}" if name in heads else name)
-    made = [head for head, name in zip(heads, given, strict=True) if head != name]
+    for number, name in enumerate(names, 1):
+        unnamed = not name.strip() and (number > 1 or not written.header)
+        heads.append(f"column_{number}" if unnamed else f"{name}_{number}" if name in heads else name)
+    invented = [head for head, name in zip(heads, names, strict=True) if head != name]
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
         return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
-    if not made:
+    if not invented:
         return heads, []
-    look = f"the header lacks names or repeats them: {', '.join(made[:5])} are made up; write better ones"
-    return heads, [Choice("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
+    look = f"the header lacks names or repeats them: {', '.join(invented[:5])} are made up; write better ones"
+    return heads, [Choice("names", ", ".join(invented[:3]), "the header has none, or has them twice", look)]
 
 
 def _floor(frame: pd.DataFrame, params: sections.Params) -> tuple[baseline_score.Baseline | None, Choice]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
     target = params.data_preprocessing.target
     try:
-        found = baseline_score.measure(frame, params)
+        baseline = baseline_score.measure(frame, params)
     except (LockstepError, ValueError) as error:
         why = error.problem if isinstance(error, LockstepError) else str(error)
         return None, Choice("floor", "none", f"quick models fail: {why}", "set model_evaluation.floors yourself")
-    figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
-    if not found.signal:
+    figures = f"a constant answer gives {baseline.constant:.3f}, quick models {baseline.reached:.3f}"
+    if not baseline.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
-        return found, Choice("floor", "none but the constant answer", figures, look)
+        return baseline, Choice("floor", "none but the constant answer", figures, look)
     look = ""
-    if found.reached >= TOO_GOOD:
+    if baseline.reached >= TOO_GOOD:
         look = (
-            f"quick models reach {found.metric} {found.reached:.4f}, which is too good for most questions: "
+            f"quick models reach {baseline.metric} {baseline.reached:.4f}, which is too good for most questions: "
             f"is every column known before {target} is?"
         )
-    return found, Choice("floor", f"{found.metric} {found.floor}", figures, look)
+    return baseline, Choice("floor", f"{baseline.metric} {baseline.floor}", figures, look)
 
 
 def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Split) -> baseline_score.Baseline:
@@ -293,9 +290,9 @@ def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Spli
     return baseline_score.measure(frame, params.model_copy(update={"data_preprocessing": preprocessing}))
 
 
-def _candidates(made: training_plan.Plan) -> Choice:
-    named = ", ".join(str(one["estimator"]) for one in made.candidates)
-    return Choice("candidates", named, f"{made.folds} folds choose among them")
+def _candidates(plan: training_plan.Plan) -> Choice:
+    named = ", ".join(str(candidate["estimator"]) for candidate in plan.candidates)
+    return Choice("candidates", named, f"{plan.folds} folds choose among them")
 
 
 def _name(ingestion: DataIngestion) -> str:

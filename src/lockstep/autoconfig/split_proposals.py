@@ -31,10 +31,10 @@ class Proposal:
 
 
 def propose(
-    frame: pd.DataFrame, found: Mapping[str, Found], roles: Mapping[str, Role], target: str
+    frame: pd.DataFrame, findings: Mapping[str, Found], roles: Mapping[str, Role], target: str
 ) -> Iterator[Proposal]:
     """Yield the splits by columns that name things with several rows each, and by dates in whose order the rows are."""
-    for name in column_roles.groups(frame, found, target)[:MOST]:
+    for name in column_roles.groups(frame, findings, target)[:MOST]:
         rows = frame[name].notna().sum() / frame[name].nunique()
         split = Split.model_validate({"method": "group", "column": name})
         yield Proposal(split, f"its {frame[name].nunique()} values have {rows:.0f} rows each", f"another {name}")

@@ -33,7 +33,7 @@ def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
     """Return the columns that a person most often wants to predict: few classes, from the right."""
     numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
     fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
-    return [*reversed(fits), *reversed([one for one in numbered if one not in fits])][:8]
+    return [*reversed(fits), *reversed([entry for entry in numbered if entry not in fits])][:8]
 
 
 def examples(values: pd.Series) -> str:

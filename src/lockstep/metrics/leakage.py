@@ -18,7 +18,6 @@ from lockstep.config.params import Kind, Task
 from lockstep.metrics import combinations
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 MAX_ROWS = 5_000
 """Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart."""
@@ -127,14 +126,14 @@ def _near(rows: pd.DataFrame, scores: Mapping[str, float], truth: _Target) -> di
     """Return the columns that alone tell much of the target: numbers of a numeric one by their rank correlation."""
     near = {}
     for name, score in scores.items():
-        own, figure = (score - truth.chance) / (1 - truth.chance), _figure(score, truth.task)
+        strength, figure = (score - truth.chance) / (1 - truth.chance), _figure(score, truth.task)
         if truth.task == "regression":
             present = rows[name].notna().to_numpy()
             numeric = pd.api.types.is_numeric_dtype(rows[name]) and present.mean() >= 1 - MAX_MISSING
-            own = _rank_score(rows[name].to_numpy(np.float64)[present], truth.values[present]) if numeric else 0.0
-            figure = f"rank correlation {math.sqrt(own):.2f}"
-        if own >= NEAR[truth.task]:
-            near[name] = Leak(round(own, 4), f"it alone tells much of {truth.name} ({figure})")
+            strength = _rank_score(rows[name].to_numpy(np.float64)[present], truth.values[present]) if numeric else 0.0
+            figure = f"rank correlation {math.sqrt(strength):.2f}"
+        if strength >= NEAR[truth.task]:
+            near[name] = Leak(round(strength, 4), f"it alone tells much of {truth.name} ({figure})")
     return near
 
 
