@@ -15,9 +15,9 @@ TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e
 def find(frame: pd.DataFrame) -> dict[str, float]:
     """Return the sentinel of each column of numbers that has one."""
     numbers = {str(name): _filled(frame[name]) for name in frame.columns if _numeric(frame[name])}
-    certain = {name: value for name, own in numbers.items() if (value := _sentinel(own, set())) is not None}
+    certain = {name: value for name, column in numbers.items() if (value := _sentinel(column, set())) is not None}
     shared = {value for value in certain.values() if list(certain.values()).count(value) > 1}
-    again = {name: value for name, own in numbers.items() if (value := _sentinel(own, shared)) is not None}
+    again = {name: value for name, column in numbers.items() if (value := _sentinel(column, shared)) is not None}
     return again | certain
 
 
