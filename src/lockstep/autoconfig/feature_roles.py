@@ -17,7 +17,7 @@ from lockstep.metrics.leakage import Verdict
 
 
 @dataclass(frozen=True)
-class Stated:
+class ColumnWishes:
     """Columns of which a person says that they are features, or none."""
 
     keep: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class FeatureRoles:
 
 
 def decide(
-    frame: pd.DataFrame, target: str, task: sections.Task, findings: Mapping[str, Found], stated: Stated
+    frame: pd.DataFrame, target: str, task: sections.Task, findings: Mapping[str, Found], wishes: ColumnWishes
 ) -> FeatureRoles:
     """Return the role of each column after leaks and the wishes of a person.
 
@@ -43,20 +43,20 @@ def decide(
     LockstepError
         A stated column does not exist, or no feature is left.
     """
-    _check_named(frame, (*stated.keep, *stated.ignore))
+    _check_named(frame, (*wishes.keep, *wishes.ignore))
     roles: dict[str, Role] = {name: finding.role for name, finding in findings.items()}
     decisions = [
         Choice(name, finding.role, finding.why)
         for name, finding in findings.items()
-        if finding.told and name not in stated.keep
+        if finding.told and name not in wishes.keep
     ]
-    for name in stated.ignore:
+    for name in wishes.ignore:
         roles[name] = "ignore"
-    for name in stated.keep:
+    for name in wishes.keep:
         if roles[name] in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     verdict = _verdict(frame, roles, target, task)
-    left_out = [name for name in verdict.leaks if name not in stated.keep]
+    left_out = [name for name in verdict.leaks if name not in wishes.keep]
     decisions += [Choice(name, "date", "its calendar parts become features") for name in roles if roles[name] == "date"]
     decisions += _said(verdict, roles, left_out, target)
     for name in left_out:
@@ -64,7 +64,7 @@ def decide(
     _check_left(roles, decisions, target)
     kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    trusted = tuple(name for name in verdict.leaks if name in stated.keep)
+    trusted = tuple(name for name in verdict.leaks if name in wishes.keep)
     return FeatureRoles(roles, (Choice("features", counted, "by their values"), *decisions), trusted)
 
 

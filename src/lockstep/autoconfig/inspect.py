@@ -83,7 +83,7 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    features = feature_roles.decide(frame, target, task, findings, feature_roles.Stated(wish.keep, wish.ignore))
+    features = feature_roles.decide(frame, target, task, findings, feature_roles.ColumnWishes(wish.keep, wish.ignore))
     roles = features.roles
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
