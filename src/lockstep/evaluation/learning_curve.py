@@ -12,10 +12,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 
 from lockstep.config.params import ModelEvaluation, Task
-from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores as metrics
 from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Reference
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Scored, short
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.term_weights import TermWeights
 from lockstep.runtime import progress

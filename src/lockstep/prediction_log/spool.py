@@ -191,7 +191,7 @@ class Batch(msgspec.Struct):
 
     def oldest_us(self) -> int | None:
         """Return when the oldest of the predictions was answered."""
-        return min((one.at_us for one in self.records), default=None)
+        return min((record.at_us for record in self.records), default=None)
 
 
 class SpoolReader:
@@ -229,8 +229,8 @@ class SpoolReader:
 
     def unread(self) -> tuple[int, int]:
         """Return how many files there are, and how many of their bytes were not dealt with."""
-        found = self.files()
-        return len(found), sum(max(0, size_of(path) - self._offsets.get(path, 0)) for path in found)
+        paths = self.files()
+        return len(paths), sum(max(0, size_of(path) - self._offsets.get(path, 0)) for path in paths)
 
     def _read(self, path: Path, most_bytes: int, batch: Batch) -> int:
         """Add a file's next whole lines to a batch, and return how many bytes were looked at."""
@@ -276,9 +276,9 @@ def _readable(content: object) -> object:
     if isinstance(content, str):
         return content.encode("utf-8", "replace").decode()
     if isinstance(content, list | tuple):
-        return [_readable(one) for one in content]
+        return [_readable(item) for item in content]
     if isinstance(content, dict):
-        return {key: _readable(one) for key, one in content.items()}
+        return {key: _readable(item) for key, item in content.items()}
     return content
 
 

@@ -33,9 +33,9 @@ class Decoder:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._decoder = _compile(schema) if _is_nameable(schema) else None
-        self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
+        self._texts = [index for index, column in enumerate(schema.columns) if column.kind != "numeric"]
         self._booleans = bool(schema.booleans)
-        self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
+        self._dates = [(index, column.name) for index, column in enumerate(schema.columns) if column.kind == "date"]
         self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
     def decode(self, body: bytes) -> DecodedRequest | None:
