@@ -53,7 +53,7 @@ def decide(
     for name in wishes.ignore:
         roles[name] = "ignore"
     for name in wishes.keep:
-        if roles[name] in ("id", "ignore"):
+        if roles.get(name) in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     verdict = _verdict(frame, roles, target, task)
     left_out = [name for name in verdict.leaks if name not in wishes.keep]
