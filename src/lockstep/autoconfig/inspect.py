@@ -177,21 +177,30 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers = [name for name in frame.columns if name not in wish.keep]
-    for name, value in sentinels.find(frame[numbers]).items():
-        count = int((frame[name] == value).sum())
-        described = columns.get(name, CellFormat(kind="number"))
-        columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
-        look = (
-            f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
-            f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
-        )
-        decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
-        frame = sentinels.without(frame, {name: value})
+    numbers, target = [name for name in frame.columns if name not in wish.keep], _target(frame, wish.target)
+    found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
+    if target in numbers:
+        found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
+    for name, values in found.items():
+        for value in values:
+            described = columns.get(name, CellFormat(kind="number"))
+            columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
+            decisions.append(_sentinel(frame[name], value))
+            frame = sentinels.without(frame, {name: value})
     columns = {name: _spare(described, name in rows.odd) for name, described in columns.items()}
     plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
     columns = {name: described for name, described in columns.items() if described not in plain}
     return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
+
+
+def _sentinel(values: pd.Series, value: float) -> Choice:
+    """Return what becomes of a number that stands for a missing value."""
+    name, count = str(values.name), int((values == value).sum())
+    look = (
+        f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
+        f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
+    )
+    return Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look)
 
 
 def _spare(described: CellFormat, has_odd: bool) -> CellFormat:
@@ -282,7 +291,7 @@ def _roles(
     for name in wish.ignore:
         roles[name] = "ignore"
     for name in wish.keep:
-        if roles[name] in ("id", "ignore"):
+        if roles.get(name) in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     leaks = _leaks(frame, roles, target, task)
     copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]

@@ -33,6 +33,9 @@ MEMORY_BYTES = 4 << 20
 RETRY_S = 0.25
 """While the disk takes nothing: how much waits in this process' memory, and how often the disk is tried."""
 
+CHECK_S = 1.0
+"""Between two checks whether somebody removed the file: a system call for every line would cost as much as its text."""
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,7 +46,7 @@ class Writer:
         self.folder, self.most_bytes, self.on_lost = folder, most_bytes, on_lost
         self._lock = threading.Lock()
         self._file: int | None = None
-        self._written, self._opened, self._tried = 0, 0.0, 0.0
+        self._written, self._opened, self._tried, self._checked = 0, 0.0, 0.0, 0.0
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._torn = False
@@ -54,7 +57,8 @@ class Writer:
         """Write a record down before this returns; if the disk takes nothing, it waits in memory."""
         line = line_of(record)
         with self._lock:
-            self._rescue()
+            if time.monotonic() - self._checked >= CHECK_S:
+                self._rescue()
             if self._waiting:
                 self._keep(line, record)
                 self._catch_up()
@@ -81,6 +85,7 @@ class Writer:
 
     def _rescue(self) -> None:
         """Write the lines of a file anew that somebody removed; a line that was stored already is stored once."""
+        self._checked = time.monotonic()
         if self._file is None or os.fstat(self._file).st_nlink:
             return
         content = os.pread(self._file, self._written, 0)

@@ -6,7 +6,6 @@ this decoder can only be too strict.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -19,8 +18,7 @@ UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 HIDDEN_QUOTE = b"\\u0022"
 
 
-@dataclass(frozen=True)
-class DecodedRequest:
+class DecodedRequest(msgspec.Struct, frozen=True):
     """A decoded request: checked rows, and the version that it names, if any."""
 
     rows: list[Row]
