@@ -13,6 +13,7 @@ from lockstep.data.schema import Column, Row, Schema
 from lockstep.scoring.row_encoders import (
     CalendarEncoding,
     MissingIndicators,
+    MultiHotEncoding,
     NumericEncoding,
     OneHotEncoding,
     Scaling,
@@ -136,7 +137,10 @@ def compiled_steps(schema: Schema, features: Any) -> list[CompiledStep]:
 
 
 def _text(indices: tuple[int, ...], transformer: Any) -> CompiledStep:
-    """Compile terms, or the few features that a `StackedRidge` makes of them."""
+    """Compile terms, the few features that a `StackedRidge` makes of them, or the items of a set."""
+    if type(transformer).__name__ == "MultiHot":
+        table = {item: index for index, item in enumerate(transformer.items())}
+        return CompiledStep(MultiHotEncoding(indices[0], transformer.separator, table), len(table))
     if type(transformer).__name__ == "TextTfidf":
         return CompiledStep(TextFeatures(indices[0], transformer), len(transformer.idf_))
     tfidf, stacked = (step for _, step in transformer.steps)
@@ -219,7 +223,7 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
-MORE = (MissingIndicators, TargetMeanEncoding, StackedTerms)
+MORE = (MissingIndicators, TargetMeanEncoding, StackedTerms, MultiHotEncoding)
 """Forms of which a linear scorer may have several, or which stand beside its main ones."""
 
 
