@@ -7,6 +7,7 @@ Example: lockstep init churn.csv --target churned
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from lockstep import files, paths
@@ -26,25 +27,43 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=use.from_here, metavar="FILE", help="a file, pattern, address, or sklearn:NAME")
     parser.add_argument("--target", metavar="COL", help="the column to predict: its name, or its number from 1 on")
     parser.add_argument("--query", default="", help="the select to read, for a database")
-    parser.add_argument("--names", default="", metavar="A,B,...", help="names of the columns, for a file without them")
+    parser.add_argument(
+        "--names",
+        type=lambda text: tuple(filter(None, text.split(","))),
+        default=(),
+        metavar="A,B,...",
+        help="names of the columns, for a file without them",
+    )
     parser.add_argument("--header", action=argparse.BooleanOptionalAction, help="whether the first line names columns")
     parser.add_argument("--keep", action="append", default=[], metavar="COL", help="a feature, whatever it looks like")
     parser.add_argument("--ignore", action="append", default=[], metavar="COL", help="no feature")
     parser.add_argument(
         "--encoding", default="", metavar="NAME", help="how the file's letters are written, as in cp1252"
     )
-    parser.add_argument("--separator", default="", metavar="MARK", help="what stands between two values; \\t is a tab")
+    parser.add_argument(
+        "--separator",
+        type=lambda text: text.replace("\\t", "\t"),
+        default="",
+        metavar="MARK",
+        help="what stands between two values; \\t is a tab",
+    )
     parser.add_argument("--skip", type=int, metavar="N", help="lines above the header that are left out")
     parser.add_argument(
         "--missing", action="append", default=[], metavar="TEXT", help="a text that means a missing value"
     )
     parser.add_argument(
-        "--sheet", default="0", metavar="NAME", help="the sheet of a spreadsheet: a name, or its number"
+        "--sheet",
+        type=lambda text: int(text) if text.isdecimal() else text,
+        default=0,
+        metavar="NAME",
+        help="the sheet of a spreadsheet: a name, or its number",
     )
     parser.add_argument(
         "--format", default="auto", choices=("auto", *FORMATS), help="what the file is, whatever it is called"
     )
-    parser.add_argument("--model-name", metavar="NAME", help="its name in the registry (default: that of the file)")
+    parser.add_argument(
+        "--model-name", dest="name", metavar="NAME", help="its name in the registry (default: that of the file)"
+    )
     parser.add_argument("--allow-private", action="store_true", help="let an address lead into a private network")
     parser.add_argument("--force", action="store_true", help="replace params.yaml; the old one becomes params.yaml.bak")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
@@ -59,35 +78,26 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             "params.yaml is not that of an example, and would be replaced",
             f"say --force to replace it; the old one becomes {BACKUP}",
         )
-    wish = Wish(
-        arguments.target,
-        arguments.header,
-        tuple(filter(None, arguments.names.split(","))),
-        tuple(arguments.keep),
-        tuple(arguments.ignore),
-        arguments.model_name,
-        arguments.encoding,
-        arguments.separator.replace("\\t", "\t"),
-        int(arguments.sheet) if arguments.sheet.isdecimal() else arguments.sheet,
-        tuple(arguments.missing),
-        arguments.skip,
-    )
-    ingestion = DataIngestion(
-        source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
-    )
+    stated = vars(arguments)
+    wish = Wish(**{each.name: stated[each.name] for each in fields(Wish)})
+    ingestion = DataIngestion(**{name: stated[name] for name in ("source", "query", "allow_private", "format")})
     placed = _placed(arguments.source)
     result = survey(ingestion, wish, settings.source_password)
-    text = result.text
-    if placed != arguments.source:
-        if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
-            use.link_into_place(arguments.source)
-        text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
+    _write(result.text, arguments.source, placed)
+    (_print_json if arguments.json else _print)(result, placed)
+    return 0
+
+
+def _write(text: str, source: str, placed: str) -> None:
+    """Write params.yaml, keeping the one before; the source is named, and linked, where it is placed."""
+    if placed != source:
+        if placed == (paths.EXTERNAL / Path(source).name).as_posix():
+            use.link_into_place(source)
+        text = text.replace(_source_line(source), _source_line(placed), 1)
     params_file.parse(text)
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)
-    (_print_json if arguments.json else _print)(result, placed)
-    return 0
 
 
 def _placed(source: str) -> str:
