@@ -1,4 +1,4 @@
-"""Check Python, the processor, the project, the DVC remote, the tracking server, tokens, the state folder and extras.
+"""Check Python, processor, project, git, DVC remote, tracking server, model files, tokens, state folder and extras.
 
 Example: lockstep doctor --json
 """
@@ -18,12 +18,12 @@ from typing import Literal
 
 from lockstep import numeric_pins, paths
 from lockstep.config import params_file
-from lockstep.config.settings import Settings
+from lockstep.config.settings import Settings, model_name
 from lockstep.errors import ConfigError, LockstepError, TrackingError
 from lockstep.lifecycle import dvc_remote
 from lockstep.lifecycle.dvc_remote import RemoteBucket
 from lockstep.lifecycle.wandb import MODES
-from lockstep.registry import tracking, tracking_server
+from lockstep.registry import provenance, tracking, tracking_server
 from lockstep.registry.model_registry import Capabilities, Registry
 
 ONLINE_TIMEOUT_S = 60
@@ -107,6 +107,14 @@ def _project(name: str, _: Settings) -> Finding:
     return Finding(name, "ok", str(found))
 
 
+def _git(name: str, _: Settings) -> Finding:
+    """Check that versions will name the commit that made them."""
+    problem = provenance.git_problem()
+    if problem:
+        return Finding(name, "warn", f"{problem[0]}: versions name no commit", problem[1])
+    return Finding(name, "ok", f"commit {provenance.git('rev-parse', '--short', 'HEAD')}")
+
+
 def _params(name: str, _: Settings) -> Finding:
     params = params_file.load(_root() / paths.PARAMS)
     return Finding(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
@@ -177,6 +185,21 @@ def _tracking(name: str, settings: Settings) -> Finding:
     model = settings.model_name or "lockstep-doctor"
     supported = Registry(tracking.connect(settings), model).capabilities()
     return _supports(name, f"{chosen.kind} at {chosen.shown}", supported)
+
+
+def _model_files(name: str, settings: Settings) -> Finding:
+    """Check that the files of the versions in a role can be downloaded."""
+    database = tracking_server.database_of(tracking_server.resolve(settings).uri)
+    if database and not database.exists():
+        return Finding(name, "ok", "nothing is registered yet")
+    registry = Registry(tracking.connect(settings), model_name(settings))
+    if not registry.capabilities().registry:
+        return Finding(name, "ok", "no model registry")
+    versions = [version for version in (registry.production(), registry.challenger()) if version]
+    for version in versions:
+        registry.require_files(version)
+    numbers = ", ".join(version.version for version in versions)
+    return Finding(name, "ok", f"all there, of version {numbers}" if numbers else "nothing is in Production yet")
 
 
 def _supports(name: str, where: str, supported: Capabilities) -> Finding:
@@ -252,9 +275,11 @@ CHECKS: dict[str, Callable[[str, Settings], Finding]] = {
     "python": _python,
     "processor": _processor,
     "project": _project,
+    "git": _git,
     "params.yaml": _params,
     "dvc remote": _remote,
     "tracking server": _tracking,
+    "model files": _model_files,
     "tokens": _tokens,
     "state folder": _state,
     "extras": _extras,

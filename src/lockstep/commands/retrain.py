@@ -96,8 +96,10 @@ def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
 
     Raises
     ------
+    AlreadyRunning
+        Another one is under way.
     StoreError
-        Another one is under way, or this one does not wait.
+        There is no such job.
     """
     if arguments.job:
         job = jobs.find(store, arguments.job)
@@ -108,9 +110,9 @@ def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
         ticket = jobs.ask(store, model, "manual", arguments.reason)
         job = ticket.job
         if not ticket.new and not jobs.is_left(job):
-            raise jobs.busy(job)
+            raise jobs.busy(store, job)
     if not jobs.start(store, job.id):
-        raise jobs.busy(job)
+        raise jobs.busy(store, job)
     return job
 
 

@@ -14,6 +14,9 @@ from lockstep import paths
 from lockstep.config.params import Params
 from lockstep.errors import ConfigError, nearest
 
+CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
+"""What a merge leaves in a file where both sides changed the same lines."""
+
 
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml.
@@ -36,6 +39,11 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 def parse(text: str, name: str = "params.yaml") -> Params:
     """Turn the text of params.yaml into its sections."""
+    if marker := CONFLICT.search(text):
+        line = text.count("\n", 0, marker.start()) + 1
+        raise ConfigError(
+            f"{name} line {line}: the conflict markers of a merge", "keep one of the two sides, and remove the markers"
+        )
     try:
         content = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses more
     except yaml.YAMLError as error:

@@ -159,7 +159,7 @@ class Alert(msgspec.Struct):
     """Something that a person, or the loop, should act on; `closed` says when it ended."""
 
     id: int
-    kind: Literal["drift", "quality", "log"]
+    kind: Literal["drift", "quality", "log", "refused"]
     model: str
     version: str
     subject: str

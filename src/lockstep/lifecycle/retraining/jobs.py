@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from sqlalchemy import select, update
 
 from lockstep.drift.results import Job
-from lockstep.errors import StoreError
+from lockstep.errors import AlreadyRunning
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 
@@ -130,9 +131,16 @@ def name_of(process: int) -> str:
     return f"{socket.gethostname()}:{process}"
 
 
-def busy(job: Job) -> StoreError:
-    """Return the error that names the job which is in the way."""
-    return StoreError(f"job {job.id} is {job.state} already: {job.reason or job.trigger}", "wait until it has ended")
+def busy(store: Store, job: Job) -> AlreadyRunning:
+    """Return the error that names the job which is in the way, and the process that runs it."""
+    with store.reading() as link:
+        owner = link.execute(select(JOBS.c.owner).where(JOBS.c.id == job.id)).scalar()
+    host, _, process = (owner or "").rpartition(":")
+    since = datetime.fromtimestamp(job.started or job.asked, UTC).isoformat(timespec="seconds")
+    by = f"process {process} on {host}, since {since}" if owner else f"no process has taken it since {since}"
+    return AlreadyRunning(
+        f"job {job.id} is {job.state} already ({job.reason or job.trigger}): {by}", "wait until it has ended"
+    )
 
 
 def _is_gone(owner: str) -> bool:

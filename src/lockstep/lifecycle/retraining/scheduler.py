@@ -148,6 +148,7 @@ class Scheduler:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=~self.project.stat().st_mode & 0o777,  # the server's is for files of its own
             )
         os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         for old in sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)[:-KEPT_LOGS]:
