@@ -25,8 +25,6 @@ SEPARATORS = ",;\t"
 MAX_CELL = 2**31 - 1
 MAX_UNKNOWN = 100
 MAX_GUESSES = 20
-FIRST_ROW = 2
-"""Rows are numbered as a spreadsheet does: the header is row 1."""
 
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
@@ -45,7 +43,7 @@ class InMemoryRequest(Request):
 
 @dataclass(frozen=True)
 class UploadedTable:
-    """The cells of a file as text, each row with its number in a spreadsheet, and how the file spells them."""
+    """The cells of a file as text, each row with its number in a spreadsheet (its header is row 1), and its marks."""
 
     header: list[str]
     rows: list[tuple[int, list[str]]]
@@ -56,14 +54,9 @@ class UploadedTable:
 def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     """Read a CSV file whose header names every column of the schema once, in any order.
 
-    Raises
-    ------
-    BadRequest
-        It is no CSV in UTF-8.
-    RequestEntityTooLarge
-        It has more than `most` rows.
-    RowsRefused
-        A column is missing, unknown or there twice, or a row is longer or shorter than the header.
+    Raises BadRequest: it is no CSV in UTF-8.
+    Raises RequestEntityTooLarge: it has more than `most` rows.
+    Raises RowsRefused: a column is missing, unknown or there twice, or a row is longer or shorter than the header.
     """
     text = _decoded(content, schema)
     body = text.removeprefix(BOM)
@@ -85,10 +78,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
 def check(table: UploadedTable, schema: Schema) -> list[Row]:
     """Return the rows of a table as the model takes them.
 
-    Raises
-    ------
-    RowsRefused
-        Naming each wrong cell by row and column.
+    Raises RowsRefused: naming each wrong cell by row and column.
     """
     by_name = {column.name: column for column in schema.columns}
     columns = [by_name.get(name) for name in table.header]
@@ -100,10 +90,10 @@ def check(table: UploadedTable, schema: Schema) -> list[Row]:
     if ragged:
         raise RowsRefused(ragged)
     readers = [_reader(column, schema) for column in columns if column]
-    places = [place for place, column in enumerate(columns) if column]
+    places = [index for index, column in enumerate(columns) if column]
     names = [column.name for column in columns if column]
     rows = [
-        {name: read(cells[place]) for name, read, place in zip(names, readers, places, strict=True)}
+        {name: read(cells[index]) for name, read, index in zip(names, readers, places, strict=True)}
         for _, cells in table.rows
     ]
     try:

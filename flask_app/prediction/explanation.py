@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from flask import current_app
+from msgspec import structs
 from werkzeug.exceptions import NotImplemented as NotHere
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable, UnprocessableEntity
 
@@ -24,14 +24,9 @@ RETRY_AFTER_S = 5
 def check(predictor: Predictor, rows: Sequence[Row]) -> None:
     """Refuse what cannot be explained, before it is answered; the first time, trees are made ready, for seconds.
 
-    Raises
-    ------
-    RequestEntityTooLarge
-        There are too many rows.
-    UnprocessableEntity
-        Nothing explains this model.
-    NotImplemented
-        A package that explains it is not installed.
+    Raises RequestEntityTooLarge: there are too many rows.
+    Raises UnprocessableEntity: nothing explains this model.
+    Raises NotImplemented: a package that explains it is not installed.
     """
     if len(rows) > MOST_ROWS:
         raise RequestEntityTooLarge(f"At most {MOST_ROWS} rows a request with explain.")
@@ -44,9 +39,9 @@ def explained(answered: PredictionResult) -> PredictionResult:
     predictor = answered.serving.predictor
     with refusals():
         if contributions.explanation_method(predictor.scorer) == "linear":
-            return replace(answered, explanations=predictor.explain(answered.rows))
+            return structs.replace(answered, explanations=predictor.explain(answered.rows))
         with guard.from_app(current_app).limiter.large_request():
-            return replace(answered, explanations=predictor.explain(answered.rows))
+            return structs.replace(answered, explanations=predictor.explain(answered.rows))
 
 
 def offered(predictor: Predictor) -> str:

@@ -49,12 +49,8 @@ class Tensor:
 def read(entries: Sequence[Any], tail: bytes) -> list[Tensor]:
     """Return tensors from their JSON and the bytes that follow it.
 
-    Raises
-    ------
-    RowsRefused
-        Naming a tensor that is not as its shape and datatype say.
-    UnprocessableEntity
-        A tensor is not described, or the bytes are more or fewer than described.
+    Raises RowsRefused: naming a tensor that is not as its shape and datatype say.
+    Raises UnprocessableEntity: a tensor is not described, or the bytes are more or fewer than described.
     """
     result, start = [], 0
     for entry in entries:
@@ -114,8 +110,8 @@ def _from_json(data: Any, shape: tuple[int, ...], datatype: str, name: str) -> l
     fits = FITS["FP" if datatype.startswith("FP") else datatype]
     width = len(data) // shape[0]
     wrong = [
-        FieldError(place // width, name, f"expected {datatype}")
-        for place, value in enumerate(data)
+        FieldError(index // width, name, f"expected {datatype}")
+        for index, value in enumerate(data)
         if value is not None and not fits(value)
     ]
     if wrong:

@@ -20,6 +20,7 @@ from flask_app.prediction import explanation, log, prediction_service
 from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json
 from lockstep.data.schema import RowsRefused, label_name
+from lockstep.html import formatting
 
 blueprint = Blueprint("pages", __name__)
 
@@ -40,12 +41,8 @@ def show_form(name: str) -> ResponseReturnValue:
 def asked(name: str) -> Serving:
     """Return the model of this name that serves, or the default one for no name.
 
-    Raises
-    ------
-    NotFound
-        It is not served here.
-    NoModel
-        It is not loaded yet.
+    Raises NotFound: it is not served here.
+    Raises NoModel: it is not loaded yet.
     """
     return service_of(name).require()
 
@@ -142,11 +139,8 @@ def _result(answered: PredictionResult) -> dict[str, Any]:
 
 
 def percent(share: float) -> str:
-    """Write a probability so that only certainty reads as 0 or 100."""
-    shown = f"{share * 100:.1f}"
-    if shown in ("0.0", "100.0") and 0 < share < 1:
-        return "< 0.1" if share < 0.5 else "> 99.9"
-    return shown
+    """Write a probability so that only certainty reads as 0 or 100, without its unit."""
+    return formatting.percent(share).removesuffix(f"{formatting.NARROW}%")
 
 
 def _code(answered: PredictionResult) -> dict[str, str]:

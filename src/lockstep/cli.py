@@ -47,7 +47,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name in COMMANDS:
         summary, _, rest = _docstring(name).partition("\n")
-        own = commands.add_parser(
+        subparser = commands.add_parser(
             name,
             help=summary.rstrip("."),
             description=summary,
@@ -55,7 +55,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in words:
-            _module(name).add(own)
+            _module(name).add(subparser)
     return parser
 
 

@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
     )
     placed = _placed(arguments.source)
-    found = survey(ingestion, wish, settings.source_password)
-    text = found.text
+    result = survey(ingestion, wish, settings.source_password)
+    text = result.text
     if placed != arguments.source:
         if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
             use.link_into_place(arguments.source)
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)
-    (_print_json if arguments.json else _print)(found, placed)
+    (_print_json if arguments.json else _print)(result, placed)
     return 0
 
 
@@ -106,24 +106,24 @@ def _source_line(source: str) -> str:
     return f"  source: {flow(source)}\n"
 
 
-def _print(found: Survey, source: str) -> None:
+def _print(result: Survey, source: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table("about", "decided", "why", box=None, header_style="bold", title_justify="left")
-    for one in found.decisions:
-        table.add_row(escape(one.about), escape(one.decided), escape(one.why))
+    for choice in result.decisions:
+        table.add_row(escape(choice.about), escape(choice.decided), escape(choice.why))
     console.print(table)
-    if looks := [one.look for one in found.decisions if one.look]:
+    if looks := [choice.look for choice in result.decisions if choice.look]:
         console.print("\nLook at:", style="bold")
         for look in looks:
             console.print(f"- {escape(look)}", highlight=False)
-    console.print(f"\nparams.yaml is written for {found.rows} rows of {escape(source)}", highlight=False)
+    console.print(f"\nparams.yaml is written for {result.rows} rows of {escape(source)}", highlight=False)
     console.print("next: read params.yaml, then make run (or dvc repro)", highlight=False)
 
 
-def _print_json(found: Survey, source: str) -> None:
-    decisions = [vars(one) for one in found.decisions]
-    print(json.dumps({"source": source, "rows": found.rows, "decisions": decisions}, ensure_ascii=False, indent=2))
+def _print_json(result: Survey, source: str) -> None:
+    decisions = [vars(choice) for choice in result.decisions]
+    print(json.dumps({"source": source, "rows": result.rows, "decisions": decisions}, ensure_ascii=False, indent=2))

@@ -89,12 +89,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def runtime_folders(settings: Settings, shown: str) -> Iterator[tuple[dict[str, Path], Path]]:
     """Yield the sockets and the metrics' folder of this server, in runtime folders that no other server uses.
 
-    Raises
-    ------
-    ConfigError
-        They cannot be made.
-    AlreadyRunning
-        Another server is at the address that is shown.
+    Raises ConfigError: they cannot be made. Raises AlreadyRunning: another server is at the address that is shown.
     """
     parent = instance.shared_memory(Path(settings.state).absolute())
     with ExitStack() as folders:
@@ -119,10 +114,8 @@ def address(host: str, port: int) -> str:
 def wait_for_port(host: str, port: int, folders: Path) -> None:
     """Return when nobody listens at the port any more; who does may have a runtime folder, which names it.
 
-    Raises
-    ------
-    ConfigError
-        Another server stays there, with which this one would share the requests; or there is no such address.
+    Raises ConfigError: another server stays there, with which this one would share the requests; or there is no such
+    address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     end = time.monotonic() + BUSY_S

@@ -66,7 +66,7 @@ def evaluate(
     """Return the evaluation record: `metrics` is the content of metrics.json, `leaks` scores the leaky columns."""
     schema, scored, test = subject.predictor.schema, subject.scored, subject.test
     shuffled = importance.permutation(subject.predictor, test, scored, subject.metric, params)
-    ranked = [one.column for one in shuffled.columns] if shuffled else []
+    ranked = [entry.column for entry in shuffled.columns] if shuffled else []
     columns = [*ranked, *(name for name in schema.kinds if name not in set(ranked))]
     refitted = _refitted(subject, train, params)
     return Evaluation(
@@ -93,10 +93,12 @@ def evaluate(
 
 
 def _metrics(measured: Mapping[str, Any]) -> list[MetricValue]:
-    """Return each metric with its interval, in the order of the catalog of metrics."""
-    bounds = measured["interval_95"]
+    """Return each metric that has a value with its interval, in the order of the catalog of metrics."""
+    bounds, draws = measured["interval_95"], measured.get("draws", {})
     return [
-        MetricValue(name, measured[name], bounds[name][0], bounds[name][1], METRICS[name].higher_is_better)
+        MetricValue(
+            name, measured[name], bounds[name][0], bounds[name][1], METRICS[name].higher_is_better, draws.get(name)
+        )
         for name in METRICS
         if name in bounds
     ]

@@ -1,5 +1,6 @@
 """Learning curve of the estimator, and scikit-learn's defaults as baselines on the same rows."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 
 from lockstep.config.params import ModelEvaluation, Task
-from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores as metrics
 from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Reference
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Scored, short
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.term_weights import TermWeights
+from lockstep.runtime import progress
 
+log = logging.getLogger("evaluation")
 Ids = NDArray[np.int64]
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 HELD_OUT = 0.2
@@ -46,6 +48,7 @@ class Sample:
     terms: TermWeights
     teaching: int
     held_out: int
+    positive: int | None = None
 
     @classmethod
     def of(cls, whole: Matrices, teaching: Ids, held_out: Ids, tested: Ids) -> "Sample":
@@ -54,7 +57,8 @@ class Sample:
         matrix = sparse.csr_matrix(sparse.vstack(parts)) if sparse.issparse(whole.train) else np.vstack(parts)
         target = np.concatenate([whole.target[teaching], whole.target[held_out], whole.test_target[tested]])
         terms = TermWeights.from_matrix(whole.train, whole.target, whole.marks.get("terms", NO_TERMS))
-        return cls(matrix, target, terms, len(teaching), len(held_out))
+        positive = int(whole.marks["positive"]) if "positive" in whole.marks else None
+        return cls(matrix, target, terms, len(teaching), len(held_out), positive)
 
     def scores(self, estimator: BaseEstimator, metric: str, rows: int) -> dict[str, float | None] | None:
         """Fit on the first rows, terms weighted by them only, and score each part; None if they lack a class."""
@@ -65,7 +69,12 @@ class Sample:
         fitted = fit(clone(estimator), matrix[fit_rows], self.target[fit_rows])
         cut = self.teaching + self.held_out
         parts = {"train": slice(0, rows), "held_out": slice(self.teaching, cut), "test": slice(cut, None)}
-        return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
+        scored = {
+            name: fold_score.predict(fitted, matrix[part], self.target[part], self.target, self.positive)
+            for name, part in parts.items()
+        }
+        values = {name: metrics.measure(metric, own) for name, own in scored.items()}
+        return {name: short(value) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> LearningCurve:
@@ -78,7 +87,8 @@ def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEval
     held_out = held_out[_every(len(held_out), SCORED_ROWS)]
     tested = _every(len(of.test_target), SCORED_ROWS)
     sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
-    scored_sizes = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
+    sizes = progress.tracked(_growing(sample.teaching), "fits of the learning curve", log, float)
+    scored_sizes = [(rows, sample.scores(estimator, metric, rows)) for rows in sizes]
     points = [LearningPoint(rows=rows, **scores) for rows, scores in scored_sizes if scores]
     return LearningCurve(metric, points, len(of.target), len(held_out), len(tested))
 
@@ -132,9 +142,10 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     positive, whichever way the metric points.
     """
     entries = []
-    for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
+    defaults = list(_defaults(task, params.seed, sparse.issparse(of.train)))
+    for name, estimator in progress.tracked(defaults, "reference models", log):
         fitted = fit(estimator, of.train, of.target)
-        baseline = fold_score.predict(fitted, of.test, of.test_target, of.target)
+        baseline = fold_score.predict(fitted, of.test, of.test_target, of.target, scored.positive)
         value, low, high = metrics.difference(scored, baseline, metric, params.resamples, params.seed)
         entries.append(
             Reference(
@@ -168,9 +179,5 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")  # on the first points of the curve
         return estimator.fit(matrix, target)
-
-
-def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
-    value = metrics.measure(metric, fold_score.predict(fitted, matrix, target))
-    return short(value) if np.isfinite(value) else None

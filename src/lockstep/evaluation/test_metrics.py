@@ -11,6 +11,7 @@ from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
 from lockstep.drift.profile import EvaluationSample
+from lockstep.errors import DataError
 from lockstep.gate.checks import HoldoutEvidence
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
@@ -21,15 +22,36 @@ DIGITS = 6
 
 
 def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str, Any]:
-    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows."""
-    names = scores.for_task(schema.task)
-    bounds = scores.intervals(scored, names, params.resamples, params.seed)
-    values = {name: scores.measure(name, scored) for name in names}
+    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows.
+
+    A metric without a value on these rows is null, and `undefined` says so; `draws` has the number of resamples of each
+    interval that rests on fewer than `params.resamples`.
+    """
+    values = {name: scores.measure(name, scored) for name in scores.for_task(schema.task)}
+    defined = [name for name, value in values.items() if np.isfinite(value)]
+    drawn = scores.intervals(scored, defined, params.resamples, params.seed)
+    bounds = {name: bound for name, bound in drawn.items() if bound.draws}
+    few = {name: bound.draws for name, bound in bounds.items() if bound.draws < params.resamples}
+    undefined = {name: f"no value on these {scored.rows} test rows" for name in values if name not in bounds}
     return {
-        **{name: round(value, DIGITS) for name, value in values.items()},
-        "interval_95": {name: [round(low, DIGITS), round(high, DIGITS)] for name, (low, high) in bounds.items()},
+        **{name: round(value, DIGITS) if np.isfinite(value) else None for name, value in values.items()},
+        "interval_95": {name: [round(pair.low, DIGITS), round(pair.high, DIGITS)] for name, pair in bounds.items()},
         "test_rows": scored.rows,
+        **({"draws": few} if few else {}),
+        **({"undefined": undefined} if undefined else {}),
     }
+
+
+def require(metrics: Mapping[str, Any], name: str) -> None:
+    """Refuse test rows on which the metric of model selection has no value or no interval.
+
+    Raises DataError: it has none, as ROC AUC where all test rows are of one class.
+    """
+    if name not in metrics["interval_95"]:
+        raise DataError(
+            f"{name} has no value on the {metrics['test_rows']} test rows, as where all have the same target",
+            "choose another data_preprocessing.split or model_building.metric",
+        )
 
 
 def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:
@@ -84,8 +106,8 @@ def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, leaks: Ma
     """Return the evidence on the test rows that needs no champion."""
     rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
     refused = [bool(predictor.schema.faults(row)) for row in rows]
-    differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
-    return HoldoutEvidence(scored, constant(scored), differing, asked, sum(refused), leaks)
+    differing, sent = skew(predictor, frame, [index for index, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
+    return HoldoutEvidence(scored, constant(scored), differing, sent, sum(refused), leaks)
 
 
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Transformers of numbers and categories of our own. Their import paths stand in models: never move or rename them."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.numeric import SKEW_TRANSFORMS
+from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS
 
 Floats = NDArray[np.float64]
 POINTS = 101
@@ -41,8 +42,8 @@ class Unskew(TransformerMixin, BaseEstimator):
             self.fitted_ = np.array([[_shape(column) for column in columns]]).reshape(1, self.width_)
         elif self.method == "quantile":
             steps = np.linspace(0, 1, POINTS)
-            known = [np.quantile(column, steps) if len(column) else np.zeros(POINTS) for column in columns]
-            self.fitted_ = np.stack(known, axis=1) if known else np.zeros((POINTS, 0))
+            quantiles = [np.quantile(column, steps) if len(column) else np.zeros(POINTS) for column in columns]
+            self.fitted_ = np.stack(quantiles, axis=1) if quantiles else np.zeros((POINTS, 0))
         else:
             self.fitted_ = np.zeros((0, self.width_))
         return self
@@ -63,10 +64,10 @@ def _shape(column: Floats) -> float:
 
     if len(column) < 2 or column.min() == column.max():
         return 1.0
-    found = optimize.minimize_scalar(
+    optimum = optimize.minimize_scalar(
         lambda shape: -stats.yeojohnson_llf(shape, column), bounds=(-2, 4), method="bounded", options={"xatol": 1e-6}
     )
-    return float(found.x)
+    return float(optimum.x)
 
 
 class Absent(TransformerMixin, BaseEstimator):
@@ -121,20 +122,21 @@ class TargetMeans(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         """Learn the means of all rows; `y` (n,) holds classes or numbers."""
-        self._learn(X, *self._answers(y))
+        answers = target_columns(y)
+        self._learn(X, answers, answers.mean(axis=0))
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any, **fit_params: Any) -> Floats:
         """Learn the means of all rows, and return those that each row's own fold had no part in."""
-        answers, overall = self._answers(y)
-        self._learn(X, answers, overall)
+        answers = target_columns(y)
+        self._learn(X, answers, answers.mean(axis=0))
         folds = cross_fitting_folds(len(X), self.seed, self.groups)
         encoded = np.empty((len(X), len(X.columns) * answers.shape[1]))
         for number in np.unique(folds):
-            own = folds == number
+            in_fold = folds == number
             rest = TargetMeans(self.smoothing)
-            rest._learn(X[~own], answers[~own], answers[~own].mean(axis=0))
-            encoded[own] = rest.transform(X[own])
+            rest._learn(X[~in_fold], answers[~in_fold], answers[~in_fold].mean(axis=0))
+            encoded[in_fold] = rest.transform(X[in_fold])
         return encoded
 
     def transform(self, X: pd.DataFrame) -> Floats:
@@ -147,41 +149,110 @@ class TargetMeans(TransformerMixin, BaseEstimator):
         ends = ["_mean"] if width == 1 else [f"_mean_{number}" for number in range(width)]
         return np.asarray([f"{name}{end}" for name in self.columns_ for end in ends], dtype=object)
 
-    def _answers(self, y: Any) -> tuple[Floats, Floats]:
-        """Return the target as numbers (n, answers), and their means."""
-        target = np.asarray(y)
-        if target.dtype != np.float64:
-            labels = np.unique(target)
-            target = target[:, None] == (labels[1:] if len(labels) == 2 else labels)
-        answers = target.astype(np.float64).reshape(len(target), -1)
-        return answers, answers.mean(axis=0)
-
     def _learn(self, X: pd.DataFrame, answers: Floats, overall: Floats) -> None:
         self.columns_ = [str(name) for name in X.columns]
         self.categories_, self.means_ = [], []
         for name in X.columns:
-            codes, known = pd.factorize(X[name].astype(object), sort=True)
-            codes = np.where(codes < 0, len(known), codes)
-            counts = np.bincount(codes, minlength=len(known) + 2).astype(np.float64)
-            sums = np.stack([np.bincount(codes, own, minlength=len(known) + 2) for own in answers.T], axis=1)
+            codes, categories = pd.factorize(X[name].astype(object), sort=True)
+            codes = np.where(codes < 0, len(categories), codes)
+            counts = np.bincount(codes, minlength=len(categories) + 2).astype(np.float64)
+            sums = np.stack([np.bincount(codes, answer, minlength=len(categories) + 2) for answer in answers.T], axis=1)
             weight = counts + self.smoothing
             drawn = (sums + self.smoothing * overall) / np.where(weight > 0, weight, 1.0)[:, None]
             drawn[counts == 0] = overall
-            self.categories_.append("\n".join(map(_escaped, known)))
+            self.categories_.append("\n".join(map(_escaped, categories)))
             self.means_.append(drawn)
 
     def _codes(self, X: pd.DataFrame) -> list[NDArray[np.int64]]:
         """Return for each column the row of its means (n,): its category's, the missing one's, or the unknown one's."""
-        found = []
-        for name, known in zip(self.columns_, self.known(), strict=True):
-            table = {category: code for code, category in enumerate(known)} | {None: len(known)}
+        codes = []
+        for name, categories in zip(self.columns_, self.known(), strict=True):
+            table = {category: code for code, category in enumerate(categories)} | {None: len(categories)}
             values = [None if value != value else value for value in X[name].tolist()]
-            found.append(np.fromiter((table.get(value, len(known) + 1) for value in values), np.int64, len(values)))
-        return found
+            codes.append(
+                np.fromiter((table.get(value, len(categories) + 1) for value in values), np.int64, len(values))
+            )
+        return codes
 
     def known(self) -> list[list[str]]:
         """Return the categories of each column, in the order of its means; then come missing and unknown."""
-        return [[_plain(text) for text in own.split("\n")] if own else [] for own in self.categories_]
+        return [[_plain(text) for text in joined.split("\n")] if joined else [] for joined in self.categories_]
+
+
+def target_columns(y: Any) -> Floats:
+    """Return the target as numbers (n, answers): 1 for the second of two classes, or a column for each of several."""
+    target = np.asarray(y)
+    if target.dtype != np.float64:
+        labels = np.unique(target)
+        target = target[:, None] == (labels[1:] if len(labels) == 2 else labels)
+    return target.astype(np.float64).reshape(len(target), -1)
+
+
+class StackedRidge(TransformerMixin, BaseEstimator):
+    """Turn a wide matrix into the predictions of a ridge regression, a feature for each answer (Wolpert 1992).
+
+    So texts stand beside numbers in a dense matrix, which every estimator takes. `fit_transform` is cross-fitted, as in
+    `TargetMeans`. The answers are centred and scaled to a variance of 1, so that rows without a term get 0; predictions
+    are rounded, so that the compiled form gives the very same numbers.
+
+    Parameters
+    ----------
+    alphas : penalties, of which the one of least squared error on the held-out rows is taken.
+    seed : seed of the folds.
+    groups : (n,) rows of one group stay in one fold; None takes each row for itself.
+
+    Examples
+    --------
+    >>> words = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> StackedRidge(alphas=(1.0,)).fit(words, [2.0, 2.0, 4.0, 4.0]).transform(words[1:3]).tolist()
+    [[-0.66666667], [0.66666667]]
+    """
+
+    def __init__(self, alphas: Sequence[float] = (1.0, 3.0, 10.0, 30.0), seed: int = 42, groups: Any = None) -> None:
+        self.alphas = alphas
+        self.seed = seed
+        self.groups = groups
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn weights (features, answers) from rows x features; `y` (n,) holds classes or numbers."""
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any, **fit_params: Any) -> Floats:
+        """Learn from all rows, and return predictions that each row's own fold had no part in."""
+        answers = target_columns(y)
+        spread = answers.std(axis=0)
+        answers = (answers - answers.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        folds = cross_fitting_folds(X.shape[0], self.seed, self.groups)
+        held_out = [_cross_fitted(X, answers, folds, alpha) for alpha in self.alphas]
+        best = int(np.argmin([float(((answers - predicted) ** 2).sum()) for predicted in held_out]))
+        self.coef_ = _ridge(X, answers, self.alphas[best])
+        return held_out[best].round(STACKED_DECIMALS)
+
+    def transform(self, X: Any) -> Floats:
+        """Return rows x answers."""
+        return np.asarray(X @ self.coef_).round(STACKED_DECIMALS)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `stacked_0` and so on for the output columns."""
+        return np.asarray([f"stacked_{number}" for number in range(self.coef_.shape[1])], dtype=object)
+
+
+def _cross_fitted(X: Any, answers: Floats, folds: NDArray[np.int64], alpha: float) -> Floats:
+    predicted = np.zeros_like(answers)
+    for number in np.unique(folds):
+        held_out = folds == number
+        predicted[held_out] = X[held_out] @ _ridge(X[~held_out], answers[~held_out], alpha)
+    return predicted
+
+
+def _ridge(X: Any, answers: Floats, alpha: float) -> Floats:
+    """Return the weights (features, answers) of a ridge regression without an intercept."""
+    from sklearn.linear_model import Ridge
+
+    solver = "sparse_cg" if hasattr(X, "tocsr") else "cholesky"
+    fitted = Ridge(alpha, fit_intercept=False, solver=solver, tol=1e-6).fit(X, answers)
+    return np.asarray(fitted.coef_, dtype=np.float64).reshape(answers.shape[1], X.shape[1]).T.copy()
 
 
 def _escaped(category: str) -> str:
@@ -196,6 +267,6 @@ def _plain(text: str) -> str:
 def cross_fitting_folds(count: int, seed: int, groups: Any = None) -> NDArray[np.int64]:
     """Return the fold of each row (n,), drawn by chance; rows of one group share it."""
     codes = np.arange(count)
-    if groups is not None and len(known := np.unique(groups)) > 1:
-        codes = np.searchsorted(known, groups)
+    if groups is not None and len(distinct := np.unique(groups)) > 1:
+        codes = np.searchsorted(distinct, groups)
     return np.asarray((np.random.default_rng(seed).permutation(int(codes.max(initial=0)) + 1) % FOLDS)[codes])

@@ -35,12 +35,8 @@ MIRRORED = (paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
 def record(params: RegisterModel, settings: Settings) -> None:
     """Register the model; in an experiment of DVC log only its run, since experiments may be discarded.
 
-    Raises
-    ------
-    ArtifactError
-        The pipeline has not been run, so there is no model.
-    TrackingError
-        The tracking server is out of reach; run it again later, and one run is made.
+    Raises ArtifactError: the pipeline has not been run, so there is no model.
+    Raises TrackingError: the tracking server is out of reach; run it again later, and one run is made.
     """
     if not settings.exp_name:
         register(params, settings)
@@ -59,12 +55,8 @@ def record(params: RegisterModel, settings: Settings) -> None:
 def register(params: RegisterModel, settings: Settings) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
 
-    Raises
-    ------
-    ArtifactError
-        The pipeline has not been run, so there is no model.
-    TrackingError
-        The tracking server is out of reach; run it again later, and one version is made.
+    Raises ArtifactError: the pipeline has not been run, so there is no model.
+    Raises TrackingError: the tracking server is out of reach; run it again later, and one version is made.
     """
     digest = _checked()
     registry = Registry(tracking.connect(settings), params.model_name)
@@ -85,10 +77,7 @@ def register(params: RegisterModel, settings: Settings) -> Version:
 def restore_files(registry: Registry, version: Version) -> None:
     """Upload the files of a version again if they are gone from the tracking server and models/ holds that version.
 
-    Raises
-    ------
-    RegistryError
-        They are gone, and models/ holds another version.
+    Raises RegistryError: they are gone, and models/ holds another version.
     """
     missing = registry.missing_files(version)
     if not missing:
@@ -104,12 +93,8 @@ def restore_files(registry: Registry, version: Version) -> None:
 def log_pages(settings: Settings) -> None:
     """Log the drawn report pages with the run of the model in models/.
 
-    Raises
-    ------
-    ArtifactError
-        The model has no run.
-    TrackingError
-        The tracking server is out of reach.
+    Raises ArtifactError: the model has no run.
+    Raises TrackingError: the tracking server is out of reach.
     """
     run_id = predictor.read_json(paths.EXPERIMENT_INFO)["run_id"]
     tracking.log_reports(tracking.connect(settings), run_id, (paths.DATA_PAGE, paths.REPORT))
@@ -210,7 +195,7 @@ def _verdict() -> dict[str, str]:
 
 def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     bounds = measured["interval_95"]
-    flat = {name: value for name, value in measured.items() if name != "interval_95"}
+    flat = {name: value for name, value in measured.items() if isinstance(value, int | float)}
     return flat | {
         f"{name}_{side}": bound
         for name, pair in bounds.items()

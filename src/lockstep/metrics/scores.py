@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,8 @@ class Scored:
         """Return predicted less true values (n,), for regression."""
         return self.predicted.astype(np.float64) - self.truth.astype(np.float64)
 
-    def take(self, rows: NDArray[np.bool_]) -> "Scored":
-        """Return some of the rows, by a mask (n,)."""
+    def take(self, rows: NDArray[np.bool_] | Codes) -> "Scored":
+        """Return some of the rows, by a mask (n,) or by their indices."""
         shares = None if self.probabilities is None else self.probabilities[rows]
         return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
@@ -66,6 +67,11 @@ class Scored:
         positive = self.truth == label
         sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
         return sides[0], sides[1]
+
+
+def short(value: Any) -> float:
+    """Return a number with the six digits that every processor agrees on."""
+    return float(f"{float(value):.6g}")
 
 
 def rarer(codes: NDArray[np.int64]) -> int:
@@ -136,18 +142,14 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
     positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
-    found = np.cumsum(positives)
-    return (
-        float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
-        if found[-1]
-        else float("nan")
-    )
+    hits = np.cumsum(positives)
+    return float((positives * _ratio(hits, hits + np.cumsum(negatives))).sum() / hits[-1]) if hits[-1] else float("nan")
 
 
 def _log_loss(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    own = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
-    return float(-(weights @ np.log(np.clip(own, 1e-15, 1))) / weights.sum())
+    likelihoods = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
+    return float(-(weights @ np.log(np.clip(likelihoods, 1e-15, 1))) / weights.sum())
 
 
 def _brier(scored: Scored, weights: Floats) -> float:
@@ -245,19 +247,45 @@ def measure(name: str, scored: Scored, weights: Floats | None = None) -> float:
     return METRICS[name].measure(scored, np.ones(scored.rows) if weights is None else weights)
 
 
-def resamples(rows: int, count: int, seed: int) -> Iterator[Floats]:
-    """Yield `count` bootstrap resamples as row counts (n,) that sum to n (Efron 1979)."""
+def resamples(scored: Scored, count: int, seed: int) -> Iterator[Floats]:
+    """Yield `count` bootstrap resamples as row counts (n,) that sum to n (Efron 1979).
+
+    Rows are drawn within each class, so that no resample lacks a class that has only a few rows.
+    """
     random = np.random.default_rng(seed)
+    if not scored.classes:
+        for _ in range(count):
+            yield np.bincount(random.integers(0, scored.rows, scored.rows), minlength=scored.rows).astype(np.float64)
+        return
+    order = np.argsort(scored.truth, kind="stable")
+    _, first, sizes = np.unique(scored.truth[order], return_index=True, return_counts=True)
+    start, size = np.repeat(first, sizes), np.repeat(sizes, sizes)
     for _ in range(count):
-        yield np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64)
+        drawn = order[start + (random.random(scored.rows) * size).astype(np.int64)]
+        yield np.bincount(drawn, minlength=scored.rows).astype(np.float64)
 
 
-def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Return the 95 % percentile bootstrap interval of each metric; resamples without a class are passed over."""
+@dataclass(frozen=True)
+class BootstrapInterval:
+    """A 95 % interval, and the number of resamples in which the metric has a value; NaN bounds if there are none."""
+
+    low: float
+    high: float
+    draws: int
+
+    @classmethod
+    def from_draws(cls, draws: Floats) -> "BootstrapInterval":
+        """Return the percentile interval of the values of resamples (draws,), NaN where the metric has none."""
+        finite = draws[np.isfinite(draws)]
+        low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
+        return cls(float(low), float(high), len(finite))
+
+
+def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> dict[str, BootstrapInterval]:
+    """Return the 95 % percentile bootstrap interval of each metric."""
     names = list(names)
-    draws = [[measure(name, scored, weights) for name in names] for weights in resamples(scored.rows, count, seed)]
-    low, high = np.nanquantile(np.asarray(draws), [0.025, 0.975], axis=0)
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(names)}
+    draws = np.asarray([[measure(name, scored, drawn) for name in names] for drawn in resamples(scored, count, seed)])
+    return {name: BootstrapInterval.from_draws(draws[:, index]) for index, name in enumerate(names)}
 
 
 def difference(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> tuple[float, float, float]:
@@ -268,7 +296,7 @@ def difference(candidate: Scored, champion: Scored, name: str, count: int, seed:
     sign = 1.0 if METRICS[name].higher_is_better else -1.0
     draws = [
         sign * (measure(name, candidate, weights) - measure(name, champion, weights))
-        for weights in resamples(candidate.rows, count, seed)
+        for weights in resamples(candidate, count, seed)
     ]
-    low, high = np.nanquantile(np.asarray(draws), [0.025, 0.975])
-    return sign * (measure(name, candidate) - measure(name, champion)), float(low), float(high)
+    interval = BootstrapInterval.from_draws(np.asarray(draws))
+    return sign * (measure(name, candidate) - measure(name, champion)), interval.low, interval.high

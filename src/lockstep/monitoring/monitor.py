@@ -6,6 +6,7 @@ predictions the log holds.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -30,14 +31,12 @@ from lockstep.drift.results import (
 from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
-from lockstep.monitoring.registry_view import ModelVersions, RegistryView, VersionSource
+from lockstep.monitoring.registry_view import ModelVersions, RegistryView
 from lockstep.prediction_log import monitoring_queries, refusals
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import latency_us_of
-from lockstep.registry import tracking
+from lockstep.registry import remote
 from lockstep.registry.history import Event
-from lockstep.registry.model_registry import Registry
-from lockstep.registry.remote import RemoteRegistry
 
 HOUR_S = 3600
 SPANS = ((60, 60), (48, 3600))
@@ -102,10 +101,7 @@ class Watcher:
     def store(self) -> Store:
         """The prediction log.
 
-        Raises
-        ------
-        StoreError
-            Its database is out of reach.
+        Raises StoreError: its database is out of reach.
         """
         return self.open()
 
@@ -123,7 +119,7 @@ class Watcher:
             snapshot.models = {name: self._model(name, model_versions, at) for name, model_versions in versions.items()}
             snapshot.alerts, snapshot.jobs = self._alerts(snapshot.models, at), self.jobs()
             state.stored, state.labels = (each.look(self.store, name, at) for name, each in self._counts.items())
-            state.lost = max(state.lost, monitoring_queries.lost(self.store))
+            state.lost = max(state.lost, self.store.lost())
         except StoreError as error:
             state.reachable, state.fault = False, error.problem
             snapshot.alerts = [alert for alert in self.before.alerts if alert.kind not in alerts.LOCAL]
@@ -166,10 +162,10 @@ class Watcher:
             for name, model_versions in versions.items():
                 profile = self._profile(name, model_versions)
                 if profile and model_versions.production:
-                    place = windows.WindowPosition(
+                    position = windows.WindowPosition(
                         name, model_versions.production.version, profile, self.options.log_rows
                     )
-                    windows.measure_drift(self.store, place, at, WINDOWS_S)
+                    windows.measure_drift(self.store, position, at, WINDOWS_S)
 
     def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
         return lambda version: self.registered.made(model, version).profile
@@ -322,13 +318,6 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     """Return the watcher of a server, which goes on where the one before it ended."""
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
-    registered = RegistryView(_registry_of(settings), state, before)
+    registered = RegistryView(partial(remote.connect, settings), state, before)
     options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share, state / refusals.FILE)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
-
-
-def _registry_of(settings: Settings) -> Callable[[str], VersionSource]:
-    """Return a factory of registry clients: through the sidecar in a server, else directly."""
-    if settings.registry_socket:
-        return lambda name: RemoteRegistry(Path(settings.registry_socket), name)
-    return lambda name: Registry(tracking.connect(settings), name)

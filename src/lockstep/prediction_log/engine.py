@@ -71,10 +71,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def writing(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that writes, and commit it.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach, locked or full.
+    Raises StoreError: the database is out of reach, locked or full.
     """
     with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
@@ -84,10 +81,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """Yield a connection that reads.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     with translated_errors(), engine.connect() as connection:
         yield connection
@@ -110,10 +104,7 @@ def migrate(engine: Engine) -> None:
     A newer version may have been here and gone, as when an image is rolled back. Where it only added to the tables,
     this version writes on, and leaves what it does not know as it is.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach, or a newer version has changed what this one writes.
+    Raises StoreError: the database is out of reach, or a newer version has changed what this one writes.
     """
     with reading(engine) as connection:
         if _revision(connection) == REVISION:
@@ -154,10 +145,7 @@ def _upgrade(connection: Connection, revision: str | None) -> None:
 def _check_newer(connection: Connection, revision: str) -> None:
     """Check that this version can write into the tables of a newer one.
 
-    Raises
-    ------
-    StoreError
-        It cannot.
+    Raises StoreError: it cannot.
     """
     inspector = inspect(connection)
     if unfit := [change for table in METADATA.sorted_tables for change in changes(inspector, table)]:

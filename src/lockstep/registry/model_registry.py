@@ -45,7 +45,6 @@ class Version:
     source: str
     sha256: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    created_ms: int = 0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -119,10 +118,7 @@ class Registry:
     def get(self, version: str) -> Version:
         """Return one version.
 
-        Raises
-        ------
-        RegistryError
-            There is no such version, or no more.
+        Raises RegistryError: there is no such version, or no more.
         """
         match = self._lookup(version)
         if match is None:
@@ -176,10 +172,7 @@ class Registry:
     def production(self) -> Version | None:
         """Return the version that serves; None if none was promoted or it was deleted, never the newest instead.
 
-        Raises
-        ------
-        TrackingError
-            The server is out of reach, so that nobody knows.
+        Raises TrackingError: the server is out of reach, so that nobody knows.
         """
         capabilities = self._require_registry()
         if capabilities.stages and not capabilities.aliases:
@@ -225,10 +218,7 @@ class Registry:
         `champion` is the Production that the gate compared with, empty for none. Where another process has promoted
         the same version since, there is nothing left to move, and `previous` is the version too.
 
-        Raises
-        ------
-        RegistryError
-            Another process has moved Production since the gate read it, or at the same time.
+        Raises RegistryError: another process has moved Production since the gate read it, or at the same time.
         """
         self._require_registry()
         with exclusive(self.client.tracking_uri):
@@ -270,10 +260,7 @@ class Registry:
 
         The record comes first: repeated after an interruption, a rollback ends at the same version.
 
-        Raises
-        ------
-        RegistryError
-            Nothing served before, or it was deleted.
+        Raises RegistryError: nothing served before, or it was deleted.
         """
         with exclusive(self.client.tracking_uri):
             return self._rollback(event)
@@ -315,10 +302,7 @@ class Registry:
     def download(self, version: Version, to: Path) -> Path:
         """Fetch the files of a version into the folder `to`, which appears whole or not at all.
 
-        Raises
-        ------
-        RegistryError
-            The version lacks one of the files: it was not made here, or they are gone.
+        Raises RegistryError: the version lacks one of the files: it was not made here, or they are gone.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
@@ -345,10 +329,7 @@ class Registry:
     def require_files(self, version: Version) -> None:
         """Check that all files of a version are there.
 
-        Raises
-        ------
-        RegistryError
-            Some are gone.
+        Raises RegistryError: some are gone.
         """
         if missing := self.missing_files(version):
             raise RegistryError(
@@ -360,10 +341,7 @@ class Registry:
     def fetch(self, version: Version, name: str, folder: Path) -> None:
         """Fetch one file of a version into a folder.
 
-        Raises
-        ------
-        RegistryError
-            The version has no such file.
+        Raises RegistryError: the version has no such file.
         """
         from mlflow.artifacts import download_artifacts
 
@@ -438,7 +416,6 @@ def _from_mlflow(entity: "ModelVersion") -> Version:
         source=entity.source or "",
         sha256=tags.get(DIGEST_TAG, ""),
         tags=tags,
-        created_ms=int(entity.creation_timestamp or 0),
     )
 
 

@@ -23,10 +23,7 @@ LONGEST = 500
 def exclusive(path: Path, activity: str, hint: str) -> Iterator[None]:
     """Hold the lock of a file for as long as the block runs.
 
-    Raises
-    ------
-    AlreadyRunning
-        Another process holds it: the error names the process, the machine and since when.
+    Raises AlreadyRunning: another process holds it: the error names the process, the machine and since when.
     """
     files.private_folder(path.parent)
     file = os.open(path, FLAGS | os.O_CREAT, 0o600)

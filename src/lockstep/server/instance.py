@@ -31,12 +31,8 @@ NEEDED_BYTES = 16 << 20
 def runtime_folder(parent: Path, address: str = "") -> Iterator[Path]:
     """Make a locked folder in another one, without those of dead servers, and remove it in the end.
 
-    Raises
-    ------
-    OSError
-        The parent cannot be written to.
-    AlreadyRunning
-        Another server that has a folder there is at this address.
+    Raises OSError: the parent cannot be written to. Raises AlreadyRunning: another server that has a folder there is at
+    this address.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent / LOCK):  # no other server starts between the making of the folder and its lock

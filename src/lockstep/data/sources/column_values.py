@@ -30,10 +30,8 @@ class Table:
 def converted(frame: pd.DataFrame, reader: Reader, name: str, strict: bool = True) -> Table:
     """Return the values of the columns that the reader describes, and the formats of all columns.
 
-    Raises
-    ------
-    DataError
-        A described column does not exist (if `strict`), or a cell is odd and its column's format refuses it.
+    Raises DataError: a described column does not exist (if `strict`), or a cell is odd and its column's format refuses
+    it.
     """
     for column in reader.columns if strict else ():
         if column not in frame.columns:
@@ -72,7 +70,7 @@ def column_values(texts: pd.Series, described: CellFormat, reader: Reader) -> tu
     if odd.any():
         counts = np.bincount(codes[codes >= 0], minlength=len(distinct)) * odd
         order = np.argsort(-counts, kind="stable")[: min(MOST_EXAMPLES, int(odd.sum()))]
-        faults = OddCells(int(counts.sum()), tuple(str(distinct[place])[:80] for place in order))
+        faults = OddCells(int(counts.sum()), tuple(str(distinct[index])[:80] for index in order))
         parsed = [None if value is cells.ODD else value for value in parsed]
     return pd.Series(_typed(parsed, codes, described.kind), index=texts.index, name=texts.name), faults
 

@@ -14,16 +14,13 @@ def resolve(host: str, port: int, allow_private: bool) -> str:
 
     Whoever connects to the returned address cannot be sent elsewhere by a second answer of the name server.
 
-    Raises
-    ------
-    DataError
-        The host does not exist, or one of its addresses is not accepted.
+    Raises DataError: the host does not exist, or one of its addresses is not accepted.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise DataError(f"host {host!r} not found: {error}", "check data_ingestion.source and the network") from None
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = [str(entry[4][0]) for entry in infos]
     for address in addresses:
         if not accepted(ipaddress.ip_address(address.partition("%")[0]), allow_private):
             raise DataError(

@@ -44,17 +44,14 @@ class Object:
     @property
     def identity(self) -> dict[str, Any]:
         """Return what changes with the content."""
-        found = {"key": self.key, "etag": self.etag, "size": self.size, "version": self.version}
-        return {name: value for name, value in found.items() if value != ""}
+        parts = {"key": self.key, "etag": self.etag, "size": self.size, "version": self.version}
+        return {name: value for name, value in parts.items() if value != ""}
 
 
 def find(source: str, params: DataIngestion) -> Object:
     """Return the object that a source names now.
 
-    Raises
-    ------
-    DataError
-        There is none, or the store refuses.
+    Raises DataError: there is none, or the store refuses.
     """
     bucket, key = _named(source)
     if not bucket:
@@ -67,10 +64,7 @@ def find(source: str, params: DataIngestion) -> Object:
 def find_if_there(source: str, params: DataIngestion) -> Object | None:
     """Return the object of a key, None if there is none.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     from botocore.exceptions import ClientError
 
@@ -87,10 +81,7 @@ def find_if_there(source: str, params: DataIngestion) -> Object | None:
 def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
     """Return the keys of a bucket that begin with a prefix.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     with _asking(f"s3://{bucket}/{prefix}") as client_of:
         return [key for _, key in _listed(client_of(params.timeout_s), bucket, prefix)]
@@ -99,10 +90,7 @@ def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
 def upload(path: Path, to: str, params: DataIngestion) -> None:
     """Send a file; the object is there whole, or not at all.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     from boto3.exceptions import S3UploadFailedError
 
@@ -115,34 +103,31 @@ def upload(path: Path, to: str, params: DataIngestion) -> None:
             raise DataError(f"{to} cannot be written: {said}", "the credentials need s3:PutObject there") from None
 
 
-def download(found: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
+def download(item: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
     """Bring one version of an object here, with a bar unless `hidden`; what breaks off goes on where it ended.
 
-    Raises
-    ------
-    DataError
-        It is too large, it changes meanwhile, or the store refuses.
+    Raises DataError: it is too large, it changes meanwhile, or the store refuses.
     """
-    name = f"s3://{found.bucket}/{found.key}"
-    if found.size > params.max_mb * MIB:
+    name = f"s3://{item.bucket}/{item.key}"
+    if item.size > params.max_mb * MIB:
         raise DataError(f"{name} is larger than {params.max_mb} MiB", "raise data_ingestion.max_mb if it is meant")
     to.parent.mkdir(parents=True, exist_ok=True)
     style: Style = "hidden" if hidden else "bytes"
-    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, found.size) as progress:
+    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, item.size) as progress:
         client = client_of(params.timeout_s)
         for _ in range(ATTEMPTS):
-            _receive(client, found, stream, progress)
-            if stream.tell() >= found.size:
+            _receive(client, item, stream, progress)
+            if stream.tell() >= item.size:
                 return
     raise DataError(f"{name} broke off {ATTEMPTS} times", "run it again when the network is better")
 
 
-def _receive(client: Any, found: Object, stream: Any, progress: Progress) -> None:
+def _receive(client: Any, item: Object, stream: Any, progress: Progress) -> None:
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
     start = stream.tell()
     part = {"Range": f"bytes={start}-"} if start else {}
-    answer = client.get_object(Bucket=found.bucket, Key=found.key, IfMatch=f'"{found.etag}"', **part)
+    answer = client.get_object(Bucket=item.bucket, Key=item.key, IfMatch=f'"{item.etag}"', **part)
     try:
         for piece in answer["Body"].iter_chunks(PIECE):
             stream.write(piece)
@@ -153,10 +138,10 @@ def _receive(client: Any, found: Object, stream: Any, progress: Progress) -> Non
 
 def _newest(client: Any, bucket: str, prefix: str, source: str) -> str:
     """Return the key below a prefix that was written last; of several at one moment, the last by name."""
-    found = list(_listed(client, bucket, prefix))
-    if not found:
+    keys = list(_listed(client, bucket, prefix))
+    if not keys:
         raise DataError(f"{source} holds no object", "check the prefix")
-    return str(max(found)[1])
+    return str(max(keys)[1])
 
 
 def _listed(client: Any, bucket: str, prefix: str) -> Iterator[tuple[Any, str]]:

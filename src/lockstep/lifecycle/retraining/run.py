@@ -48,10 +48,7 @@ class RetrainInterrupted(LockstepError):
 def exclusive(settings: Settings) -> AbstractContextManager[None]:
     """Let one retraining run in a state folder.
 
-    Raises
-    ------
-    AlreadyRunning
-        Another does.
+    Raises AlreadyRunning: another does.
     """
     folder = Path(settings.state).absolute()
     return file_lock.exclusive(folder / LOCK, "another retraining", "wait until it has ended")
@@ -129,10 +126,7 @@ def _schema(registry: Registry, version: Version) -> Schema:
 def _repro() -> None:
     """Run the pipeline; what it prints goes to standard error.
 
-    Raises
-    ------
-    ConfigError
-        A stage failed; its output has the cause.
+    Raises ConfigError: a stage failed; its output has the cause.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro"]

@@ -55,10 +55,8 @@ class Scheduler:
     def model(self) -> str:
         """Return the model that is trained here.
 
-        Raises
-        ------
-        ConfigError
-            There is no project here, or its params.yaml is wrong; or nothing says which model GitHub is to train.
+        Raises ConfigError: there is no project here, or its params.yaml is wrong; or nothing says which model GitHub is
+        to train.
         """
         if self.repository and self.settings.model_name:
             return model_name(self.settings)
@@ -70,16 +68,16 @@ class Scheduler:
 
     def ask(self, reason: str) -> dict[str, Any]:
         """Put a job in line for a person, or return the one that is under way."""
-        asked = jobs.ask(self._open(), self.model(), "request", reason)
-        if asked.new:
+        ticket = jobs.ask(self._open(), self.model(), "request", reason)
+        if ticket.new:
             with self._turn:
                 self._run_waiting()
-        return {"new": asked.new, "job": msgspec.to_builtins(asked.job)}
+        return {"new": ticket.new, "job": msgspec.to_builtins(ticket.job)}
 
     def find(self, job: str) -> dict[str, Any] | None:
         """Return a job by its id."""
-        found = jobs.find(self._open(), job)
-        return msgspec.to_builtins(found) if found else None
+        state = jobs.find(self._open(), job)
+        return msgspec.to_builtins(state) if state else None
 
     def newest(self) -> list[Job]:
         """Return the latest jobs, newest first."""
@@ -97,8 +95,8 @@ class Scheduler:
         """Queue a job if the policy triggers one."""
         if self._automatic() and self._is_project():
             model = self.model()
-            own = [alert for alert in alerts if alert.model == model]
-            trigger = policy.decide(time.time(), self._since, own, self.newest(), self.rules)
+            relevant = [alert for alert in alerts if alert.model == model]
+            trigger = policy.decide(time.time(), self._since, relevant, self.newest(), self.rules)
             if trigger:
                 log.warning("training again: %s", trigger.reason)
                 jobs.ask(self._open(), model, trigger.kind, trigger.reason)
@@ -136,15 +134,15 @@ class Scheduler:
         folder = Path(self.settings.state).absolute() / LOGS
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "lockstep", "retrain", "--job", job.id]
-        own = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
+        variables = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
         if self.repository:
             command.append("--dispatch")
-            own["LOCKSTEP_MODEL_NAME"] = self.model()
+            variables["LOCKSTEP_MODEL_NAME"] = self.model()
         with (folder / f"{job.id}.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.project,
-                env={**os.environ, **own},
+                env={**os.environ, **variables},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
