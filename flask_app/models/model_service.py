@@ -271,15 +271,17 @@ def named(app: Flask, name: str) -> ModelService:
 
 
 def ready(app: Flask) -> Serving:
-    """Return the default model if this server should be sent requests.
+    """Return the default model if this server should be sent requests: each of its models is loaded.
 
     Raises
     ------
     Leaving
         It is about to stop.
     NoModel
-        It has none yet.
+        One is not loaded yet.
     """
     if drain.from_app(app).on:
         raise Leaving
+    for service in all_of(app):
+        service.require()
     return default(app).require()

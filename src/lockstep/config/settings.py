@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import paths
-from lockstep.config import params_file
+from lockstep.config import use_cases
 from lockstep.errors import ConfigError
 
 
@@ -36,7 +36,7 @@ class Settings:
     port: int = _setting("PORT", "5000", "port the app listens on")
     workers: int = _setting("LOCKSTEP_WORKERS", "2", "server processes")
     model_name: str = _setting(
-        "LOCKSTEP_MODEL_NAME", "", "models to serve, the default first; else that of params.yaml"
+        "LOCKSTEP_MODEL_NAME", "", "models to serve, the default first; else those of the project"
     )
     state: str = _setting("LOCKSTEP_STATE", str(paths.STATE), "folder for the local tracking store and the model cache")
     baked_model: str = _setting("LOCKSTEP_BAKED_MODEL", "", "folder with a model to serve while the registry is away")
@@ -179,6 +179,6 @@ def model_name(settings: Settings) -> str:
 
 
 def model_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the models to serve: those of the settings, else the one of params.yaml."""
+    """Return the names of the models to serve: those of the settings, else those of the project."""
     names = dict.fromkeys(name.strip() for name in settings.model_name.split(",") if name.strip())
-    return tuple(names) or (params_file.load().register_model.model_name,)
+    return tuple(names) or use_cases.names(Path())
