@@ -132,10 +132,10 @@ def _print(found: Survey, source: str, tracking: Tracking, commit: str) -> None:
     console.print(f"\nparams.yaml is written for {found.rows} rows of {escape(source)}", highlight=False)
     if tracking.state:
         console.print(f"{escape(source)} is {tracking.state}", highlight=False)
-    console.print(f"commit: {escape(commit)}", highlight=False, soft_wrap=True)
-    console.print(
-        "next: read params.yaml, then make run (or dvc repro); then commit dvc.lock and reports/", highlight=False
-    )
+    if commit:
+        console.print(f"commit: {escape(commit)}", highlight=False, soft_wrap=True)
+    after = "; then commit dvc.lock and reports/" if commit else ""
+    console.print(f"next: read params.yaml, then make run (or dvc repro){after}", highlight=False)
 
 
 def _print_json(found: Survey, source: str, tracking: Tracking, commit: str) -> None:

@@ -28,12 +28,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
-    text = _example(arguments.example)
+    name = use_cases.name_of(Path.cwd())
+    text = NAME_LINE.sub(lambda match: f"{match[1]}{name or match[2]}", _example(arguments.example), count=1)
     source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     place = _in_place(source, is_default=arguments.source is not None)
     text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
-    text = NAME_LINE.sub(lambda match: f"{match[1]}{use_cases.name_of(Path.cwd()) or match[2]}", text, count=1)
     params_file.parse(text, arguments.example)
     files.write_bytes(text.encode(), paths.PARAMS)
     print(f"params.yaml is that of {arguments.example}, reading {place}\nnext: make run (or dvc repro)")

@@ -80,22 +80,31 @@ def _track(path: Path, way: Way) -> Tracking:
     """Let DVC track a file, unless git does or nothing can."""
     if way == "link":
         return Tracking("untracked: it is on this machine alone, and no clone or workflow finds it")
-    if not provenance.git("rev-parse", "--git-dir"):
+    if not _has_git():
         return Tracking("untracked, since this is no git repository")
     if way == "git" or provenance.git("ls-files", path.as_posix()):
         return Tracking("under git", (path.as_posix(),))
     if not (paths.root_of(Path.cwd()) / ".dvc").is_dir():
         return Tracking("untracked, since DVC was not set up: `dvc init`, then `lockstep init` again")
-    command = [sys.executable, "-m", "dvc", "add", "--quiet", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    entry = paths.EXTERNAL / path.relative_to(paths.EXTERNAL).parts[0]  # of a file deeper down, the folder
+    done = subprocess.run([sys.executable, "-m", "dvc", "add", entry], capture_output=True, text=True, check=False)
     if done.returncode:
         cause = " ".join(done.stderr.split()) or f"`dvc add` ended with code {done.returncode}"
-        raise DataError(f"DVC does not take {path}: {cause}", "mend that, or say --git or --link")
-    return Tracking("under DVC", (f"{path.as_posix()}.dvc",))
+        raise DataError(f"DVC does not take {entry}: {cause}", "mend that, or say --git or --link")
+    return Tracking("under DVC", (f"{entry.as_posix()}.dvc",))
+
+
+def _has_git() -> bool:
+    return bool(provenance.git("rev-parse", "--git-dir"))
 
 
 def commit_command(tracking: Tracking, subject: str) -> str:
-    """Return the command that commits a data file and what defines its model, for a shell in the project's root."""
+    """Return the command that commits a data file and what defines its model, for a shell in the project's root.
+
+    Empty where there is no git repository.
+    """
+    if not _has_git():
+        return ""
     folder = Path.cwd().relative_to(paths.root_of(Path.cwd()))
     names = [(folder / name).as_posix() for name in (*use_cases.definition(Path.cwd()), *map(Path, tracking.commit))]
     force = ["--force"] if tracking.state == "under git" else []  # .gitignore leaves out data/external/
