@@ -1,9 +1,10 @@
 """Read the sources that params.yaml names, join labelled feedback, and write the raw rows with their origin."""
 
-import dataclasses
 import logging
 import os
 from typing import Any
+
+import msgspec
 
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
@@ -56,7 +57,7 @@ def _origin(params: DataIngestion, rows: Rows, joined: JoinResult) -> dict[str, 
     if rows.columns:
         origin["reader"] = column_values.reader_json(params.reader, rows.columns)
     if rows.odd:
-        origin["odd_cells"] = {name: dataclasses.asdict(cells) for name, cells in rows.odd.items()}
+        origin["odd_cells"] = msgspec.to_builtins(rows.odd)
     if rows.origin:
         origin["found"] = rows.origin
     if not joined.record:

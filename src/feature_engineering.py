@@ -25,8 +25,7 @@ def main(params: FeatureEngineering) -> None:
     schema = dataclasses.replace(schema, positive=record.positive)
     constraints = fold_constraints(train, record.split)
     features, matrix = build.fit(train, schema, params, constraints)
-    if len(blocks := build.term_blocks(features)):
-        constraints["terms"] = blocks
+    constraints |= build.matrix_metadata(features, schema)
 
     files.write_json(schema.to_json(), paths.SCHEMA)
     serialization.save(features, paths.FEATURES)

@@ -33,6 +33,7 @@ def main(params: ModelEvaluation) -> None:
     metrics = test_metrics.report(scored, schema, params)
     search = files.read_json(paths.SEARCH)
     metric = search["metric"]
+    test_metrics.require(metrics, metric)
     data = DataReport.read()
     leak_scores = {name: leak.score for name, leak in data.leaks.items()}
     evidence = test_metrics.examine(predictor, test, scored, leak_scores)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 import signal
@@ -25,19 +26,24 @@ def pytest_collection_modifyitems(config, items):
     for item in items if not config.getoption("long") else ():
         if mark := item.get_closest_marker("long"):
             item.add_marker(pytest.mark.skip(reason=f"--long {mark.args[0]}"))
-    items[:] = spread(items)
+    items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def spread(items):
-    """Return the tests in an order for two workers, of which each takes one half and then steals from the other's end.
+def spread(items, workers):
+    """Return the tests in the order in which that many workers end soonest.
 
-    One begins with the pipelines and the other with the servers; what is quick comes after, to be stolen.
+    pytest-xdist gives each worker an equal run of neighbours, and who is done steals from the end of another's. So each
+    run begins with files of slow tests, undivided for the sake of their fixtures, and ends with what is quick to steal.
     """
-    slow = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in ("pipeline", "server")}
-    slow["server"] = [item for item in slow["server"] if not item.get_closest_marker("pipeline")]
-    quick = [item for item in items if not (item.get_closest_marker("pipeline") or item.get_closest_marker("server"))]
-    first = max(0, len(items) // 2 - len(slow["pipeline"]))
-    return [*slow["pipeline"], *quick[:first], *slow["server"], *quick[first:]]
+    slow = [item for item in items if any(map(item.get_closest_marker, ("pipeline", "server")))]
+    quick = [item for item in items if not any(map(item.get_closest_marker, ("pipeline", "server")))]
+    files = [list(group) for _, group in itertools.groupby(slow, key=lambda item: item.path)]
+    shares = [list(itertools.chain(*files[worker::workers])) for worker in range(workers)]
+    for share in shares:
+        missing = max(0, len(items) // workers - len(share))
+        share += quick[:missing]
+        del quick[:missing]
+    return [*itertools.chain(*shares), *quick]
 
 
 def pytest_addoption(parser):

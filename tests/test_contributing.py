@@ -60,13 +60,7 @@ EDITS = {
         (
             LIBRARY + "modeling/catalog.py",
             "ESTIMATORS: dict[str, Entry] = {\n",
-            'ESTIMATORS: dict[str, Entry] = {\n    "dummy": Entry(CLASSES, _dummy),\n',
-        ),
-        (
-            LIBRARY + "modeling/catalog.py",
-            "ESTIMATORS: dict",
-            "def _dummy(task, seed):\n    from sklearn.dummy import DummyClassifier\n\n"
-            "    return DummyClassifier()\n\n\nESTIMATORS: dict",
+            'ESTIMATORS: dict[str, Entry] = {\n    "dummy": Entry("sklearn.dummy.DummyClassifier"),\n',
         ),
         (
             LIBRARY + "compat.py",

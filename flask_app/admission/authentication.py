@@ -79,12 +79,8 @@ class Access:
     def require_admin(self, authorization: str) -> None:
         """Let in who carries the admin token.
 
-        Raises
-        ------
-        Forbidden
-            There is none, so that this is switched off.
-        WrongToken
-            It is another one.
+        Raises Forbidden: there is none, so that this is switched off.
+        Raises WrongToken: it is another one.
         """
         if self._admin is None:
             raise Forbidden("This is switched off: no admin token is set.")
@@ -120,10 +116,7 @@ def credentials(authorization: str) -> str:
 def listed(keys: str) -> list[str]:
     """Split a list of keys at commas and line ends.
 
-    Raises
-    ------
-    ConfigError
-        One is too short, or cannot stand in a header.
+    Raises ConfigError: one is too short, or cannot stand in a header.
     """
     return [checked(key, "LOCKSTEP_API_KEYS") for key in re.split(r"[,\s]+", keys) if key]
 

@@ -89,10 +89,7 @@ def token() -> str:
 def refuse_forged_forms() -> None:
     """Validate the token of a browser's form.
 
-    Raises
-    ------
-    InvalidToken
-        It is missing, expired, changed, or of another browser.
+    Raises InvalidToken: it is missing, expired, changed, or of another browser.
     """
     if request.method != "POST" or request.mimetype not in FORMS or request.routing_exception or not from_browser():
         return
@@ -113,10 +110,7 @@ def from_browser() -> bool:
 def secret_of(settings: Settings) -> str:
     """Return the secret key: the setting, else one that all workers share in the state folder.
 
-    Raises
-    ------
-    ConfigError
-        The folder cannot be written.
+    Raises ConfigError: the folder cannot be written.
     """
     if settings.secret_key:
         return settings.secret_key

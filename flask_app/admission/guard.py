@@ -54,14 +54,9 @@ class Guard:
     def admit(self, environ: dict[str, Any]) -> None:
         """Let in a request that needs a key, once.
 
-        Raises
-        ------
-        BadRequest
-            It is meant for another host.
-        TooOften
-            Its client has to wait.
-        NoKey
-            It carries no key that is known.
+        Raises BadRequest: it is meant for another host.
+        Raises TooOften: its client has to wait.
+        Raises NoKey: it carries no key that is known.
         """
         if self._is_open or ADMITTED in environ:
             return
@@ -117,10 +112,7 @@ def admit_request() -> None:
 def check_head(environ: Mapping[str, Any]) -> None:
     """Refuse a head that no client of ours sends, where the server let it through.
 
-    Raises
-    ------
-    HTTPException
-        It is too long, or two servers might read it differently.
+    Raises HTTPException: it is too long, or two servers might read it differently.
     """
     if _address_length(environ) > MAX_ADDRESS:
         raise RequestURITooLarge
@@ -159,12 +151,8 @@ def _is_old(environ: Mapping[str, Any]) -> bool:
 def acquire_slot() -> None:
     """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
 
-    Raises
-    ------
-    BadRequest
-        The body was cut off.
-    NoRoom
-        As many are under way as may be.
+    Raises BadRequest: the body was cut off.
+    Raises NoRoom: as many are under way as may be.
     """
     if request.routing_exception or _need() == "nothing":
         return

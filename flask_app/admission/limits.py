@@ -112,10 +112,7 @@ class RateLimit:
     def check(self, client: str) -> None:
         """Count a request.
 
-        Raises
-        ------
-        TooOften
-            The client has to wait.
+        Raises TooOften: the client has to wait.
         """
         wait_s = self.allow(client)
         if wait_s:
@@ -138,10 +135,7 @@ class RateLimit:
 def _opened(folder: Path) -> int:
     """Open the shared file, made by whoever comes first.
 
-    Raises
-    ------
-    ConfigError
-        The folder cannot be written.
+    Raises ConfigError: the folder cannot be written.
     """
     path = folder / FILE
     size = SALT_BYTES + SLOTS * SLOT_BYTES
@@ -217,10 +211,7 @@ class ConcurrencyLimiter:
     def acquire(self) -> None:
         """Take a slot, to be given back by `release`.
 
-        Raises
-        ------
-        NoRoom
-            There is none.
+        Raises NoRoom: there is none.
         """
         try:
             self._slots.pop()
@@ -235,10 +226,7 @@ class ConcurrencyLimiter:
     def large_request(self) -> Iterator[None]:
         """Hold a permit for a large request, one a thread however deep the calls are nested.
 
-        Raises
-        ------
-        NoRoom
-            Too many wait already, or it took too long.
+        Raises NoRoom: too many wait already, or it took too long.
         """
         if getattr(self._held, "permit", False):
             yield

@@ -31,14 +31,9 @@ def init_app(app: Flask) -> None:
 def decode_body() -> None:
     """Replace a gzip body by its content, before anything reads it.
 
-    Raises
-    ------
-    UnsupportedMediaType
-        It is coded otherwise.
-    BadRequest
-        It is not gzip, or cut off.
-    RequestEntityTooLarge
-        It, or its content, is larger than a body may be.
+    Raises UnsupportedMediaType: it is coded otherwise.
+    Raises BadRequest: it is not gzip, or cut off.
+    Raises RequestEntityTooLarge: it, or its content, is larger than a body may be.
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding == "identity":

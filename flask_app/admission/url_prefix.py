@@ -39,10 +39,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 def prefix_of(settings: Settings) -> str:
     """Return the prefix of the settings, "" for none.
 
-    Raises
-    ------
-    ConfigError
-        It is not a path.
+    Raises ConfigError: it is not a path.
     """
     prefix = settings.url_prefix.rstrip("/")
     if prefix and not PREFIX.fullmatch(prefix):

@@ -68,6 +68,7 @@ class Field:
     choices: tuple[str, ...] = ()
     problem: str = ""
     remark: str = ""
+    unit: str = ""
     left_out: bool = False
 
 
@@ -75,9 +76,16 @@ def fields(schema: Schema, typed: Mapping[str, str] | None = None, faults: Seque
     """Return the controls in the order of the schema, filled with what was typed or else with the examples."""
     problems = {fault.column: fault.problem for fault in faults}
     drawn = [
-        _field(number, column, typed, problems.get(column.name, "")) for number, column in enumerate(schema.columns)
+        _field(number, column, typed, problems.get(column.name, ""), _unit_of_cells(column, schema))
+        for number, column in enumerate(schema.columns)
     ]
     return drawn if sum(len(field.value) for field in drawn) <= MOST_ECHOED else list(map(_without_long_value, drawn))
+
+
+def _unit_of_cells(column: Column, schema: Schema) -> str:
+    """Return the unit that stood beside the numbers in the cells of the training file."""
+    described = schema.cell_format(column.name) if column.kind == "numeric" else None
+    return described.unit if described else ""
 
 
 def leftover(schema: Schema, faults: Sequence[FieldError]) -> list[FieldError]:
@@ -85,7 +93,7 @@ def leftover(schema: Schema, faults: Sequence[FieldError]) -> list[FieldError]:
     return [fault for fault in faults if fault.column not in schema.kinds]
 
 
-def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem: str) -> Field:
+def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem: str, measured_in: str) -> Field:
     example = spelled(column.example)
     value = example if typed is None else typed.get(column.name, "")
     return Field(
@@ -95,7 +103,8 @@ def _field(number: int, column: Column, typed: Mapping[str, str] | None, problem
         control=_drawn(control_of(column), value, problem),
         value=value,
         example=example,
-        hint=_hint(column),
+        hint=_hint(column, measured_in or unit(column.name)),
+        unit=measured_in,
         needed=not column.nullable and column.kind != "text",
         choices=column.categories,
         problem="a value is needed here" if problem and not value else problem,
@@ -136,10 +145,6 @@ def _category_control(column: Column) -> Control:
     return Control("select" if 0 < len(column.categories) <= CHOICES_AS_LIST else "text")
 
 
-def _text_control(column: Column) -> Control:
-    return Control("textarea")
-
-
 def _date_control(column: Column) -> Control:
     example = str(column.example or "")
     if DAY.fullmatch(example):
@@ -151,16 +156,16 @@ def _date_control(column: Column) -> Control:
 CONTROLS: dict[Kind, Callable[[Column], Control]] = {
     "numeric": _number_control,
     "categorical": _category_control,
-    "text": _text_control,
+    "text": lambda column: Control("textarea"),
     "date": _date_control,
 }
 
 
-def _hint(column: Column) -> str:
+def _hint(column: Column, measured_in: str) -> str:
     """Say what the column held in training, in which unit, and whether it may stay empty."""
     control, parts = control_of(column), []
     if column.minimum is not None and column.maximum is not None and not control.switch:
-        parts.append(f"{_short(column.minimum)} to {_short(column.maximum)} {unit(column.name)}".rstrip())
+        parts.append(f"{_short(column.minimum)} to {_short(column.maximum)} {measured_in}".rstrip())
     if control.kind == "text" and column.example:
         parts.append(f"as in {spelled(column.example)}")
     if control.kind == "textarea":
@@ -222,10 +227,7 @@ def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
 def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
     """Return the row that a submitted form means; whether it fits is for the schema to say.
 
-    Raises
-    ------
-    RowsRefused
-        A field was sent twice.
+    Raises RowsRefused: a field was sent twice.
     """
     columns = {column.name: column for column in schema.columns}
     switches = {lines(input_name(name)): list(control_of(column).switch) for name, column in columns.items()}
@@ -265,17 +267,9 @@ def _parse_category(text: str, column: Column) -> str | None:
     return next((category for category in column.categories if lines(category) == lines(text)), text)
 
 
-def _parse_text(text: str, column: Column) -> str | None:
-    return lines(text) or (None if column.nullable else "")
-
-
-def _parse_date(text: str, column: Column) -> str | None:
-    return text.strip() or None
-
-
 PARSERS: dict[Kind, Callable[[str, Column], Any]] = {
     "numeric": _parse_number,
     "categorical": _parse_category,
-    "text": _parse_text,
-    "date": _parse_date,
+    "text": lambda text, column: lines(text) or (None if column.nullable else ""),
+    "date": lambda text, column: text.strip() or None,
 }

@@ -56,14 +56,9 @@ class UploadedTable:
 def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     """Read a CSV file whose header names every column of the schema once, in any order.
 
-    Raises
-    ------
-    BadRequest
-        It is no CSV in UTF-8.
-    RequestEntityTooLarge
-        It has more than `most` rows.
-    RowsRefused
-        A column is missing, unknown or there twice, or a row is longer or shorter than the header.
+    Raises BadRequest: it is no CSV in UTF-8.
+    Raises RequestEntityTooLarge: it has more than `most` rows.
+    Raises RowsRefused: a column is missing, unknown or there twice, or a row is longer or shorter than the header.
     """
     text = _decoded(content, schema)
     body = text.removeprefix(BOM)
@@ -85,10 +80,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
 def check(table: UploadedTable, schema: Schema) -> list[Row]:
     """Return the rows of a table as the model takes them.
 
-    Raises
-    ------
-    RowsRefused
-        Naming each wrong cell by row and column.
+    Raises RowsRefused: naming each wrong cell by row and column.
     """
     by_name = {column.name: column for column in schema.columns}
     columns = [by_name.get(name) for name in table.header]

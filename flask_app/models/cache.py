@@ -56,10 +56,7 @@ class ModelCache:
     def fetch(self, sha256: str, download: Callable[[Path], Path]) -> Predictor:
         """Download a bundle, load it, and only then let it be seen.
 
-        Raises
-        ------
-        ArtifactError
-            The bundle is not what its digest says, is not allowed, or does not answer as recorded.
+        Raises ArtifactError: the bundle is not what its digest says, is not allowed, or does not answer as recorded.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone(sha256), tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial:

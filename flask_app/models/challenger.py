@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flask_app.models.cache import Identity
-from flask_app.models.loading import Loader, ModelRegistry, Serving, explain
+from flask_app.models.loading import Loader, Serving, explain
 from lockstep.errors import ConfigError, TrackingError
+from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("model")
 
@@ -19,7 +20,7 @@ PLACES = 100
 class Challenger:
     """Follows the alias `challenger` of one model; no fault of it touches Production."""
 
-    def __init__(self, share: int, loader: Loader, connect: Callable[[], ModelRegistry]) -> None:
+    def __init__(self, share: int, loader: Loader, connect: Callable[[], RegistryClient]) -> None:
         if share > PLACES:
             raise ConfigError(f"LOCKSTEP_CHALLENGER_SHARE = {share} is not a percentage", "set it to 0 to 100")
         self.share = share

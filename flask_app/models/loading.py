@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
 
@@ -20,8 +19,8 @@ from lockstep.inference import compiled_cache
 from lockstep.inference import predictor as bundles
 from lockstep.inference.predictor import Predictor
 from lockstep.prediction_log.records import Variant
-from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Version
+from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("model")
 
@@ -36,28 +35,6 @@ UNKNOWN_S = 10.0
 MOST_REMEMBERED = 1000
 QUEUE_S = 5.0
 RETRY_AFTER_S = 5
-
-
-class ModelRegistry(Protocol):
-    """What the app asks a registry."""
-
-    def production(self) -> Version | None:
-        """Return the version that is Production."""
-
-    def challenger(self) -> Version | None:
-        """Return the version that is tried beside Production."""
-
-    def get(self, version: str) -> Version:
-        """Return one version; a RegistryError says that there is none."""
-
-    def download(self, version: Version, to: Path) -> Path:
-        """Fetch a version's bundle into a folder."""
-
-    def promote(self, version: str, event: Event) -> Event:
-        """Make a version Production."""
-
-    def rollback(self, event: Event) -> Event:
-        """Restore the version that served before."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +84,10 @@ class Loader:
         self._baked = baked
         self._refused = ExpiringTexts(REFUSED_S)
 
-    def load(self, version: Version, registry: ModelRegistry) -> Serving:
+    def load(self, version: Version, registry: RegistryClient) -> Serving:
         """Load a version from the cache, the image or the registry.
 
-        Raises
-        ------
-        ArtifactError
-            It is refused, now or a moment ago.
+        Raises ArtifactError: it is refused, now or a moment ago.
         """
         wanted = Identity(version.name, version.version, version.sha256)
         if refusal := self._refused.get(repr(wanted)):
@@ -125,7 +99,7 @@ class Loader:
             self._refused.put(repr(wanted), refusal)
             raise ArtifactError(refusal, error.hint) from error
 
-    def _load(self, sha256: str, version: Version, registry: ModelRegistry) -> Predictor:
+    def _load(self, sha256: str, version: Version, registry: RegistryClient) -> Predictor:
         if not SHA256.fullmatch(sha256):
             raise ArtifactError("it carries no sha256", "register it with `dvc repro`")
         return (
@@ -148,7 +122,7 @@ class Loader:
 class PinnedVersions:
     """The versions that requests named last, loaded beside Production."""
 
-    def __init__(self, name: str, loader: Loader, connect: Callable[[], ModelRegistry], most: int) -> None:
+    def __init__(self, name: str, loader: Loader, connect: Callable[[], RegistryClient], most: int) -> None:
         self._name, self._loader, self._connect, self._most = name, loader, connect, most
         self._kept: OrderedDict[str, Serving] = OrderedDict()
         self._known: dict[str, Version] = {}
@@ -158,12 +132,8 @@ class PinnedVersions:
     def get(self, number: str) -> Serving:
         """Return a version, loaded now if need be, by one request at a time.
 
-        Raises
-        ------
-        UnprocessableEntity
-            There is no such version, or it is refused.
-        ServiceUnavailable
-            The registry does not say, or too many wait for other versions.
+        Raises UnprocessableEntity: there is no such version, or it is refused.
+        Raises ServiceUnavailable: the registry does not say, or too many wait for other versions.
         """
         if serving := self._found(number):
             return serving

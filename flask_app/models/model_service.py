@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -16,14 +17,13 @@ from flask_app.admission.drain import Leaving
 from flask_app.errors import NoModel
 from flask_app.models.cache import Identity, ModelCache
 from flask_app.models.challenger import Challenger
-from flask_app.models.loading import SHA256, Loader, ModelRegistry, PinnedVersions, Serving, explain, load_baked
+from flask_app.models.loading import SHA256, Loader, PinnedVersions, Serving, explain, load_baked
 from lockstep import decision
 from lockstep.config.settings import Settings, model_name, model_names
 from lockstep.decision import GateRecord
 from lockstep.errors import ArtifactError, RegistryError
-from lockstep.registry import tracking, tracking_server
-from lockstep.registry.model_registry import Registry
-from lockstep.registry.remote import RemoteRegistry
+from lockstep.registry import remote, tracking_server
+from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("model")
 
@@ -39,7 +39,7 @@ SILENT_S = 15.0
 SIDECAR_POLL_S = 0.5
 """Seconds between two polls of the sidecar, which cost the registry nothing."""
 
-Connect = Callable[[], ModelRegistry]
+Connect = Callable[[], RegistryClient]
 
 
 class ModelService:
@@ -58,7 +58,7 @@ class ModelService:
         self._connect = connect
         self._patience_s = patience_s(settings)
         self._poll_s = SIDECAR_POLL_S if settings.registry_socket else max(1, settings.poll_s)
-        self._registry: ModelRegistry | None = None
+        self._registry: RegistryClient | None = None
         self._reachable: bool | None = None
         self._answered = time.monotonic()
         self._serving: Serving | None = None
@@ -85,10 +85,7 @@ class ModelService:
     def require(self) -> Serving:
         """Return the model that answers now.
 
-        Raises
-        ------
-        NoModel
-            None is loaded yet.
+        Raises NoModel: none is loaded yet.
         """
         if self._serving is None:
             raise NoModel
@@ -110,7 +107,7 @@ class ModelService:
                 return replace(serving, role="pinned")
         return None
 
-    def registry(self) -> ModelRegistry:
+    def registry(self) -> RegistryClient:
         """Return the registry, connected."""
         return self._connected()
 
@@ -156,7 +153,7 @@ class ModelService:
             look()
             self._stopped.wait(self._poll_s)
 
-    def _connected(self) -> ModelRegistry:
+    def _connected(self) -> RegistryClient:
         if self._registry is None:
             self._registry = self._connect()
         return self._registry
@@ -230,17 +227,11 @@ def patience_s(settings: Settings) -> float:
     return PATIENCE_S if database and database.exists() else 0.0
 
 
-def registry_of(settings: Settings, name: str) -> Connect:
-    """Return a factory of registry clients: through the sidecar in a server, else directly."""
-    if settings.registry_socket:
-        return lambda: RemoteRegistry(Path(settings.registry_socket), name)
-    return lambda: Registry(tracking.connect(settings), name)
-
-
 def init_app(app: Flask, settings: Settings, connect: Connect | None) -> list[ModelService]:
     """Give the app a service for each model of the settings; the first is the default."""
     services = {
-        name: ModelService(settings, name, connect or registry_of(settings, name)) for name in model_names(settings)
+        name: ModelService(settings, name, connect or partial(remote.connect, settings, name))
+        for name in model_names(settings)
     }
     app.extensions["model_services"] = services
     return list(services.values())
@@ -259,10 +250,7 @@ def all_of(app: Flask) -> list[ModelService]:
 def named(app: Flask, name: str) -> ModelService:
     """Return the service of one model.
 
-    Raises
-    ------
-    NotFound
-        It is not served here.
+    Raises NotFound: it is not served here.
     """
     service: ModelService | None = app.extensions["model_services"].get(name)
     if service is None:
@@ -273,12 +261,8 @@ def named(app: Flask, name: str) -> ModelService:
 def ready(app: Flask) -> Serving:
     """Return the default model if this server should be sent requests: each of its models is loaded.
 
-    Raises
-    ------
-    Leaving
-        It is about to stop.
-    NoModel
-        One is not loaded yet.
+    Raises Leaving: it is about to stop.
+    Raises NoModel: one is not loaded yet.
     """
     if drain.from_app(app).on:
         raise Leaving

@@ -50,7 +50,11 @@ class _Summed(Collector):
 
 
 class _Exporter(PrometheusMetrics):
-    """Answers /metrics from the registry given, which sums up all processes by itself where there are several."""
+    """Serves /metrics from one registry.
+
+    The exporter's own method would add up the files of PROMETHEUS_MULTIPROC_DIR a second time beside our collector,
+    which already sums the processes and leaves out the counters of versions that are gone.
+    """
 
     def generate_metrics(self, accept_header: str | None = None, names: Any = None) -> tuple[str, str]:
         """Return the metrics, of which `names` picks some, in the format that a scrape asks for, and its type."""

@@ -132,10 +132,6 @@ def _move(model: ServedModel, properties: Json, *statuses: str) -> Json:
     }
 
 
-def _reload(model: ServedModel) -> Json:
-    return _move(model, {})
-
-
 def _rollback(model: ServedModel) -> Json:
     described = _move(model, {"reason": WORDS}, "409", "503")
     schema = described["requestBody"]["content"]["application/json"]["schema"]
@@ -263,7 +259,7 @@ DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "predictions.show": _predictions,
-    "admin.reload": _reload,
+    "admin.reload": lambda model: _move(model, {}),
     "admin.rollback": _rollback,
     "retrain.start": _retrain,
     "retrain.follow": lambda model: reading(JOB, "503"),

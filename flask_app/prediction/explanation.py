@@ -24,14 +24,9 @@ RETRY_AFTER_S = 5
 def check(predictor: Predictor, rows: Sequence[Row]) -> None:
     """Refuse what cannot be explained, before it is answered; the first time, trees are made ready, for seconds.
 
-    Raises
-    ------
-    RequestEntityTooLarge
-        There are too many rows.
-    UnprocessableEntity
-        Nothing explains this model.
-    NotImplemented
-        A package that explains it is not installed.
+    Raises RequestEntityTooLarge: there are too many rows.
+    Raises UnprocessableEntity: nothing explains this model.
+    Raises NotImplemented: a package that explains it is not installed.
     """
     if len(rows) > MOST_ROWS:
         raise RequestEntityTooLarge(f"At most {MOST_ROWS} rows a request with explain.")

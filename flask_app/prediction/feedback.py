@@ -26,7 +26,7 @@ from flask_app.prediction.log import PredictionLog
 from lockstep.data import cells
 from lockstep.data.schema import FieldError, Label, RowsRefused, Schema, as_category, label_name
 from lockstep.errors import StoreError
-from lockstep.prediction_log.records import Scalar
+from lockstep.prediction_log.records import LabelState, Scalar
 
 log = logging.getLogger("feedback")
 
@@ -40,15 +40,6 @@ NAMED = 20
 """So many labels are listed when another is refused."""
 
 UNKNOWN = "no prediction with this id is logged"
-
-
-class LoggedPrediction(msgspec.Struct):
-    """What the recorder says of a logged prediction."""
-
-    model: str
-    version: str
-    labelled: bool = False
-    label: Scalar = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +72,9 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
 
     With an idempotency key, the same label for the same prediction is the same saying, however often it comes.
 
-    Raises
-    ------
-    RowsRefused
-        A prediction is unknown, or its model does not answer such labels.
-    Conflict
-        Nothing is logged here.
-    ServiceUnavailable
-        The disk is full.
+    Raises RowsRefused: a prediction is unknown, or its model does not answer such labels.
+    Raises Conflict: nothing is logged here.
+    Raises ServiceUnavailable: the disk is full.
     """
     predictions = _log()
     logged = _known(predictions, submitted)
@@ -106,14 +92,9 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
 def read(content: bytes, most: int) -> list[SubmittedLabel]:
     """Read a CSV file with the columns `id` and `label`.
 
-    Raises
-    ------
-    BadRequest
-        It is no such file.
-    RequestEntityTooLarge
-        It has more than `most` lines.
-    RowsRefused
-        A line has too few or too many cells, or names a prediction that another line named.
+    Raises BadRequest: it is no such file.
+    Raises RequestEntityTooLarge: it has more than `most` lines.
+    Raises RowsRefused: a line has too few or too many cells, or names a prediction that another line named.
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
@@ -174,7 +155,7 @@ def _log() -> PredictionLog:
     return predictions
 
 
-def _known(predictions: PredictionLog, submitted: Sequence[SubmittedLabel]) -> Mapping[str, LoggedPrediction] | None:
+def _known(predictions: PredictionLog, submitted: Sequence[SubmittedLabel]) -> Mapping[str, LabelState] | None:
     """Return what is logged under the ids, or None while nobody can tell."""
     within_s = PATIENCE_S + EACH_S * len(submitted)
     try:
@@ -182,10 +163,10 @@ def _known(predictions: PredictionLog, submitted: Sequence[SubmittedLabel]) -> M
     except StoreError as error:
         log.warning("feedback waits, as the log cannot be asked: %s", error)
         return None
-    return msgspec.convert(reply, dict[str, LoggedPrediction])
+    return msgspec.convert(reply, dict[str, LabelState])
 
 
-def _wrong(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> tuple[str, str] | None:
+def _wrong(submitted: SubmittedLabel, logged: Mapping[str, LabelState] | None) -> tuple[str, str] | None:
     """Return which part of a saying is wrong and why; while the log is away, a label of any model here will do."""
     if not 0 < len(submitted.prediction) <= LONGEST_ID:
         return "id", UNKNOWN
@@ -200,7 +181,7 @@ def _wrong(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | N
     return ("label", fault) if fault else None
 
 
-def _outcome(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> Outcome:
+def _outcome(submitted: SubmittedLabel, logged: Mapping[str, LabelState] | None) -> Outcome:
     if logged is None:
         return "waiting"
     before = logged[submitted.prediction]
@@ -215,7 +196,7 @@ def _event(submitted: SubmittedLabel, key: str) -> str:
     return hashlib.blake2b(repr((key, submitted.prediction, submitted.label)).encode(), digest_size=16).hexdigest()
 
 
-def _meant(submitted: SubmittedLabel, logged: Mapping[str, LoggedPrediction] | None) -> Scalar:
+def _meant(submitted: SubmittedLabel, logged: Mapping[str, LabelState] | None) -> Scalar:
     """Return the label that a text means to the model that answered, else the text."""
     served, prediction = schemas(current_app), (logged or {}).get(submitted.prediction)
     candidates = [served[prediction.model]] if prediction and prediction.model in served else list(served.values())

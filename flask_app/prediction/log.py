@@ -75,10 +75,7 @@ class PredictionLog:
     def ask(self, operation: str, within_s: float = ASK_S, **arguments: Any) -> Any:
         """Ask the recorder; see `lockstep.server.recorder.OPERATIONS`.
 
-        Raises
-        ------
-        StoreError
-            The recorder or its database is out of reach.
+        Raises StoreError: the recorder or its database is out of reach.
         """
         if not self.settings.recorder_socket:
             return self._here().ask(operation, arguments)
@@ -129,10 +126,7 @@ class PredictionLog:
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the app its prediction log, and have all that it answers written there.
 
-    Raises
-    ------
-    ConfigError
-        A setting of the log says what is not accepted.
+    Raises ConfigError: a setting of the log says what is not accepted.
     """
     log = PredictionLog(settings, telemetry.from_app(app).lost.inc)
     app.extensions["prediction_log"] = log

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -42,29 +42,16 @@ Answer = tuple[Any, list[float] | None]
 Count = Callable[[str, int], None]
 
 
-class PredictionCache(Protocol):
-    """Where answers are kept; it may forget them, and fails by having none."""
-
-    def get_many(self, serving: Serving, rows: Sequence[Row]) -> list[Answer | None]:
-        """Return the answer to each row, where it is known."""
-
-    def put_many(self, serving: Serving, rows: Sequence[Row], answers: Sequence[Answer]) -> None:
-        """Keep the answers to rows."""
-
-
 class CachingPredictor:
     """Answers rows from a cache, and by the model what is not there."""
 
-    def __init__(self, cache: PredictionCache, count: Count) -> None:
+    def __init__(self, cache: "LocalCache | RedisCache", count: Count) -> None:
         self.cache, self._count = cache, count
 
     def predict(self, serving: Serving, rows: Sequence[Row]) -> Predictions:
         """Return the answers to checked rows.
 
-        Raises
-        ------
-        RowsRefused
-            The model gives no number for a row.
+        Raises RowsRefused: the model gives no number for a row.
         """
         if len(rows) > MOST_ROWS:
             return serving.predictor.predict(rows)
@@ -231,10 +218,7 @@ def joined(answers: Sequence[Answer]) -> Predictions:
 def from_settings(settings: Settings, count: Count) -> CachingPredictor | None:
     """Return what the settings say, or None where nothing is kept.
 
-    Raises
-    ------
-    ConfigError
-        REDIS_URL is no address of a Redis, or its client is not installed.
+    Raises ConfigError: REDIS_URL is no address of a Redis, or its client is not installed.
     """
     if settings.redis_url:
         return CachingPredictor(RedisCache(connect(settings.redis_url), count), count)

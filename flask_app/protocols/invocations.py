@@ -28,12 +28,8 @@ class Invocation(Call):
 def decode(body: bytes) -> Invocation:
     """Return what a JSON body asks.
 
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON.
-    UnprocessableEntity
-        It is not one shape of rows, with parameters that are known.
+    Raises BadRequest: it is not strict JSON.
+    Raises UnprocessableEntity: it is not one shape of rows, with parameters that are known.
     """
     content = strict_json.fields(strict_json.document(body), (*SHAPES, "params"), "The body")
     shapes = [shape for shape in SHAPES if shape in content]

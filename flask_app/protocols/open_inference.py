@@ -45,14 +45,9 @@ class Inference(Call):
 def decode(body: bytes, header: str | None = None) -> Inference:
     """Return what a body asks; `header` is the length of its JSON if binary data follow.
 
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON, or not as long as `header` says.
-    UnprocessableEntity
-        It is not what the protocol describes.
-    RowsRefused
-        Naming a tensor that is not as its shape and datatype say.
+    Raises BadRequest: it is not strict JSON, or not as long as `header` says.
+    Raises UnprocessableEntity: it is not what the protocol describes.
+    Raises RowsRefused: naming a tensor that is not as its shape and datatype say.
     """
     length = _length(header, len(body))
     content = strict_json.fields(strict_json.document(body[:length]), KEYS, "The body")

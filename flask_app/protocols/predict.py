@@ -11,12 +11,8 @@ KEYS = ("rows", "version", "explain")
 def decode(body: bytes) -> Call:
     """Return what a JSON body asks.
 
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON.
-    UnprocessableEntity
-        It is no object of these keys, or one of them holds what it should not.
+    Raises BadRequest: it is not strict JSON.
+    Raises UnprocessableEntity: it is no object of these keys, or one of them holds what it should not.
     """
     content = strict_json.fields(strict_json.document(body), KEYS, "The body")
     explain = content.get("explain", False)

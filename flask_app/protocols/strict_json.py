@@ -45,12 +45,8 @@ class Call:
 def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, RowLimits, str], list[Row]]) -> Call:
     """Return what a JSON object asks that holds rows under one key and perhaps a version under another.
 
-    Raises
-    ------
-    BadRequest
-        It is not strict JSON.
-    UnprocessableEntity
-        It is no such object.
+    Raises BadRequest: it is not strict JSON.
+    Raises UnprocessableEntity: it is no such object.
     """
     content = fields(document(body), (rows, version_key), "The body")
     return Call(lambda terms: read(content.get(rows), terms, f'"{rows}"'), version(content, version_key))
@@ -59,10 +55,7 @@ def enveloped(body: bytes, rows: str, version_key: str, read: Callable[[Any, Row
 def document(body: bytes) -> Any:
     """Return the content of strict JSON.
 
-    Raises
-    ------
-    BadRequest
-        It is not one document in UTF-8, holds NaN, infinity or a lone surrogate, or a key stands twice.
+    Raises BadRequest: it is not one document in UTF-8, holds NaN, infinity or a lone surrogate, or a key stands twice.
     """
     try:
         content = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once)
@@ -87,10 +80,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
     """Return an object that holds nothing but accepted keys.
 
-    Raises
-    ------
-    UnprocessableEntity
-        It is no object, or has another key.
+    Raises UnprocessableEntity: it is no object, or has another key.
     """
     if not isinstance(content, dict):
         raise UnprocessableEntity(f"{what} must be an object with keys among: {', '.join(accepted)}.")
@@ -119,12 +109,8 @@ def version(content: dict[str, Any], key: str) -> str | None:
 def sequence(rows: Any, what: str, most: int) -> list[Any]:
     """Return a list that is neither empty nor too long.
 
-    Raises
-    ------
-    UnprocessableEntity
-        It is no list, or empty.
-    RequestEntityTooLarge
-        It has more rows than a request may have.
+    Raises UnprocessableEntity: it is no list, or empty.
+    Raises RequestEntityTooLarge: it has more rows than a request may have.
     """
     if not isinstance(rows, list) or not rows:
         raise UnprocessableEntity(f"{what} must be a list of at least one row.")
@@ -189,10 +175,7 @@ def by_column(columns: Iterable[tuple[Any, Any]], terms: RowLimits) -> list[Row]
 def check_names(names: Sequence[Any], schema: Schema) -> None:
     """Refuse names that are not those of the columns, each once.
 
-    Raises
-    ------
-    RowsRefused
-        Naming each column that is missing, unknown or there twice.
+    Raises RowsRefused: naming each column that is missing, unknown or there twice.
     """
     columns = schema.kinds
     if not all(isinstance(name, str) for name in names):

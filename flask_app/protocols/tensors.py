@@ -49,12 +49,8 @@ class Tensor:
 def read(entries: Sequence[Any], tail: bytes) -> list[Tensor]:
     """Return tensors from their JSON and the bytes that follow it.
 
-    Raises
-    ------
-    RowsRefused
-        Naming a tensor that is not as its shape and datatype say.
-    UnprocessableEntity
-        A tensor is not described, or the bytes are more or fewer than described.
+    Raises RowsRefused: naming a tensor that is not as its shape and datatype say.
+    Raises UnprocessableEntity: a tensor is not described, or the bytes are more or fewer than described.
     """
     result, start = [], 0
     for entry in entries:

@@ -4,7 +4,7 @@ const SWAPPED = ["as-of", "notice", "sections"];
 
 const every = 1000 * Number(document.querySelector(".freshness").dataset.every);
 const button = document.getElementById("pause");
-const told = document.getElementById("told");
+const announcement = document.getElementById("alert-count");
 let paused = false;
 let alerts = alerted();
 
@@ -62,7 +62,7 @@ function alerted() {
 /** Tell screen readers of alerts, and of nothing else that changes. */
 function announce() {
   const now = alerted();
-  if (now !== alerts) told.textContent = now === 1 ? "1 alert is open" : `${now} alerts are open`;
+  if (now !== alerts) announcement.textContent = now === 1 ? "1 alert is open" : `${now} alerts are open`;
   alerts = now;
 }
 

@@ -34,23 +34,23 @@ function readable(text) {
   }
 }
 
-/** Send, and tell what came back. */
+/** Send the request and show the reply. */
 async function send(form) {
-  const [told, got, button] = [".told", ".got", "button"].map((part) => form.querySelector(part));
+  const [status, reply, button] = [".status", ".reply", "button"].map((part) => form.querySelector(part));
   const began = performance.now();
   button.disabled = true;
-  told.className = "told";
-  told.textContent = "…";
+  status.className = "status";
+  status.textContent = "…";
   try {
     const response = await fetch(address(form), options(form));
     const text = await response.text();
-    told.textContent = `${response.status} ${response.statusText} in ${(performance.now() - began).toFixed(1)} ms`;
-    told.classList.toggle("bad", !response.ok);
-    got.textContent = readable(text);
-    got.hidden = false;
+    status.textContent = `${response.status} ${response.statusText} in ${(performance.now() - began).toFixed(1)} ms`;
+    status.classList.toggle("bad", !response.ok);
+    reply.textContent = readable(text);
+    reply.hidden = false;
   } catch (error) {
-    told.textContent = `No answer: ${error.message}`;
-    told.classList.add("bad");
+    status.textContent = `No answer: ${error.message}`;
+    status.classList.add("bad");
   } finally {
     button.disabled = false;
   }

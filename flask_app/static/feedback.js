@@ -1,6 +1,6 @@
 // Feedback on an answer without leaving the page; without JavaScript a page of its own says thank you.
 
-const TOLD = {
+const CONFIRMATIONS = {
   new: "Thank you: written down.",
   changed: "Thank you: this replaces what was said before.",
   unchanged: "This was known already.",
@@ -12,13 +12,13 @@ document.addEventListener("submit", async (event) => {
   const panel = form.closest(".feedback");
   if (!panel) return;
   event.preventDefault();
-  const told = panel.querySelector(".thanks");
-  told.textContent = "";
+  const status = panel.querySelector(".thanks");
+  status.textContent = "";
   try {
     const body = new URLSearchParams(new FormData(form));
     const response = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
     const answer = await response.json();
-    told.textContent = response.ok ? TOLD[answer.status] : refusal(answer);
+    status.textContent = response.ok ? CONFIRMATIONS[answer.status] : refusal(answer);
   } catch {
     form.submit(); // no connection: the browser says so better than we can
   }

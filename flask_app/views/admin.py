@@ -85,12 +85,8 @@ def _state(service: ModelService) -> dict[str, str | None]:
 def body(kind: type[Body]) -> Body:
     """Return the JSON of the request; no body at all is an empty object.
 
-    Raises
-    ------
-    BadRequest
-        It is not JSON.
-    UnprocessableEntity
-        It says something else than it may.
+    Raises BadRequest: it is not JSON.
+    Raises UnprocessableEntity: it says something else than it may.
     """
     check_transfer()
     content = request.get_data()

@@ -75,12 +75,8 @@ def _page(**content: Any) -> str:
 def _sent() -> SubmittedLabel:
     """Return what a program sent.
 
-    Raises
-    ------
-    BadRequest
-        It is not JSON.
-    UnprocessableEntity
-        It is something else than an id and a label.
+    Raises BadRequest: it is not JSON.
+    Raises UnprocessableEntity: it is something else than an id and a label.
     """
     try:
         body = msgspec.json.decode(calls.body(calls.JSON), type=Body)

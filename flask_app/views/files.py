@@ -41,10 +41,7 @@ def template(name: str) -> ResponseReturnValue:
 def content() -> bytes:
     """Return the one file of the request.
 
-    Raises
-    ------
-    UnprocessableEntity
-        There is none, or it is empty.
+    Raises UnprocessableEntity: there is none, or it is empty.
     """
     files = request.files.getlist(FILE)
     if len(files) != 1 or len(request.files) != 1:

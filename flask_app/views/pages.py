@@ -40,12 +40,8 @@ def show_form(name: str) -> ResponseReturnValue:
 def asked(name: str) -> Serving:
     """Return the model of this name that serves, or the default one for no name.
 
-    Raises
-    ------
-    NotFound
-        It is not served here.
-    NoModel
-        It is not loaded yet.
+    Raises NotFound: it is not served here.
+    Raises NoModel: it is not loaded yet.
     """
     return service_of(name).require()
 

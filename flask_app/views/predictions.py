@@ -53,10 +53,7 @@ def show() -> ResponseReturnValue:
 def _asked() -> LogFilter:
     """Return what the address asks for.
 
-    Raises
-    ------
-    UnprocessableEntity
-        It asks for what is not known, or twice for the same.
+    Raises UnprocessableEntity: it asks for what is not known, or twice for the same.
     """
     parameters = request.args.to_dict(flat=False)
     if twice := [name for name, values in parameters.items() if len(values) > 1]:

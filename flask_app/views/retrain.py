@@ -58,10 +58,7 @@ def follow(job: str) -> ResponseReturnValue:
 def init_app(app: Flask, settings: Settings) -> None:
     """Refuse rules of retraining that are none, before anybody waits for them to work.
 
-    Raises
-    ------
-    ConfigError
-        A setting names what is no kind of alert, or half of what hands a retraining to GitHub.
+    Raises ConfigError: a setting names what is no kind of alert, or half of what hands a retraining to GitHub.
     """
     app.extensions["retrain_rules"] = RetrainRules.of(settings)
     Repository.from_settings(settings)

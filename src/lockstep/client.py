@@ -151,12 +151,8 @@ class Client:
         However often this has to be sent, the predictions of one call have the same ids. While a challenger is tried,
         calls with the same `sticky_key`, plain ASCII, are answered by the same version.
 
-        Raises
-        ------
-        Refused
-            Rows do not fit the model.
-        ClientError
-            There is no answer for another reason.
+        Raises Refused: rows do not fit the model.
+        Raises ClientError: there is no answer for another reason.
         """
         path = f"/models/{quote(model, safe='')}/predict" if model else "/predict"
         content = {"rows": [dict(row) for row in rows]} | ({"version": version} if version else {})
@@ -170,14 +166,9 @@ class Client:
     def feedback(self, id: str, label: str | int | float | bool) -> str:
         """Say what was true after all, and return what that did: new, changed, unchanged, or waiting for the log.
 
-        Raises
-        ------
-        NotServed
-            No prediction with this id is logged.
-        Refused
-            The model has no such label.
-        ClientError
-            There is no answer for another reason.
+        Raises NotServed: no prediction with this id is logged.
+        Raises Refused: the model has no such label.
+        Raises ClientError: there is no answer for another reason.
         """
         body = json.dumps({"id": id, "label": label}, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
@@ -195,10 +186,7 @@ class Client:
     def model(self) -> Model:
         """Return the model that the server answers with by default.
 
-        Raises
-        ------
-        ClientError
-            There is none, or no answer.
+        Raises ClientError: there is none, or no answer.
         """
         return Model(**self._ask("GET", "/readyz", None, {})["model"])
 
@@ -242,10 +230,7 @@ def _wished_pause_s(error: Exception, attempt: int) -> float:
 def decoded(content: bytes) -> Any:
     """Return the JSON of an answer.
 
-    Raises
-    ------
-    Failed
-        It is none.
+    Raises Failed: it is none.
     """
     try:
         return json.loads(content)

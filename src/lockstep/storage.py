@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from lockstep import files
 from lockstep.config.params import DataIngestion
@@ -19,31 +19,6 @@ RECORDS = ".lockstep"
 """The folder in OUT that says what each part was made from; readers of tables pass over names with a dot."""
 PATTERN = frozenset("*?[")
 S3 = "s3://"
-
-
-class Location(Protocol):
-    """Files by names with slashes, below one folder or prefix."""
-
-    def names(self, pattern: str) -> list[str]:
-        """Return the files whose names fit, in order, step by step of the pattern."""
-
-    def identity(self, name: str) -> Any:
-        """Return what changes with the content of a file, None if there is none."""
-
-    def fetched(self, name: str) -> Any:
-        """Yield a file as a path of this machine."""
-
-    def receiving(self, name: str) -> Any:
-        """Yield a path of this machine to write to; it takes the name whole, if the block succeeds, or not at all."""
-
-    def prepare(self) -> None:
-        """Make ready to receive, and clear what killed runs left."""
-
-    def check(self, name: str = "") -> None:
-        """See that this machine reaches it, or a folder below it."""
-
-    def __truediv__(self, name: str) -> str:
-        """Return the whole name of a file, for people."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +43,10 @@ class FolderLocation:
 
     @contextmanager
     def receiving(self, name: str) -> Iterator[Path]:
-        """Yield a path of a name that no other writer has, should two workers take the same part."""
+        """Yield a path to write to, which takes the name whole, if the block succeeds, or not at all.
+
+        No other writer has it, should two workers take the same part.
+        """
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path / RECORDS / f"{uuid.uuid4().hex}.partial{target.suffix}"
@@ -149,6 +127,10 @@ class BucketLocation:
         return f"{S3}{self.bucket}/{self.prefix}{name}"
 
 
+Location = FolderLocation | BucketLocation
+"""Files by names with slashes, below one folder or prefix."""
+
+
 def location(path: str, params: DataIngestion) -> Location:
     """Return the folder or the prefix that an address names."""
     if not path.startswith(S3):
@@ -163,10 +145,7 @@ def location(path: str, params: DataIngestion) -> Location:
 def atomic_output(to: str) -> Iterator[Path]:
     """Yield a file to write to, which takes its name, or goes to its bucket, only when it is whole.
 
-    Raises
-    ------
-    DataError
-        The address is none that can be written, or the store refuses.
+    Raises DataError: the address is none that can be written, or the store refuses.
     """
     if "://" not in to:
         with files.atomic(Path(to)) as partial:

@@ -39,7 +39,7 @@ def test_it_refreshes_in_place(dashboard, figures):
     later(figures, lambda snapshot: snapshot.alerts.append(own))
     dashboard.wait(f"{AS_OF} !== '{before}'")
     assert dashboard.run(ALERTS) == 3
-    assert dashboard.run("document.getElementById('told').textContent") == "3 alerts are open"
+    assert dashboard.run("document.getElementById('alert-count').textContent") == "3 alerts are open"
     assert dashboard.run("window.mark") == 1
     assert dashboard.run("document.getElementById('quiet-1').open")
     assert dashboard.run("document.activeElement.parentElement.id") == "quiet-1"

@@ -82,8 +82,8 @@ def file_refused(browser, folder):
 def tried(browser, folder):
     browser.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     browser.run("document.querySelector('[data-path=\"/predict\"] button').click()")
-    browser.wait("document.querySelector('[data-path=\"/predict\"] .told').textContent.startsWith('200')")
-    assert '"prediction"' in browser.run("document.querySelector('[data-path=\"/predict\"] .got').textContent")
+    browser.wait("document.querySelector('[data-path=\"/predict\"] .status').textContent.startsWith('200')")
+    assert '"prediction"' in browser.run("document.querySelector('[data-path=\"/predict\"] .reply').textContent")
 
 
 def unfolded(browser, folder):

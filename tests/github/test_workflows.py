@@ -35,6 +35,17 @@ def test_workflows_are_of_github_s_schema(tmp_path):
     assert ops.run(*command, tmp_path / "bad.yml").returncode == 1
 
 
+def test_dependabot_s_file_is_of_its_schema_and_its_folders_exist(tmp_path):
+    command = (ops.tool("check-jsonschema"), "--builtin-schema", "vendor.dependabot")
+    path = ops.ROOT / ".github/dependabot.yml"
+    done = ops.run(*command, path)
+    assert done.returncode == 0, done.stdout
+    (tmp_path / "bad.yml").write_text(path.read_text().replace("github-actions", "github-action"))
+    assert ops.run(*command, tmp_path / "bad.yml").returncode == 1
+    folders = [one["directory"].strip("/") for one in yaml.safe_load(path.read_text())["updates"]]
+    assert [folder for folder in folders if not (ops.ROOT / folder).is_dir()] == []
+
+
 @pytest.fixture
 def validate():
     """Return a function that asks action-validator, in the project's folder since it looks at globs."""
@@ -65,7 +76,7 @@ PLANTED = {
     "retrain: no permissions of its own": lambda w: w["jobs"]["retrain"].pop("permissions"),
     "retrain: may write packages": lambda w: w["jobs"]["retrain"]["permissions"].update(packages="write"),
     "retrain: no timeout": lambda w: w["jobs"]["retrain"].pop("timeout-minutes"),
-    "retrain: actions/checkout@v5 is not pinned": lambda w: step(w, 0).update(uses="actions/checkout@v5"),
+    "retrain: actions/checkout@v6 is not pinned": lambda w: step(w, 0).update(uses="actions/checkout@v6"),
     "retrain: checkout keeps its token": lambda w: step(w, 0).pop("with"),
     "retrain: run holds github.event": lambda w: step(w, 2).update(
         run="echo ${{ github.event.client_payload.reason }}"

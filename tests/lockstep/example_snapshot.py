@@ -4,14 +4,13 @@ import itertools
 import math
 import random
 
+from lockstep.decision import Check, Decision
 from lockstep.drift.results import (
     Alert,
     Challenge,
-    Checked,
     Distribution,
     DriftWindow,
     FeatureDrift,
-    Gated,
     Interval,
     Job,
     Latency,
@@ -69,8 +68,8 @@ def model(at):
 
 def gated():
     reason = "roc_auc is +0.004 against the champion on the same 2,000 rows, 95 % between +0.001 and +0.007: better"
-    checks = [Checked("no skew", True, "0 of 200 rows"), Checked("not worse than the champion", True, reason)]
-    return Gated([*checks, Checked("clients of the champion", False, f"column {ODD!r} is new")], "better", "10")
+    checks = [Check("no skew", True, "0 of 200 rows"), Check("not worse than the champion", True, reason)]
+    return Decision((*checks, Check("clients of the champion", False, f"column {ODD!r} is new")), "better", "10")
 
 
 def traffic(at, bucket_s, buckets=48):

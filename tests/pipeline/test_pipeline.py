@@ -141,6 +141,7 @@ def _files(project):
     return {str(path): path.read_bytes() for path in made if path.is_file()}
 
 
+@pytest.mark.long("runs the pipeline twice more")
 def test_verify_tells_the_same_from_the_different(finished, tmp_path):
     """The clean copy lies in another folder, so this also says that two copies give the same bytes."""
     project = copy_of(finished, tmp_path / "tampered")

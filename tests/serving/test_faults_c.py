@@ -499,6 +499,7 @@ def moved(server, load, move, before="1", after="2", slack_s=0.0):
     assert max(seen.at for seen in running.seen if seen.version == before) - when < CHANGED_S + slack_s
 
 
+@pytest.mark.long("promotes again and again")
 def test_c15_many_promotions(server, local, load, request):
     long = request.config.getoption("long")
     moves, every_s = (100, 1.2) if long else (4, 1.2)

@@ -216,6 +216,7 @@ def p99(seen):
     return statistics.quantiles([one.seconds for one in seen], n=100)[98]
 
 
+@pytest.mark.long("waits for a slow database")
 def test_c20_a_database_that_takes_5_s_a_query_slows_no_answer(gated, load, request):
     """Quiet and slow spells take turns, so that what else this machine does meets both alike."""
     server, gate, cluster = gated
@@ -241,6 +242,7 @@ def test_c20_a_database_that_takes_5_s_a_query_slows_no_answer(gated, load, requ
     until_stored(server, ids, 40)
 
 
+@pytest.mark.long("waits for a lock")
 def test_c21_a_database_that_is_locked_for_long(standing, load, request):
     server = standing
     with load(server, clients=2) as running:
@@ -269,6 +271,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.long("fills one more disk")
 def test_c22_a_full_disk_under_the_spool_and_the_database(make, load, small_disk):
     server = make(workers=2, folder=small_disk, PROMETHEUS_MULTIPROC_DIR=str(small_disk.parent / "metrics")).start()
     filling = small_disk / "filling"

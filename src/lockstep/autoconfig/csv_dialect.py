@@ -261,6 +261,8 @@ def _stray_quotes(plain: Cells, quoted: Cells) -> bool:
         return False
     if len(quoted) < len(plain):
         return True
+    if _share(quoted) == 1 and len(quoted[0]) < len(plain[0]):  # every line has as many separators within its quotes
+        return False
     return any(cell.startswith('"') and not _well_quoted(cell) for row in plain for cell in row)
 
 

@@ -65,10 +65,7 @@ class Reading:
 def encoding(sample: bytes) -> Choice:
     """Return the encoding of a text from its first bytes.
 
-    Raises
-    ------
-    DataError
-        Several encodings are as likely, and give different texts.
+    Raises DataError: several encodings are as likely, and give different texts.
     """
     for mark, name in MARKS:
         if sample.startswith(mark):

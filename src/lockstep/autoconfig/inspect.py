@@ -64,10 +64,7 @@ class Survey:
 def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     """Look at a source and write the params.yaml that fits it.
 
-    Raises
-    ------
-    LockstepError
-        It cannot be read, or something is missing that only a person knows.
+    Raises LockstepError: it cannot be read, or something is missing that only a person knows.
     """
     reader, told = _reader(ingestion, wish, password)
     frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
@@ -231,10 +228,7 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
 def _target(frame: pd.DataFrame, wished: str | None) -> str:
     """Return the target that was named, by its name or its place from 1 on.
 
-    Raises
-    ------
-    DataError
-        None was named, or none of that name exists.
+    Raises DataError: none was named, or none of that name exists.
     """
     names = [str(name) for name in frame.columns]
     if wished in names:

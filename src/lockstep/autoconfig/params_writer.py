@@ -10,6 +10,8 @@ from lockstep.autoconfig.training_plan import LEAST_IN_CLASS, Plan
 from lockstep.config.params import KINDS, DataIngestion, Role
 
 WIDTH = 110
+LONGEST_KEY = 40
+"""DVC folds longer keys in dvc.lock, which it then cannot read."""
 READER = {
     "separator": "what stands between two values",
     "header": "whether the first line names the columns",
@@ -80,11 +82,18 @@ def _ingestion(ingestion: DataIngestion) -> list[str]:
 
 
 def _described(key: str, columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the formats of columns, one a line."""
+    """Return the formats of columns, one a line; as a list where a name is too long for a key."""
+    as_list = any(len(name) > LONGEST_KEY for name in columns)
     lines = [f"    {key}:"]
     for name, own in columns.items():
-        lines += _format_lines(name, own)
+        if any(len(spelling) > LONGEST_KEY for spelling in own.get("spellings", ())):
+            own = {**own, "spellings": [list(pair) for pair in own["spellings"].items()]}
+        lines += _listed(name, own) if as_list else _format_lines(name, own)
     return lines
+
+
+def _listed(name: str, own: Mapping[str, Any]) -> list[str]:
+    return [f"      - name: {flow(name)}", *(f"        {key}: {flow(value)}" for key, value in own.items())]
 
 
 def _format_lines(name: str, own: Mapping[str, Any]) -> list[str]:
@@ -139,7 +148,7 @@ def _features(plan: Plan) -> list[str]:
         "categorical": "encode: a feature for each category (onehot), or the mean of the target in it (target);\n"
         "  # a category never seen in training: `ignore` it, or `refuse` the row",
         "text": "terms of words, or of characters where a script has no blanks, that enough texts hold;\n"
-        "  # naive_bayes: weighed by what they tell of classes",
+        "  # naive_bayes: weighed by what they tell of classes; stack: one feature a class, from a model of the terms",
     }
     lines = ["feature_engineering:"] if plan.features else ["feature_engineering: {}"]
     for key, value in plan.features.items():

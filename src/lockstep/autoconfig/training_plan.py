@@ -1,5 +1,6 @@
 """What to train on a data set and what to ask of the result, from its frame and the roles of its columns."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from lockstep.metrics.scores import DEFAULT
 LEAST_IN_CLASS = 3
 """One test row, and two train rows for two folds."""
 LEAST_ROWS = 20
+TEST_SHARE = 0.2
+"""So many rows of each class are held out for the test, rounded up."""
 RARE = 0.1
 TAGS = {
     "unescape_html": r"&(?:#\d+|[a-z]+);",
@@ -28,8 +31,6 @@ SHARE_MISSING = 0.02
 """From this share on, that a number is missing may tell something by itself."""
 ENOUGH = 1000
 """So many rows are enough for boosted trees, and for means of the target in each category."""
-FEW_TERMS, SOME_TERMS, SHORT = 300, 3000, 12
-"""So many terms stand beside numbers and categories, of texts of fewer or more words than `SHORT`."""
 DENSE = 0.3
 """Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
 
@@ -58,10 +59,7 @@ class Plan:
 def decide_task(target: pd.Series) -> tuple[Task, Choice]:
     """Tell what is asked by the values of the target.
 
-    Raises
-    ------
-    DataError
-        The target has one value, texts that are no classes, or a class too small to learn and test.
+    Raises DataError: the target has one value, texts that are no classes, or a class too small to learn and test.
     """
     present = target.dropna()
     counts = present.value_counts()
@@ -145,7 +143,7 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     levels = [int(frame[name].nunique()) for name in kinds["categorical"]]
     filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels)
     dense = filled >= DENSE * (filled - len(levels) + sum(levels))
-    by_target = bool(levels) and not dense and rows >= ENOUGH and not kinds["text"]
+    by_target = bool(levels) and not dense and (rows >= ENOUGH or bool(kinds["text"]))
     features: dict[str, Mapping[str, Any]] = {}
     if kinds["numeric"] or kinds["date"]:
         features["numeric"] = _numeric(frame, kinds["numeric"])
@@ -153,9 +151,9 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
     if kinds["text"]:
-        features["text"] = _text(frame, kinds["text"], task, beside=filled > 0)
+        features["text"] = _text(frame, kinds["text"], task, stack=filled > 0)
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
-    folds = min(5 if rows < 2000 else 3, max(2, smallest - max(1, round(0.2 * smallest))))
+    folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(TEST_SHARE * smallest)))
     if kinds["text"]:
         candidates = _for_both(rows, task) if filled else _for_text(frame, kinds["text"], task)
     else:
@@ -168,8 +166,8 @@ def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     return {"impute": "median", **({"indicator": True} if missing else {}), "scale": "standard"}
 
 
-def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, beside: bool) -> dict[str, Any]:
-    """Return how texts become terms; beside other columns they give few, so that trees see both."""
+def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, stack: bool) -> dict[str, Any]:
+    """Return how texts become terms; beside other columns these are stacked, so that trees see both."""
     present = [frame[name].dropna().astype(str) for name in columns]
     sample = pd.concat([own.head(5000) for own in present])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
@@ -181,8 +179,8 @@ def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, beside: bool)
         "ngrams": [] if characters else [1, 2],
         **({"characters": [1, 2, 3]} if characters else {}),
         "min_documents": 3 if rows > 10_000 else 2,
-        "max_terms": (FEW_TERMS if words < SHORT else SOME_TERMS) if beside else most,
-        "weighting": "tfidf" if task == "regression" or beside else "naive_bayes",
+        "max_terms": most,
+        **({"stack": True} if stack else {"weighting": "tfidf" if task == "regression" else "naive_bayes"}),
     }
 
 
@@ -195,12 +193,11 @@ def _for_text(frame: pd.DataFrame, columns: Sequence[str], task: Task) -> list[d
 
 
 def _for_both(rows: int, task: Task) -> list[dict[str, Any]]:
-    """Return candidates that take a sparse matrix of terms and numbers: linear models and forests."""
-    linear, *_ = _for_tables(rows, task, dense=False)
-    params: dict[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2 if rows >= 1000 else 1}
+    """Return linear models, forests and boosted trees, since nobody knows beforehand how much the texts tell."""
+    linear, forest = _for_tables(rows, task, dense=False)
     if task == "regression":
-        params["max_features"] = 0.3
-    return [linear, {"estimator": "random_forest", "params": params}]
+        forest["params"]["max_features"] = 0.3
+    return [linear, forest, *_for_tables(max(rows, ENOUGH), task, dense=True)[1:]]
 
 
 def _for_tables(rows: int, task: Task, dense: bool) -> list[dict[str, Any]]:

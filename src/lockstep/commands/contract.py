@@ -42,10 +42,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def accept(margin: float) -> dict[str, Any]:
     """Write the contract that the schema of the last training makes, and return its rules.
 
-    Raises
-    ------
-    DataError
-        There is no schema yet.
+    Raises DataError: there is no schema yet.
     """
     from lockstep.data import contract
     from lockstep.data.schema import Schema

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lockstep import numeric_pins, paths
 from lockstep.config import params_file
@@ -25,6 +25,7 @@ from lockstep.lifecycle.dvc_remote import RemoteBucket
 from lockstep.lifecycle.wandb import MODES
 from lockstep.registry import tracking, tracking_server
 from lockstep.registry.model_registry import Capabilities, Registry
+from lockstep.runtime.terminal import print_table
 
 ONLINE_TIMEOUT_S = 60
 OLDEST_PYTHON = (3, 11)
@@ -37,12 +38,23 @@ EXTRAS = {
 """The packages that each extra of setup.py brings."""
 
 
+Status = Literal["ok", "warn", "fail"]
+
+
+class Outcome(NamedTuple):
+    """How something is, and what to do about it."""
+
+    status: Status
+    what: str
+    todo: str = ""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One row of the answer: what was looked at, how it is, and what to do."""
 
     name: str
-    status: Literal["ok", "warn", "fail"]
+    status: Status
     what: str
     todo: str = ""
 
@@ -59,66 +71,62 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.pins:
         print(*(f"{name}={value}" for name, value in numeric_pins.variables().items()))
         return 0
-    checks = [_checked(name, look, settings) for name, look in CHECKS.items()]
+    checks = [_checked(name, check, settings) for name, check in CHECKS.items()]
     if arguments.online:
         checks += _bucket_checks()
         checks.append(_checked("dvc remote online", _remote_answers, settings))
     if arguments.json:
         print(json.dumps([asdict(check) for check in checks]))
     else:
-        _show(checks)
+        cells = ((check.name, check.status, check.what, check.todo) for check in checks)
+        print_table(("check", "", "found", "what to do"), cells)
     return int(any(check.status == "fail" for check in checks))
 
 
-def _checked(name: str, look: Callable[[str, Settings], Finding], settings: Settings) -> Finding:
+def _checked(name: str, check: Callable[[Settings], Outcome], settings: Settings) -> Finding:
     try:
-        return look(name, settings)
+        return Finding(name, *check(settings))
     except LockstepError as error:
         return Finding(name, "fail", error.problem, error.hint)
 
 
-def _python(name: str, _: Settings) -> Finding:
-    found = ".".join(map(str, sys.version_info[:3]))
+def _python(_: Settings) -> Outcome:
+    version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
-        return Finding(name, "fail", found, "install Python 3.11 or newer")
-    return Finding(name, "ok", found)
+        return Outcome("fail", version, "install Python 3.11 or newer")
+    return Outcome("ok", version)
 
 
-def _processor(name: str, _: Settings) -> Finding:
+def _processor(_: Settings) -> Outcome:
     """Check that models get the bytes that dvc.lock records, which takes x86-64-v3."""
     if lacking := numeric_pins.lacking():
         todo = "nothing; outputs may differ from dvc.lock in the last digits: `lockstep verify --tolerance 1e-6`"
-        return Finding(name, "warn", lacking, todo)
+        return Outcome("warn", lacking, todo)
     if deviations := numeric_pins.deviations():
-        return Finding(name, "warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
-    return Finding(name, "ok", "x86-64-v3; numeric libraries are pinned to it")
+        return Outcome("warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
+    return Outcome("ok", "x86-64-v3; numeric libraries are pinned to it")
 
 
 def _root() -> Path:
     return paths.find_root(Path.cwd()) or Path.cwd()
 
 
-def _project(name: str, _: Settings) -> Finding:
-    found = paths.find_root(Path.cwd())
-    if found is None:
-        return Finding(
-            name, "fail", f"no params.yaml and dvc.yaml at or above {Path.cwd()}", "go to the project's folder"
-        )
-    return Finding(name, "ok", str(found))
+def _project(_: Settings) -> Outcome:
+    root = paths.find_root(Path.cwd())
+    if root is None:
+        return Outcome("fail", f"no params.yaml and dvc.yaml at or above {Path.cwd()}", "go to the project's folder")
+    return Outcome("ok", str(root))
 
 
-def _params(name: str, _: Settings) -> Finding:
+def _params(_: Settings) -> Outcome:
     params = params_file.load(_root() / paths.PARAMS)
-    return Finding(name, "ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
+    return Outcome("ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
 
 
 def _remotes() -> tuple[dict[str, dict[str, str]], str]:
     """Return the remotes of DVC by name, and the name of the default.
 
-    Raises
-    ------
-    ConfigError
-        DVC's configuration cannot be read.
+    Raises ConfigError: DVC's configuration cannot be read.
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -130,13 +138,13 @@ def _remotes() -> tuple[dict[str, dict[str, str]], str]:
     return remotes, parser.get("core", "remote", fallback="")
 
 
-def _remote(name: str, _: Settings) -> Finding:
+def _remote(_: Settings) -> Outcome:
     remotes, default = _remotes()
     if not remotes:
-        return Finding(name, "warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
+        return Outcome("warn", "none: data and models stay here", "`dvc remote add -d storage s3://bucket/path`")
     if default not in remotes:
-        return Finding(name, "warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
-    return Finding(name, "ok", f"{default}: {tracking_server.redacted(remotes[default].get('url', ''))}")
+        return Outcome("warn", f"no default among {', '.join(remotes)}", "`dvc remote default NAME`")
+    return Outcome("ok", f"{default}: {tracking_server.redacted(remotes[default].get('url', ''))}")
 
 
 def _bucket_checks() -> list[Finding]:
@@ -145,110 +153,106 @@ def _bucket_checks() -> list[Finding]:
         remotes, default = _remotes()
     except ConfigError:
         return []
-    found = RemoteBucket.of(remotes.get(default, {}))
-    looked = dvc_remote.look(found) if found else ()
-    return [Finding(one.name, "fail" if one.todo else "ok", one.what, one.todo) for one in looked]
+    bucket = RemoteBucket.of(remotes.get(default, {}))
+    checks = dvc_remote.look(bucket) if bucket else ()
+    return [Finding(check.name, "fail" if check.todo else "ok", check.what, check.todo) for check in checks]
 
 
-def _remote_answers(name: str, _: Settings) -> Finding:
+def _remote_answers(_: Settings) -> Outcome:
     try:
-        asked = subprocess.run(
+        status = subprocess.run(
             [sys.executable, "-m", "dvc", "status", "--cloud", "--quiet"],
             cwd=_root(), capture_output=True, text=True, timeout=ONLINE_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Finding(
-            name, "fail", f"no answer within {ONLINE_TIMEOUT_S} s", "check the network and the remote's address"
+        return Outcome("fail", f"no answer within {ONLINE_TIMEOUT_S} s", "check the network and the remote's address")
+    if status.returncode == 1 and not status.stderr.strip():
+        return Outcome("warn", "differs from this folder", "`dvc push` or `dvc pull`")
+    if status.returncode:
+        return Outcome(
+            "fail", tracking_server.redacted(status.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`"
         )
-    if asked.returncode == 1 and not asked.stderr.strip():
-        return Finding(name, "warn", "differs from this folder", "`dvc push` or `dvc pull`")
-    if asked.returncode:
-        return Finding(
-            name, "fail", tracking_server.redacted(asked.stderr.strip().splitlines()[-1][:300]), "`dvc status -c -v`"
-        )
-    return Finding(name, "ok", "in step with this folder")
+    return Outcome("ok", "in step with this folder")
 
 
-def _tracking(name: str, settings: Settings) -> Finding:
+def _tracking(settings: Settings) -> Outcome:
     chosen = tracking_server.resolve(settings)
     database = tracking_server.database_of(chosen.uri)
     if database and not database.exists():
-        return Finding(name, "ok", f"local, made at {database} on first use")
+        return Outcome("ok", f"local, made at {database} on first use")
     model = settings.model_name or "lockstep-doctor"
     supported = Registry(tracking.connect(settings), model).capabilities()
-    return _supports(name, f"{chosen.kind} at {chosen.shown}", supported)
+    return _supports(f"{chosen.kind} at {chosen.shown}", supported)
 
 
-def _supports(name: str, where: str, supported: Capabilities) -> Finding:
+def _supports(where: str, supported: Capabilities) -> Outcome:
     if not supported.registry:
         todo = "runs are logged, but nothing can be registered, promoted or rolled back: use a server with a registry"
-        return Finding(name, "warn", f"{where}: no model registry", todo)
+        return Outcome("warn", f"{where}: no model registry", todo)
     if not supported.aliases:
         kept = "the stage Production" if supported.stages else "the tag lockstep.production"
-        return Finding(name, "warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
+        return Outcome("warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
     stages = "aliases and stages" if supported.stages else "aliases"
-    return Finding(name, "ok", f"{where}: model registry with {stages}")
+    return Outcome("ok", f"{where}: model registry with {stages}")
 
 
-def _tokens(name: str, settings: Settings) -> Finding:
+def _tokens(settings: Settings) -> Outcome:
     """Say which credentials there are, and never what they are."""
     if settings.dagshub_repo and not settings.dagshub_token and not settings.tracking_uri:
         todo = "set DAGSHUB_USER_TOKEN; until then runs stay on this machine"
-        return Finding(name, "warn", "DAGSHUB_REPO is set, and no token", todo)
+        return Outcome("warn", "DAGSHUB_REPO is set, and no token", todo)
     if settings.dagshub_token and not settings.dagshub_repo and not settings.tracking_uri:
-        return Finding(name, "warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
+        return Outcome("warn", "a DagsHub token is set, and no repository", "set DAGSHUB_REPO=owner/name")
     try:
         chosen = tracking_server.resolve(settings)
     except TrackingError:
-        return Finding(name, "ok", "not looked at: there is no usable tracking server")
+        return Outcome("ok", "not looked at: there is no usable tracking server")
     if chosen.kind == "local":
-        return Finding(name, "ok", "none needed for a local store")
+        return Outcome("ok", "none needed for a local store")
     if chosen.kind == "dagshub" and not chosen.password:
-        return Finding(name, "fail", "DagsHub needs a token, and none is set", "set DAGSHUB_USER_TOKEN")
-    return Finding(name, "ok", "set" if chosen.password else "none set, and the server may need none")
+        return Outcome("fail", "DagsHub needs a token, and none is set", "set DAGSHUB_USER_TOKEN")
+    return Outcome("ok", "set" if chosen.password else "none set, and the server may need none")
 
 
-def _state(name: str, settings: Settings) -> Finding:
+def _state(settings: Settings) -> Outcome:
     folder = _root() / settings.state
-    standing = next(place for place in (folder, *folder.parents) if place.exists())
+    standing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=standing):
-            return Finding(name, "ok", str(folder))
+            return Outcome("ok", str(folder))
     except OSError as error:
-        return Finding(name, "fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
+        return Outcome("fail", f"{standing}: {error.strerror}", "make it writable, or set LOCKSTEP_STATE")
 
 
-def _extras(name: str, _: Settings) -> Finding:
+def _extras(_: Settings) -> Outcome:
     """Say which extras are there; none is needed unless params.yaml or a setting asks for it."""
     there = [extra for extra, packages in EXTRAS.items() if all(map(_installed, packages))]
     lacking = [extra for extra in EXTRAS if extra not in there]
     what = "; ".join(
         [f"installed: {', '.join(there) or 'none'}"] + ([f"not installed: {', '.join(lacking)}"] if lacking else [])
     )
-    return Finding(name, "ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
+    return Outcome("ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
 
 
 def _installed(package: str) -> bool:
     return find_spec(package) is not None
 
 
-def _mirror(name: str, settings: Settings) -> Finding:
+def _mirror(settings: Settings) -> Outcome:
     """Say whether runs are mirrored, and what is in the way of it."""
     if not settings.wandb_project or settings.wandb_mode == "disabled":
-        return Finding(name, "ok", "off: WANDB_PROJECT names no project")
+        return Outcome("ok", "off: WANDB_PROJECT names no project")
     where = f"project {settings.wandb_project}, {settings.wandb_mode}"
     if not _installed("wandb"):
-        return Finding(name, "warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
+        return Outcome("warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
     if settings.wandb_mode not in MODES:
-        return Finding(name, "warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
+        return Outcome("warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
     if settings.wandb_mode == "online" and not settings.wandb_key:
-        return Finding(
-            name, "warn", f"{where}: no key is set", "set WANDB_API_KEY, unless `wandb login` has kept one here"
-        )
-    return Finding(name, "ok", where)
+        return Outcome("warn", f"{where}: no key is set", "set WANDB_API_KEY, unless `wandb login` has kept one here")
+    return Outcome("ok", where)
 
 
-CHECKS: dict[str, Callable[[str, Settings], Finding]] = {
+CHECKS: dict[str, Callable[[Settings], Outcome]] = {
     "python": _python,
     "processor": _processor,
     "project": _project,
@@ -260,13 +264,3 @@ CHECKS: dict[str, Callable[[str, Settings], Finding]] = {
     "extras": _extras,
     "Weights & Biases": _mirror,
 }
-
-
-def _show(checks: list[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("check", "", "found", "what to do")
-    for check in checks:
-        table.add_row(check.name, check.status, check.what, check.todo)
-    Console(markup=False, highlight=False).print(table)

@@ -15,6 +15,7 @@ from lockstep.config.settings import Settings
 from lockstep.drift.results import DriftWindow, FeatureDrift, ModelState, Snapshot
 from lockstep.monitoring import live
 from lockstep.pages import monitoring
+from lockstep.runtime.terminal import print_table, visible
 
 SHOWN = 15
 """Features in the table for people, those that moved most first."""
@@ -61,10 +62,10 @@ def _show(model: ModelState) -> None:
     version = model.production.version if model.production else ""
     windows = [window for window in model.drift if window.version == version]
     if not windows:
-        print(live.visible(f"{model.name}: no predictions of a version with a profile are in the log yet"))
+        print(visible(f"{model.name}: no predictions of a version with a profile are in the log yet"))
         return
     newest = windows[0]
-    print(live.visible(f"{model.name} version {version}: {newest.verdict} over {newest.rows} predictions"))
+    print(visible(f"{model.name} version {version}: {newest.verdict} over {newest.rows} predictions"))
     alarms = sum(window.verdict == "alarm" for window in windows)
     print(f"{alarms} of the last {len(windows)} windows are alarms")
     if newest.features:
@@ -72,15 +73,10 @@ def _show(model: ModelState) -> None:
 
 
 def _print_table(window: DriftWindow) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("feature", "test", "effect", "q", "missing", "alarm", "notes")
     moved = sorted(window.features, key=lambda feature: (not feature.alarm, -(feature.effect or 0.0)))
-    for feature in [*([window.score] if window.score else []), *moved[:SHOWN]]:
-        table.add_row(*(Text(live.visible(cell)) for cell in _cells(feature)))
-    Console().print(table)
+    listed = [*([window.score] if window.score else []), *moved[:SHOWN]]
+    columns = ("feature", "test", "effect", "q", "missing", "alarm", "notes")
+    print_table(columns, (map(visible, _cells(feature)) for feature in listed))
     if len(moved) > SHOWN:
         print(f"and {len(moved) - SHOWN} more: --json tells all")
 

@@ -16,6 +16,7 @@ from lockstep.lifecycle import experiments
 from lockstep.lifecycle.experiments import Experiment
 from lockstep.registry import runs, tracking, tracking_server
 from lockstep.registry.runs import LoggedRun
+from lockstep.runtime.terminal import print_table
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -59,18 +60,15 @@ def _row(experiment: Experiment, logged: LoggedRun | None, where: tracking_serve
 
 
 def _show(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     names = _columns(rows)
-    table = Table("experiment", "state", "changed", *names, "run")
+    cells = []
     for experiment, logged in rows:
         changed = "\n".join(
             f"{key}: {'left out' if value is None else value}" for key, value in experiment.params.items()
         )
         figures = (f"{experiment.metrics[name]:.4f}" if name in experiment.metrics else "" for name in names)
-        table.add_row(experiment.name[:40], experiment.state, changed, *figures, logged.run_id[:8] if logged else "")
-    Console(markup=False, highlight=False).print(table)
+        cells.append([experiment.name[:40], experiment.state, changed, *figures, logged.run_id[:8] if logged else ""])
+    print_table(["experiment", "state", "changed", *names, "run"], cells)
 
 
 def _columns(rows: Sequence[tuple[Experiment, LoggedRun | None]]) -> list[str]:

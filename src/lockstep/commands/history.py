@@ -13,6 +13,7 @@ from lockstep.config.settings import Settings, model_name
 from lockstep.registry import tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry
+from lockstep.runtime.terminal import visible
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +43,10 @@ def _show(name: str, serving: str | None, events: list[Event]) -> None:
         action = f"{event.action} (forced)" if event.forced else event.action
         origin = f"commit {event.git_commit[:7] or '-'}, data {event.data_digest[:7] or '-'}"
         when = event.at[:19].replace("T", " ")
-        print(_visible(f"{when}  {action} version {event.version} (before: {event.previous or 'none'}), {origin}"))
-        print(_visible(f"                     by {event.actor}: {event.reason or 'no reason given'}"))
+        print(visible(f"{when}  {action} version {event.version} (before: {event.previous or 'none'}), {origin}"))
+        print(visible(f"                     by {event.actor}: {event.reason or 'no reason given'}"))
         for line in _answers(event):
-            print(_visible(f"                     {line}"))
+            print(visible(f"                     {line}"))
 
 
 def _answers(event: Event) -> Iterator[str]:
@@ -57,8 +58,3 @@ def _answers(event: Event) -> Iterator[str]:
     failed = [check.name for check in decision.checks if not check.passed]
     verdict = f"refused by {', '.join(failed)}" if failed else "all passed"
     yield f"gate: {beside}{len(decision.checks)} checks, {verdict}"
-
-
-def _visible(text: str) -> str:
-    """Show control characters instead of obeying them: anyone who may write a tag may have written this."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,8 +10,9 @@ import msgspec
 
 from lockstep.commands import drift
 from lockstep.config.settings import Settings
-from lockstep.drift.results import Interval, ModelState
+from lockstep.drift.results import Interval, ModelState, QualityWindow
 from lockstep.monitoring import live
+from lockstep.runtime.terminal import print_table, visible
 
 SHOWN = 10
 add = drift.add
@@ -32,22 +33,19 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _show(model: ModelState) -> None:
     if model.quality is None or not model.quality.windows:
-        print(live.visible(f"{model.name}: no labels have come yet; POST /feedback takes them"))
+        print(visible(f"{model.name}: no labels have come yet; POST /feedback takes them"))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     quality = model.quality
-    print(live.visible(f"{model.name}: {quality.metric} at the evaluation {_figure(quality.evaluation)}"))
-    table = Table("version", "labels", f"{quality.metric} (95 %)", "delay", "verdict")
-    for window in quality.windows[:SHOWN]:
-        delay = "" if window.delay_s is None else f"{window.delay_s / 3600:.1f} h"
-        cells = (window.version, window.labels, _figure(window.metric), delay, window.verdict)
-        table.add_row(*(Text(live.visible(cell)) for cell in cells))
-    Console().print(table)
+    print(visible(f"{model.name}: {quality.metric} at the evaluation {_figure(quality.evaluation)}"))
+    columns = ("version", "labels", f"{quality.metric} (95 %)", "delay", "verdict")
+    print_table(columns, (map(visible, _cells(window)) for window in quality.windows[:SHOWN]))
     if model.challenge:
-        print(live.visible(f"challenger {model.challenge.challenger}: {model.challenge.verdict}"))
+        print(visible(f"challenger {model.challenge.challenger}: {model.challenge.verdict}"))
+
+
+def _cells(window: QualityWindow) -> tuple[object, ...]:
+    delay = "" if window.delay_s is None else f"{window.delay_s / 3600:.1f} h"
+    return window.version, window.labels, _figure(window.metric), delay, window.verdict
 
 
 def _figure(interval: Interval | None) -> str:

@@ -64,10 +64,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
     """Hand the job to GitHub, and note whether it was taken.
 
-    Raises
-    ------
-    ConfigError
-        No repository is set, or this command was asked to do what the workflow decides.
+    Raises ConfigError: no repository is set, or this command was asked to do what the workflow decides.
     """
     from lockstep.lifecycle.retraining import github
 
@@ -94,10 +91,7 @@ def _end(store: Store, job: Job, ended: JobOutcome) -> Job:
 def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
     """Return the job to run, which is this process's from now on.
 
-    Raises
-    ------
-    StoreError
-        Another one is under way, or this one does not wait.
+    Raises StoreError: another one is under way, or this one does not wait.
     """
     if arguments.job:
         job = jobs.find(store, arguments.job)

@@ -85,10 +85,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def runtime_folders(settings: Settings) -> Iterator[tuple[dict[str, Path], Path]]:
     """Yield the sockets and the metrics' folder of this server, in runtime folders that no other server uses.
 
-    Raises
-    ------
-    ConfigError
-        They cannot be made.
+    Raises ConfigError: they cannot be made.
     """
     parent = instance.shared_memory(Path(settings.state).absolute())
     with ExitStack() as folders:
@@ -113,10 +110,8 @@ def address(host: str, port: int) -> str:
 def wait_for_port(host: str, port: int) -> None:
     """Return when nobody listens at the port any more.
 
-    Raises
-    ------
-    ConfigError
-        Another server stays there, with which this one would share the requests; or there is no such address.
+    Raises ConfigError: another server stays there, with which this one would share the requests; or there is no such
+    address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     end = time.monotonic() + BUSY_S

@@ -81,10 +81,8 @@ def _unpacked(content: bytes, arrays: Sequence[Any] = ()) -> Any:
 def connected(address: str) -> Iterator["DaskPool"]:
     """Open the cluster of a scheduler, all of whose workers have this process's code and packages.
 
-    Raises
-    ------
-    ComputeError
-        distributed is missing, the scheduler is out of reach, or its workers are none or others than these.
+    Raises ComputeError: distributed is missing, the scheduler is out of reach, or its workers are none or others than
+    these.
     """
     try:
         from distributed import Client
@@ -117,10 +115,7 @@ class DaskPool:
     ) -> Iterator[tuple[int, Any]]:
         """Yield the place of each task and `function(*shared, *task)`, in the order in which they are done.
 
-        Raises
-        ------
-        ComputeError
-            A task took several workers with it, all workers stay away, or the scheduler does.
+        Raises ComputeError: a task took several workers with it, all workers stay away, or the scheduler does.
         """
         work = _Work(self, function, shared, tasks)
         try:

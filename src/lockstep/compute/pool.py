@@ -35,10 +35,7 @@ class LocalPool:
     ) -> Iterator[tuple[int, Any]]:
         """Yield the place of each task and `function(*shared, *task)`, in the order in which they are done.
 
-        Raises
-        ------
-        ComputeError
-            A process was killed.
+        Raises ComputeError: a process was killed.
         """
         work = (delayed(_numbered)(index, function, *shared, *task) for index, task in enumerate(tasks))
         try:
@@ -65,10 +62,7 @@ def pool(compute: Compute, jobs: int) -> Iterator[Pool]:
 def scheduler_address(compute: Compute) -> str:
     """Return the address of the Dask scheduler to use, an empty text for this machine.
 
-    Raises
-    ------
-    ConfigError
-        There should be one, but it is not named, or what is named is no address.
+    Raises ConfigError: there should be one, but it is not named, or what is named is no address.
     """
     address = Settings.read(os.environ).dask_address or (compute.address if compute.engine == "dask" else "")
     if compute.engine == "dask" and not address:
@@ -82,10 +76,7 @@ def scheduler_address(compute: Compute) -> str:
 def check_address(address: str) -> str:
     """Return an address that has the form of a scheduler's.
 
-    Raises
-    ------
-    ConfigError
-        It has not.
+    Raises ConfigError: it has not.
     """
     host, _, port = address.removeprefix("tcp://").removeprefix("tls://").rpartition(":")
     if not (address.startswith(ADDRESSES) and host and port.isdecimal()):

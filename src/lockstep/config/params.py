@@ -19,6 +19,18 @@ Many = Annotated[tuple[T, ...], BeforeValidator(lambda given: tuple(given) if is
 Scalar = str | int | float | bool | None
 
 
+def _by_name(given: Any) -> Any:
+    """Return a list of `{name: ..., key: value}` as a mapping by name: DVC cannot store mappings with long keys."""
+    if isinstance(given, list) and all(isinstance(each, dict) and "name" in each for each in given):
+        return {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in given}
+    return given
+
+
+def _of_pairs(given: Any) -> Any:
+    """Return a list of pairs as a mapping, for the same reason."""
+    return dict(given) if isinstance(given, list) and all(isinstance(pair, list) for pair in given) else given
+
+
 class Section(BaseModel):
     """A part of params.yaml: frozen, strict about types, and closed to unknown keys."""
 
@@ -37,7 +49,7 @@ class CellFormat(Section):
     ticks: Literal["s", "ms"] = "s"
     true: Many[str] = ()
     false: Many[str] = ()
-    spellings: dict[str, str] = {}
+    spellings: Annotated[dict[str, str], BeforeValidator(_of_pairs)] = {}
     strip: bool = False
     missing: Many[str] = ()
     odd: Literal["refuse", "missing"] = "refuse"
@@ -66,7 +78,7 @@ class Reader(Section):
     footer: int = Field(0, ge=0)
     comment: str = ""
     sheet: str | int = 0
-    columns: dict[str, CellFormat] = {}
+    columns: Annotated[dict[str, CellFormat], BeforeValidator(_by_name)] = {}
 
 
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -166,10 +178,7 @@ class Split(Section):
     def test_ingestion(self) -> DataIngestion:
         """Return how the file under `path` is read.
 
-        Raises
-        ------
-        ConfigError
-            A key is not one of `data_ingestion.reader`.
+        Raises ConfigError: a key is not one of `data_ingestion.reader`.
         """
         return DataIngestion(source=self.path or "", reader=_reader(self.reader, "data_preprocessing.split.reader"))
 
@@ -259,6 +268,7 @@ class Text(Section):
     max_terms: int | None = Field(50_000, ge=1)
     sublinear: bool = True
     weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
+    stack: bool = False
 
 
 class Date(Section):
@@ -462,10 +472,7 @@ class Params(Section):
     def test_ingestion(self) -> DataIngestion | None:
         """Return how the test rows of a source of their own are read, None if they come from the rows of the source.
 
-        Raises
-        ------
-        ConfigError
-            A key of the reader is not one of `data_ingestion.reader`.
+        Raises ConfigError: a key of the reader is not one of `data_ingestion.reader`.
         """
         ingestion, split = self.data_ingestion, self.data_preprocessing.split
         if split.method != "file" or split.path:

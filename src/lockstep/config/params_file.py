@@ -18,10 +18,7 @@ from lockstep.errors import ConfigError, nearest
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml.
 
-    Raises
-    ------
-    ConfigError
-        The file is missing, is not YAML, repeats a key, or says something that is not accepted.
+    Raises ConfigError: the file is missing, is not YAML, repeats a key, or says something that is not accepted.
     """
     try:
         text = path.read_text(encoding="utf-8")

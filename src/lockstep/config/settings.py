@@ -138,10 +138,7 @@ class Settings:
     def read(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the table from an environment; a secret may also stand in the file that `NAME_FILE` names.
 
-        Raises
-        ------
-        ConfigError
-            A number is not one, or a secret's file cannot be read.
+        Raises ConfigError: a number is not one, or a secret's file cannot be read.
         """
         return cls(**{setting.name: _setting_value(setting, environment) for setting in SETTINGS})
 

@@ -37,10 +37,7 @@ def names(root: Path) -> tuple[str, ...]:
 def folder_of(model: str, root: Path) -> Path:
     """Return the folder of a model.
 
-    Raises
-    ------
-    ConfigError
-        The project has no such model.
+    Raises ConfigError: the project has no such model.
     """
     _, *others = folders(root)
     if folder := next((folder for folder in others if folder.name == model), None):
@@ -73,10 +70,7 @@ def definition(folder: Path) -> tuple[Path, ...]:
 def added(name: str) -> Iterator[None]:
     """Work in the folder of a use case, which is made if there is none; a failure leaves no new folder behind.
 
-    Raises
-    ------
-    ConfigError
-        The root's model has this name, or no model can.
+    Raises ConfigError: the root's model has this name, or no model can.
     """
     root = paths.root_of(Path.cwd())
     folder = root / paths.USE_CASES / _checked(name, root)

@@ -47,10 +47,7 @@ class CleanTable:
 def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     """Bring the rows into canonical form; rows without a target and exact duplicates are dropped.
 
-    Raises
-    ------
-    DataError
-        The target is missing or useless, a named column does not exist, or nothing is left.
+    Raises DataError: the target is missing or useless, a named column does not exist, or nothing is left.
     """
     labelled = _labelled(frame, params.target)
     roles = decide_roles(frame, params)
@@ -142,10 +139,7 @@ def without_rare_classes(
 def positive_label(labels: pd.Series, params: DataPreprocessing) -> str | int | bool | None:
     """Return the positive label of a binary target: the stated one, or the rarer; of equals the one that sorts last.
 
-    Raises
-    ------
-    DataError
-        The stated one is no label.
+    Raises DataError: the stated one is no label.
     """
     counts = labels.value_counts()
     names = sorted(counts.index.tolist())
@@ -164,10 +158,7 @@ def positive_label(labels: pd.Series, params: DataPreprocessing) -> str | int | 
 def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
     """Return the rows with dates of a stated format spelled in ISO 8601, as the server takes them.
 
-    Raises
-    ------
-    DataError
-        A column does not exist, or a value has another format.
+    Raises DataError: a column does not exist, or a value has another format.
     """
     moments = {}
     for name, spelled in formats.items():
@@ -246,10 +237,7 @@ def decide_roles(frame: pd.DataFrame, params: DataPreprocessing) -> dict[str, Ro
 def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
     """Return the task that params.yaml states, else the one the target's values suggest.
 
-    Raises
-    ------
-    DataError
-        The values do not fit the stated task, or there is one class only.
+    Raises DataError: the values do not fit the stated task, or there is one class only.
     """
     distinct = target.nunique()
     if distinct < 2:
@@ -275,10 +263,7 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
 def canonical_target(target: pd.Series, task: Task) -> pd.Series:
     """Give the target its one type: float64, int64, bool or text.
 
-    Raises
-    ------
-    DataError
-        A number is infinite.
+    Raises DataError: a number is infinite.
     """
     if task == "regression":
         numbers = target.astype("float64")

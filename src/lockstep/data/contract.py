@@ -37,11 +37,8 @@ class ContractResult:
 def enforce(frame: pd.DataFrame, contract: Contract, rules: Mapping[str, Rule]) -> ContractResult:
     """Validate rows against the rules of their columns.
 
-    Raises
-    ------
-    DataError
-        Rows break a rule and the contract refuses them, more than `most_quarantined` of them do, a column is gone, or
-        holds too many missing values.
+    Raises DataError: rows break a rule and the contract refuses them, more than `most_quarantined` of them do, a column
+    is gone, or holds too many missing values.
     """
     if contract.on_violation == "ignore" or not rules:
         return ContractResult(frame, _quarantine(frame, np.zeros(0, np.int64), []))
@@ -126,10 +123,7 @@ def _quarantine(frame: pd.DataFrame, row_indices: NDArray[np.int64], reasons: li
 def rules(contract: Contract, source: str) -> dict[str, Rule]:
     """Return the rules of each column: those of params.yaml, before those accepted for this source.
 
-    Raises
-    ------
-    DataError
-        The accepted contract is damaged.
+    Raises DataError: the accepted contract is damaged.
     """
     return accepted(source) | dict(contract.columns)
 
@@ -137,10 +131,7 @@ def rules(contract: Contract, source: str) -> dict[str, Rule]:
 def accepted(source: str, file: Path = paths.CONTRACT) -> dict[str, Rule]:
     """Return the accepted rules of a source; none if the file is missing or belongs to another source.
 
-    Raises
-    ------
-    DataError
-        The file is damaged.
+    Raises DataError: the file is damaged.
     """
     if not file.is_file():
         return {}

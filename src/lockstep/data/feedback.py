@@ -40,10 +40,7 @@ class JoinResult:
 def join(frame: pd.DataFrame, source: str) -> JoinResult:
     """Put the feedback that belongs to a source at its end, but for rows that are there already.
 
-    Raises
-    ------
-    DataError
-        A file of it is missing, damaged or changed, or has a column that the source has not.
+    Raises DataError: a file of it is missing, damaged or changed, or has a column that the source has not.
     """
     record = {}
     for path, manifest in _manifests(source):

@@ -41,10 +41,7 @@ def from_rows(rows: list[Row], schema: Schema) -> pd.DataFrame:
 def check_frame(frame: pd.DataFrame, schema: Schema, start: int = 0) -> None:
     """Refuse canonical rows that do not fit, column by column; `start` is the number of the first row.
 
-    Raises
-    ------
-    RowsRefused
-        With the first wrong row of each column.
+    Raises RowsRefused: with the first wrong row of each column.
     """
     faults = []
     for column in schema.columns:

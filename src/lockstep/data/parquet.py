@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 def require() -> Any:
     """Return pyarrow's module for Parquet files.
 
-    Raises
-    ------
-    DataError
-        pyarrow is not installed.
+    Raises DataError: pyarrow is not installed.
     """
     try:
         return importlib.import_module("pyarrow.parquet")
@@ -33,10 +30,7 @@ def require() -> Any:
 def write(table: "pd.DataFrame", path: Path) -> None:
     """Write a table as Parquet.
 
-    Raises
-    ------
-    DataError
-        A column holds values of several types.
+    Raises DataError: a column holds values of several types.
     """
     import pyarrow as pa
 
@@ -50,10 +44,7 @@ def write(table: "pd.DataFrame", path: Path) -> None:
 def read(path: Path) -> "pd.DataFrame":
     """Read a table of the pipeline.
 
-    Raises
-    ------
-    DataError
-        The file is missing or damaged.
+    Raises DataError: the file is missing or damaged.
     """
     import pandas as pd
     import pyarrow as pa

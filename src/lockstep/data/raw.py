@@ -37,10 +37,7 @@ class RawData:
     def load(cls, split: Split) -> "RawData":
         """Read `data/raw/`.
 
-        Raises
-        ------
-        DataError
-            A file is missing or damaged, or the test rows are not those that the split names.
+        Raises DataError: a file is missing or damaged, or the test rows are not those that the split names.
         """
         rows, test_rows, origin = parquet.read(paths.RAW), parquet.read(paths.RAW_TEST), files.read_json(paths.SOURCE)
         recorded = origin.get("test_source", {})
@@ -57,10 +54,7 @@ class RawData:
 def read_test_rows(ingestion: DataIngestion, columns: pd.Index, password: str) -> Rows:
     """Read the test source, with the columns of the train rows in their order.
 
-    Raises
-    ------
-    DataError
-        It cannot be read, or lacks a column.
+    Raises DataError: it cannot be read, or lacks a column.
     """
     rows = read.read(ingestion, password)
     if missing := [str(name) for name in columns if name not in rows.frame.columns]:

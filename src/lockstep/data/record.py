@@ -64,10 +64,7 @@ class DataRecord(msgspec.Struct, frozen=True):
     def from_json(cls, content: Any) -> Self:
         """Read a record; fields that an earlier version did not write have their defaults.
 
-        Raises
-        ------
-        DataError
-            A field is missing or of another type.
+        Raises DataError: a field is missing or of another type.
         """
         try:
             return msgspec.convert(content, cls)
@@ -83,10 +80,7 @@ class DataRecord(msgspec.Struct, frozen=True):
     def read(cls, file: Path = paths.DATA_REPORT) -> Self:
         """Read the record of this project.
 
-        Raises
-        ------
-        DataError
-            It is missing or damaged.
+        Raises DataError: it is missing or damaged.
         """
         try:
             return cls.from_json(files.read_json(file))

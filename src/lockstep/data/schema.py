@@ -141,10 +141,7 @@ class Schema:
     def check(self, rows: Sequence[Any]) -> list[Row]:
         """Return objects of column names and values as tuples in column order, numbers as float, None where missing.
 
-        Raises
-        ------
-        RowsRefused
-            At least one row does not fit.
+        Raises RowsRefused: at least one row does not fit.
         """
         faults = [fault for number, row in enumerate(rows) for fault in self.faults(row, number)]
         if faults:
@@ -181,10 +178,7 @@ class Schema:
     def from_json(cls, content: Any) -> "Schema":
         """Read a schema back.
 
-        Raises
-        ------
-        ArtifactError
-            The content is of another format.
+        Raises ArtifactError: the content is of another format.
         """
         try:
             if content["format"] != FORMAT:

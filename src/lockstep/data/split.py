@@ -32,10 +32,7 @@ def split(table: CleanTable, target: str, params: Split, late: Mask | None = Non
     be without them: so no row ever changes sides because more feedback has come. Test rows that repeat a train row are
     left out where time, a column or a file decides.
 
-    Raises
-    ------
-    DataError
-        A class is too small to stand on both sides, a side would be empty, or the column does not fit.
+    Raises DataError: a class is too small to stand on both sides, a side would be empty, or the column does not fit.
     """
     late = np.zeros(len(table.frame), dtype=bool) if late is None else late
     hashes = table.row_hashes if len(table.row_hashes) else row_hashes(table.frame)
@@ -201,10 +198,7 @@ def group_codes(values: pd.Series) -> Codes:
 def time_ranks(values: pd.Series) -> Codes:
     """Return the rank of each row's moment (n,), 0 the first; equal moments are equal ranks.
 
-    Raises
-    ------
-    DataError
-        A row has no moment that can be read.
+    Raises DataError: a row has no moment that can be read.
     """
     moments = values
     if not types.is_numeric_dtype(values) and not types.is_datetime64_any_dtype(values):

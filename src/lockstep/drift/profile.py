@@ -81,10 +81,7 @@ class Profile(msgspec.Struct, frozen=True):
     def from_json(cls, content: bytes) -> "Profile":
         """Read a profile back.
 
-        Raises
-        ------
-        ArtifactError
-            It is damaged or of another format.
+        Raises ArtifactError: it is damaged or of another format.
         """
         try:
             profile = msgspec.json.decode(content, type=cls, dec_hook=_decode_thresholds)
@@ -100,10 +97,7 @@ class Profile(msgspec.Struct, frozen=True):
     def load(cls, folder: Path) -> "Profile | None":
         """Read the profile of the bundle in a folder; None where an older version carries none.
 
-        Raises
-        ------
-        ArtifactError
-            It is damaged or of another format.
+        Raises ArtifactError: it is damaged or of another format.
         """
         try:
             return cls.from_json((folder / paths.PROFILE.name).read_bytes())

@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from lockstep.decision import Decision
+
 log = logging.getLogger("monitor")
 
 FILE = "monitoring.json"
@@ -29,22 +31,6 @@ class Interval(msgspec.Struct):
     high: float
 
 
-class Checked(msgspec.Struct):
-    """One question of the gate, and the answer in words."""
-
-    name: str
-    passed: bool
-    reason: str = ""
-
-
-class Gated(msgspec.Struct):
-    """What the gate answered last to a version; `verdict` is how it was beside the version `against`."""
-
-    checks: list[Checked]
-    verdict: str = ""
-    against: str = ""
-
-
 class VersionInfo(msgspec.Struct):
     """A version in a role, and who brought it there; `forced` if it was ever brought there against the gate."""
 
@@ -56,7 +42,7 @@ class VersionInfo(msgspec.Struct):
     git_commit: str = ""
     sha256: str = ""
     forced_reason: str = ""
-    gate: Gated | None = None
+    gate: Decision | None = None
 
 
 class Traffic(msgspec.Struct):

@@ -93,10 +93,12 @@ def evaluate(
 
 
 def _metrics(measured: Mapping[str, Any]) -> list[MetricValue]:
-    """Return each metric with its interval, in the order of the catalog of metrics."""
-    bounds = measured["interval_95"]
+    """Return each metric that has a value with its interval, in the order of the catalog of metrics."""
+    bounds, draws = measured["interval_95"], measured.get("draws", {})
     return [
-        MetricValue(name, measured[name], bounds[name][0], bounds[name][1], METRICS[name].higher_is_better)
+        MetricValue(
+            name, measured[name], bounds[name][0], bounds[name][1], METRICS[name].higher_is_better, draws.get(name)
+        )
         for name in METRICS
         if name in bounds
     ]

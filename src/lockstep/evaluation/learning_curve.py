@@ -46,6 +46,7 @@ class Sample:
     terms: TermWeights
     teaching: int
     held_out: int
+    positive: int | None = None
 
     @classmethod
     def of(cls, whole: Matrices, teaching: Ids, held_out: Ids, tested: Ids) -> "Sample":
@@ -54,7 +55,8 @@ class Sample:
         matrix = sparse.csr_matrix(sparse.vstack(parts)) if sparse.issparse(whole.train) else np.vstack(parts)
         target = np.concatenate([whole.target[teaching], whole.target[held_out], whole.test_target[tested]])
         terms = TermWeights.from_matrix(whole.train, whole.target, whole.marks.get("terms", NO_TERMS))
-        return cls(matrix, target, terms, len(teaching), len(held_out))
+        positive = int(whole.marks["positive"]) if "positive" in whole.marks else None
+        return cls(matrix, target, terms, len(teaching), len(held_out), positive)
 
     def scores(self, estimator: BaseEstimator, metric: str, rows: int) -> dict[str, float | None] | None:
         """Fit on the first rows, terms weighted by them only, and score each part; None if they lack a class."""
@@ -65,7 +67,12 @@ class Sample:
         fitted = fit(clone(estimator), matrix[fit_rows], self.target[fit_rows])
         cut = self.teaching + self.held_out
         parts = {"train": slice(0, rows), "held_out": slice(self.teaching, cut), "test": slice(cut, None)}
-        return {name: _measure(metric, fitted, matrix[part], self.target[part]) for name, part in parts.items()}
+        scored = {
+            name: fold_score.predict(fitted, matrix[part], self.target[part], self.target, self.positive)
+            for name, part in parts.items()
+        }
+        values = {name: metrics.measure(metric, own) for name, own in scored.items()}
+        return {name: short(value) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEvaluation) -> LearningCurve:
@@ -134,7 +141,7 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     entries = []
     for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
         fitted = fit(estimator, of.train, of.target)
-        baseline = fold_score.predict(fitted, of.test, of.test_target, of.target)
+        baseline = fold_score.predict(fitted, of.test, of.test_target, of.target, scored.positive)
         value, low, high = metrics.difference(scored, baseline, metric, params.resamples, params.seed)
         entries.append(
             Reference(
@@ -168,9 +175,5 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")  # on the first points of the curve
         return estimator.fit(matrix, target)
-
-
-def _measure(metric: str, fitted: BaseEstimator, matrix: Any, target: NDArray[Any]) -> float | None:
-    value = metrics.measure(metric, fold_score.predict(fitted, matrix, target))
-    return short(value) if np.isfinite(value) else None

@@ -11,6 +11,7 @@ from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Schema, label_name
 from lockstep.drift.profile import EvaluationSample
+from lockstep.errors import DataError
 from lockstep.gate.checks import HoldoutEvidence
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
@@ -21,15 +22,39 @@ DIGITS = 6
 
 
 def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str, Any]:
-    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows."""
-    names = scores.for_task(schema.task)
-    bounds = scores.intervals(scored, names, params.resamples, params.seed)
-    values = {name: scores.measure(name, scored) for name in names}
+    """Return each metric of the test rows, its 95 % bootstrap interval, and the number of rows.
+
+    A metric without a value on these rows is null, and `undefined` says so; `draws` has the number of resamples of each
+    interval that rests on fewer than `params.resamples`.
+    """
+    values = {name: scores.measure(name, scored) for name in scores.for_task(schema.task)}
+    defined = [name for name, value in values.items() if np.isfinite(value)]
+    drawn = scores.intervals(scored, defined, params.resamples, params.seed)
+    bounds = {name: bound for name, bound in drawn.items() if bound.draws}
+    few = {name: bound.draws for name, bound in bounds.items() if bound.draws < params.resamples}
+    undefined = {name: f"no value on these {scored.rows} test rows" for name in values if name not in bounds}
     return {
-        **{name: round(value, DIGITS) for name, value in values.items()},
-        "interval_95": {name: [round(low, DIGITS), round(high, DIGITS)] for name, (low, high) in bounds.items()},
+        **{name: round(value, DIGITS) if np.isfinite(value) else None for name, value in values.items()},
+        "interval_95": {name: [round(own.low, DIGITS), round(own.high, DIGITS)] for name, own in bounds.items()},
         "test_rows": scored.rows,
+        **({"draws": few} if few else {}),
+        **({"undefined": undefined} if undefined else {}),
     }
+
+
+def require(metrics: Mapping[str, Any], name: str) -> None:
+    """Refuse test rows on which the metric of model selection has no value or no interval.
+
+    Raises
+    ------
+    DataError
+        It has none, as ROC AUC where all test rows are of one class.
+    """
+    if name not in metrics["interval_95"]:
+        raise DataError(
+            f"{name} has no value on the {metrics['test_rows']} test rows, as where all have the same target",
+            "choose another data_preprocessing.split or model_building.metric",
+        )
 
 
 def per_class(scored: Scored, schema: Schema) -> pd.DataFrame:

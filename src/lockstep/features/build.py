@@ -17,7 +17,7 @@ from lockstep.config.params import FeatureEngineering, Kind, Task
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
-from lockstep.features.tabular import Absent, TargetMeans, Unskew
+from lockstep.features.tabular import Absent, StackedRidge, TargetMeans, Unskew
 from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 
@@ -115,19 +115,28 @@ def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> 
             "feature_engineering.text.weighting: naive_bayes tells classes apart, and the task is regression",
             "set weighting: tfidf",
         )
-    default = "naive_bayes" if facts.task != "regression" else "tfidf"
+    if chosen.weighting == "naive_bayes" and chosen.stack:
+        raise ConfigError(
+            "feature_engineering.text.weighting: naive_bayes learns from the target, which stacked terms must not",
+            "set weighting: tfidf",
+        )
+    default = "naive_bayes" if facts.task != "regression" and not chosen.stack else "tfidf"
     weighting = default if chosen.weighting == "auto" else chosen.weighting
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
+    units = {"words": chosen.ngrams, "characters": chosen.characters}
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
-        if chosen.ngrams:
-            tfidf = TextTfidf(list(chosen.clean), sorted(chosen.ngrams), *common, weighting=weighting)
-            steps.append((f"text {number}", tfidf, column))
-        if chosen.characters:
-            lengths = sorted(chosen.characters)
-            tfidf = TextTfidf(list(chosen.clean), lengths, *common, unit="characters", weighting=weighting)
-            steps.append((f"text {number} characters", tfidf, column))
+        for unit, lengths in units.items():
+            if lengths:
+                tfidf = TextTfidf(list(chosen.clean), sorted(lengths), *common, unit=unit, weighting=weighting)
+                name = f"text {number}{' characters' if unit == 'characters' else ''}"
+                steps.append((name, _stacked(tfidf, facts) if chosen.stack else tfidf, column))
     return steps
+
+
+def _stacked(terms: TransformerMixin, facts: TrainFacts) -> Pipeline:
+    """Return terms that a ridge regression turns into a few dense features."""
+    return Pipeline([("terms", terms), ("stacked", StackedRidge(groups=facts.groups))])
 
 
 def _check_lengths(lengths: Sequence[int], most: int, key: str) -> None:
@@ -155,6 +164,13 @@ def _check_names(names: Sequence[str], accepted: Mapping[str, object], key: str)
             raise ConfigError(f"{key}: unknown {name!r}{nearest(name, accepted)}", f"accepted: {', '.join(accepted)}")
 
 
+def matrix_metadata(features: ColumnTransformer, schema: Schema) -> dict[str, NDArray[np.int64]]:
+    """Return what model selection must know of the train matrix: blocks of `terms`, code of the `positive` class."""
+    blocks = term_blocks(features)
+    positive = {"positive": np.asarray(schema.positive_code)} if schema.task == "binary" else {}
+    return positive | ({"terms": blocks} if len(blocks) else {})
+
+
 def term_blocks(features: ColumnTransformer) -> NDArray[np.int64]:
     """Return first and last column (blocks, 2) of each block of terms that are weighed by what they tell of classes."""
     blocks = [
@@ -168,4 +184,5 @@ def term_blocks(features: ColumnTransformer) -> NDArray[np.int64]:
 def text_steps(pipeline: Pipeline) -> list[str]:
     """Return the names of the text steps of a fitted pipeline; none without text columns."""
     parts = [part for _, part, _ in pipeline.named_steps["features"].transformers_]
-    return next((list(part.clean) for part in parts if isinstance(part, TextTfidf)), [])
+    terms = (getattr(part, "named_steps", {}).get("terms", part) for part in parts)
+    return next((list(part.clean) for part in terms if isinstance(part, TextTfidf)), [])

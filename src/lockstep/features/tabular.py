@@ -1,5 +1,6 @@
 """Transformers of numbers and categories of our own. Their import paths stand in models: never move or rename them."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.numeric import SKEW_TRANSFORMS
+from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS
 
 Floats = NDArray[np.float64]
 POINTS = 101
@@ -121,13 +122,14 @@ class TargetMeans(TransformerMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         """Learn the means of all rows; `y` (n,) holds classes or numbers."""
-        self._learn(X, *self._answers(y))
+        answers = target_columns(y)
+        self._learn(X, answers, answers.mean(axis=0))
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any, **fit_params: Any) -> Floats:
         """Learn the means of all rows, and return those that each row's own fold had no part in."""
-        answers, overall = self._answers(y)
-        self._learn(X, answers, overall)
+        answers = target_columns(y)
+        self._learn(X, answers, answers.mean(axis=0))
         folds = cross_fitting_folds(len(X), self.seed, self.groups)
         encoded = np.empty((len(X), len(X.columns) * answers.shape[1]))
         for number in np.unique(folds):
@@ -146,15 +148,6 @@ class TargetMeans(TransformerMixin, BaseEstimator):
         width = self.means_[0].shape[1]
         ends = ["_mean"] if width == 1 else [f"_mean_{number}" for number in range(width)]
         return np.asarray([f"{name}{end}" for name in self.columns_ for end in ends], dtype=object)
-
-    def _answers(self, y: Any) -> tuple[Floats, Floats]:
-        """Return the target as numbers (n, answers), and their means."""
-        target = np.asarray(y)
-        if target.dtype != np.float64:
-            labels = np.unique(target)
-            target = target[:, None] == (labels[1:] if len(labels) == 2 else labels)
-        answers = target.astype(np.float64).reshape(len(target), -1)
-        return answers, answers.mean(axis=0)
 
     def _learn(self, X: pd.DataFrame, answers: Floats, overall: Floats) -> None:
         self.columns_ = [str(name) for name in X.columns]
@@ -182,6 +175,82 @@ class TargetMeans(TransformerMixin, BaseEstimator):
     def known(self) -> list[list[str]]:
         """Return the categories of each column, in the order of its means; then come missing and unknown."""
         return [[_plain(text) for text in own.split("\n")] if own else [] for own in self.categories_]
+
+
+def target_columns(y: Any) -> Floats:
+    """Return the target as numbers (n, answers): 1 for the second of two classes, or a column for each of several."""
+    target = np.asarray(y)
+    if target.dtype != np.float64:
+        labels = np.unique(target)
+        target = target[:, None] == (labels[1:] if len(labels) == 2 else labels)
+    return target.astype(np.float64).reshape(len(target), -1)
+
+
+class StackedRidge(TransformerMixin, BaseEstimator):
+    """Turn a wide matrix into the predictions of a ridge regression, a feature for each answer (Wolpert 1992).
+
+    So texts stand beside numbers in a dense matrix, which every estimator takes. `fit_transform` is cross-fitted, as in
+    `TargetMeans`. The answers are centred and scaled to a variance of 1, so that rows without a term get 0; predictions
+    are rounded, so that the compiled form gives the very same numbers.
+
+    Parameters
+    ----------
+    alphas : penalties, of which the one of least squared error on the held-out rows is taken.
+    seed : seed of the folds.
+    groups : (n,) rows of one group stay in one fold; None takes each row for itself.
+
+    Examples
+    --------
+    >>> words = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    >>> StackedRidge(alphas=(1.0,)).fit(words, [2.0, 2.0, 4.0, 4.0]).transform(words[1:3]).tolist()
+    [[-0.66666667], [0.66666667]]
+    """
+
+    def __init__(self, alphas: Sequence[float] = (1.0, 3.0, 10.0, 30.0), seed: int = 42, groups: Any = None) -> None:
+        self.alphas = alphas
+        self.seed = seed
+        self.groups = groups
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn weights (features, answers) from rows x features; `y` (n,) holds classes or numbers."""
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any, **fit_params: Any) -> Floats:
+        """Learn from all rows, and return predictions that each row's own fold had no part in."""
+        answers = target_columns(y)
+        spread = answers.std(axis=0)
+        answers = (answers - answers.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        folds = cross_fitting_folds(X.shape[0], self.seed, self.groups)
+        held_out = [_cross_fitted(X, answers, folds, alpha) for alpha in self.alphas]
+        best = int(np.argmin([float(((answers - predicted) ** 2).sum()) for predicted in held_out]))
+        self.coef_ = _ridge(X, answers, self.alphas[best])
+        return held_out[best].round(STACKED_DECIMALS)
+
+    def transform(self, X: Any) -> Floats:
+        """Return rows x answers."""
+        return np.asarray(X @ self.coef_).round(STACKED_DECIMALS)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return `stacked_0` and so on for the output columns."""
+        return np.asarray([f"stacked_{number}" for number in range(self.coef_.shape[1])], dtype=object)
+
+
+def _cross_fitted(X: Any, answers: Floats, folds: NDArray[np.int64], alpha: float) -> Floats:
+    predicted = np.zeros_like(answers)
+    for number in np.unique(folds):
+        held_out = folds == number
+        predicted[held_out] = X[held_out] @ _ridge(X[~held_out], answers[~held_out], alpha)
+    return predicted
+
+
+def _ridge(X: Any, answers: Floats, alpha: float) -> Floats:
+    """Return the weights (features, answers) of a ridge regression without an intercept."""
+    from sklearn.linear_model import Ridge
+
+    solver = "sparse_cg" if hasattr(X, "tocsr") else "cholesky"
+    fitted = Ridge(alpha, fit_intercept=False, solver=solver, tol=1e-6).fit(X, answers)
+    return np.asarray(fitted.coef_, dtype=np.float64).reshape(answers.shape[1], X.shape[1]).T.copy()
 
 
 def _escaped(category: str) -> str:

@@ -31,10 +31,7 @@ class GateRules:
     def of(cls, metric: str, task: Task, params: ModelEvaluation) -> Self:
         """Read the rules from params.yaml.
 
-        Raises
-        ------
-        ConfigError
-            A floor names what is no metric of the task.
+        Raises ConfigError: a floor names what is no metric of the task.
         """
         for name in params.floors:
             scores.check_name(name, task, "model_evaluation.floors")

@@ -27,12 +27,8 @@ def score_file(
 ) -> int:
     """Write the rows of a file with their predictions, and return how many; `seen` is told of each piece's rows.
 
-    Raises
-    ------
-    DataError
-        The file is no table, is damaged, or lacks a column; there is no row to make Parquet of.
-    RowsRefused
-        A row does not fit the schema.
+    Raises DataError: the file is no table, is damaged, or lacks a column; there is no row to make Parquet of.
+    Raises RowsRefused: a row does not fit the schema.
     """
     scored = _reporting(_scored(predictor, pieces(source, predictor.schema, reader)), on_rows)
     return WRITERS[to.suffix](scored, to, source)

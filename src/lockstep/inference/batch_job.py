@@ -78,10 +78,7 @@ class PartitionResult:
 def find(path: str, source: Location, pattern: str, out: Location) -> tuple[list[str], list[str]]:
     """Return the names of the parts, and of the files that are none.
 
-    Raises
-    ------
-    DataError
-        There is no part, or they would be written over.
+    Raises DataError: there is no part, or they would be written over.
     """
     if _root(out) == _root(source) or (isinstance(out, FolderLocation) and out.path.is_file()):
         raise DataError(f"{out / ''} cannot take the parts", "name a folder of its own for OUT")
@@ -117,10 +114,7 @@ def score_all(
 ) -> dict[str, PartitionResult]:
     """Score all parts and return what became of each; the failure of one leaves the others alone.
 
-    Raises
-    ------
-    ComputeError
-        The place where the work runs was lost.
+    Raises ComputeError: the place where the work runs was lost.
     """
     results: dict[str, PartitionResult] = {}
     remaining = list(parts)

@@ -26,32 +26,14 @@ from lockstep.errors import ArtifactError
 from lockstep.inference import model_card
 from lockstep.inference import predictor as bundles
 from lockstep.inference.predictor import Bundle, Predictor
-from lockstep.scoring.row_encoders import (
-    CalendarEncoding,
-    MissingIndicators,
-    NumericEncoding,
-    OneHotEncoding,
-    Scaling,
-    TargetMeanEncoding,
-)
+from lockstep.scoring.row_encoders import ENCODINGS, Scaling
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 FORMAT = 4
 """Part of the name of a cached file: a scorer of other fields is compiled anew."""
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
-FORMS = (
-    MissingIndicators,
-    OneHotEncoding,
-    CalendarEncoding,
-    LinearScorer,
-    TargetMeanEncoding,
-    NumericEncoding,
-    Scaling,
-    TfidfTerms,
-    TreeScorer,
-)
-CLASSES = {kind.__name__: kind for kind in FORMS}
+CLASSES = {kind.__name__: kind for kind in (*ENCODINGS, Scaling, StackedTerms, TfidfTerms, LinearScorer, TreeScorer)}
 COMPILE_S = 120
 """Seconds that opening and compiling a bundle may take."""
 
@@ -59,10 +41,7 @@ COMPILE_S = 120
 def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:
     """Load the predictor of a bundle, compiled if it can be; a file for the next time stays beside it, or in `spare`.
 
-    Raises
-    ------
-    ArtifactError
-        The bundle is not what its digest says, is not allowed, or does not answer as recorded.
+    Raises ArtifactError: the bundle is not what its digest says, is not allowed, or does not answer as recorded.
     """
     if bundles.digest(bundle) != sha256:
         raise ArtifactError(

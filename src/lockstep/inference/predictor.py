@@ -58,10 +58,7 @@ class Bundle:
     def pipeline(self) -> Any:
         """Load the fitted pipeline, if the files are still those of the digest.
 
-        Raises
-        ------
-        ArtifactError
-            They are gone or changed.
+        Raises ArtifactError: they are gone or changed.
         """
         if digest(self.folder) != self.sha256:
             raise ArtifactError(f"the model in {self.folder} was changed since it was loaded", "fetch it again")
@@ -88,10 +85,7 @@ class Predictor:
     def from_pipeline(cls, schema: Schema, pipeline: Any, reference: Sequence[Row] = ()) -> Self:
         """Return the predictor of a fitted pipeline: compiled, if that answers the reference rows as the pipeline does.
 
-        Raises
-        ------
-        ArtifactError
-            The pipeline knows other labels than the schema.
+        Raises ArtifactError: the pipeline knows other labels than the schema.
         """
         fitted = [item.item() for item in getattr(pipeline, "classes_", np.zeros(0))]
         if fitted != list(schema.labels):
@@ -104,10 +98,7 @@ class Predictor:
     def load(cls, folder: Path, sha256: str | None = None) -> Self:
         """Load the bundle in a folder, check its digest if one is given, and let it answer its smoke rows.
 
-        Raises
-        ------
-        ArtifactError
-            A file is missing, damaged, changed or not allowed, or an answer is not the recorded one.
+        Raises ArtifactError: a file is missing, damaged, changed or not allowed, or an answer is not the recorded one.
         """
         actual = digest(folder)
         if sha256 is not None and actual != sha256:
@@ -128,10 +119,7 @@ class Predictor:
     def predict(self, rows: Sequence[Row]) -> Predictions:
         """Answer checked rows; a label is the one whose printed probability is highest, the first among equals.
 
-        Raises
-        ------
-        RowsRefused
-            The model's arithmetic overflows on a row.
+        Raises RowsRefused: the model's arithmetic overflows on a row.
         """
         scores, labels = self._scores(rows), self.schema.labels
         if not labels:
@@ -161,14 +149,9 @@ class Predictor:
     def explain(self, rows: Sequence[Row]) -> list[Explanation]:
         """Say of checked rows what each column adds to the score of the answer.
 
-        Raises
-        ------
-        NotExplained
-            The model is one that nothing explains.
-        MissingExtra
-            A package that explains trees is not installed.
-        RowsRefused
-            The model's arithmetic overflows on a row.
+        Raises NotExplained: the model is one that nothing explains.
+        Raises MissingExtra: a package that explains trees is not installed.
+        Raises RowsRefused: the model's arithmetic overflows on a row.
         """
         return contributions.explanations(
             self.schema, rows, self.predict(rows).values, self.explainer.contributions(rows)
@@ -198,10 +181,7 @@ class Predictor:
     def answers(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
         """Check rows of column names and values, and answer each as the API prints it.
 
-        Raises
-        ------
-        RowsRefused
-            At least one row does not fit the schema.
+        Raises RowsRefused: at least one row does not fit the schema.
         """
         return self.as_answers(self.predict(self.schema.check(rows)))
 
@@ -279,10 +259,7 @@ def reference_rows(schema: Schema, smoke: Any) -> list[Row]:
 def digest(folder: Path) -> str:
     """Return the sha256 of a bundle: that of the lines `<sha256>  <name>` of its files, the profile only if it has one.
 
-    Raises
-    ------
-    ArtifactError
-        A file of the bundle is missing.
+    Raises ArtifactError: a file of the bundle is missing.
     """
     try:
         lines = [f"{files.sha256(folder / name)}  {name}\n" for name in contents(folder)]
@@ -296,10 +273,7 @@ def digest(folder: Path) -> str:
 def read_json(path: Path) -> Any:
     """Read a JSON file of a bundle.
 
-    Raises
-    ------
-    ArtifactError
-        It is missing or damaged.
+    Raises ArtifactError: it is missing or damaged.
     """
     try:
         return files.read_json(path)

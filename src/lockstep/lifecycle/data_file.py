@@ -31,10 +31,7 @@ class Tracking:
 def take(source: Path, way: Way) -> tuple[Path, Tracking]:
     """Place and track a file, and return its path in the project.
 
-    Raises
-    ------
-    DataError
-        Another file of its name lies there, it is too large for git, or DVC refuses it.
+    Raises DataError: another file of its name lies there, it is too large for git, or DVC refuses it.
     """
     if way == "git" and (size := source.stat().st_size) > GIT_BYTES:
         raise DataError(f"{source} has {size} bytes, and git takes {GIT_BYTES}", "leave --git out: DVC takes any size")
@@ -46,10 +43,7 @@ def take(source: Path, way: Way) -> tuple[Path, Tracking]:
 def place(source: Path, way: Way) -> Path:
     """Put a file into data/external/, unless it is there, and return its path.
 
-    Raises
-    ------
-    DataError
-        Another file of its name lies there.
+    Raises DataError: another file of its name lies there.
     """
     path = paths.EXTERNAL / source.name
     if source.resolve() == path.resolve() and (way == "link" or not path.is_symlink()):

@@ -64,10 +64,7 @@ def _verdict(passed: bool) -> str:
 def read_test_rows(model: Predictor) -> pd.DataFrame:
     """Return the pipeline's test rows in canonical form.
 
-    Raises
-    ------
-    DataError
-        The test rows are not here, or are those of another data set.
+    Raises DataError: the test rows are not here, or are those of another data set.
     """
     test = parquet.read(paths.TEST)
     needed = {*model.schema.kinds, model.schema.target}

@@ -32,10 +32,7 @@ class Experiment:
 def shown(*options: str) -> list[Experiment]:
     """Return the workspace, its commit, and the experiments from there, as DVC lists them.
 
-    Raises
-    ------
-    ExperimentError
-        DVC does not answer, as where there is no git repository or no commit.
+    Raises ExperimentError: DVC does not answer, as where there is no git repository or no commit.
     """
     command = (sys.executable, "-m", "dvc", "exp", "show", "--json", *options)
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -20,10 +20,7 @@ PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha
 def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:
     """Put a version into a folder of its own, in place of what was there, and return its note.
 
-    Raises
-    ------
-    ArtifactError
-        The folder holds something else.
+    Raises ArtifactError: the folder holds something else.
     """
     note = {"model": version.name, "version": version.version, "sha256": version.sha256}
     note |= {name: version.tags[name] for name in PROVENANCE if name in version.tags}
@@ -37,10 +34,7 @@ def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]
 def check(folder: Path) -> None:
     """Load a folder as a server would, which leaves the compiled form there.
 
-    Raises
-    ------
-    ArtifactError
-        Its files are not those that its note names, or are of another model than params.yaml's.
+    Raises ArtifactError: its files are not those that its note names, or are of another model than params.yaml's.
     """
     try:
         note = files.read_json(folder / paths.REGISTERED.name)

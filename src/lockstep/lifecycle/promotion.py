@@ -76,10 +76,7 @@ def promote(params: Params, settings: Settings, request: PromotionRequest) -> Ev
     A version that was rolled back stays out: the event says `refused` and why, and Production stays as it is. Where it
     is Production already, the event's `version` is its `previous`.
 
-    Raises
-    ------
-    GateRefused
-        The gate refused; the refusal and its reasons are recorded.
+    Raises GateRefused: the gate refused; the refusal and its reasons are recorded.
     """
     case = open_case(params, settings, request)
     if case.is_live:
@@ -125,10 +122,7 @@ def last_decision(sha256: str) -> Decision | None:
 def enact(case: PromotionCase, decision: Decision) -> Event:
     """Do what a decision lets be done, and put the decision on the version, into the history and into a file.
 
-    Raises
-    ------
-    GateRefused
-        It is a refusal that nobody overrules.
+    Raises GateRefused: it is a refusal that nobody overrules.
     """
     version, request = case.version, case.request
     event = replace(case.event, decision=decision.to_json())
@@ -165,12 +159,8 @@ def write(case: PromotionCase, decision: Decision, forced: bool = False, to: Pat
 def promote_challenger(params: Params, settings: Settings, request: PromotionRequest) -> Event:
     """Promote the challenger through the gate, and end its trial.
 
-    Raises
-    ------
-    RegistryError
-        None is tried.
-    GateRefused
-        The gate refused; it stays the challenger.
+    Raises RegistryError: none is tried.
+    Raises GateRefused: the gate refused; it stays the challenger.
     """
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
     version = registry.challenger()
@@ -191,10 +181,7 @@ def rollback(params: Params, settings: Settings, reason: str) -> Event:
 def _left_out(case: PromotionCase, away: str) -> Event:
     """Leave Production unchanged, since a person took this version out of it.
 
-    Raises
-    ------
-    GateRefused
-        A person named this version, and gave no reason why it should come back.
+    Raises GateRefused: a person named this version, and gave no reason why it should come back.
     """
     if case.request.again:
         number = case.version.version

@@ -34,12 +34,8 @@ MIRRORED = (paths.METRICS, paths.EVALUATION, paths.GATE, paths.SEARCH)
 def record(params: RegisterModel, settings: Settings) -> None:
     """Register the model; in an experiment of DVC log only its run, since experiments may be discarded.
 
-    Raises
-    ------
-    ArtifactError
-        The pipeline has not been run, so there is no model.
-    TrackingError
-        The tracking server is out of reach; run it again later, and one run is made.
+    Raises ArtifactError: the pipeline has not been run, so there is no model.
+    Raises TrackingError: the tracking server is out of reach; run it again later, and one run is made.
     """
     if not settings.exp_name:
         register(params, settings)
@@ -58,12 +54,8 @@ def record(params: RegisterModel, settings: Settings) -> None:
 def register(params: RegisterModel, settings: Settings) -> Version:
     """Return the version of the model in models/, made now unless its digest is registered already.
 
-    Raises
-    ------
-    ArtifactError
-        The pipeline has not been run, so there is no model.
-    TrackingError
-        The tracking server is out of reach; run it again later, and one version is made.
+    Raises ArtifactError: the pipeline has not been run, so there is no model.
+    Raises TrackingError: the tracking server is out of reach; run it again later, and one version is made.
     """
     digest = _checked()
     registry = Registry(tracking.connect(settings), params.model_name)
@@ -83,12 +75,8 @@ def register(params: RegisterModel, settings: Settings) -> Version:
 def log_pages(settings: Settings) -> None:
     """Log the drawn report pages with the run of the model in models/.
 
-    Raises
-    ------
-    ArtifactError
-        The model has no run.
-    TrackingError
-        The tracking server is out of reach.
+    Raises ArtifactError: the model has no run.
+    Raises TrackingError: the tracking server is out of reach.
     """
     run_id = predictor.read_json(paths.EXPERIMENT_INFO)["run_id"]
     tracking.log_reports(tracking.connect(settings), run_id, (paths.DATA_PAGE, paths.REPORT))
@@ -183,7 +171,7 @@ def _verdict() -> dict[str, str]:
 
 def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     bounds = measured["interval_95"]
-    flat = {name: value for name, value in measured.items() if name != "interval_95"}
+    flat = {name: value for name, value in measured.items() if isinstance(value, int | float)}
     return flat | {
         f"{name}_{side}": bound
         for name, pair in bounds.items()

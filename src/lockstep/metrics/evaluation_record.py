@@ -17,13 +17,17 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class MetricValue(_Record, frozen=True):
-    """A metric on the test rows with its 95 % bootstrap interval."""
+    """A metric on the test rows with its 95 % bootstrap interval.
+
+    `draws` is the number of resamples behind the interval where the metric has no value in others.
+    """
 
     name: str
     value: float
     low: float
     high: float
     higher_is_better: bool
+    draws: int | None = None
 
 
 class RowCounts(_Record, frozen=True):
@@ -249,10 +253,7 @@ class Evaluation(_Record, frozen=True):
     def from_json(cls, content: Mapping[str, Any], source: str = "the evaluation record") -> "Evaluation":
         """Read what `to_json` wrote.
 
-        Raises
-        ------
-        ArtifactError
-            It is of another format.
+        Raises ArtifactError: it is of another format.
         """
         try:
             if content["format"] == FORMAT:

@@ -21,7 +21,8 @@ def interval(metric: str, scored: Scored) -> tuple[float, float, float] | None:
         return None
     if metric == "accuracy":
         return value, *wilson(round(value * scored.rows), scored.rows)
-    return value, *scores.intervals(scored, [metric], RESAMPLES, SEED)[metric]
+    bounds = scores.intervals(scored, [metric], RESAMPLES, SEED)[metric]
+    return value, bounds.low, bounds.high
 
 
 def wilson(right: int, rows: int, z: float = Z) -> tuple[float, float]:

@@ -245,19 +245,45 @@ def measure(name: str, scored: Scored, weights: Floats | None = None) -> float:
     return METRICS[name].measure(scored, np.ones(scored.rows) if weights is None else weights)
 
 
-def resamples(rows: int, count: int, seed: int) -> Iterator[Floats]:
-    """Yield `count` bootstrap resamples as row counts (n,) that sum to n (Efron 1979)."""
+def resamples(scored: Scored, count: int, seed: int) -> Iterator[Floats]:
+    """Yield `count` bootstrap resamples as row counts (n,) that sum to n (Efron 1979).
+
+    Rows are drawn within each class, so that no resample lacks a class that has only a few rows.
+    """
     random = np.random.default_rng(seed)
+    if not scored.classes:
+        for _ in range(count):
+            yield np.bincount(random.integers(0, scored.rows, scored.rows), minlength=scored.rows).astype(np.float64)
+        return
+    order = np.argsort(scored.truth, kind="stable")
+    _, first, sizes = np.unique(scored.truth[order], return_index=True, return_counts=True)
+    start, size = np.repeat(first, sizes), np.repeat(sizes, sizes)
     for _ in range(count):
-        yield np.bincount(random.integers(0, rows, rows), minlength=rows).astype(np.float64)
+        drawn = order[start + (random.random(scored.rows) * size).astype(np.int64)]
+        yield np.bincount(drawn, minlength=scored.rows).astype(np.float64)
 
 
-def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Return the 95 % percentile bootstrap interval of each metric; resamples without a class are passed over."""
+@dataclass(frozen=True)
+class BootstrapInterval:
+    """A 95 % interval, and the number of resamples in which the metric has a value; NaN bounds if there are none."""
+
+    low: float
+    high: float
+    draws: int
+
+    @classmethod
+    def from_draws(cls, draws: Floats) -> "BootstrapInterval":
+        """Return the percentile interval of the values of resamples (draws,), NaN where the metric has none."""
+        finite = draws[np.isfinite(draws)]
+        low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
+        return cls(float(low), float(high), len(finite))
+
+
+def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> dict[str, BootstrapInterval]:
+    """Return the 95 % percentile bootstrap interval of each metric."""
     names = list(names)
-    draws = [[measure(name, scored, weights) for name in names] for weights in resamples(scored.rows, count, seed)]
-    low, high = np.nanquantile(np.asarray(draws), [0.025, 0.975], axis=0)
-    return {name: (float(low[place]), float(high[place])) for place, name in enumerate(names)}
+    draws = np.asarray([[measure(name, scored, drawn) for name in names] for drawn in resamples(scored, count, seed)])
+    return {name: BootstrapInterval.from_draws(draws[:, place]) for place, name in enumerate(names)}
 
 
 def difference(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> tuple[float, float, float]:
@@ -268,7 +294,7 @@ def difference(candidate: Scored, champion: Scored, name: str, count: int, seed:
     sign = 1.0 if METRICS[name].higher_is_better else -1.0
     draws = [
         sign * (measure(name, candidate, weights) - measure(name, champion, weights))
-        for weights in resamples(candidate.rows, count, seed)
+        for weights in resamples(candidate, count, seed)
     ]
-    low, high = np.nanquantile(np.asarray(draws), [0.025, 0.975])
-    return sign * (measure(name, candidate) - measure(name, champion)), float(low), float(high)
+    interval = BootstrapInterval.from_draws(np.asarray(draws))
+    return sign * (measure(name, candidate) - measure(name, champion)), interval.low, interval.high

@@ -1,6 +1,7 @@
 """The estimators by name, each with the space that a search draws from; adding one is one entry."""
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +12,7 @@ from lockstep.config.params import Between, Candidate, Task
 from lockstep.errors import ConfigError, nearest
 
 CLASSES: tuple[Task, ...] = ("binary", "multiclass")
-ALL: tuple[Task, ...] = (*CLASSES, "regression")
+REGRESSION: tuple[Task, ...] = ("regression",)
 EXTRA = "`make setup-extras`, or `pip install 'lockstep[boosting]'`"
 
 Space = Mapping[str, Sequence[Any] | Between]
@@ -27,24 +28,38 @@ def _whole(low: int, high: int) -> Between:
 
 @dataclass(frozen=True)
 class Entry:
-    """An estimator: the tasks it fits, how it is made from a seed, what matrices it takes, the package of an
-    extra that it needs, and its ready space."""
+    """An estimator: its classes for labels and for numbers, with the parameters that are not the class's own defaults,
+    what matrices it takes, the package of an extra that it needs, and its ready space."""
 
-    tasks: tuple[Task, ...]
-    make: Callable[[Task, int], BaseEstimator]
+    classifier: str = ""
+    regressor: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
     sparse: bool = True
     negative: bool = True
     package: str = ""
     space: Space = field(default_factory=dict)
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Return the tasks that it fits."""
+        return CLASSES * bool(self.classifier) + REGRESSION * bool(self.regressor)
+
+    def make(self, task: Task, seed: int) -> BaseEstimator:
+        """Import the class for a task, and return an estimator with the seed, if the class takes one."""
+        module, _, name = (self.regressor if task == "regression" else self.classifier).rpartition(".")
+        estimator: BaseEstimator = getattr(importlib.import_module(module), name)(**self.params)
+        return estimator.set_params(random_state=seed) if "random_state" in estimator.get_params() else estimator
+
+
+def _both(name: str) -> tuple[str, str]:
+    """Return the import paths of a classifier and a regressor of one kind."""
+    return f"{name}Classifier", f"{name}Regressor"
+
 
 def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, sparse: bool) -> BaseEstimator:
     """Return the unfitted estimator of a candidate with its fixed parameters and one point of its grid.
 
-    Raises
-    ------
-    ConfigError
-        The estimator or a parameter is unknown, or does not fit the task or the matrix.
+    Raises ConfigError: the estimator or a parameter is unknown, or does not fit the task or the matrix.
     """
     entry = find(candidate.estimator, task)
     if sparse and not entry.sparse:
@@ -69,10 +84,7 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
 def check_values(name: str, task: Task, matrix: Any) -> None:
     """Refuse an estimator of counts and weights for a matrix (rows x features) that holds negative numbers.
 
-    Raises
-    ------
-    ConfigError
-        There is a negative number, and the estimator takes none.
+    Raises ConfigError: there is a negative number, and the estimator takes none.
     """
     if not find(name, task).negative and matrix.size and matrix.min() < 0:
         raise ConfigError(
@@ -88,80 +100,6 @@ def find(name: str, task: Task) -> Entry:
         why = f"is not for {task} targets" if name in ESTIMATORS else f"is not in the catalog{nearest(name, fitting)}"
         raise ConfigError(f"model_building.candidates: {name!r} {why}", f"for this target: {', '.join(fitting)}")
     return ESTIMATORS[name]
-
-
-def _logistic_regression(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=1000, random_state=seed)
-
-
-def _ridge(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.linear_model import Ridge
-
-    return Ridge(random_state=seed)
-
-
-def _linear_svm(task: Task, seed: int) -> BaseEstimator:
-    from lockstep.modeling.linear_svm import LinearSVMClassifier, LinearSVMRegressor
-
-    return (LinearSVMRegressor if task == "regression" else LinearSVMClassifier)(random_state=seed)
-
-
-def _multinomial_naive_bayes(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.naive_bayes import MultinomialNB
-
-    return MultinomialNB()
-
-
-def _complement_naive_bayes(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.naive_bayes import ComplementNB
-
-    return ComplementNB()
-
-
-def _gaussian_naive_bayes(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.naive_bayes import GaussianNB
-
-    return GaussianNB()
-
-
-def _decision_tree(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    return (DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier)(random_state=seed)
-
-
-def _random_forest(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-    return (RandomForestRegressor if task == "regression" else RandomForestClassifier)(random_state=seed)
-
-
-def _hist_gradient_boosting(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    return (HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier)(
-        random_state=seed
-    )
-
-
-def _k_nearest_neighbors(task: Task, seed: int) -> BaseEstimator:
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-
-    return KNeighborsRegressor() if task == "regression" else KNeighborsClassifier()
-
-
-def _xgboost(task: Task, seed: int) -> BaseEstimator:
-    from lockstep.modeling.boosting import XGBoostClassifier, XGBoostRegressor
-
-    return (XGBoostRegressor if task == "regression" else XGBoostClassifier)(random_state=seed)
-
-
-def _lightgbm(task: Task, seed: int) -> BaseEstimator:
-    from lockstep.modeling.boosting import LightGBMClassifier, LightGBMRegressor
-
-    return (LightGBMRegressor if task == "regression" else LightGBMClassifier)(random_state=seed)
 
 
 SMOOTHING: Space = {"alpha": _log(0.01, 10)}
@@ -188,18 +126,28 @@ BOOSTING: Space = {
 NEIGHBORS: Space = {"n_neighbors": _whole(1, 50), "weights": ["uniform", "distance"], "p": [1, 2]}
 
 ESTIMATORS: dict[str, Entry] = {
-    "logistic_regression": Entry(CLASSES, _logistic_regression, space={"C": _log(0.001, 100)}),
-    "ridge": Entry(("regression",), _ridge, space={"alpha": _log(0.001, 1000)}),
-    "linear_svm": Entry(ALL, _linear_svm, space={"C": _log(0.001, 30)}),
-    "multinomial_naive_bayes": Entry(CLASSES, _multinomial_naive_bayes, negative=False, space=SMOOTHING),
-    "complement_naive_bayes": Entry(CLASSES, _complement_naive_bayes, negative=False, space=SMOOTHING),
-    "gaussian_naive_bayes": Entry(
-        CLASSES, _gaussian_naive_bayes, sparse=False, space={"var_smoothing": _log(1e-10, 0.1)}
+    "logistic_regression": Entry(
+        "sklearn.linear_model.LogisticRegression", params={"max_iter": 1000}, space={"C": _log(0.001, 100)}
     ),
-    "decision_tree": Entry(ALL, _decision_tree, space=TREE),
-    "random_forest": Entry(ALL, _random_forest, space=FOREST),
-    "hist_gradient_boosting": Entry(ALL, _hist_gradient_boosting, sparse=False, space=HISTOGRAMS),
-    "k_nearest_neighbors": Entry(ALL, _k_nearest_neighbors, sparse=False, space=NEIGHBORS),
-    "xgboost": Entry(ALL, _xgboost, package="xgboost", space={**BOOSTING, "max_depth": _whole(3, 10)}),
-    "lightgbm": Entry(ALL, _lightgbm, package="lightgbm", space={**BOOSTING, "num_leaves": _whole(7, 127)}),
+    "ridge": Entry(regressor="sklearn.linear_model.Ridge", space={"alpha": _log(0.001, 1000)}),
+    "linear_svm": Entry(*_both("lockstep.modeling.linear_svm.LinearSVM"), space={"C": _log(0.001, 30)}),
+    "multinomial_naive_bayes": Entry("sklearn.naive_bayes.MultinomialNB", negative=False, space=SMOOTHING),
+    "complement_naive_bayes": Entry("sklearn.naive_bayes.ComplementNB", negative=False, space=SMOOTHING),
+    "gaussian_naive_bayes": Entry(
+        "sklearn.naive_bayes.GaussianNB", sparse=False, space={"var_smoothing": _log(1e-10, 0.1)}
+    ),
+    "decision_tree": Entry(*_both("sklearn.tree.DecisionTree"), space=TREE),
+    "random_forest": Entry(*_both("sklearn.ensemble.RandomForest"), space=FOREST),
+    "hist_gradient_boosting": Entry(*_both("sklearn.ensemble.HistGradientBoosting"), sparse=False, space=HISTOGRAMS),
+    "k_nearest_neighbors": Entry(*_both("sklearn.neighbors.KNeighbors"), sparse=False, space=NEIGHBORS),
+    "xgboost": Entry(
+        *_both("lockstep.modeling.boosting.XGBoost"),
+        package="xgboost",
+        space={**BOOSTING, "max_depth": _whole(3, 10)},
+    ),
+    "lightgbm": Entry(
+        *_both("lockstep.modeling.boosting.LightGBM"),
+        package="lightgbm",
+        space={**BOOSTING, "num_leaves": _whole(7, 127)},
+    ),
 }

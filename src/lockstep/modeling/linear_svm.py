@@ -41,10 +41,7 @@ class LinearSVMClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: NDArray[Any]) -> "LinearSVMClassifier":
         """Fit on a matrix (rows x features) and classes (rows), of which each needs two rows.
 
-        Raises
-        ------
-        ValueError
-            A class has one row only, so that no margin of it can be held out.
+        Raises ValueError: a class has one row only, so that no margin of it can be held out.
         """
         self.classes_, counts = np.unique(y, return_counts=True)
         if counts.min() < 2:

@@ -26,7 +26,7 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
-        "lockstep.features.tabular": "Absent TargetMeans Unskew",
+        "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
@@ -40,10 +40,7 @@ ALLOWED_TYPES = frozenset(
 def save(fitted: Any, path: Path) -> None:
     """Write a fitted object as a canonical skops file.
 
-    Raises
-    ------
-    ArtifactError
-        The object holds a type that is not on the allow-list, so it could never be loaded.
+    Raises ArtifactError: the object holds a type that is not on the allow-list, so it could never be loaded.
     """
     content = dumps(fitted)
     check(content, str(path))
@@ -69,10 +66,8 @@ def dumps(fitted: Any) -> bytes:
 def load(path: Path, sha256: str | None = None) -> Any:
     """Load a skops file whose bytes have the digest and whose types are all on the allow-list.
 
-    Raises
-    ------
-    ArtifactError
-        The file is missing, damaged, of another digest, or holds what is not allowed. Nothing of it was run.
+    Raises ArtifactError: the file is missing, damaged, of another digest, or holds what is not allowed. Nothing of it
+    was run.
     """
     try:
         content = path.read_bytes()
@@ -102,10 +97,8 @@ def load(path: Path, sha256: str | None = None) -> Any:
 def check(content: bytes, name: str) -> set[str]:
     """Return the types that a skops file names, all of them allowed; nothing of the file is run.
 
-    Raises
-    ------
-    ArtifactError
-        It is no skops file, is compressed (a bomb could hide there), or names a type that is not allowed.
+    Raises ArtifactError: it is no skops file, is compressed (a bomb could hide there), or names a type that is not
+    allowed.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -162,7 +155,8 @@ def save_matrix(
 ) -> None:
     """Write a float64 array or CSR matrix (rows x features) with its target (rows), uncompressed.
 
-    `constraints` are what the cross-validation must respect: the `groups` or `times` (rows), and the blocks of `terms`.
+    `constraints` are what the cross-validation must respect: the `groups` or `times` (rows), the blocks of `terms`, and
+    the code of the `positive` class.
     """
     from scipy import sparse
 
@@ -179,9 +173,9 @@ def save_matrix(
 
 
 def load_fold_constraints(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Read the groups, times and terms that `save_matrix` wrote beside a matrix, if it did."""
+    """Read the groups, times, terms and the positive class that `save_matrix` wrote beside a matrix, if it did."""
     with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in ("groups", "times", "terms") if name in stored}
+        return {name: stored[name] for name in ("groups", "times", "terms", "positive") if name in stored}
 
 
 def load_matrix(path: Path) -> tuple[Any, NDArray[Any]]:

@@ -17,10 +17,7 @@ def look(settings: Settings) -> Snapshot:
 
     Where nothing was ever logged, nothing is made to say so.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     file = Path(settings.state).absolute() / results.FILE
     snapshot = results.read(file)
@@ -45,10 +42,7 @@ def look(settings: Settings) -> Snapshot:
 def model(snapshot: Snapshot, settings: Settings) -> ModelState:
     """Return the model of a snapshot that the settings name, by default the one that is served first.
 
-    Raises
-    ------
-    ConfigError
-        There is no such model.
+    Raises ConfigError: there is no such model.
     """
     wanted = model_name(settings)
     if wanted not in snapshot.models:
@@ -56,8 +50,3 @@ def model(snapshot: Snapshot, settings: Settings) -> ModelState:
             f"no model {wanted!r} is watched{nearest(wanted, snapshot.models)}", "see LOCKSTEP_MODEL_NAME"
         )
     return snapshot.models[wanted]
-
-
-def visible(text: object) -> str:
-    """Show control characters instead of obeying them: names and reasons may come from anyone."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))

@@ -6,6 +6,7 @@ predictions the log holds.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from lockstep.config.settings import Settings, model_names
@@ -29,14 +30,12 @@ from lockstep.drift.results import (
 from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
-from lockstep.monitoring.registry_view import ModelVersions, RegistryView, VersionSource
+from lockstep.monitoring.registry_view import ModelVersions, RegistryView
 from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import latency_us_of
-from lockstep.registry import tracking
+from lockstep.registry import remote
 from lockstep.registry.history import Event
-from lockstep.registry.model_registry import Registry
-from lockstep.registry.remote import RemoteRegistry
 
 HOUR_S = 3600
 SPANS = ((60, 60), (48, 3600))
@@ -97,10 +96,7 @@ class Watcher:
     def store(self) -> Store:
         """The prediction log.
 
-        Raises
-        ------
-        StoreError
-            Its database is out of reach.
+        Raises StoreError: its database is out of reach.
         """
         return self.open()
 
@@ -301,13 +297,6 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     """Return the watcher of a server, which goes on where the one before it ended."""
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
-    registered = RegistryView(_registry_of(settings), state, before)
+    registered = RegistryView(partial(remote.connect, settings), state, before)
     options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share)
     return Watcher(store, registered, options, jobs, before or Snapshot(0))
-
-
-def _registry_of(settings: Settings) -> Callable[[str], VersionSource]:
-    """Return a factory of registry clients: through the sidecar in a server, else directly."""
-    if settings.registry_socket:
-        return lambda name: RemoteRegistry(Path(settings.registry_socket), name)
-    return lambda name: Registry(tracking.connect(settings), name)

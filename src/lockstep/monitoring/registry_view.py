@@ -6,20 +6,19 @@ While the registry is out of reach, what was known last stands.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from lockstep import decision as decisions
 from lockstep import files, paths
 from lockstep.data.schema import Schema, label_name
-from lockstep.decision import Decision
 from lockstep.drift.profile import Profile
-from lockstep.drift.results import Checked, Gated, ModelState, Move, Snapshot, VersionInfo
+from lockstep.drift.results import ModelState, Move, Snapshot, VersionInfo
 from lockstep.errors import ArtifactError, RegistryError, TrackingError
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Version
+from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("monitor")
 
@@ -29,25 +28,6 @@ BUNDLES, FETCHED = "models", "profiles"
 COMMIT_TAG = "git_commit"
 AGAIN_S = 60.0
 """A version whose files could not be read is tried again after so long."""
-
-
-class VersionSource(Protocol):
-    """The calls to the registry of one model that are needed here."""
-
-    def production(self) -> Version | None:
-        """Return the version that is Production."""
-
-    def challenger(self) -> Version | None:
-        """Return the version that is tried beside it."""
-
-    def history(self) -> list[Event]:
-        """Return moves and refusals, newest first."""
-
-    def get(self, version: str) -> Version:
-        """Return one version."""
-
-    def download(self, version: Version, to: Path) -> Path:
-        """Fetch the files of a version."""
 
 
 @dataclass
@@ -75,7 +55,7 @@ class BundleFiles:
 class RegistryView:
     """Asks the registry about models and remembers what it said; `before` is what an earlier process knew."""
 
-    def __init__(self, connect: Callable[[str], VersionSource], state: Path, before: Snapshot | None = None) -> None:
+    def __init__(self, connect: Callable[[str], RegistryClient], state: Path, before: Snapshot | None = None) -> None:
         self._connect, self._state = connect, state
         self._known = {
             name: _remembered(model_state) for name, model_state in (before.models if before else {}).items()
@@ -178,15 +158,8 @@ def _info(version: Version | None, moves: Sequence[Event]) -> VersionInfo | None
     record = decisions.gate_record(version.tags)
     if record.forced:
         info.forced, info.forced_reason = True, f"{record.forced.reason} ({record.forced.actor})"
-    info.gate = _gated(record.decision)
+    info.gate = replace(record.decision, comparison=None) if record.decision else None
     return info
-
-
-def _gated(decision: Decision | None) -> Gated | None:
-    if decision is None:
-        return None
-    checks = [Checked(check.name, check.passed, check.reason) for check in decision.checks]
-    return Gated(checks, decision.verdict, decision.against)
 
 
 def _seconds(at: str) -> float | None:

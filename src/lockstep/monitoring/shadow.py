@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -24,9 +24,9 @@ from lockstep.monitoring.label_windows import shadow_id
 from lockstep.paths import SCHEMA
 from lockstep.prediction_log.privacy import HASHED
 from lockstep.prediction_log.records import Answer, Record
-from lockstep.registry import tracking
-from lockstep.registry.model_registry import Registry, Version
-from lockstep.registry.remote import RemoteRegistry
+from lockstep.registry import remote
+from lockstep.registry.model_registry import Version
+from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("shadow")
 
@@ -35,19 +35,6 @@ BATCH_S = 0.5
 """Seconds that the rows of one batch may take, so that the log does not fall behind."""
 
 PIECE = 1000
-
-
-class BundleSource(Protocol):
-    """What this asks a registry."""
-
-    def production(self) -> Version | None:
-        """Return the version that is Production."""
-
-    def challenger(self) -> Version | None:
-        """Return the version that is tried beside it."""
-
-    def download(self, version: Version, to: Path) -> Path:
-        """Fetch a version's bundle into a folder."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ class Shadow:
     """Follows the challengers of some models, and answers in their name; a fault of one is noted and hurts nobody."""
 
     def __init__(
-        self, state: Path, models: Sequence[str], connect: Callable[[str], BundleSource], hashed: bool
+        self, state: Path, models: Sequence[str], connect: Callable[[str], RegistryClient], hashed: bool
     ) -> None:
         self.folder, self.models, self.hashed = state / FOLDER, models, hashed
         self.left_out = 0
@@ -168,7 +155,7 @@ class Shadow:
             raise ArtifactError("the log holds hashes, which no model can answer", "set LOCKSTEP_LOG_ROWS=plain")
         return Pair(production, columns, challenger, self._load(challenger, registry))
 
-    def _load(self, version: Version, registry: BundleSource) -> Predictor:
+    def _load(self, version: Version, registry: RegistryClient) -> Predictor:
         try:
             predictor = compiled_cache.load(self._bundle(version, registry), version.sha256, self.folder)
         except ArtifactError:
@@ -177,7 +164,7 @@ class Shadow:
         log.info("%s version %s answers in the shadow", version.name, version.version)
         return predictor
 
-    def _bundle(self, version: Version, registry: BundleSource) -> Path:
+    def _bundle(self, version: Version, registry: RegistryClient) -> Path:
         """Return a folder with a version's files: the workers' own, or one fetched for this."""
         for folder in (self._models / version.sha256, self.folder / version.sha256):
             if folder.is_dir():
@@ -212,9 +199,5 @@ def from_settings(settings: Settings, state: Path) -> Shadow | None:
     """Return what answers in the shadow, if the settings leave the challenger there and rows are logged."""
     if settings.challenger_share or settings.log_rows in ("none", "off"):
         return None
-    sidecar = Path(settings.registry_socket)
-
-    def connect(name: str) -> BundleSource:
-        return RemoteRegistry(sidecar, name) if settings.registry_socket else Registry(tracking.connect(settings), name)
-
+    connect = partial(remote.connect, settings)
     return Shadow(state, model_names(settings), connect, settings.log_rows == "hashed")

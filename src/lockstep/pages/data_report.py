@@ -33,10 +33,7 @@ def draw(record: Path = paths.DATA_REPORT, to: Path = paths.DATA_PAGE) -> Path:
 
     `lockstep report` and `make repro` call it; no stage does.
 
-    Raises
-    ------
-    DataError
-        The record is missing or damaged.
+    Raises DataError: the record is missing or damaged.
     """
     files.write_bytes(html(DataReport.read(record)).encode(), to)
     return to

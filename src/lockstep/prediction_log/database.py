@@ -89,10 +89,7 @@ class Store:
     def open(cls, url: str) -> Self:
         """Connect, and bring the tables to the state of this version.
 
-        Raises
-        ------
-        StoreError
-            The database is out of reach, or was written by a newer version.
+        Raises StoreError: the database is out of reach, or was written by a newer version.
         """
         connections = engine.connect(url)
         try:
@@ -126,10 +123,7 @@ class Store:
     def add(self, records: Iterable[Record]) -> Added:
         """Add what is new, all of it or nothing; what is there already stays as it is.
 
-        Raises
-        ------
-        StoreError
-            The database is out of reach, locked or full.
+        Raises StoreError: the database is out of reach, locked or full.
         """
         sorted_out: dict[type, list[Any]] = {Answer: [], Label: [], Lost: []}
         for record in records:
@@ -281,7 +275,11 @@ def _select(row_filter: PredictionFilter) -> Select[Any]:
 
 
 def _stored(row: Any) -> Stored:
-    content = dict(row._mapping)
-    for name in ("row", "value", "shares", "label"):
-        content[name] = None if content[name] is None else msgspec.json.decode(content[name])
+    content = decoded(row, ("row", "value", "shares", "label"))
     return Stored(labelled=content["labelled_us"] is not None, **content)
+
+
+def decoded(row: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return a row of a table as a mapping, with the columns of these names read from JSON."""
+    content = dict(row._mapping)
+    return content | {name: content[name] and msgspec.json.decode(content[name]) for name in names}

@@ -61,10 +61,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def writing(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that writes, and commit it.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach, locked or full.
+    Raises StoreError: the database is out of reach, locked or full.
     """
     with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
@@ -74,10 +71,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """Yield a connection that reads.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     with translated_errors(), engine.connect() as connection:
         yield connection
@@ -97,10 +91,7 @@ def translated_errors() -> Iterator[None]:
 def migrate(engine: Engine) -> None:
     """Bring the tables to this version's state; of several processes that do so at once, one works and others wait.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach, or was written by a newer version.
+    Raises StoreError: the database is out of reach, or was written by a newer version.
     """
     with reading(engine) as connection:
         if _revision(connection) == REVISION:

@@ -40,12 +40,8 @@ def export(
 ) -> int:
     """Write predictions, the oldest first, to a file or an s3:// address whose ending says how; return how many.
 
-    Raises
-    ------
-    ConfigError
-        The ending is none that is known.
-    StoreError, DataError
-        The database or the bucket is out of reach; no file is left behind.
+    Raises ConfigError: the ending is none that is known.
+    Raises StoreError, DataError: the database or the bucket is out of reach; no file is left behind.
     """
     write = FORMATS.get(Path(to).suffix.lower())
     if write is None:

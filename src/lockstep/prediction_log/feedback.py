@@ -6,28 +6,16 @@ import msgspec
 from sqlalchemy import select
 
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.records import Scalar
+from lockstep.prediction_log.records import LabelState
 from lockstep.prediction_log.tables import LABELS, PREDICTIONS
 
 PIECE = 500
 
 
-class LabelState(msgspec.Struct):
-    """A logged prediction: who answered it, and the label that counts now, if there is one."""
-
-    model: str
-    version: str
-    labelled: bool = False
-    label: Scalar = None
-
-
 def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
     """Return what is known by id; an id that is not in the log is not in the answer.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     states: dict[str, LabelState] = {}
     for piece in _pieces(ids):

@@ -28,12 +28,8 @@ class MissingSource(ConfigError):
 def import_file(store: Store, source: str, on_rows: Callable[[int], None] = lambda count: None) -> Added:
     """Add the predictions and labels of an exported file, from a path or S3; what is there already stays.
 
-    Raises
-    ------
-    ConfigError
-        The file is missing, or is none that `lockstep log export` wrote.
-    StoreError, DataError
-        The database or the bucket is out of reach.
+    Raises ConfigError: the file is missing, or is none that `lockstep log export` wrote.
+    Raises StoreError, DataError: the database or the bucket is out of reach.
     """
     read = FORMATS.get(Path(source).suffix.lower())
     if read is None:

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, text
 
 from lockstep.drift.results import Alert, Challenge, DriftWindow, QualityWindow
-from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store
+from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store, decoded
 from lockstep.prediction_log.records import Scalar
 from lockstep.prediction_log.tables import (
     ALERTS,
@@ -31,6 +31,7 @@ WATCH_LOCK = 7_302_119
 SHADOW = "shadow"
 MINUTE_S = 60
 PIECE = 500
+ANSWER = [PREDICTIONS.c[name] for name in ("id", "model", "version", "variant", "at_us", "value", "shares")]
 Counted = Literal["predictions", "labels"]
 Kind = Literal["drift", "quality", "challenge"]
 Result = DriftWindow | QualityWindow | Challenge
@@ -139,38 +140,17 @@ def labelled_at(store: Store, marks: Sequence[int]) -> list[LabelledRow]:
 
 
 def _labelled_rows() -> Select[Any]:
-    prediction_columns = PREDICTIONS.c
-    columns = (
-        prediction_columns.id,
-        prediction_columns.model,
-        prediction_columns.version,
-        prediction_columns.variant,
-        prediction_columns.at_us,
-        prediction_columns.value,
-        prediction_columns.shares,
-    )
-    wanted = select(LABELS.c.seq, LABELS.c.at_us.label("labelled_us"), LABELS.c.label, *columns)
-    return wanted.select_from(LABELS.outerjoin(PREDICTIONS, prediction_columns.id == LABELS.c.prediction_id))
+    wanted = select(LABELS.c.seq, LABELS.c.at_us.label("labelled_us"), LABELS.c.label, *ANSWER)
+    return wanted.select_from(LABELS.outerjoin(PREDICTIONS, PREDICTIONS.c.id == LABELS.c.prediction_id))
 
 
 def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
     """Return predictions by their ids, as if not labelled yet; those that are not there are left out."""
-    prediction_columns = PREDICTIONS.c
-    columns = (
-        prediction_columns.seq,
-        prediction_columns.id,
-        prediction_columns.model,
-        prediction_columns.version,
-        prediction_columns.variant,
-        prediction_columns.at_us,
-        prediction_columns.value,
-        prediction_columns.shares,
-    )
-    wanted = select(*columns, literal(None).label("label"), literal(0).label("labelled_us"))
+    wanted = select(PREDICTIONS.c.seq, *ANSWER, literal(None).label("label"), literal(0).label("labelled_us"))
     labelled = []
     with store.reading() as link:
         for start in range(0, len(ids), PIECE):
-            rows = link.execute(wanted.where(prediction_columns.id.in_(ids[start : start + PIECE])))
+            rows = link.execute(wanted.where(PREDICTIONS.c.id.in_(ids[start : start + PIECE])))
             labelled += [_labelled(row) for row in rows]
     return labelled
 
@@ -178,18 +158,9 @@ def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
 def waiting(store: Store, row_filter: PredictionFilter) -> tuple[int, float]:
     """Return how many predictions are there, at most the limit, and when the first was answered, 0 if there is none."""
     columns = PREDICTIONS.c
-    place = (
-        columns.model == row_filter.model,
-        columns.version == row_filter.version,
-        columns.variant == row_filter.variant,
-    )
-    inner = (
-        select(columns.at_us)
-        .where(*place, columns.seq > (row_filter.after or 0))
-        .order_by(columns.seq)
-        .limit(row_filter.limit)
-        .subquery()
-    )
+    named = [columns[name] == getattr(row_filter, name) for name in ("model", "version", "variant")]
+    logged = select(columns.at_us).where(*named, columns.seq > (row_filter.after or 0)).order_by(columns.seq)
+    inner = logged.limit(row_filter.limit).subquery()
     with store.reading() as link:
         count, first_us = link.execute(select(func.count(), func.min(inner.c.at_us)).select_from(inner)).one()
     return int(count), float(first_us or 0) / 1e6
@@ -197,9 +168,13 @@ def waiting(store: Store, row_filter: PredictionFilter) -> tuple[int, float]:
 
 def end_of(store: Store, model: str, version: str, kind: Kind) -> int:
     """Return the last mark that the windows of a version cover, 0 before the first."""
-    condition = and_(WINDOWS.c.model == model, WINDOWS.c.version == version, WINDOWS.c.kind == kind)
+    last = select(func.coalesce(func.max(WINDOWS.c.end_seq), 0)).where(*_windows_of(model, version, kind))
     with store.reading() as link:
-        return int(link.execute(select(func.coalesce(func.max(WINDOWS.c.end_seq), 0)).where(condition)).scalar_one())
+        return int(link.execute(last).scalar_one())
+
+
+def _windows_of(model: str, version: str, kind: Kind) -> list[ColumnElement[bool]]:
+    return [WINDOWS.c.model == model, WINDOWS.c.version == version, WINDOWS.c.kind == kind]
 
 
 def windows(store: Store, of: type[R], model: str, limit: int, version: str = "") -> list[R]:
@@ -230,13 +205,8 @@ def keep_window(store: Store, window: MonitoringWindow) -> bool:
 
 def _slim_before(link: Connection, window: MonitoringWindow, newest: int) -> None:
     """Leave of the window before only what alarmed, without its distributions, which nobody looks at any more."""
-    condition = and_(
-        WINDOWS.c.model == window.model, WINDOWS.c.version == window.version, WINDOWS.c.kind == window.kind
-    )
-    before = (
-        select(WINDOWS.c.id, WINDOWS.c.result).where(condition, WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc())
-    )
-    row = link.execute(before.limit(1)).first()
+    before = select(WINDOWS.c.id, WINDOWS.c.result).where(*_windows_of(window.model, window.version, window.kind))
+    row = link.execute(before.where(WINDOWS.c.id < newest).order_by(WINDOWS.c.id.desc()).limit(1)).first()
     if row:
         result = msgspec.json.encode(_slim(msgspec.json.decode(row.result, type=DriftWindow))).decode()
         link.execute(WINDOWS.update().where(WINDOWS.c.id == row.id).values(result=result))
@@ -310,10 +280,7 @@ def _counted(store: Store, wanted: Any) -> dict[str, dict[Any, int]]:
 
 
 def _labelled(row: Any) -> LabelledRow:
-    content = dict(row._mapping)
-    for name in ("value", "label", "shares"):
-        content[name] = None if content[name] is None else msgspec.json.decode(content[name])
-    return LabelledRow(**content)
+    return LabelledRow(**decoded(row, ("value", "label", "shares")))
 
 
 def _alert(row: Any) -> Alert:

@@ -33,6 +33,15 @@ class Label(msgspec.Struct, tag="label"):
     source: str
 
 
+class LabelState(msgspec.Struct):
+    """A logged prediction: who answered it, and the label that counts now, if there is one."""
+
+    model: str
+    version: str
+    labelled: bool = False
+    label: Scalar = None
+
+
 class Lost(msgspec.Struct, tag="lost"):
     """So many predictions were answered and could not be written down, for want of room."""
 

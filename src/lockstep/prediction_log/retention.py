@@ -14,10 +14,7 @@ DAY_US = 86_400_000_000
 def prune(store: Store, before_us: int, on_rows: Callable[[int], None] = lambda count: None) -> int:
     """Delete predictions that were answered before a time, with their labels and all counts; return how many.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach; what was deleted until then stays so.
+    Raises StoreError: the database is out of reach; what was deleted until then stays so.
     """
     gone = 0
     while count := _piece(store, before_us):

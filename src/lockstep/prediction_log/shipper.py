@@ -47,10 +47,7 @@ class Shipper:
     def store(self) -> Store:
         """Return the store, opened.
 
-        Raises
-        ------
-        StoreError
-            Its database is out of reach.
+        Raises StoreError: its database is out of reach.
         """
         with self._opening:
             if self._store is None:
@@ -60,10 +57,7 @@ class Shipper:
     def ship(self) -> bool:
         """Carry one batch over; tell whether there may be more.
 
-        Raises
-        ------
-        StoreError
-            The database or the spool is out of reach: the batch stays where it is.
+        Raises StoreError: the database or the spool is out of reach: the batch stays where it is.
         """
         with self._turn:
             try:

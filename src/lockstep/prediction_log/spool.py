@@ -159,10 +159,7 @@ class Writer:
     def _open(self) -> int:
         """Open a file, and lock it before its reader can see it.
 
-        Raises
-        ------
-        OSError
-            There is no room.
+        Raises OSError: there is no room.
         """
         if folder_bytes(self.folder) >= self.most_bytes:
             raise OSError(errno.ENOSPC, "as much waits on disk as may")

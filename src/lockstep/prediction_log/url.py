@@ -18,10 +18,7 @@ DRIVERS = {
 def database(settings: Settings) -> str:
     """Return the address of the prediction log's database, with its driver.
 
-    Raises
-    ------
-    ConfigError
-        It is of a kind that is not known here.
+    Raises ConfigError: it is of a kind that is not known here.
     """
     if not settings.database_url:
         return f"sqlite:///{Path(settings.state).absolute() / FILE}"

@@ -114,10 +114,7 @@ class Registry:
     def get(self, version: str) -> Version:
         """Return one version.
 
-        Raises
-        ------
-        RegistryError
-            There is no such version, or no more.
+        Raises RegistryError: there is no such version, or no more.
         """
         match = self._lookup(version)
         if match is None:
@@ -171,10 +168,7 @@ class Registry:
     def production(self) -> Version | None:
         """Return the version that serves; None if none was promoted or it was deleted, never the newest instead.
 
-        Raises
-        ------
-        TrackingError
-            The server is out of reach, so that nobody knows.
+        Raises TrackingError: the server is out of reach, so that nobody knows.
         """
         capabilities = self._require_registry()
         if capabilities.stages and not capabilities.aliases:
@@ -219,10 +213,7 @@ class Registry:
 
         `champion` is the Production that the gate compared with, empty for none.
 
-        Raises
-        ------
-        RegistryError
-            Another process has moved Production since the gate read it, or at the same time.
+        Raises RegistryError: another process has moved Production since the gate read it, or at the same time.
         """
         self._require_registry()
         with exclusive(self.client.tracking_uri):
@@ -262,10 +253,7 @@ class Registry:
 
         The record comes first: repeated after an interruption, a rollback ends at the same version.
 
-        Raises
-        ------
-        RegistryError
-            Nothing served before, or it was deleted.
+        Raises RegistryError: nothing served before, or it was deleted.
         """
         with exclusive(self.client.tracking_uri):
             return self._rollback(event)
@@ -307,10 +295,7 @@ class Registry:
     def download(self, version: Version, to: Path) -> Path:
         """Fetch the files of a version into the folder `to`, which appears whole or not at all.
 
-        Raises
-        ------
-        RegistryError
-            The version lacks one of the files, so it was not made here.
+        Raises RegistryError: the version lacks one of the files, so it was not made here.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
@@ -325,10 +310,7 @@ class Registry:
     def fetch(self, version: Version, name: str, folder: Path) -> None:
         """Fetch one file of a version into a folder.
 
-        Raises
-        ------
-        RegistryError
-            The version has no such file.
+        Raises RegistryError: the version has no such file.
         """
         from mlflow.artifacts import download_artifacts
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import ipc
+from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
+from lockstep.registry import tracking
 from lockstep.registry.history import Event
-from lockstep.registry.model_registry import Version
+from lockstep.registry.model_registry import Registry, Version
 
 LIMITS_S = {
     **dict.fromkeys(("production", "challenger", "history", "get"), 4.0),
@@ -34,10 +36,7 @@ class RemoteRegistry:
     def production(self) -> Version | None:
         """Return the version that is Production.
 
-        Raises
-        ------
-        TrackingError
-            The registry or the sidecar does not answer.
+        Raises TrackingError: the registry or the sidecar does not answer.
         """
         version = self._request("production")
         return Version(**version) if version else None
@@ -54,10 +53,7 @@ class RemoteRegistry:
     def get(self, version: str) -> Version:
         """Return one version.
 
-        Raises
-        ------
-        RegistryError
-            There is no such version.
+        Raises RegistryError: there is no such version.
         """
         return Version(**self._request("get", version=version))
 
@@ -79,3 +75,13 @@ class RemoteRegistry:
             return ipc.request(self.address, message, LIMITS_S[operation] + START_S)
         except ipc.NoReply as error:
             raise TrackingError(f"the registry sidecar does not answer: {error}", "wait a moment") from None
+
+
+RegistryClient = Registry | RemoteRegistry
+
+
+def connect(settings: Settings, name: str) -> RegistryClient:
+    """Return the registry of a model: behind the sidecar in a server, else on the tracking server itself."""
+    if settings.registry_socket:
+        return RemoteRegistry(Path(settings.registry_socket), name)
+    return Registry(tracking.connect(settings), name)

@@ -114,44 +114,20 @@ class Sidecar:
         return self._registries[name]
 
 
-def _production(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    version = registry.production()
+def _plain(version: Version | None) -> dict[str, Any] | None:
     return asdict(version) if version else None
-
-
-def _challenger(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    version = registry.challenger()
-    return asdict(version) if version else None
-
-
-def _history(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    return [asdict(event) for event in registry.history()[: remote.HISTORY]]
-
-
-def _get(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    return asdict(registry.get(arguments["version"]))
-
-
-def _download(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    return str(registry.download(Version(**arguments["version"]), Path(arguments["to"])))
-
-
-def _promote(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    return asdict(registry.promote(arguments["version"], Event(**arguments["event"])))
-
-
-def _rollback(registry: Registry, arguments: Mapping[str, Any]) -> Any:
-    return asdict(registry.rollback(Event(**arguments["event"])))
 
 
 OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
-    "production": _production,
-    "challenger": _challenger,
-    "history": _history,
-    "get": _get,
-    "download": _download,
-    "promote": _promote,
-    "rollback": _rollback,
+    "production": lambda registry, arguments: _plain(registry.production()),
+    "challenger": lambda registry, arguments: _plain(registry.challenger()),
+    "history": lambda registry, arguments: [asdict(event) for event in registry.history()[: remote.HISTORY]],
+    "get": lambda registry, arguments: asdict(registry.get(arguments["version"])),
+    "download": lambda registry, arguments: str(
+        registry.download(Version(**arguments["version"]), Path(arguments["to"]))
+    ),
+    "promote": lambda registry, arguments: asdict(registry.promote(arguments["version"], Event(**arguments["event"]))),
+    "rollback": lambda registry, arguments: asdict(registry.rollback(Event(**arguments["event"]))),
 }
 POLLED = ("production", "challenger", "history")
 """What the workers poll, so that a result is shared for a moment."""

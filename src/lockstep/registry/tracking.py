@@ -57,10 +57,7 @@ class Run:
 def connect(settings: Settings) -> "MlflowClient":
     """Return a client of the server, which has answered.
 
-    Raises
-    ------
-    TrackingError
-        The server is out of reach, refuses the credentials, or is not an MLflow server.
+    Raises TrackingError: the server is out of reach, refuses the credentials, or is not an MLflow server.
     """
     server = resolve(settings)
     _prepare_environment(server)
@@ -73,10 +70,7 @@ def connect(settings: Settings) -> "MlflowClient":
 def prepare(settings: Settings) -> None:
     """Import MLflow, which takes seconds, before anyone waits for it.
 
-    Raises
-    ------
-    TrackingError
-        The settings name no server that there could be.
+    Raises TrackingError: the settings name no server that there could be.
     """
     _prepare_environment(resolve(settings))
     import mlflow  # noqa: F401
@@ -233,12 +227,8 @@ def third_party_warnings() -> Iterator[None]:
 def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str]:
     """Log a run whole and return its id and the address of its artifacts; a failed one is marked so.
 
-    Raises
-    ------
-    TrackingError
-        The server refused a call, or was lost on the way.
-    FileNotFoundError
-        A file to log is missing; then nothing was sent.
+    Raises TrackingError: the server refused a call, or was lost on the way.
+    Raises FileNotFoundError: a file to log is missing; then nothing was sent.
     """
     from mlflow.exceptions import MlflowException
 
@@ -261,10 +251,7 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
 def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) -> None:
     """Add report files to a run that was logged before.
 
-    Raises
-    ------
-    TrackingError
-        The server refused them, or does not know the run.
+    Raises TrackingError: the server refused them, or does not know the run.
     """
     with translated_errors(f"log reports with the run {run_id}"):
         for path in reports:

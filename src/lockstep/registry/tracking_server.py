@@ -36,10 +36,7 @@ def redacted(text: str) -> str:
 def resolve(settings: Settings) -> TrackingServer:
     """Choose the server: the one that is named, else DagsHub, else a database on this machine.
 
-    Raises
-    ------
-    TrackingError
-        The address is of a kind that MLflow no longer writes to, or DAGSHUB_REPO is not owner/name.
+    Raises TrackingError: the address is of a kind that MLflow no longer writes to, or DAGSHUB_REPO is not owner/name.
     """
     if settings.tracking_uri:
         return _from_uri(settings.tracking_uri.strip(), settings)

@@ -4,6 +4,8 @@ import logging
 import sys
 from typing import Any
 
+from lockstep.runtime.terminal import visible
+
 VERBOSE = ("botocore", "boto3", "s3transfer")
 """Libraries whose notes on their own settings say nothing about a run."""
 
@@ -23,13 +25,9 @@ class _OneLine(logging.Formatter):
     """Escape control characters in messages, so that no value can forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        record.msg, record.args = _visible(record.getMessage()), ()
+        record.msg, record.args = visible(record.getMessage()), ()
         return super().format(record)
 
     def formatException(self, ei: Any) -> str:
         """Indent every line of a traceback, so that none can pass for a line of the log."""
-        return "\n".join(f"  | {_visible(line)}" for line in super().formatException(ei).splitlines())
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return "\n".join(f"  | {visible(line)}" for line in super().formatException(ei).splitlines())

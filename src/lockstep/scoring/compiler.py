@@ -19,7 +19,7 @@ from lockstep.scoring.row_encoders import (
     TargetMeanEncoding,
 )
 from lockstep.scoring.scorers import LinearScorer, PipelineScorer, Scorer, Scores, TreeScorer
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 T = TypeVar("T")
 
@@ -71,10 +71,7 @@ def compile_or_fall_back(schema: Schema, pipeline: Any, reference: Sequence[Row]
 def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
     """Return the compiled form of a pipeline of features and estimator.
 
-    Raises
-    ------
-    NotCompiled
-        A transformer or the estimator has none.
+    Raises NotCompiled: a transformer or the estimator has none.
     """
     estimator = pipeline.named_steps["estimator"]
     make = ESTIMATORS.get(type(estimator).__name__)
@@ -86,10 +83,7 @@ def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
 def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
     """Compare two scorers on rows, all at once and one by one.
 
-    Raises
-    ------
-    NotCompiled
-        A label differs, or a score by more than the tolerance.
+    Raises NotCompiled: a label differs, or a score by more than the tolerance.
     """
     expected = slow.score(rows)
     for scores in (fast.score(rows), np.array([fast.one(row) for row in rows])):
@@ -134,11 +128,20 @@ def compiled_steps(schema: Schema, features: Any) -> list[CompiledStep]:
         if transformer == "drop":
             continue
         indices = tuple(index_of[column] for column in ([columns] if isinstance(columns, str) else columns))
-        make = TRANSFORMERS.get("text" if type(transformer).__name__ == "TextTfidf" else name)
+        make = TRANSFORMERS.get("text" if name.startswith("text ") else name)
         if make is None:
             raise NotCompiled(f"the transformer {name!r} has no compiled form")
         compiled_steps.append(make(indices, transformer))
     return compiled_steps
+
+
+def _text(indices: tuple[int, ...], transformer: Any) -> CompiledStep:
+    """Compile terms, or the few features that a `StackedRidge` makes of them."""
+    if type(transformer).__name__ == "TextTfidf":
+        return CompiledStep(TextFeatures(indices[0], transformer), len(transformer.idf_))
+    tfidf, stacked = (step for _, step in transformer.steps)
+    weights = np.ascontiguousarray(stacked.coef_, dtype=np.float64)
+    return CompiledStep(StackedTerms(_terms(TextFeatures(indices[0], tfidf), weights)), weights.shape[1])
 
 
 def _numbers(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
@@ -216,6 +219,10 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
+MORE = (MissingIndicators, TargetMeanEncoding, StackedTerms)
+"""Forms of which a linear scorer may have several, or which stand beside its main ones."""
+
+
 def _linear(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     weights = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64)).T
     split = np.split(weights, np.cumsum([part.width for part in compiled_steps])[:-1])
@@ -227,7 +234,7 @@ def _linear(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
         days=_first(pairs, CalendarEncoding),
         categories=_first(pairs, OneHotEncoding),
         terms=tuple(_terms(form, weights_of_step) for form, weights_of_step in pairs if isinstance(form, TextFeatures)),
-        more=tuple(pair for pair in pairs if isinstance(pair[0], MissingIndicators | TargetMeanEncoding)),
+        more=tuple(pair for pair in pairs if isinstance(pair[0], MORE)),
     )
 
 
@@ -294,7 +301,7 @@ TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], CompiledStep]] = {
     "absent": _missing_indicators,
     "categorical": _categories,
     "means": _means,
-    "text": lambda places, tfidf: CompiledStep(TextFeatures(places[0], tfidf), len(tfidf.idf_)),
+    "text": _text,
     "date": _calendar,
 }
 """Compiled forms by the name that `features.build` gives a transformer; adding one is one function and one line."""

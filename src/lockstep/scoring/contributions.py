@@ -7,9 +7,9 @@ one without a known word, which adds nothing.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from lockstep.errors import NotExplained
 from lockstep.scoring import tree_contributions
 from lockstep.scoring.links import UNITS
 from lockstep.scoring.scorers import Contributions, LinearScorer, Scorer, TreeScorer
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 Floats = NDArray[np.float64]
 EXTREME = "too extreme: the model's score cannot be told apart by column for these values"
@@ -97,13 +97,6 @@ def _printed(contribution: Contribution, rounded: Callable[[float], float]) -> d
     }
 
 
-class Explainer(Protocol):
-    """Explainer: attributes scores to columns."""
-
-    def contributions(self, rows: Sequence[Row]) -> Contributions:
-        """Return the contributions of each column of checked rows."""
-
-
 class LinearExplainer:
     """Explainer of linear models, exact."""
 
@@ -116,11 +109,16 @@ class LinearExplainer:
         """Return the contributions of each column of checked rows, less their average over the train rows."""
         with np.errstate(over="ignore", invalid="ignore"):
             added = column_totals(self.scorer, rows, len(self.schema.columns)) - self._expected
-            words = [_word_contributions(self.scorer.terms, row) for row in rows] if self.scorer.terms else []
+            plain = {terms.column_index for terms in self.scorer.terms}
+            every = (*self.scorer.terms, *_stacked_terms(self.scorer))
+            words = [_word_contributions(every, row) for row in rows] if every else []
             for row_total, by_column in zip(added, words, strict=False):
-                for index, by_word in by_column.items():
-                    row_total[index] += np.sum(list(by_word.values()), axis=0)
+                for index in plain & by_column.keys():
+                    row_total[index] += np.sum(list(by_column[index].values()), axis=0)
             return Contributions(self.scorer.link, self.scorer.intercept + self._expected.sum(axis=0), added, words)
+
+
+Explainer = LinearExplainer | tree_contributions.TreeExplainer
 
 
 def column_totals(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floats:
@@ -136,6 +134,13 @@ def column_totals(scorer: LinearScorer, rows: Sequence[Row], width: int) -> Floa
         for number, index in enumerate(scorer.categories[0].column_indices):
             added[:, index] += scorer.category_weights[codes[:, number]]
     return added
+
+
+def _stacked_terms(scorer: LinearScorer) -> Iterator[TfidfTerms]:
+    """Yield the terms of stacked texts, weighted by what their predictions weigh in the score."""
+    for step, weights in scorer.more:
+        if isinstance(step, StackedTerms):
+            yield replace(step.terms, weights=step.terms.weights @ weights)
 
 
 def _word_contributions(text_columns: Iterable[TfidfTerms], row: Row) -> dict[int, dict[str, Floats]]:
@@ -170,12 +175,8 @@ def explanation_method(scorer: Scorer) -> str:
 def build_explainer(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any]) -> Explainer:
     """Build the explainer of a scorer; `pipeline` fetches the fitted one, for trees.
 
-    Raises
-    ------
-    NotExplained
-        Nothing does.
-    MissingExtra
-        A package that explains trees is not installed.
+    Raises NotExplained: nothing does.
+    Raises MissingExtra: a package that explains trees is not installed.
     """
     method = explanation_method(scorer)
     if method == "trees":
@@ -193,10 +194,7 @@ def explanations(
 ) -> list[Explanation]:
     """Return why rows were answered with these labels or values.
 
-    Raises
-    ------
-    RowsRefused
-        A part of a score overflows.
+    Raises RowsRefused: a part of a score overflows.
     """
     finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():

@@ -8,10 +8,6 @@ from numpy.typing import NDArray
 Scores = NDArray[np.float64]
 
 
-def _identity(total: Scores) -> Scores:
-    return total
-
-
 def _sigmoid(total: Scores) -> Scores:
     high = 0.5 * (1 + np.tanh(0.5 * total))
     return np.hstack((1 - high, high))
@@ -23,7 +19,11 @@ def _softmax(total: Scores) -> Scores:
     return shares
 
 
-LINKS: dict[str, Callable[[Scores], Scores]] = {"identity": _identity, "sigmoid": _sigmoid, "softmax": _softmax}
+LINKS: dict[str, Callable[[Scores], Scores]] = {
+    "identity": lambda total: total,
+    "sigmoid": _sigmoid,
+    "softmax": _softmax,
+}
 """Link functions by name, of totals (rows, outputs)."""
 
 UNITS = {"sigmoid": "log-odds", "softmax": "log-odds", "shares": "probability", "identity": "value"}

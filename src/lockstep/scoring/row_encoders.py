@@ -178,6 +178,9 @@ class OneHotEncoding:
         return table[:, : self.width]
 
 
+ENCODINGS = (NumericEncoding, MissingIndicators, TargetMeanEncoding, CalendarEncoding, OneHotEncoding)
+
+
 def _moment(text: float | str | None) -> datetime | None:
     """Read a date; one without a zone is in UTC."""
     if text is None:

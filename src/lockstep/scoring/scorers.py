@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +18,14 @@ from lockstep.scoring.row_encoders import (
     OneHotEncoding,
     TargetMeanEncoding,
 )
-from lockstep.scoring.tfidf import TfidfTerms
+from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 Floats = NDArray[np.float64]
 Scores = Floats
 
 
-class Scorer(Protocol):
-    """What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
-
-    kind: str
-
-    def score(self, rows: Sequence[Row]) -> Scores:
-        """Score at least one checked row."""
-
-    def one(self, row: Row) -> list[float]:
-        """Score one checked row."""
+DenseForm = NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding | StackedTerms
+"""What gives features of rows as an array."""
 
 
 class PipelineScorer:
@@ -72,7 +64,7 @@ class LinearScorer:
     days: tuple[CalendarEncoding, Scores] | None = None
     categories: tuple[OneHotEncoding, Scores] | None = None
     terms: tuple[TfidfTerms, ...] = ()
-    more: tuple[tuple[MissingIndicators | TargetMeanEncoding, Scores], ...] = ()
+    more: tuple[tuple[MissingIndicators | TargetMeanEncoding | StackedTerms, Scores], ...] = ()
     expected: Scores | None = None
 
     kind = "linear"
@@ -137,7 +129,7 @@ class TreeScorer:
     model: bytes
     boosted: bool
     link: str
-    parts: tuple[NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding, ...] = ()
+    parts: tuple[DenseForm, ...] = ()
 
     kind = "trees"
 
@@ -165,6 +157,10 @@ class TreeScorer:
         import treelite
 
         return treelite.Model.deserialize_bytes(self.model)
+
+
+Scorer = PipelineScorer | LinearScorer | TreeScorer
+"""What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
 
 
 def first(scores: Scores) -> list[float]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Row
+from lockstep.features.numeric import STACKED_DECIMALS
 from lockstep.features.tokenizer import tokenizer
 
 Floats = NDArray[np.float64]
@@ -139,6 +140,24 @@ class TfidfTerms:
         for power in range(length - 1, -1, -1):
             keys = keys * (base + 1) + self.keys[index] // base**power % base
         return keys
+
+
+@dataclass(frozen=True)
+class StackedTerms:
+    """A text column as the predictions of a `StackedRidge` on its terms, which the weights of the terms give."""
+
+    terms: TfidfTerms
+
+    @property
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return (self.terms.column_index,) * self.terms.weights.shape[1]
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x answers."""
+        predicted = np.zeros((len(rows), self.terms.weights.shape[1]))
+        self.terms.add_to(predicted, rows)
+        return predicted.round(STACKED_DECIMALS)
 
 
 class HashTable:

@@ -4,6 +4,7 @@ The value of a set of features is the expected output where the others are avera
 branch (path-dependent TreeSHAP, Lundberg et al. 2018, algorithm 2).
 """
 
+import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -69,10 +70,7 @@ class TreeExplainer:
     def contributions(self, rows: Sequence[Row]) -> Contributions:
         """Return what each column of checked rows adds.
 
-        Raises
-        ------
-        NotAdditive
-            Base and parts do not give the answer.
+        Raises NotAdditive: base and parts do not give the answer.
         """
         each = np.asarray([self._parts(row) for row in self._matrix(rows)])  # between rows other threads have a turn
         base = each[0, -1]
@@ -112,12 +110,9 @@ def _owners(schema: Schema, features: Any) -> list[int]:
 
 
 def _by_shap(estimator: Any) -> RowContributions:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it imports, for its plots
-            import shap
-    except ImportError:
-        raise MissingExtra("shap", "explain", "to explain these trees") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it imports, for its plots
+        shap = _require("shap", "explain", "to explain these trees")
     try:
         trees = shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
     except Exception as error:
@@ -132,31 +127,27 @@ def _by_shap(estimator: Any) -> RowContributions:
 
 
 def _by_xgboost(estimator: Any) -> RowContributions:
-    try:
-        import xgboost
-    except ImportError:
-        raise MissingExtra("xgboost", "boosting", "to explain its trees") from None
+    xgboost = _require("xgboost", "boosting", "to explain its trees")
     booster = xgboost.Booster(params={"nthread": 1}, model_file=bytearray(estimator.model_.tobytes()))
-
-    def parts(features: Floats) -> Floats:
-        values = booster.predict(xgboost.DMatrix(features[None, :], nthread=1), pred_contribs=True)
-        return np.asarray(values, dtype=np.float64).reshape(-1, len(features) + 1).T
-
-    return parts
+    return _by_booster(lambda row: booster.predict(xgboost.DMatrix(row, nthread=1), pred_contribs=True))
 
 
 def _by_lightgbm(estimator: Any) -> RowContributions:
-    try:
-        import lightgbm
-    except ImportError:
-        raise MissingExtra("lightgbm", "boosting", "to explain its trees") from None
+    lightgbm = _require("lightgbm", "boosting", "to explain its trees")
     booster = lightgbm.Booster(model_str=estimator.model_.tobytes().decode())
+    return _by_booster(lambda row: booster.predict(row, pred_contrib=True, num_threads=1))
 
-    def parts(features: Floats) -> Floats:
-        values = booster.predict(features[None, :], pred_contrib=True, num_threads=1)
-        return np.asarray(values, dtype=np.float64).reshape(-1, len(features) + 1).T
 
-    return parts
+def _by_booster(predict: Callable[[Floats], Any]) -> RowContributions:
+    """Read what a booster says of one row: (outputs, features + 1), the base last."""
+    return lambda features: np.asarray(predict(features[None, :]), np.float64).reshape(-1, len(features) + 1).T
+
+
+def _require(package: str, extra: str, purpose: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise MissingExtra(package, extra, purpose) from None
 
 
 READERS: dict[str, Callable[[Any], RowContributions]] = {"XGBoost": _by_xgboost, "LightGBM": _by_lightgbm}

@@ -27,10 +27,7 @@ NEEDED_BYTES = 16 << 20
 def runtime_folder(parent: Path) -> Iterator[Path]:
     """Make a locked folder in another one, without those of dead servers, and remove it in the end.
 
-    Raises
-    ------
-    OSError
-        The parent cannot be written to.
+    Raises OSError: the parent cannot be written to.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent / LOCK):  # no other server starts between the making of the folder and its lock

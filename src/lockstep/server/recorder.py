@@ -61,10 +61,7 @@ class Recorder:
     def store(self) -> Store:
         """Return the store.
 
-        Raises
-        ------
-        StoreError
-            Its database is out of reach.
+        Raises StoreError: its database is out of reach.
         """
         return self.shipper.store()
 

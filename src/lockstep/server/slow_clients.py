@@ -65,10 +65,7 @@ def port_of(link: socket.socket) -> int:
 def waiting_s(link: socket.socket) -> float:
     """Return for how long a connection has not been answered, 0 if it has asked nothing since.
 
-    Raises
-    ------
-    OSError
-        It is no connection any more.
+    Raises OSError: it is no connection any more.
     """
     info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
     sent_ms, received_ms, received, answers = (

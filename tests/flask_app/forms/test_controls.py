@@ -12,6 +12,7 @@ from flask_app import create_app
 from flask_app.forms import controls as form
 from flask_app.models import model_service
 from flask_app.views import pages
+from lockstep.config.params import CellFormat, Reader
 from lockstep.data.schema import Column, FieldError, RowsRefused, Schema
 from tests.flask_app.standins import ODD, example, make_bundle
 
@@ -129,6 +130,24 @@ UNITS = [("length_cm", "cm"), ("petal width (mm)", "mm"), ("share [%]", "%"), ("
 @pytest.mark.parametrize(("name", "unit"), UNITS)
 def test_units_are_read_from_names(name, unit):
     assert form.unit(name) == unit
+
+
+UNITS_OF_CELLS = {
+    "money": (CellFormat(kind="number", units={"$": 1.0, "k": 1000.0}), "$"),
+    "percent": (CellFormat(kind="number", units={"%": 1.0}), "%"),
+    "distance": (CellFormat(kind="number", units={"km": 1.0}), "km"),
+    "time of day": (CellFormat(kind="time"), "h"),
+    "duration": (CellFormat(kind="duration"), "s"),
+}
+
+
+@pytest.mark.parametrize("name", UNITS_OF_CELLS)
+def test_the_unit_of_the_training_file_stands_beside_the_control(name):
+    described, unit = UNITS_OF_CELLS[name]
+    schema = replace(schema_of(NUMBER, TEXT), reader=Reader(columns={"n": described, "t": described}))
+    number, text = form.fields(schema)
+    assert (number.unit, number.hint) == (unit, f"1 to 9.5 {unit}")
+    assert text.unit == ""
 
 
 SWITCHED = [

@@ -11,6 +11,7 @@ from flask_app.models import loading, model_service
 from flask_app.models.model_service import ModelService
 from lockstep.errors import RegistryError, TrackingError
 from lockstep.inference.predictor import digest
+from lockstep.registry import remote
 from tests.flask_app.standins import FolderRegistry
 
 
@@ -132,7 +133,7 @@ def two(settings, bundles, monkeypatch):
     registries = {name: FolderRegistry(name) for name in ("demo", "reviews")}
     registries["demo"].add("1", bundles["binary"])
     registries["reviews"].add("7", bundles["text"])
-    monkeypatch.setattr(model_service, "registry_of", lambda settings, name: registries[name].connect)
+    monkeypatch.setattr(remote, "connect", lambda settings, name: registries[name].connect())
     app = create_app(type(settings)(**{**settings.__dict__, "model_name": "demo, reviews"}))
     for service in model_service.all_of(app):
         service.look()

@@ -20,6 +20,7 @@ from flask_app.models.model_service import ModelService
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError, RegistryError, TrackingError
 from lockstep.inference.predictor import digest
+from lockstep.registry import remote
 from tests.flask_app.standins import FolderRegistry, example
 
 
@@ -451,7 +452,7 @@ def test_a_name_is_needed(settings, registry, tmp_path, monkeypatch):
 
 def test_the_registry_of_the_settings(settings, monkeypatch):
     monkeypatch.setattr("lockstep.registry.tracking.connect", lambda given: ("client of", given))
-    registry = model_service.registry_of(settings, "demo")()
+    registry = remote.connect(settings, "demo")
     assert (registry.name, registry.client) == ("demo", ("client of", settings))
 
 
@@ -475,7 +476,7 @@ def test_build_reads_the_environment_and_starts_the_watch(bundles, tmp_path, mon
     monkeypatch.setenv("LOCKSTEP_MODEL_NAME", "named")
     monkeypatch.setenv("LOCKSTEP_STATE", str(tmp_path))
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-    monkeypatch.setattr(model_service, "registry_of", lambda settings, name: registry.connect)
+    monkeypatch.setattr(remote, "connect", lambda settings, name: registry.connect())
     monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     made = []
     monkeypatch.setattr(wsgi, "create_app", lambda settings: made.append(create_app(settings)) or made[0])

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lockstep import paths
 from lockstep.autoconfig.inspect import Wish, survey
@@ -214,6 +215,30 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     assert prepared.record.positive == rarer
 
 
+def test_odd_cells_reach_the_record_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "odd.csv", ["x,y", *[f"{'see below' if i == 7 else i},{i * 3 % 41}" for i in range(90)]])
+    Path("params.yaml").write_text(look_at(path, "y").text, encoding="utf-8")
+    run_stages(STAGES[:2])
+    for record in (paths.SOURCE, paths.DATA_REPORT):
+        assert json.loads(record.read_text())["odd_cells"] == {"x": {"count": 1, "examples": ["see below"]}}
+
+
+@pytest.mark.long("takes 20 s")
+def test_thirty_classes_of_six_rows_give_a_model_with_finite_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(30)
+    lines = [f"{label + draw.gauss(0, 2):.3f},{draw.random():.3f},c{label}" for label in range(30) for _ in range(6)]
+    draw.shuffle(lines)
+    path = write(tmp_path / "many.csv", ["x,z,y", *lines])
+    Path("params.yaml").write_text(look_at(path, "y").text, encoding="utf-8")
+    run_stages(STAGES)
+    measured = json.loads(paths.METRICS.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in the metrics"))
+    assert len(measured["interval_95"]) == 6
+    assert all(low <= high for low, high in measured["interval_95"].values())
+    assert "undefined" not in measured
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_classes_of_too_few_rows_are_dropped_and_counted(tmp_path, rows):
     lines = ["x,c,y", *[row.replace(",b,", ",a,") if i % 3 else row for i, row in enumerate(ROWS)]]
@@ -242,3 +267,23 @@ def test_texts_of_a_script_without_blanks_are_told_apart(tmp_path, name):
     params = params_file.parse(look_at(path, "y").text)
     assert params.feature_engineering.text.characters
     assert params.model_evaluation.floors["accuracy"] > 0.65
+
+
+def test_long_names_and_spellings_are_no_keys_of_a_mapping(tmp_path):
+    """DVC folds a long key in dvc.lock, and cannot read it afterwards."""
+    name = "How much were you paid a year ago, all in all? Only answer if you have stayed in the same country"
+    spelled = ["I would rather not say what it was this time", "I would rather not say what it was this time "]
+    lines = [f'"${i:,}.50","{spelled[i % 2] if i % 3 else "no"}",{i}' for i in range(1000, 1090)]
+    found = look_at(write(tmp_path / "long.csv", [f'"{name}",answer,y', *lines]), "y")
+    columns = params_file.parse(found.text).data_ingestion.reader.columns
+    assert columns[name].kind == "number"
+    keys = []
+
+    def visit(node):
+        if isinstance(node, dict):
+            keys.extend(map(str, node))
+        for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            visit(each)
+
+    visit(yaml.safe_load(found.text))
+    assert max(map(len, keys)) <= 40

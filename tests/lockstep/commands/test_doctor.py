@@ -106,7 +106,7 @@ def test_a_setting_that_is_wrong_is_named(
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     if check == "tokens":
-        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda name, _: doctor.Finding(name, "ok", "not asked"))
+        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda _: doctor.Outcome("ok", "not asked"))
     code, rows, printed = examine(settings_for(**environment))
     assert (rows[check]["status"], code) == (status, int(status == "fail"))
     assert said in rows[check]["what"]
@@ -197,7 +197,7 @@ def test_the_remote_is_asked_only_online(project, settings_for, examine, monkeyp
 @pytest.fixture
 def told(settings_for):
     """Ask one check alone."""
-    return lambda name, **given: doctor.CHECKS[name](name, settings_for(**given))
+    return lambda name, **given: doctor.CHECKS[name](settings_for(**given))
 
 
 def test_extras_are_optional_and_those_lacking_are_named(told, monkeypatch):

@@ -4,7 +4,7 @@ from scipy import sparse
 from sklearn.datasets import make_classification, make_regression
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lockstep.config.params import ModelEvaluation
 from lockstep.evaluation import learning_curve
@@ -36,6 +36,19 @@ def test_the_curve_grows_and_its_test_score_is_that_of_scikit_learn():
     ):
         assert getattr(last, name) == pytest.approx(roc_auc_score(truth, model.predict_proba(rows)[:, 1]), abs=1e-5)
     assert found == learning_curve.curve(BOTH, LogisticRegression().fit(X, Y), "roc_auc", PARAMS)
+
+
+def test_the_curve_takes_the_positive_class_that_is_named():
+    """Whichever of two classes is rarer."""
+    rare = np.flatnonzero((Y == 0) | (np.arange(600) % 4 == 0))
+    rows, target = X[rare], Y[rare]
+    for positive in (0, 1):
+        whole = Matrices(rows[:250], target[:250], rows[250:], target[250:], {"positive": np.asarray(positive)})
+        found = learning_curve.curve(whole, LogisticRegression().fit(rows, target), "average_precision", PARAMS)
+        teaching, _ = learning_curve.parted(target[:250], {}, PARAMS.seed, regression=False)
+        model = LogisticRegression().fit(rows[teaching], target[teaching])
+        expected = average_precision_score(target[250:] == positive, model.predict_proba(rows[250:])[:, positive])
+        assert found.points[-1].test == pytest.approx(expected, abs=1e-5)
 
 
 def test_few_rows_may_teach():

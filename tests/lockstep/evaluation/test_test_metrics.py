@@ -1,10 +1,13 @@
 import dataclasses
+import json
 
 import numpy as np
+import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from lockstep.config.params import Gate, ModelEvaluation
 from lockstep.data import frames
+from lockstep.errors import DataError
 from lockstep.evaluation import test_metrics
 from lockstep.gate import checks
 from lockstep.gate.checks import CandidateEvidence, GateRules
@@ -55,6 +58,19 @@ def test_the_report_holds_each_metric_and_its_interval(made):
         assert measured[name] == round(scores.measure(name, scored), 6)
         assert low <= measured[name] <= high
     assert measured == test_metrics.report(scored, made.predictor.schema, PARAMS)
+
+
+def test_a_metric_without_a_value_is_null_with_a_sentence(binary):
+    one_class = binary.predictor.score(binary.test)
+    one_class = one_class.take(one_class.truth == 0)
+    measured = test_metrics.report(one_class, binary.predictor.schema, PARAMS)
+    assert measured["roc_auc"] is None
+    assert measured["undefined"]["roc_auc"] == f"no value on these {one_class.rows} test rows"
+    assert "roc_auc" not in measured["interval_95"]
+    assert "NaN" not in json.dumps(measured)
+    with pytest.raises(DataError, match="roc_auc has no value"):
+        test_metrics.require(measured, "roc_auc")
+    test_metrics.require(measured, "accuracy")
 
 
 def test_a_good_model_passes(made):

@@ -109,6 +109,11 @@ def noise(count):
             FeatureEngineering(text=Text(weighting="naive_bayes", ngrams=(1,), min_documents=1)),
             id="naive-bayes",
         ),
+        pytest.param(
+            {"note": "text"},
+            FeatureEngineering(text=Text(stack=True, ngrams=(1,), min_documents=1)),
+            id="stacked",
+        ),
     ],
 )
 def test_b36_what_learns_from_the_target_leaks_nothing_into_the_cross_validation(kinds, params):

@@ -116,17 +116,27 @@ def test_a_constant_truth_has_no_r2():
 
 
 def test_a_resample_is_a_count_of_each_row():
-    draws = list(scores.resamples(50, 200, seed=1))
+    values = Scored(np.arange(50.0), np.zeros(50))
+    draws = list(scores.resamples(values, 200, seed=1))
     assert {draw.sum() for draw in draws} == {50.0}
     assert np.mean(draws) == 1.0
     assert np.std([draw[0] for draw in draws]) == pytest.approx(1.0, abs=0.2)
-    np.testing.assert_array_equal(draws[3], list(scores.resamples(50, 4, seed=1))[3])
-    assert (draws[0] != next(scores.resamples(50, 1, seed=2))).any()
+    np.testing.assert_array_equal(draws[3], list(scores.resamples(values, 4, seed=1))[3])
+    assert (draws[0] != next(scores.resamples(values, 1, seed=2))).any()
+
+
+def test_classes_are_resampled_each_for_itself():
+    truth = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [40, 9, 1]))
+    draws = np.stack(list(scores.resamples(Scored(truth, truth, np.eye(3)[truth]), 400, seed=1)))
+    for label, rows in enumerate([40, 9, 1]):
+        assert (draws[:, truth == label].sum(axis=1) == rows).all()
+        assert draws[:, truth == label].mean(axis=0) == pytest.approx(np.ones(rows), abs=0.25)
+        assert draws[:, truth == label].std() == pytest.approx(np.sqrt(1 - 1 / rows), abs=0.05)
 
 
 def test_a_weight_is_a_repeated_row():
     rows = scored("binary", rows=60)
-    counts = next(scores.resamples(60, 1, seed=3))
+    counts = next(scores.resamples(rows, 1, seed=3))
     again = np.repeat(np.arange(60), counts.astype(int))
     repeated = Scored(rows.truth[again], rows.predicted[again], rows.probabilities[again])
     for name in scores.for_task("binary"):
@@ -139,8 +149,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         random = np.random.default_rng(seed)
         right = random.random(150) < 0.8
         rows = Scored(np.zeros(150, int), (~right).astype(int), np.full((150, 2), 0.5))
-        low, high = scores.intervals(rows, ["accuracy"], 200, seed)["accuracy"]
-        covered += low <= 0.8 <= high
+        interval = scores.intervals(rows, ["accuracy"], 200, seed)["accuracy"]
+        covered += interval.low <= 0.8 <= interval.high
     assert 88 <= covered <= 99
 
 
@@ -149,14 +159,22 @@ def test_intervals_are_repeatable_and_hold_the_value():
     names = scores.for_task("multiclass")
     bounds = scores.intervals(rows, names, 100, seed=1)
     assert bounds == scores.intervals(rows, names, 100, seed=1) != scores.intervals(rows, names, 100, seed=2)
-    assert all(low < scores.measure(name, rows) < high for name, (low, high) in bounds.items())
+    assert all(own.low < scores.measure(name, rows) < own.high for name, own in bounds.items())
 
 
-def test_a_resample_without_a_class_is_passed_over():
+def test_every_resample_counts_where_a_class_has_one_row():
     rows = scored("binary", rows=30)
     few = Scored(np.arange(30) // 29, rows.predicted, rows.probabilities)
-    low, high = scores.intervals(few, ["roc_auc"], 100, seed=1)["roc_auc"]
-    assert 0 <= low <= high <= 1
+    interval = scores.intervals(few, ["roc_auc"], 100, seed=1)["roc_auc"]
+    assert 0 <= interval.low <= interval.high <= 1
+    assert interval.draws == 100
+
+
+def test_an_interval_says_on_how_many_resamples_it_rests():
+    three = Scored(np.asarray([1.0, 1.0, 2.0]), np.asarray([1.0, 1.2, 1.5]))
+    interval = scores.intervals(three, ["r2"], 200, seed=1)["r2"]
+    assert 100 < interval.draws < 200  # in the others all rows have the same truth
+    assert np.isfinite([interval.low, interval.high]).all()
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss", "r2", "rmse", "mae"])

@@ -58,6 +58,7 @@ FEATURES = {
     "unskewed": (["age", "size"], {"numeric": Numeric(indicator=True, transform="power")}),
     "means": (["town"], {"categorical": Categorical(encode="target")}),
     "telling": (["review"], {"text": Text(weighting="naive_bayes", characters=(3,))}),
+    "stacked": (["review", "size"], {"text": Text(stack=True)}),
     "date": (["since"], {}),
     "mixed": (["age", "town", "since"], {}),
     "mixed-with-text": (list(KINDS), {}),
@@ -140,7 +141,7 @@ for combination in the.COMBINATIONS[:: int(sys.argv[1])]:
 
 
 def test_another_process_writes_the_same_bytes():
-    step = 4
+    step = 3
     code = FIT_AGAIN.format(path=sys.path)
     environment = {"PYTHONHASHSEED": "123", "PATH": os.environ["PATH"]}
     done = subprocess.run(

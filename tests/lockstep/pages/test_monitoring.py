@@ -5,12 +5,11 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from lockstep.decision import Check, Decision
 from lockstep.drift.results import (
     Alert,
-    Checked,
     Distribution,
     DriftWindow,
-    Gated,
     LogState,
     ModelState,
     Snapshot,
@@ -212,7 +211,7 @@ def test_a_day_by_the_minute_is_drawn_fast():
 
 
 def gated(forced, passed):
-    gate = Gated([Checked("calibration", passed, "off by <i>0.2</i>")], "worse", "7")
+    gate = Decision((Check("calibration", passed, "off by <i>0.2</i>"),), "worse", "7")
     info = VersionInfo("8", forced=forced, forced_reason="the old one <b>harms</b> (ann)" if forced else "", gate=gate)
     return str(monitoring.fragment(Snapshot(0.0, models={"m": ModelState("m", "binary", production=info)}), "m"))
 

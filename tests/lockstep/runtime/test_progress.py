@@ -1,11 +1,12 @@
 import io
 import logging
+import random
 import sys
 
 import pytest
 
 from lockstep.runtime import progress
-from lockstep.runtime.progress import Progress
+from lockstep.runtime.progress import Progress, TimeLeft
 
 
 class Screen(io.StringIO):
@@ -64,6 +65,47 @@ def test_without_a_terminal_the_log_gets_a_line_every_so_often(caplog, monkeypat
             now[0] += 1
             display.advance(detail="best so far ridge alpha=3: r2 0.5000")
     assert caplog.messages == ["60 of 100 fits, about 40 s left; best so far ridge alpha=3: r2 0.5000"]
+
+
+KINDS = {
+    "cheap first": [("ridge", 0.1)] * 20 + [("boosting", 8.0)] * 12,
+    "dear first": [("boosting", 8.0)] * 12 + [("ridge", 0.1)] * 30,
+    "alike": [("ridge", 1.0)] * 40,
+    "three": [("ridge", 0.02)] * 30 + [("forest", 3.0)] * 5 + [("boosting", 12.0)] * 20,
+}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("name", KINDS)
+def test_after_the_first_tenth_the_time_left_is_right_within_a_factor_of_two(name, jobs):
+    for seed in range(20):
+        draw = random.Random(seed)
+        first = list(dict.fromkeys(KINDS[name]))
+        items = [*first, *KINDS[name][len(first) :]] if len(first) > 1 else KINDS[name]
+        items = [(kind, seconds * draw.uniform(0.6, 1.4)) for kind, seconds in items]
+        left = TimeLeft((kind, 1.0) for kind, _ in items)
+        for number, (kind, seconds) in enumerate(items):
+            left.done(kind, 1.0, seconds)
+            rest = sum(own for _, own in items[number + 1 :])
+            if len(items) // 10 <= number < len(items) - 3:
+                spent = sum(own for _, own in items[: number + 1])
+                assert rest / 2 <= left.seconds(spent / jobs) * jobs <= rest * 2
+
+
+def test_items_take_time_in_proportion_to_their_sizes():
+    left = TimeLeft([("fit", 0.1), ("fit", 0.2), ("fit", 0.7)])
+    assert left.seconds(1.0) == 0.0
+    left.done("fit", 0.1, 2.0)
+    assert left.seconds(2.0) == pytest.approx(18.0)
+
+
+def test_progress_takes_the_estimate_of_kinds():
+    progress = Progress("items", "fits", 4)
+    progress.left = TimeLeft([("ridge", 1.0)] * 2 + [("forest", 1.0)] * 2)
+    for kind, seconds in (("ridge", 1.0), ("forest", 9.0)):
+        progress.left.done(kind, 1.0, seconds)
+    progress.done = 2
+    assert progress.line(10.0) == "2 of 4 fits, about 10 s left"
 
 
 def test_the_line_of_work_without_a_size_names_no_rest():

@@ -30,10 +30,8 @@ class Table:
 def converted(frame: pd.DataFrame, reader: Reader, name: str, strict: bool = True) -> Table:
     """Return the values of the columns that the reader describes, and the formats of all columns.
 
-    Raises
-    ------
-    DataError
-        A described column does not exist (if `strict`), or a cell is odd and its column's format refuses it.
+    Raises DataError: a described column does not exist (if `strict`), or a cell is odd and its column's format refuses
+    it.
     """
     for column in reader.columns if strict else ():
         if column not in frame.columns:

@@ -46,10 +46,7 @@ class Content:
     def format(self) -> str:
         """Tell the format by the first bytes, then by the ending.
 
-        Raises
-        ------
-        DataError
-            Neither says what it is.
+        Raises DataError: neither says what it is.
         """
         if self._starts_with(PARQUET):
             return "parquet"
@@ -72,10 +69,7 @@ class Content:
     def opened(self, text: bool = False) -> Iterator["Counted"]:
         """Yield the unpacked bytes; with `text`, refuse NUL bytes, which no text holds.
 
-        Raises
-        ------
-        DataError
-            The archive is damaged or unsafe, more bytes come out than are allowed, or a NUL byte.
+        Raises DataError: the archive is damaged or unsafe, more bytes come out than are allowed, or a NUL byte.
         """
         try:
             with self._raw() as raw:

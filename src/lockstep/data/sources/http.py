@@ -46,10 +46,7 @@ def download(page: Page, to: Path) -> dict[str, Any]:
 
     The partial file and what it is part of stay beside `to` until the file is whole, also between two runs.
 
-    Raises
-    ------
-    DataError
-        The address is not accepted, the server refuses, the file is too large or no file of data.
+    Raises DataError: the address is not accepted, the server refuses, the file is too large or no file of data.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
 

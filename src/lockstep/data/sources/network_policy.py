@@ -14,10 +14,7 @@ def resolve(host: str, port: int, allow_private: bool) -> str:
 
     Whoever connects to the returned address cannot be sent elsewhere by a second answer of the name server.
 
-    Raises
-    ------
-    DataError
-        The host does not exist, or one of its addresses is not accepted.
+    Raises DataError: the host does not exist, or one of its addresses is not accepted.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

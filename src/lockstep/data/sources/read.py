@@ -41,10 +41,7 @@ class Rows:
 def read(params: DataIngestion, password: str = "") -> Rows:
     """Read the source that the parameters describe, or one after the other if it is a list or a pattern.
 
-    Raises
-    ------
-    DataError
-        The source does not exist, cannot be read as said, or holds no rows.
+    Raises DataError: the source does not exist, cannot be read as said, or holds no rows.
     """
     named = [each for source in params.sources for each in expand(source)]
     parts = [SOURCES[scheme(source)](source, params, password) for source in named]
@@ -61,10 +58,7 @@ def read(params: DataIngestion, password: str = "") -> Rows:
 def scheme(source: str) -> str:
     """Return the scheme of a source that is known, else an empty text for a path.
 
-    Raises
-    ------
-    DataError
-        It has the form of an address, but of no kind that is read.
+    Raises DataError: it has the form of an address, but of no kind that is read.
     """
     before, colon, _ = source.partition(":")
     if colon and before in SOURCES:

@@ -51,10 +51,7 @@ class Object:
 def find(source: str, params: DataIngestion) -> Object:
     """Return the object that a source names now.
 
-    Raises
-    ------
-    DataError
-        There is none, or the store refuses.
+    Raises DataError: there is none, or the store refuses.
     """
     bucket, key = _named(source)
     if not bucket:
@@ -67,10 +64,7 @@ def find(source: str, params: DataIngestion) -> Object:
 def find_if_there(source: str, params: DataIngestion) -> Object | None:
     """Return the object of a key, None if there is none.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     from botocore.exceptions import ClientError
 
@@ -87,10 +81,7 @@ def find_if_there(source: str, params: DataIngestion) -> Object | None:
 def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
     """Return the keys of a bucket that begin with a prefix.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     with _asking(f"s3://{bucket}/{prefix}") as client_of:
         return [key for _, key in _listed(client_of(params.timeout_s), bucket, prefix)]
@@ -99,10 +90,7 @@ def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
 def upload(path: Path, to: str, params: DataIngestion) -> None:
     """Send a file; the object is there whole, or not at all.
 
-    Raises
-    ------
-    DataError
-        The store refuses.
+    Raises DataError: the store refuses.
     """
     from boto3.exceptions import S3UploadFailedError
 
@@ -118,10 +106,7 @@ def upload(path: Path, to: str, params: DataIngestion) -> None:
 def download(found: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
     """Bring one version of an object here, with a bar unless `hidden`; what breaks off goes on where it ended.
 
-    Raises
-    ------
-    DataError
-        It is too large, it changes meanwhile, or the store refuses.
+    Raises DataError: it is too large, it changes meanwhile, or the store refuses.
     """
     name = f"s3://{found.bucket}/{found.key}"
     if found.size > params.max_mb * MIB:

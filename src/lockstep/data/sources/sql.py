@@ -23,12 +23,8 @@ HINT = "check data_ingestion.source, data_ingestion.query, and LOCKSTEP_SOURCE_P
 def read(source: str, params: DataIngestion, password: str) -> tuple[pd.DataFrame, str]:
     """Return the rows of the query, and the sha256 of them as CSV.
 
-    Raises
-    ------
-    ConfigError
-        There is no query, or the password stands in params.yaml.
-    DataError
-        The database is out of reach, or refuses the query.
+    Raises ConfigError: there is no query, or the password stands in params.yaml.
+    Raises DataError: the database is out of reach, or refuses the query.
     """
     if not params.query:
         raise ConfigError(f"{source} needs a query", 'set data_ingestion.query, for instance "select * from customers"')

@@ -57,10 +57,7 @@ class Repository:
     def from_settings(cls, settings: Settings) -> "Repository | None":
         """Read the repository from the settings; None where retraining runs on this machine.
 
-        Raises
-        ------
-        ConfigError
-            Half of it is missing, or the repository or the address is none.
+        Raises ConfigError: half of it is missing, or the repository or the address is none.
         """
         repo, token, url = settings.dispatch_repo, settings.dispatch_token, settings.dispatch_url.rstrip("/")
         if not repo:
@@ -78,10 +75,7 @@ class Repository:
     def required(cls, settings: Settings) -> "Repository":
         """Read the repository from the settings.
 
-        Raises
-        ------
-        ConfigError
-            None is set.
+        Raises ConfigError: none is set.
         """
         repository = cls.from_settings(settings)
         if repository is None:
@@ -111,10 +105,7 @@ def dispatch(settings: Settings, store: "Store", repository: Repository, model: 
 def send(repository: Repository, request: RetrainRequest, pause_s: float = PAUSE_S) -> None:
     """Send the request, again if GitHub is out of reach or busy; one that came twice is one run of the workflow.
 
-    Raises
-    ------
-    DispatchError
-        It was not taken.
+    Raises DispatchError: it was not taken.
     """
     body = json.dumps({"event_type": EVENT, "client_payload": asdict(request)}).encode()
     try:

@@ -40,10 +40,7 @@ class JobOutcome(msgspec.Struct, frozen=True):
 def ask(store: Store, model: str, trigger: str, reason: str) -> JobTicket:
     """Queue a job, unless one waits or runs already.
 
-    Raises
-    ------
-    StoreError
-        The database is out of reach.
+    Raises StoreError: the database is out of reach.
     """
     row = {
         "id": secrets.token_hex(8),

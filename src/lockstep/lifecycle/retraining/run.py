@@ -49,10 +49,7 @@ class RetrainInterrupted(LockstepError):
 def exclusive(settings: Settings) -> Iterator[None]:
     """Let one retraining run in a state folder.
 
-    Raises
-    ------
-    StoreError
-        Another does.
+    Raises StoreError: another does.
     """
     folder = Path(settings.state).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,10 +133,7 @@ def _schema(registry: Registry, version: Version) -> Schema:
 def _repro() -> None:
     """Run the pipeline; what it prints goes to standard error.
 
-    Raises
-    ------
-    ConfigError
-        A stage failed; its output has the cause.
+    Raises ConfigError: a stage failed; its output has the cause.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro"]

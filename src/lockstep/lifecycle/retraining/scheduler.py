@@ -55,10 +55,8 @@ class Scheduler:
     def models(self) -> tuple[str, ...]:
         """Return the models that are trained here, the default first.
 
-        Raises
-        ------
-        ConfigError
-            There is no project here, or its params.yaml is wrong; or nothing says which models GitHub is to train.
+        Raises ConfigError: there is no project here, or its params.yaml is wrong; or nothing says which models GitHub
+        is to train.
         """
         if self.repository and self.settings.model_name:
             return model_names(self.settings)
@@ -71,14 +69,13 @@ class Scheduler:
     def ask(self, reason: str, model: str = "") -> dict[str, Any]:
         """Put a job in line for a person, or return the one that is under way.
 
-        Raises
-        ------
-        ConfigError
-            The model is none that is trained here.
+        Raises ConfigError: the model is none that is trained here.
         """
         models = self.models()
         if model and model not in models:
-            raise ConfigError(f"no model {model!r} is trained here{nearest(model, models)}", f"it is {models}")
+            raise ConfigError(
+                f"no model {model!r} is trained here{nearest(model, models)}", f"it is one of {', '.join(models)}"
+            )
         asked = jobs.ask(self._open(), model or models[0], "request", reason)
         if asked.new:
             with self._turn:

@@ -31,6 +31,7 @@ def fit_task(
     matrix: Any,
     target: NDArray[Any],
     term_weights: TermWeights,
+    positive: int | None,
     estimator: BaseEstimator,
     fold: Fold,
     metric: str,
@@ -38,7 +39,8 @@ def fit_task(
 ) -> FoldResult | None:
     """Fit a fresh estimator on the train rows of a fold and score it on those held out; None once it is past `until`.
 
-    `matrix` is (rows, features), `target` (rows,), `until` a moment in seconds since 1970.
+    `matrix` is (rows, features), `target` (rows,), `positive` the code of the positive class, `until` a moment in
+    seconds since 1970.
     """
     if time.time() > until:
         return None
@@ -50,7 +52,7 @@ def fit_task(
     except ConfigError as error:
         return FoldResult(None, error.problem, error.hint)
     between = time.perf_counter()
-    score = scores.measure(metric, predict(fitted, weighted[held_out], target[held_out], target))
+    score = scores.measure(metric, predict(fitted, weighted[held_out], target[held_out], target, positive))
     if not np.isfinite(score):
         return FoldResult(
             None, f"{metric} is no number on a fold", "choose another model_building.metric or fewer folds"
@@ -61,10 +63,7 @@ def fit_task(
 def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEstimator:
     """Fit an estimator on a matrix (rows x features) and its target (rows).
 
-    Raises
-    ------
-    ConfigError
-        It refuses a parameter or the rows, or does not converge.
+    Raises ConfigError: it refuses a parameter or the rows, or does not converge.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -78,21 +77,20 @@ def fit(estimator: BaseEstimator, matrix: Any, target: NDArray[Any]) -> BaseEsti
 
 
 def predict(
-    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], all_targets: NDArray[Any] | None = None
+    estimator: BaseEstimator, matrix: Any, target: NDArray[Any], all_targets: NDArray[Any], positive: int | None = None
 ) -> scores.Scored:
     """Return the predictions of a fitted estimator beside the target; a class without train rows has probability 0.
 
-    `all_targets` are those of all rows, which tell the classes and the positive one.
+    `all_targets` are those of all rows, which tell the classes, and the rarer one where no `positive` one is named.
     """
     if not hasattr(estimator, "classes_"):
         return scores.Scored(target, estimator.predict(matrix))
     probabilities = estimator.predict_proba(matrix)
-    classes, codes = np.unique(target if all_targets is None else all_targets, return_inverse=True)
-    if all_targets is None:
-        classes, codes = estimator.classes_, np.searchsorted(estimator.classes_, target)
+    classes, codes = np.unique(all_targets, return_inverse=True)
     if len(classes) > len(estimator.classes_):
         narrow = probabilities
         probabilities = np.zeros((len(narrow), len(classes)))
         probabilities[:, np.searchsorted(classes, estimator.classes_)] = narrow
     truth = np.searchsorted(classes, target)
-    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities, scores.rarer(codes))
+    positive = scores.rarer(codes) if positive is None else positive
+    return scores.Scored(truth, probabilities.argmax(axis=1), probabilities, positive)

@@ -21,10 +21,7 @@ def build(target: NDArray[np.generic], task: Task, params: ModelBuilding, constr
     With `groups` (n,) no group stands on both sides of a fold; with `times` (n,), ranks of moments, what is held out
     comes after the train rows (forward chaining, Bergmeir and Benitez 2012).
 
-    Raises
-    ------
-    DataError
-        There are fewer rows, groups or moments than folds ask for, or a fold would hold one class.
+    Raises DataError: there are fewer rows, groups or moments than folds ask for, or a fold would hold one class.
     """
     if "times" in constraints:
         folds = _forward(constraints["times"], params.folds)

@@ -20,7 +20,7 @@ from lockstep.modeling.search import fold_score, space
 from lockstep.modeling.search.checkpoint import Checkpoint
 from lockstep.modeling.search.fold_score import predict as predict
 from lockstep.modeling.search.trials import CVData, SearchSpec, TrialRunner
-from lockstep.runtime.progress import Progress
+from lockstep.runtime.progress import Progress, TimeLeft
 
 Matrix = Any
 """Rows x features: a float64 array or a CSR matrix."""
@@ -99,12 +99,9 @@ def choose(
 ) -> SearchResult:
     """Cross-validate the points of all candidates and fit the best on all rows; folds respect `constraints`.
 
-    Raises
-    ------
-    ConfigError
-        A candidate does not fit the task, or its estimator refuses a parameter value; in a random search, all do.
-    DataError
-        A class has fewer rows than there are folds.
+    Raises ConfigError: a candidate does not fit the task, or its estimator refuses a parameter value; in a random
+    search, all do.
+    Raises DataError: a class has fewer rows than there are folds.
     """
     metric = metrics.primary(params.metric, task)
     points = space.points(params, task, sparse.issparse(matrix))
@@ -135,11 +132,23 @@ def _cross_validate(spec: SearchSpec, data: CVData, checkpoint: Checkpoint | Non
         log.info("%d of %d fits were done before and are not repeated", done, total)
     with compute.pool(params.compute, params.jobs) as pool, Progress("items", "fits", total, done, log) as progress:
         runner = TrialRunner(spec, data, pool, progress, checkpoint)
+        progress.left = TimeLeft(_expected(runner, dict(zip(shares, sizes, strict=True))))
         if params.search.method == "halving":
             _halve(runner, shares)
         else:
             _in_turn(runner, params.search.patience)
     return runner
+
+
+def _expected(runner: TrialRunner, sizes: Mapping[float, int]) -> Iterator[tuple[str, float]]:
+    """Yield kind and share of rows of each fit that a search will run; `sizes` has the trials of each round."""
+    folds = range(len(runner.data.folds))
+    if runner.spec.params.search.method == "halving":
+        yield from (("", share) for share, trials in sizes.items() for _ in range(trials) for _ in folds)
+        return
+    done = runner.checkpoint.results if runner.checkpoint else {}
+    for trial in range(len(runner.spec.points)):
+        yield from ((runner.kind(trial), 1.0) for fold in folds if runner.name(trial, 1.0, fold) not in done)
 
 
 def _in_turn(runner: TrialRunner, patience: int | None) -> None:

@@ -35,10 +35,7 @@ class Point:
 def points(params: ModelBuilding, task: Task, sparse: bool) -> list[Point]:
     """Return the points to try, in the order of their trials.
 
-    Raises
-    ------
-    ConfigError
-        A key of the search has no meaning with its method, or a space is given to a grid.
+    Raises ConfigError: a key of the search has no meaning with its method, or a space is given to a grid.
     """
     _check(params)
     tried = list(_grid(params.candidates) if params.search.method == "grid" else _random(params, task))

@@ -37,6 +37,7 @@ class CVData:
     terms: TermWeights
     folds: tuple[Fold, ...]
     seed: int
+    positive: int | None = None
 
     @classmethod
     def from_params(
@@ -47,16 +48,21 @@ class CVData:
         params: ModelBuilding,
         constraints: Mapping[str, NDArray[np.int64]],
     ) -> "CVData":
-        """Take all rows, or the sample that `search.rows` asks for; `constraints` are what the folds must respect."""
+        """Take all rows, or the sample that `search.rows` asks for; `constraints` are what the folds must respect.
+
+        Beside those, they name the blocks of terms and the code of the positive class.
+        """
         term_weights = TermWeights.from_matrix(matrix, target, constraints.get("terms", NO_BLOCKS))
         rows = params.search.rows
         if rows and rows < len(target):
             chosen = subsample.stratified_rows(target, task, rows / len(target), params.seed)
             matrix, target = matrix[chosen], target[chosen]
-            constraints = {name: values if name == "terms" else values[chosen] for name, values in constraints.items()}
-        return cls(
-            matrix, target, task, term_weights, tuple(folds.build(target, task, params, constraints)), params.seed
-        )
+            constraints = {
+                name: values[chosen] if name in ("groups", "times") else values for name, values in constraints.items()
+            }
+        chosen_folds = tuple(folds.build(target, task, params, constraints))
+        positive = int(constraints["positive"]) if "positive" in constraints else None
+        return cls(matrix, target, task, term_weights, chosen_folds, params.seed, positive)
 
     @cache  # noqa: B019 - one instance a search, which ends with its process
     def train_folds(self, share: float) -> list[Fold]:
@@ -113,7 +119,7 @@ class TrialRunner:
         self._reached = {trial: {} for trial in trials if trial not in self.failures}
         tasks_wanted = [(trial, fold) for trial in self._reached for fold in range(len(self.data.folds))]
         waiting = []
-        for trial, fold in tasks_wanted:
+        for trial, fold in self._sampled_first(tasks_wanted):
             if result := self._earlier.get(self.name(trial, share, fold)):
                 self._take(trial, fold, share, result)
             else:
@@ -130,9 +136,24 @@ class TrialRunner:
             )
             for trial, fold in waiting
         ]
-        shared = (self.data.matrix, self.data.target, self.data.terms)
+        shared = (self.data.matrix, self.data.target, self.data.terms, self.data.positive)
         for index, outcome in self.pool.run(fold_score.fit_task, shared, tasks) if tasks else ():
             self._done(*waiting[index], share, outcome)
+
+    def kind(self, trial: int) -> str:
+        """Return what the time of a fit depends on: the estimator, if it is known beforehand which ones run."""
+        return "" if self.spec.params.search.method == "halving" else self.spec.points[trial].candidate.estimator
+
+    def _sampled_first(self, tasks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the tasks (trial, fold) with one of each estimator first, from which the time left is estimated.
+
+        It is one from the middle of the grid, since the time often grows from one end to the other.
+        """
+        by_kind: dict[str, list[tuple[int, int]]] = {}
+        for task in tasks:
+            by_kind.setdefault(self.kind(task[0]), []).append(task)
+        samples = [tasks[len(tasks) // 2] for tasks in by_kind.values()] if len(by_kind) > 1 else []
+        return [*samples, *(task for task in tasks if task not in set(samples))]
 
     def name(self, trial: int, share: float, fold: int) -> str:
         """Return the key of a fit in the checkpoint."""
@@ -161,6 +182,8 @@ class TrialRunner:
             return
         if self.checkpoint:
             self.checkpoint.add(self.name(trial, share, fold), outcome)
+        if self.progress.left:
+            self.progress.left.done(self.kind(trial), share, outcome.fit_s + outcome.score_s)
         self._take(trial, fold, share, outcome)
         self.progress.advance(detail=f"best so far {self._leader}" if self._leader else "")
 

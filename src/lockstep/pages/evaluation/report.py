@@ -13,10 +13,7 @@ from lockstep.pages.evaluation import page
 def draw(decision: Decision | None, note: str = "") -> None:
     """Write reports/report.html; without a decision of the whole gate, that of the evaluation is shown and `note` why.
 
-    Raises
-    ------
-    ArtifactError
-        The pipeline has not been run, or a file is damaged.
+    Raises ArtifactError: the pipeline has not been run, or a file is damaged.
     """
     record = Evaluation.from_json(predictor.read_json(paths.EVALUATION), str(paths.EVALUATION))
     model = Predictor.load(paths.MODELS)

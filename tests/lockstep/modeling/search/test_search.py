@@ -34,6 +34,17 @@ def test_scores_are_those_of_scikit_learn_and_the_best_wins():
     np.testing.assert_array_equal(found.estimator.coef_, whole.coef_)
 
 
+@pytest.mark.parametrize("positive", [0, 1])
+def test_scores_are_of_the_positive_class_that_is_named(positive):
+    """Whichever of two classes is rarer."""
+    building = ModelBuilding(candidates=(LOGISTIC,), folds=3, seed=5, metric="average_precision")
+    found = search.choose(MATRIX, BINARY, "binary", building, {"positive": np.asarray(positive)})
+    folds = StratifiedKFold(3, shuffle=True, random_state=5)
+    target = (["no", "yes"][positive] == BINARY).astype(int)
+    expected = cross_val_score(LogisticRegression(C=0.001), MATRIX, target, cv=folds, scoring="average_precision")
+    np.testing.assert_allclose(found.trials[0].scores, expected, rtol=1e-12)
+
+
 def test_the_record_names_every_trial():
     record = choose(LOGISTIC, TREE).to_json()
     assert [trial["params"] for trial in record["trials"]] == [{"C": 0.001}, {"C": 1.0}, {"max_depth": 2}]

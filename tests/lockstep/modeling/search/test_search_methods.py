@@ -176,10 +176,10 @@ def test_a_reference_that_fails_does_not_end_a_grid(monkeypatch):
     monkeypatch.setattr(search.space, "references", lambda task, sparse: ["gaussian_naive_bayes"])
     point = search.fold_score.fit_task
 
-    def refused(matrix, target, terms, estimator, *rest):
+    def refused(matrix, target, terms, positive, estimator, *rest):
         if "Gaussian" in type(estimator).__name__:
             return FoldResult(None, "no", "never")
-        return point(matrix, target, terms, estimator, *rest)
+        return point(matrix, target, terms, positive, estimator, *rest)
 
     monkeypatch.setattr(trials.fold_score, "fit_task", refused)
     found = of("grid", references=True)
