@@ -6,6 +6,7 @@ from flask_app import create_app
 from flask_app.models import model_service
 from lockstep import decision as decisions
 from lockstep.decision import Check, Decision, Forced
+from lockstep.registry import remote
 from tests.flask_app.standins import FolderRegistry
 
 BROWSER = {"Accept": "text/html"}
@@ -108,7 +109,7 @@ def pair(settings, bundles, monkeypatch):
     registries = {name: FolderRegistry(name) for name in ("demo", "reviews")}
     for name, task in (("demo", "binary"), ("reviews", "text")):
         registries[name].add("1", bundles[task])
-    monkeypatch.setattr(model_service, "registry_of", lambda settings, name: registries[name].connect)
+    monkeypatch.setattr(remote, "connect", lambda settings, name: registries[name].connect())
     app = create_app(replace(settings, model_name="demo,reviews"))
     model_service.default(app).look()
     return app
