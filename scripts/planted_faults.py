@@ -170,6 +170,24 @@ FAULTS = {
         "kstwo.sf(distance, 1)",
         TESTS + "drift/test_hypothesis_tests.py",
     ),
+    "drift: a term that became rarer": Fault(
+        LIBRARY + "drift/hypothesis_tests.py",
+        "2 * norm.sf(np.abs(z))",
+        "2 * norm.sf(z)",
+        TESTS + "drift/test_hypothesis_tests.py",
+    ),
+    "drift: one tail of Fisher's test": Fault(
+        LIBRARY + "drift/hypothesis_tests.py",
+        "2 * np.minimum(*tails)",
+        "2 * tails[0]",
+        TESTS + "drift/test_hypothesis_tests.py",
+    ),
+    "drift: fewer missing values": Fault(
+        LIBRARY + "drift/hypothesis_tests.py",
+        "fisher_exact(table).pvalue",
+        'fisher_exact(table, alternative="less").pvalue',
+        TESTS + "drift/test_hypothesis_tests.py",
+    ),
     "alerts: lost predictions": Fault(
         LIBRARY + "monitoring/alerts.py",
         "if state.lost > before.lost:",

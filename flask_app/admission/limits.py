@@ -94,17 +94,17 @@ class RateLimit:
 
     def allow(self, client: str) -> float:
         """Return how many seconds a client has to wait; at 0 its request is let in and counted."""
-        now, place = time.monotonic(), self._place(client)
-        wait_s = self._wait_s(place, now)
+        now, slot = time.monotonic(), self._place(client)
+        wait_s = self._wait_s(slot, now)
         if wait_s:
             return wait_s
-        offset = SALT_BYTES + place * SLOT_BYTES
-        with self._locks[place % LOCKS]:
+        offset = SALT_BYTES + slot * SLOT_BYTES
+        with self._locks[slot % LOCKS]:
             fcntl.lockf(self._file, fcntl.LOCK_EX, SLOT_BYTES, offset)
             try:
-                wait_s = self._wait_s(place, now)
+                wait_s = self._wait_s(slot, now)
                 if not wait_s:
-                    self._paid_off[place] = max(self._known(place, now), now) + self._step_s
+                    self._paid_off[slot] = max(self._known(slot, now), now) + self._step_s
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, SLOT_BYTES, offset)
         return wait_s
@@ -123,12 +123,12 @@ class RateLimit:
         digest.update(client.encode("utf-8", "surrogatepass"))
         return int.from_bytes(digest.digest(), "big") % SLOTS
 
-    def _wait_s(self, place: int, now: float) -> float:
-        return max(0.0, self._known(place, now) - self._slack_s - now)
+    def _wait_s(self, slot: int, now: float) -> float:
+        return max(0.0, self._known(slot, now) - self._slack_s - now)
 
-    def _known(self, place: int, now: float) -> float:
+    def _known(self, slot: int, now: float) -> float:
         """Return the moment in a place, unless it is of an earlier boot or of another rate."""
-        moment = self._paid_off[place]
+        moment = self._paid_off[slot]
         return moment if moment <= now + self.rate.period_s + self._step_s else now
 
 

@@ -33,7 +33,8 @@ class UrlPrefix:
 def init_app(app: Flask, settings: Settings) -> None:
     """Serve an app under the prefix of the settings."""
     app.config["URL_PREFIX"] = prefix_of(settings)
-    app.wsgi_app = UrlPrefix(app.wsgi_app, app.config["URL_PREFIX"])  # type: ignore[method-assign]
+    if app.config["URL_PREFIX"] or settings.trusted_proxies:
+        app.wsgi_app = UrlPrefix(app.wsgi_app, app.config["URL_PREFIX"])  # type: ignore[method-assign]
 
 
 def prefix_of(settings: Settings) -> str:

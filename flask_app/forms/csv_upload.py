@@ -25,8 +25,6 @@ SEPARATORS = ",;\t"
 MAX_CELL = 2**31 - 1
 MAX_UNKNOWN = 100
 MAX_GUESSES = 20
-FIRST_ROW = 2
-"""Rows are numbered as a spreadsheet does: the header is row 1."""
 
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
@@ -45,7 +43,7 @@ class InMemoryRequest(Request):
 
 @dataclass(frozen=True)
 class UploadedTable:
-    """The cells of a file as text, each row with its number in a spreadsheet, and how the file spells them."""
+    """The cells of a file as text, each row with its number in a spreadsheet (its header is row 1), and its marks."""
 
     header: list[str]
     rows: list[tuple[int, list[str]]]
@@ -92,10 +90,10 @@ def check(table: UploadedTable, schema: Schema) -> list[Row]:
     if ragged:
         raise RowsRefused(ragged)
     readers = [_reader(column, schema) for column in columns if column]
-    places = [place for place, column in enumerate(columns) if column]
+    places = [index for index, column in enumerate(columns) if column]
     names = [column.name for column in columns if column]
     rows = [
-        {name: read(cells[place]) for name, read, place in zip(names, readers, places, strict=True)}
+        {name: read(cells[index]) for name, read, index in zip(names, readers, places, strict=True)}
         for _, cells in table.rows
     ]
     try:

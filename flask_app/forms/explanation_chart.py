@@ -160,9 +160,9 @@ def _marked(contribution: Contribution, predictor: Predictor, write: Callable[[f
 
 def _cleaned(column: str, predictor: Predictor) -> Callable[[str], str]:
     """Return what reads a word as the model does."""
-    place = list(predictor.schema.kinds).index(column)
+    column_index = list(predictor.schema.kinds).index(column)
     terms = predictor.scorer.terms if isinstance(predictor.scorer, LinearScorer) else ()
-    steps = next(([CLEANERS[name] for name in term.clean] for term in terms if term.column_index == place), [])
+    steps = next(([CLEANERS[name] for name in term.clean] for term in terms if term.column_index == column_index), [])
     return lambda word: reduce(lambda text, step: step(text), steps, word)
 
 

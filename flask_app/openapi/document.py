@@ -128,7 +128,7 @@ def _about(models: list[ServedModel]) -> str:
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Put what is named in the table first and in its order."""
-    places = {endpoint: place for place, endpoint in enumerate(DESCRIBED)}
+    places = {endpoint: rank for rank, endpoint in enumerate(DESCRIBED)}
     shown = [rule for rule in rules if rule.endpoint not in HIDDEN]
     return sorted(shown, key=lambda rule: (places.get(rule.endpoint, len(places)), len(rule.rule), rule.rule))
 

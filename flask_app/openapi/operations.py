@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from flask_app.forms import csv_upload
 from flask_app.openapi import json_schema
 from flask_app.openapi.component_schemas import ID, TEXT, ServedModel
 from flask_app.openapi.json_schema import Json, closed
 from flask_app.prediction import feedback
+from lockstep.drift.results import Job
 
 PROBLEMS = {
     "400": "The request is not what HTTP or JSON allow.",
@@ -24,37 +27,20 @@ PROBLEMS = {
 TRUE: Json = {"const": True}
 OBJECT: Json = {"type": "object"}
 WORDS: Json = {"type": "string", "minLength": 1, "maxLength": 500, "pattern": r"\S"}
-JOB: Json = {
-    "type": "object",
-    "required": ["id", "state", "trigger", "reason", "asked"],
-    "properties": {
-        "id": TEXT,
-        "state": {"enum": ["waiting", "running", "promoted", "kept", "dispatched", "failed"]},
-        "trigger": TEXT,
-        "reason": TEXT,
-        **{name: {"type": ["number", "null"]} for name in ("asked", "started", "ended")},
-        "outcome": TEXT,
-        "version": TEXT,
-        "labelled_rows": {"type": "integer", "minimum": 0},
-        "model": TEXT,
-    },
-}
+JOB: Json = msgspec.json.schema_components([Job])[1]["Job"]
 DEFAULT = "Any other fault."
 ASKING = ("400", "413", "415", "422", "429", "503")
-KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same request sent again with the same key gets predictions with the same ids.",
-    "schema": {"type": "string"},
-}
 
 
-STICKY = {
-    "name": "X-Sticky-Key",
-    "in": "header",
-    "description": "Requests with the same key are answered by the same version while another is tried on a share.",
-    "schema": {"type": "string"},
-}
+def _header(name: str, about: str) -> Json:
+    return {"name": name, "in": "header", "description": about, "schema": TEXT}
+
+
+KEY = _header("Idempotency-Key", "The same request sent again with the same key gets predictions with the same ids.")
+STICKY = _header(
+    "X-Sticky-Key",
+    "Requests with the same key are answered by the same version while another is tried on a share.",
+)
 
 
 def problem(about: str) -> Json:
@@ -80,6 +66,13 @@ def asking(model: ServedModel, request: str, answer_schema: str) -> Json:
 def reading(schema: Json, *statuses: str, media: str = "application/json") -> Json:
     """Describe a page or a document."""
     return {"responses": {"200": answer(schema, media), **refusals(*statuses)}}
+
+
+def _state_or_page(keys: list[str], *statuses: str) -> Json:
+    """Describe a state that programs get as JSON, and browsers as a page."""
+    described = reading({"type": "object", "required": keys}, *statuses)
+    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
+    return described
 
 
 def refusals(*statuses: str) -> Json:
@@ -114,10 +107,15 @@ def _csv(model: ServedModel) -> Json:
     return {"type": "string", "enum": [csv_upload.template(model.schema)], "description": about}
 
 
+def _upload(file: Json) -> Json:
+    """Describe a form with a file."""
+    schema = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    return {"multipart/form-data": {"schema": schema}}
+
+
 def _table(model: ServedModel) -> Json:
-    schema = {"type": "object", "properties": {"file": _csv(model) | {"format": "binary"}}, "required": ["file"]}
     return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}},
+        "requestBody": {"required": True, "content": _upload(_csv(model) | {"format": "binary"})},
         "responses": {"200": answer(TEXT, "text/csv", "The same file, predictions added."), **refusals(*ASKING)},
     }
 
@@ -177,10 +175,9 @@ def _labels(model: ServedModel) -> Json:
         "enum": [csv_upload.spelled([feedback.COLUMNS])],
         "description": about,
     }
-    schema = {"type": "object", "properties": {"file": file}, "required": ["file"]}
     number: Json = {"type": "integer", "minimum": 0}
     counts = closed({"new": number, "changed": number, "unchanged": number}, {"waiting": number})
-    return _labelling({"multipart/form-data": {"schema": schema}}, counts)
+    return _labelling(_upload(file), counts)
 
 
 def _labelling(content: Json, outcome: Json, *statuses: str) -> Json:
@@ -210,21 +207,9 @@ def _retrain(model: ServedModel) -> Json:
     return described
 
 
-def _health(model: ServedModel) -> Json:
-    described = reading({"type": "object", "required": ["status"]})
-    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
-    return described
-
-
 def _state(key: str, value: Json, *statuses: str) -> Callable[[ServedModel], Json]:
     schema = {"type": "object", "required": [key], "properties": {key: value}}
     return lambda model: reading(schema, *statuses)
-
-
-def _card(model: ServedModel) -> Json:
-    described = reading({"type": "object", "required": ["model", "card", "limits"]}, "404", "503")
-    described["responses"]["200"]["content"]["text/html"] = {"schema": TEXT}
-    return described
 
 
 def _page(*statuses: str) -> Callable[[ServedModel], Json]:
@@ -250,10 +235,10 @@ DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "open_inference.ready": _state("ready", TRUE, "503"),
     "health.live": _state("status", {"const": "alive"}),
     "health.ready": _state("status", {"const": "ready"}, "503"),
-    "health.health": _health,
+    "health.health": lambda model: _state_or_page(["status"]),
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
-    "card.show": _card,
+    "card.show": lambda model: _state_or_page(["model", "card", "limits"], "404", "503"),
     "dashboard.show": _page("404"),
     "feedback.show": _page(),
     "docs.page": _page("503"),

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from flask import current_app
+from msgspec import structs
 from werkzeug.exceptions import NotImplemented as NotHere
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable, UnprocessableEntity
 
@@ -39,9 +39,9 @@ def explained(answered: PredictionResult) -> PredictionResult:
     predictor = answered.serving.predictor
     with refusals():
         if contributions.explanation_method(predictor.scorer) == "linear":
-            return replace(answered, explanations=predictor.explain(answered.rows))
+            return structs.replace(answered, explanations=predictor.explain(answered.rows))
         with guard.from_app(current_app).limiter.large_request():
-            return replace(answered, explanations=predictor.explain(answered.rows))
+            return structs.replace(answered, explanations=predictor.explain(answered.rows))
 
 
 def offered(predictor: Predictor) -> str:

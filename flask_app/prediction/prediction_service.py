@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -32,8 +31,7 @@ ID_BYTES = 16
 SECRET_BYTES = 32
 
 
-@dataclass(frozen=True)
-class PredictionResult:
+class PredictionResult(msgspec.Struct, frozen=True):
     """Rows, which version answered them in which role, under which ids, since when (`perf_counter`).
 
     `key` is what a client sticks to its version by; `explanations` say why, if that was asked; `unseen` names by row
@@ -45,7 +43,7 @@ class PredictionResult:
     ids: list[str]
     predictions: Predictions
     key: str = ""
-    started: float = field(default_factory=time.perf_counter)
+    started: float = msgspec.field(default_factory=time.perf_counter)
     explanations: Sequence[Explanation] | None = None
     unseen: Sequence[tuple[int, str]] = ()
 
@@ -98,7 +96,8 @@ class PredictionService:
         started = time.perf_counter()
         predictions = self.cached.predict(serving, rows) if self.cached else serving.predictor.predict(rows)
         self.count(serving, predictions)
-        unseen = unseen_categories(serving.predictor.schema, rows)
+        schema = serving.predictor.schema
+        unseen = unseen_categories(schema, rows) if schema.open_categories else ()
         if unseen and self.count_unseen:
             for column, values in Counter(column for _, column in unseen).items():
                 self.count_unseen(serving.name, column, values)

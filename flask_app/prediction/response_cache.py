@@ -56,7 +56,7 @@ class CachingPredictor:
         if len(rows) > MOST_ROWS:
             return serving.predictor.predict(rows)
         cached = self.cache.get_many(serving, rows)
-        missing = [place for place, answer in enumerate(cached) if answer is None]
+        missing = [row_index for row_index, answer in enumerate(cached) if answer is None]
         self._count("hit", len(rows) - len(missing))
         if missing:
             self._count("miss", len(missing))

@@ -110,8 +110,8 @@ def _from_json(data: Any, shape: tuple[int, ...], datatype: str, name: str) -> l
     fits = FITS["FP" if datatype.startswith("FP") else datatype]
     width = len(data) // shape[0]
     wrong = [
-        FieldError(place // width, name, f"expected {datatype}")
-        for place, value in enumerate(data)
+        FieldError(index // width, name, f"expected {datatype}")
+        for index, value in enumerate(data)
         if value is not None and not fits(value)
     ]
     if wrong:

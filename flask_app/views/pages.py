@@ -20,6 +20,7 @@ from flask_app.prediction import explanation, log, prediction_service
 from flask_app.prediction.prediction_service import PredictionResult
 from flask_app.protocols import strict_json
 from lockstep.data.schema import RowsRefused, label_name
+from lockstep.html import formatting
 
 blueprint = Blueprint("pages", __name__)
 
@@ -138,11 +139,8 @@ def _result(answered: PredictionResult) -> dict[str, Any]:
 
 
 def percent(share: float) -> str:
-    """Write a probability so that only certainty reads as 0 or 100."""
-    shown = f"{share * 100:.1f}"
-    if shown in ("0.0", "100.0") and 0 < share < 1:
-        return "< 0.1" if share < 0.5 else "> 99.9"
-    return shown
+    """Write a probability so that only certainty reads as 0 or 100, without its unit."""
+    return formatting.percent(share).removesuffix(f"{formatting.NARROW}%")
 
 
 def _code(answered: PredictionResult) -> dict[str, str]:

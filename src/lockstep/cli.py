@@ -65,7 +65,7 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name in COMMANDS:
         summary, _, rest = _docstring(name).partition("\n")
-        own = commands.add_parser(
+        subparser = commands.add_parser(
             name,
             help=summary.rstrip("."),
             description=summary,
@@ -73,8 +73,8 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in words:
-            _module(name).add(own)
-            _add_model(own, name in DEFINING)
+            _module(name).add(subparser)
+            _add_model(subparser, name in DEFINING)
     return parser
 
 

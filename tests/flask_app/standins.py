@@ -146,7 +146,7 @@ class FolderRegistry:
     def add(self, version, folder, sha256=None, promote=True):
         self.folders[version] = folder
         sha256 = digest(folder) if sha256 is None else sha256
-        self.versions[version] = Version(self.name, version, "run", str(folder), sha256, {}, 0)
+        self.versions[version] = Version(self.name, version, "run", str(folder), sha256, {})
         if promote:
             self.current = version
 

@@ -67,9 +67,9 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     matrix = features.fit_transform(rows, truth)
     metric = scores.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
-    found = search.choose(matrix, truth, cleaned.task, quick)
-    error = float(np.std(found.best.scores) / math.sqrt(FOLDS))
-    return Baseline(metric, _constant(truth, cleaned.task, metric), found.best.mean, error)
+    result = search.choose(matrix, truth, cleaned.task, quick)
+    error = float(np.std(result.best.scores) / math.sqrt(FOLDS))
+    return Baseline(metric, _constant(truth, cleaned.task, metric), result.best.mean, error)
 
 
 def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:

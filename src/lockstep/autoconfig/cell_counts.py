@@ -52,11 +52,6 @@ class Cells:
     marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def filled(self) -> int:
-        """Return how many cells hold anything but a marker of a missing value."""
-        return sum(count for cell, count in self.counts.items() if cell.casefold() not in MARKERS)
-
-    @property
     def present(self) -> dict[str, int]:
         """Return the distinct cells that are no markers, with their counts."""
         return {cell: count for cell, count in self.counts.items() if cell.casefold() not in MARKERS}

@@ -99,12 +99,12 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
     return Found("categorical", f"{distinct} different texts")
 
 
-def groups(frame: pd.DataFrame, found: Mapping[str, Found], target: str) -> list[str]:
+def groups(frame: pd.DataFrame, roles: Mapping[str, Found], target: str) -> list[str]:
     """Return columns that identify somebody or something with several rows each, by their name or by structure.
 
     By structure: few values of whole numbers or texts, within each of which another column of many numbers is constant.
     """
-    several = [name for name in found if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]
+    several = [name for name in roles if 5 <= frame[name].nunique() <= 0.6 * len(frame) and name != target]
     numbers = [name for name in several if types.is_float_dtype(frame[name]) or types.is_integer_dtype(frame[name])]
     columns = {name: frame[name].to_numpy() for name in numbers[:MOST_COMPARED]}
     return [name for name in several if GROUP.search(name) or _identifies(frame[name], columns)]
@@ -119,8 +119,8 @@ def _identifies(values: pd.Series, columns: Mapping[str, NDArray[Any]]) -> bool:
         return False
     first = np.zeros(len(distinct), dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    others = (own for name, own in columns.items() if name != values.name)
-    return any(_same(own, own[first[codes]]) and len(np.unique(own)) >= 0.4 * len(distinct) for own in others)
+    others = (other for name, other in columns.items() if name != values.name)
+    return any(_same(other, other[first[codes]]) and len(np.unique(other)) >= 0.4 * len(distinct) for other in others)
 
 
 def _same(values: NDArray[Any], others: NDArray[Any]) -> bool:

@@ -141,7 +141,7 @@ def _apart(lines: Sequence[str], mark: str) -> bool:
     """Tell whether the first line that is marked has fewer values than those that are not."""
     marked = next(line for line in lines if line.startswith(mark))
     plain = [line for line in lines[:500] if line.strip() and not line.startswith(mark)]
-    best = max(SEPARATORS, key=lambda one: sum(one in line for line in plain), default=",")
+    best = max(SEPARATORS, key=lambda row: sum(row in line for line in plain), default=",")
     usual = Counter(line.count(best) for line in plain).most_common(1)
     return bool(usual) and marked.count(best) != usual[0][0]
 
@@ -156,7 +156,7 @@ def _titles(lines: Sequence[str]) -> int:
         below = Counter(map(len, cells[5:])).most_common(1)
         if not below or below[0][0] < 2 or below[0][1] < 0.5 * len(cells[5:]):
             continue
-        heads = (at for at, own in enumerate(cells) if len(own) >= 0.7 * below[0][0] and len(_filled(own)) > 1)
+        heads = (at for at, row in enumerate(cells) if len(row) >= 0.7 * below[0][0] and len(_filled(row)) > 1)
         titles = next(heads, 0)
         commented = any(line.startswith(COMMENTS) for line in some[:titles])
         return lines.index(some[titles]) if 0 < titles <= MOST_TITLES and not commented else 0
@@ -275,14 +275,14 @@ def _header(rows: Cells) -> Choice:
     if len(rows) < 2:
         return Choice("header", "yes", "there is one line alone")
     first, below = rows[0], rows[1:2001]
-    for place, name in enumerate(first):
-        cells = [row[place] for row in below if len(row) > place and row[place].strip()]
+    for index, name in enumerate(first):
+        cells = [row[index] for row in below if len(row) > index and row[index].strip()]
         numbers = _numbers(cells)
         if _is_number(name) and numbers > 0.5:
             return Choice("header", "no", f"the first line holds the number {name.strip()} like the lines below")
         if name.strip() and not _is_number(name) and cells and numbers > 0.9:
             return Choice("header", "yes", f"{name.strip()!r} stands above numbers")
-    again = [name for place, name in enumerate(first) if _recurs(name, place, below)]
+    again = [name for index, name in enumerate(first) if _recurs(name, index, below)]
     if again:
         return Choice(
             "header",
@@ -295,8 +295,8 @@ def _header(rows: Cells) -> Choice:
     return Choice("header", "yes", "the first line's texts do not come again below")
 
 
-def _recurs(name: str, place: int, below: Cells) -> bool:
-    return bool(name.strip()) and Counter(row[place] for row in below if len(row) > place)[name] > 0
+def _recurs(name: str, index: int, below: Cells) -> bool:
+    return bool(name.strip()) and Counter(row[index] for row in below if len(row) > index)[name] > 0
 
 
 def _is_number(cell: str) -> bool:

@@ -106,7 +106,7 @@ def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
     left, total = dict(some), sum(some.values())
     while left and len(chosen) < MOST_FORMATS:
         counts = {spelled: _count(spelled, left) for spelled in (iso, *formats)}
-        best = max(counts, key=lambda spelled: (counts[spelled], _order(spelled) in {_order(one) for one in chosen}))
+        best = max(counts, key=lambda spelled: (counts[spelled], _order(spelled) in set(map(_order, chosen))))
         if counts[best] < max(1, LEAST_SHARE * total):
             break
         chosen.append(best)
@@ -153,7 +153,7 @@ def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> 
 
     Other formats of the column come first, then the other columns of the file.
     """
-    dated = {column.name: column for column in columns if (own := formats[column.name]) and own.kind == "date"}
+    dated = {column.name: column for column in columns if (form := formats[column.name]) and form.kind == "date"}
     certain = {name: _certain_orders(formats[name], column) for name, column in dated.items()}
     of_file = Counter(order for orders in certain.values() for order in orders)
     for name, column in dated.items():
@@ -175,8 +175,8 @@ def _certain_orders(described: CellFormat | None, column: Cells) -> list[str]:
     orders = []
     for spelled in described.dates if described else ():
         swapped = other_order(spelled)
-        own = {cell: count for cell, count in column.present.items() if swapped and _reads(spelled, cell)}
-        if own and _count(swapped, own) < sum(own.values()):
+        counts = {cell: count for cell, count in column.present.items() if swapped and _reads(spelled, cell)}
+        if counts and _count(swapped, counts) < sum(counts.values()):
             orders.append(_order(spelled))
     return orders
 

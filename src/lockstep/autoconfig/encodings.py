@@ -83,25 +83,29 @@ def encoding(sample: bytes) -> Choice:
 def _other(sample: bytes, start: int) -> Choice:
     """Return the encoding of a text that is not UTF-8."""
     line = sample.count(b"\n", 0, start) + 1
-    found = readings(sample)
+    candidates = readings(sample)
     where = sample[:start].rfind(b"\n") + 1
-    examples = {one.encoding: one.text for one in found[:4]}
-    if not found or found[0].score < LEAST:
+    examples = {reading.encoding: reading.text for reading in candidates[:4]}
+    if not candidates or candidates[0].score < LEAST:
         named = ", ".join(examples) or "latin-1"
         raise DataError(
             f"line {line} is not UTF-8, and no other encoding gives words of a language",
             f"say --encoding with the one it was written in, such as {named}",
         )
-    rivals = [one for one in found[1:] if one.score > found[0].score - CLOSE and one.text != found[0].text]
+    rivals = [
+        reading
+        for reading in candidates[1:]
+        if reading.score > candidates[0].score - CLOSE and reading.text != candidates[0].text
+    ]
     if rivals:
-        shown = "; ".join(f"{one.encoding}: {_excerpt(one)!r}" for one in (found[0], *rivals[:3]))
+        shown = "; ".join(f"{reading.encoding}: {_excerpt(reading)!r}" for reading in (candidates[0], *rivals[:3]))
         raise DataError(
             f"line {line} is not UTF-8, and several encodings fit: {shown}",
-            f"say --encoding {found[0].encoding} if its text is the right one, or another",
+            f"say --encoding {candidates[0].encoding} if its text is the right one, or another",
         )
-    excerpt = sample[where : where + 400].split(b"\n")[0].decode(found[0].encoding, "replace")[:60]
-    look = f"the file is not UTF-8: {found[0].encoding} reads line {line} as {excerpt!r}; --encoding says another"
-    return Choice("encoding", found[0].encoding, f"its letters make words, as in {excerpt!r}", look)
+    excerpt = sample[where : where + 400].split(b"\n")[0].decode(candidates[0].encoding, "replace")[:60]
+    look = f"the file is not UTF-8: {candidates[0].encoding} reads line {line} as {excerpt!r}; --encoding says another"
+    return Choice("encoding", candidates[0].encoding, f"its letters make words, as in {excerpt!r}", look)
 
 
 def readings(sample: bytes) -> list[Reading]:
@@ -111,22 +115,22 @@ def readings(sample: bytes) -> list[Reading]:
     names = [*LATIN, *FREQUENT, *USUAL]
     body = sample[: sample.rfind(b"\n") + 1] or sample
     lines = b"\n".join([line for line in body.split(b"\n") if not line.isascii()][:2000])
-    allowed = {name for one in from_bytes(lines, cp_isolation=names, threshold=0.6, preemptive_behaviour=False)
-               for name in (one.encoding, *one.could_be_from_charset)}  # fmt: skip
-    found = []
+    allowed = {name for reading in from_bytes(lines, cp_isolation=names, threshold=0.6, preemptive_behaviour=False)
+               for name in (reading.encoding, *reading.could_be_from_charset)}  # fmt: skip
+    candidates = []
     for name in names:
         try:
             text = lines.decode(name)
         except UnicodeDecodeError:
             continue
         score = _score(text, name) - (0.0 if name in allowed else 0.05) - (RARE if name == "mac_cyrillic" else 0.0)
-        found.append(Reading(name, text, score))
-    return sorted(found, key=lambda one: -one.score)
+        candidates.append(Reading(name, text, score))
+    return sorted(candidates, key=lambda reading: -reading.score)
 
 
 def _excerpt(reading: Reading) -> str:
     line = next((line for line in reading.text.split("\n") if not line.isascii()), "")
-    start = next((place for place, letter in enumerate(line) if not letter.isascii()), 0)
+    start = next((index for index, letter in enumerate(line) if not letter.isascii()), 0)
     return line[max(0, start - 10) : start + 20]
 
 
@@ -143,7 +147,7 @@ def _score(text: str, encoding: str) -> float:
 def _latin(text: str, languages: tuple[str, ...]) -> float:
     letters = Counter(letter for letter in text if not letter.isascii())
     signs = sum(count for letter, count in letters.items() if letter in SIGNS)
-    best = max(sum(count for letter, count in letters.items() if letter.lower() in own) for own in languages)
+    best = max(sum(count for letter, count in letters.items() if letter.lower() in alphabet) for alphabet in languages)
     odd_case = sum(bool(re.search(r"[a-zß-ÿ][À-ÖØ-Þ]", word)) for word in WORD.findall(text) if not word.isascii())
     return (best + signs) / max(1, letters.total()) - 0.3 * odd_case / max(1, letters.total())
 
@@ -156,8 +160,8 @@ def _alphabet(text: str, frequent: str) -> float:
     for word in WORD.findall(text):
         if word.isascii():
             continue
-        own = all(first <= ord(letter) < first + 0x100 for letter in word)
-        if own and (word[1:] == word[1:].lower() or word == word.upper()):
+        in_alphabet = all(first <= ord(letter) < first + 0x100 for letter in word)
+        if in_alphabet and (word[1:] == word[1:].lower() or word == word.upper()):
             good += len(word)
             shouted += len(word) if len(word) > 1 and word == word.upper() != word.lower() else 0
             usual += sum(letter in frequent for letter in word.lower())

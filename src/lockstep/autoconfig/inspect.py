@@ -66,45 +66,45 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
 
     Raises LockstepError: it cannot be read, or something is missing that only a person knows.
     """
-    reader, told = _reader(ingestion, wish, password)
+    reader, choices = _reader(ingestion, wish, password)
     frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
-    told = (*told, *more)
+    choices = (*choices, *more)
     ingestion = ingestion.model_copy(update={"reader": reader})
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
-        told = (*told, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
+        choices = (*choices, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
     target = _target(frame, wish.target)
     _check_named(frame, (*wish.keep, *wish.ignore))
-    found = column_roles.roles(frame, target)
+    column_findings = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
     rare = training_plan.rare_classes(frame[target], task)
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    roles, said, trusted = _roles(frame, target, task, found, wish)
+    roles, said, trusted = _roles(frame, target, task, column_findings, wish)
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
-    made = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
+    plan = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
     distinct = len(_distinct(frame, roles, target))
-    made = replace(
-        made,
+    plan = replace(
+        plan,
         trusted=trusted,
         positive=training_plan.positive(frame[target]) if task == "binary" else None,
         rare_classes="drop" if rare else "keep",
         drop_duplicates=distinct >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
     )
-    floor, judged = _floor(frame, ingestion, target, made, name)
-    text = params_writer.render(ingestion, target, made, floor, name)
+    floor, judged = _floor(frame, ingestion, target, plan, name)
+    text = params_writer.render(ingestion, target, plan, floor, name)
     params_file.parse(text)
     decisions = (
-        *told,
+        *choices,
         Choice("target", target, _seen(frame, target)),
         why,
         *([rare] if rare else []),
         *said,
         measure,
-        _candidates(made),
+        _candidates(plan),
         judged,
     )
     return Survey(text, decisions, rows)
@@ -128,7 +128,7 @@ def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choic
     """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
     texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
     columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
-    spelled = value_formats.inspect({name: own for name, own in columns.items() if own})
+    spelled = value_formats.inspect({name: cells for name, cells in columns.items() if cells})
     return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
@@ -177,26 +177,35 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers = [name for name in frame.columns if name not in wish.keep]
-    for name, value in sentinels.find(frame[numbers]).items():
-        count = int((frame[name] == value).sum())
-        own = columns.get(name, CellFormat(kind="number"))
-        columns[name] = own.model_copy(update={"missing": (*own.missing, f"{value:.15g}")})
-        look = (
-            f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
-            f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
-        )
-        decisions.append(Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look))
-        frame = sentinels.without(frame, {name: value})
-    columns = {name: _spare(own, name in rows.odd) for name, own in columns.items()}
+    numbers, target = [name for name in frame.columns if name not in wish.keep], _target(frame, wish.target)
+    found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
+    if target in numbers:
+        found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
+    for name, values in found.items():
+        for value in values:
+            described = columns.get(name, CellFormat(kind="number"))
+            columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
+            decisions.append(_sentinel(frame[name], value))
+            frame = sentinels.without(frame, {name: value})
+    columns = {name: _spare(described, name in rows.odd) for name, described in columns.items()}
     plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
-    columns = {name: own for name, own in columns.items() if own not in plain}
+    columns = {name: described for name, described in columns.items() if described not in plain}
     return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
 
 
-def _spare(own: CellFormat, has_odd: bool) -> CellFormat:
+def _sentinel(values: pd.Series, value: float) -> Choice:
+    """Return what becomes of a number that stands for a missing value."""
+    name, count = str(values.name), int((values == value).sum())
+    look = (
+        f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
+        f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
+    )
+    return Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look)
+
+
+def _spare(described: CellFormat, has_odd: bool) -> CellFormat:
     """Return a format that refuses odd cells if the source has none."""
-    return own if has_odd else own.model_copy(update={"odd": "refuse"})
+    return described if has_odd else described.model_copy(update={"odd": "refuse"})
 
 
 def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Choice]]:
@@ -208,21 +217,21 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
                 f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column, in order"
             )
         return list(wish.names), []
-    given = written.rows[0] if written.header else [""] * width
-    if written.header and not given[0].strip() and width > 1 and written.decisions[-1].about == "row names":
-        given = [ROW_NUMBERS, *given[1:]]
+    names = written.rows[0] if written.header else [""] * width
+    if written.header and not names[0].strip() and width > 1 and written.decisions[-1].about == "row names":
+        names = [ROW_NUMBERS, *names[1:]]
     heads: list[str] = []
-    for place, name in enumerate(given, 1):
-        unnamed = not name.strip() and (place > 1 or not written.header)
-        heads.append(f"column_{place}" if unnamed else f"{name}_{place}" if name in heads else name)
-    made = [head for head, name in zip(heads, given, strict=True) if head != name]
+    for number, name in enumerate(names, 1):
+        unnamed = not name.strip() and (number > 1 or not written.header)
+        heads.append(f"column_{number}" if unnamed else f"{name}_{number}" if name in heads else name)
+    invented = [head for head, name in zip(heads, names, strict=True) if head != name]
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
         return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
-    if not made:
+    if not invented:
         return heads, []
-    look = f"the header lacks names or repeats them: {', '.join(made[:5])} are made up; write better ones"
-    return heads, [Choice("names", ", ".join(made[:3]), "the header has none, or has them twice", look)]
+    look = f"the header lacks names or repeats them: {', '.join(invented[:5])} are made up; write better ones"
+    return heads, [Choice("names", ", ".join(invented[:3]), "the header has none, or has them twice", look)]
 
 
 def _target(frame: pd.DataFrame, wished: str | None) -> str:
@@ -235,7 +244,7 @@ def _target(frame: pd.DataFrame, wished: str | None) -> str:
         return str(wished)
     if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
         return names[int(wished) - 1]
-    listed = "; ".join(f"{place} {name} ({_some(frame[name])})" for place, name in _likely(frame))
+    listed = "; ".join(f"{number} {name} ({_some(frame[name])})" for number, name in _likely(frame))
     if wished is None:
         raise DataError("which column is to be predicted?", f"say --target with a name or a number, such as {listed}")
     raise DataError(
@@ -246,9 +255,9 @@ def _target(frame: pd.DataFrame, wished: str | None) -> str:
 
 def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
     """Return the columns that a person most often wants to predict: few classes, from the right."""
-    numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
-    fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
-    return [*reversed(fits), *reversed([one for one in numbered if one not in fits])][:8]
+    numbered = [(number, str(name)) for number, name in enumerate(frame.columns, 1)]
+    fits = [(number, name) for number, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
+    return [*reversed(fits), *reversed([entry for entry in numbered if entry not in fits])][:8]
 
 
 def _some(values: pd.Series) -> str:
@@ -273,12 +282,16 @@ def _roles(
     frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, column_roles.Found], wish: Wish
 ) -> tuple[dict[str, Role], list[Choice], tuple[str, ...]]:
     """Return the role of each column after leaks and wishes, what to tell of it, and the leaks that a person keeps."""
-    roles: dict[str, Role] = {name: one.role for name, one in found.items()}
-    decisions = [Choice(name, one.role, one.why) for name, one in found.items() if one.told and name not in wish.keep]
+    roles: dict[str, Role] = {name: finding.role for name, finding in found.items()}
+    decisions = [
+        Choice(name, finding.role, finding.why)
+        for name, finding in found.items()
+        if finding.told and name not in wish.keep
+    ]
     for name in wish.ignore:
         roles[name] = "ignore"
     for name in wish.keep:
-        if roles[name] in ("id", "ignore"):
+        if roles.get(name) in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     leaks = _leaks(frame, roles, target, task)
     copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]
@@ -320,7 +333,7 @@ def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: secti
 def _check_left(roles: dict[str, Role], decisions: Sequence[Choice], target: str) -> None:
     """Refuse to go on without a feature."""
     if not any(role in sections.KINDS for role in roles.values()):
-        left = ", ".join(f"{one.about} ({one.decided}: {one.why})" for one in decisions[:5])
+        left = ", ".join(f"{decision.about} ({decision.decided}: {decision.why})" for decision in decisions[:5])
         raise DataError(
             f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
         )
@@ -333,25 +346,25 @@ def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.Da
 
 
 def _floor(
-    frame: pd.DataFrame, ingestion: DataIngestion, target: str, made: training_plan.Plan, name: str
+    frame: pd.DataFrame, ingestion: DataIngestion, target: str, plan: training_plan.Plan, name: str
 ) -> tuple[baseline_score.Baseline | None, Choice]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
-    params = params_file.parse(params_writer.render(ingestion, target, made, None, name))
+    params = params_file.parse(params_writer.render(ingestion, target, plan, None, name))
     try:
-        found = baseline_score.measure(frame, params)
+        baseline = baseline_score.measure(frame, params)
     except (LockstepError, ValueError) as error:
         why = error.problem if isinstance(error, LockstepError) else str(error)
         return None, Choice("floor", "none", f"quick models fail: {why}", "set model_evaluation.floors yourself")
-    figures = f"a constant answer gives {found.constant:.3f}, quick models {found.reached:.3f}"
-    if not found.signal:
+    figures = f"a constant answer gives {baseline.constant:.3f}, quick models {baseline.reached:.3f}"
+    if not baseline.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
         return None, Choice("floor", "none but the constant answer", figures, look)
-    return found, Choice("floor", f"{found.metric} {found.floor}", figures)
+    return baseline, Choice("floor", f"{baseline.metric} {baseline.floor}", figures)
 
 
-def _candidates(made: training_plan.Plan) -> Choice:
-    named = ", ".join(str(one["estimator"]) for one in made.candidates)
-    return Choice("candidates", named, f"{made.folds} folds choose among them")
+def _candidates(plan: training_plan.Plan) -> Choice:
+    named = ", ".join(str(candidate["estimator"]) for candidate in plan.candidates)
+    return Choice("candidates", named, f"{plan.folds} folds choose among them")
 
 
 def _name(ingestion: DataIngestion) -> str:

@@ -105,8 +105,8 @@ def settled(formats: dict[str, CellFormat | None], columns: Sequence[Cells]) -> 
     for column in columns:
         described = formats[column.name]
         if described and described.kind == "number" and (marks := _ambiguous(column)):
-            own = next((pair for pair in marks if needed and pair[0] == needed.most_common(1)[0][0]), marks[0])
-            formats[column.name] = described.model_copy(update={"decimal": own[0], "thousands": own[1]})
+            chosen = next((pair for pair in marks if needed and pair[0] == needed.most_common(1)[0][0]), marks[0])
+            formats[column.name] = described.model_copy(update={"decimal": chosen[0], "thousands": chosen[1]})
             if len(needed) != 1 and marks[0] != (".", ""):
                 column.marks = {
                     column.name: f"{column.name}: is {_grouped(column)!r} grouped by thousands? No cell tells"

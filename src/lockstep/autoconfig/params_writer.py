@@ -57,8 +57,8 @@ def flow(value: Any) -> str:
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:
     """Return a list of names, over as many lines as it needs."""
     lines, line = [], f"{head}["
-    for place, name in enumerate(names):
-        word = flow([name])[1:-1] + ("]" if place == len(names) - 1 else ",")
+    for index, name in enumerate(names):
+        word = flow([name])[1:-1] + ("]" if index == len(names) - 1 else ",")
         if len(line) + len(word) > WIDTH and not line.endswith("["):
             lines.append(line)
             line = " " * 6
@@ -77,7 +77,7 @@ def _ingestion(ingestion: DataIngestion) -> list[str]:
         lines.append("  reader:")
         for key, value in stated.items():
             lines.append(f"    # {READER[key]}")
-            lines += KEYS.get(key, lambda name, own: [f"    {name}: {flow(own)}"])(key, value)
+            lines += KEYS.get(key, lambda name, content: [f"    {name}: {flow(content)}"])(key, value)
     return lines
 
 
@@ -85,22 +85,22 @@ def _described(key: str, columns: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the formats of columns, one a line; as a list where a name is too long for a key."""
     as_list = any(len(name) > LONGEST_KEY for name in columns)
     lines = [f"    {key}:"]
-    for name, own in columns.items():
-        if any(len(spelling) > LONGEST_KEY for spelling in own.get("spellings", ())):
-            own = {**own, "spellings": [list(pair) for pair in own["spellings"].items()]}
-        lines += _listed(name, own) if as_list else _format_lines(name, own)
+    for name, described in columns.items():
+        if any(len(spelling) > LONGEST_KEY for spelling in described.get("spellings", ())):
+            described = {**described, "spellings": [list(pair) for pair in described["spellings"].items()]}
+        lines += _listed(name, described) if as_list else _format_lines(name, described)
     return lines
 
 
-def _listed(name: str, own: Mapping[str, Any]) -> list[str]:
-    return [f"      - name: {flow(name)}", *(f"        {key}: {flow(value)}" for key, value in own.items())]
+def _listed(name: str, described: Mapping[str, Any]) -> list[str]:
+    return [f"      - name: {flow(name)}", *(f"        {key}: {flow(value)}" for key, value in described.items())]
 
 
-def _format_lines(name: str, own: Mapping[str, Any]) -> list[str]:
-    line = f"      {flow(name)}: {flow(dict(own))}"
-    if len(line) <= WIDTH or not own:
+def _format_lines(name: str, described: Mapping[str, Any]) -> list[str]:
+    line = f"      {flow(name)}: {flow(dict(described))}"
+    if len(line) <= WIDTH or not described:
         return [line]
-    return [f"      {flow(name)}:", *(f"        {key}: {flow(value)}" for key, value in own.items())]
+    return [f"      {flow(name)}:", *(f"        {key}: {flow(value)}" for key, value in described.items())]
 
 
 KEYS: dict[str, Callable[[str, Any], list[str]]] = {

@@ -8,6 +8,8 @@ import pandas as pd
 from pandas.api import types
 
 LEAST_ROWS, LEAST_SHARE = 5, 0.002
+FAR, FEW = 500, 0.001
+"""Further from the median than 99 % of the values by this factor, and no larger share of the rows."""
 TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e\+?\d+|-?2147483648|-?32768|65535")
 """What people and machines write for a missing number."""
 
@@ -15,9 +17,9 @@ TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e
 def find(frame: pd.DataFrame) -> dict[str, float]:
     """Return the sentinel of each column of numbers that has one."""
     numbers = {str(name): _filled(frame[name]) for name in frame.columns if _numeric(frame[name])}
-    certain = {name: value for name, own in numbers.items() if (value := _sentinel(own, set())) is not None}
+    certain = {name: value for name, column in numbers.items() if (value := _sentinel(column, set())) is not None}
     shared = {value for value in certain.values() if list(certain.values()).count(value) > 1}
-    again = {name: value for name, own in numbers.items() if (value := _sentinel(own, shared)) is not None}
+    again = {name: value for name, column in numbers.items() if (value := _sentinel(column, shared)) is not None}
     return again | certain
 
 
@@ -54,6 +56,15 @@ def _apart(end: float, rest: pd.Series, shared: set[float]) -> bool:
     if end < 0 <= rest.min():  # the one negative number
         return end <= -9 or (end == -1 and bool((rest % 1 == 0).all()) and rest.nunique() > 20)
     return bool(gap >= width)
+
+
+def impossible(target: pd.Series) -> list[float]:
+    """Return the few values of a target so far out that they alone would decide every squared error."""
+    if not _numeric(target) or len(values := _filled(target)) < 50:
+        return []
+    low, middle, high = np.quantile(values, (0.01, 0.5, 0.99))
+    far = values[(values - middle).abs() > FAR * max(high - middle, middle - low)]
+    return sorted(set(far)) if high > low and len(far) <= max(2, FEW * len(values)) else []
 
 
 def without(frame: pd.DataFrame, sentinels: Mapping[str, float]) -> pd.DataFrame:

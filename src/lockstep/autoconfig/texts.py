@@ -59,7 +59,7 @@ def share_words(present: pd.Series) -> bool:
     """Tell whether texts of a few words are made of words that come again in others."""
     sample = present.head(SAMPLE)
     words = [set(WORD.findall(cell.lower())) for cell in sample]
-    counts = Counter(word for own in words for word in own)
+    counts = Counter(word for tokens in words for word in tokens)
     total = sum(counts.values())
     if total < 1.5 * len(sample):
         return False

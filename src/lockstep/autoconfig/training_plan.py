@@ -53,7 +53,7 @@ class Plan:
 
     def of(self, role: Role) -> list[str]:
         """Return the columns of a role."""
-        return [name for name, own in self.roles.items() if own == role]
+        return [name for name, assigned in self.roles.items() if assigned == role]
 
 
 def decide_task(target: pd.Series) -> tuple[Task, Choice]:
@@ -169,11 +169,11 @@ def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
 def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, stack: bool) -> dict[str, Any]:
     """Return how texts become terms; beside other columns these are stacked, so that trees see both."""
     present = [frame[name].dropna().astype(str) for name in columns]
-    sample = pd.concat([own.head(5000) for own in present])
+    sample = pd.concat([sampled.head(5000) for sampled in present])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
     most = 200_000 if words * rows > 2_000_000 else 50_000
-    characters = any(texts.without_blanks(own) for own in present)
+    characters = any(texts.without_blanks(sampled) for sampled in present)
     return {
         "clean": [*clean, "lowercase"],
         "ngrams": [] if characters else [1, 2],

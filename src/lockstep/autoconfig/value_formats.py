@@ -47,21 +47,21 @@ def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] =
     decisions = [Choice("blanks", "cut off", "most values begin or end with one")] if trim else []
     counted = [_counted(name.strip() if trim else name, cells) for name, cells in columns.items()]
     missing = dict.fromkeys((*Reader().missing, *stated))
-    missing |= dict.fromkeys(sorted({cell for one in counted for cell in one.counts if cell in EVERYWHERE}))
-    for one in counted:
-        one.counts = Counter({cell: count for cell, count in one.counts.items() if cell not in stated})
+    missing |= dict.fromkeys(sorted({cell for column in counted for cell in column.counts if cell in EVERYWHERE}))
+    for column in counted:
+        column.counts = Counter({cell: count for cell, count in column.counts.items() if cell not in stated})
     unusual = [marker for marker in missing if marker not in (*Reader().missing, *stated)]
     for marker in unusual:
-        where = next(one.name for one in counted if marker in one.counts)
+        where = next(column.name for column in counted if marker in column.counts)
         decisions.append(Choice("missing", repr(marker), f"as in {where}"))
-    formats = {one.name: _format(one) for one in counted}
+    formats = {column.name: _format(column) for column in counted}
     formats = date_formats.settled(number_formats.settled(formats, counted), counted)
-    for one in counted:
-        formats[one.name] = _with_markers(formats[one.name], one, missing)
-    for one in counted:
-        if formats[one.name] is None:
-            formats[one.name] = _text(one, trim, one.name == target)
-    decisions += [decision for one in counted for decision in _said(one, formats[one.name])]
+    for column in counted:
+        formats[column.name] = _with_markers(formats[column.name], column, missing)
+    for column in counted:
+        if formats[column.name] is None:
+            formats[column.name] = _text(column, trim, column.name == target)
+    decisions += [decision for column in counted for decision in _said(column, formats[column.name])]
     return ValueFormats(tuple(missing), trim, {k: v for k, v in formats.items() if v}, tuple(decisions))
 
 
@@ -119,15 +119,15 @@ def is_code(present: Mapping[str, int]) -> bool:
 def _boolean(name: str, present: Mapping[str, int]) -> CellFormat | None:
     """Return a format of true and false if words of several pairs, or of several cases, stand for them."""
     words = {cell.casefold() for cell in present}
-    known = {word for word in words if word in TRUE | FALSE}
-    share = sum(count for cell, count in present.items() if cell.casefold() in known) / sum(present.values())
-    if share < NEARLY_ALL or not known & TRUE or not known & FALSE or known <= {"1", "0", "1.0", "0.0"}:
+    listed = {word for word in words if word in TRUE | FALSE}
+    share = sum(count for cell, count in present.items() if cell.casefold() in listed) / sum(present.values())
+    if share < NEARLY_ALL or not listed & TRUE or not listed & FALSE or listed <= {"1", "0", "1.0", "0.0"}:
         return None
-    if any(known <= pair for pair in PAIRS) and known != {"true", "false"}:
+    if any(listed <= pair for pair in PAIRS) and listed != {"true", "false"}:
         return None  # one pair of words stays what it is: a category of two, whose spellings may be joined
-    if known == words == {"true", "false"} and share == 1:
+    if listed == words == {"true", "false"} and share == 1:
         return None  # what every reader takes for true and false anyway
-    return CellFormat(kind="boolean", true=tuple(sorted(known & TRUE)), false=tuple(sorted(known & FALSE)))
+    return CellFormat(kind="boolean", true=tuple(sorted(listed & TRUE)), false=tuple(sorted(listed & FALSE)))
 
 
 def _with_markers(described: CellFormat | None, column: Cells, missing: Mapping[str, None]) -> CellFormat | None:
@@ -155,9 +155,13 @@ def joined(present: Mapping[str, int]) -> dict[str, str]:
     families: dict[str, list[str]] = {}
     for cell in present:
         families.setdefault(" ".join(cell.casefold().split()), []).append(cell)
-    best = {key: max(own, key=lambda cell: (present[cell], cell)) for key, own in families.items()}
+    best = {key: max(spellings, key=lambda cell: (present[cell], cell)) for key, spellings in families.items()}
     return {
-        cell: best[key] for key, own in families.items() if len(own) > 1 for cell in sorted(own) if cell != best[key]
+        cell: best[key]
+        for key, spellings in families.items()
+        if len(spellings) > 1
+        for cell in sorted(spellings)
+        if cell != best[key]
     }
 
 

@@ -190,8 +190,8 @@ def _supports(where: str, supported: Capabilities) -> Outcome:
         todo = "runs are logged, but nothing can be registered, promoted or rolled back: use a server with a registry"
         return Outcome("warn", f"{where}: no model registry", todo)
     if not supported.aliases:
-        kept = "the stage Production" if supported.stages else "the tag lockstep.production"
-        return Outcome("warn", f"{where}: no aliases", f"nothing; Production is kept in {kept}")
+        marker = "the stage Production" if supported.stages else "the tag lockstep.production"
+        return Outcome("warn", f"{where}: no aliases", f"nothing; Production is kept in {marker}")
     stages = "aliases and stages" if supported.stages else "aliases"
     return Outcome("ok", f"{where}: model registry with {stages}")
 

@@ -86,15 +86,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     ingestion = DataIngestion(
         source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
     )
-    found = survey(ingestion, wish, settings.source_password)
+    result = survey(ingestion, wish, settings.source_password)
     source, tracking = _take(arguments.source, arguments.way)
-    text = found.text.replace(_source_line(arguments.source), _source_line(source), 1)
+    text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
     params_file.parse(text)
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)
     commit = data_file.commit_command(tracking, f"Train on {Path(source).name}")
-    (_print_json if arguments.json else _print)(found, source, tracking, commit)
+    (_print_json if arguments.json else _print)(result, source, tracking, commit)
     return 0
 
 
@@ -115,21 +115,21 @@ def _source_line(source: str) -> str:
     return f"  source: {flow(source)}\n"
 
 
-def _print(found: Survey, source: str, tracking: Tracking, commit: str) -> None:
+def _print(result: Survey, source: str, tracking: Tracking, commit: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table("about", "decided", "why", box=None, header_style="bold", title_justify="left")
-    for one in found.decisions:
-        table.add_row(escape(one.about), escape(one.decided), escape(one.why))
+    for choice in result.decisions:
+        table.add_row(escape(choice.about), escape(choice.decided), escape(choice.why))
     console.print(table)
-    if looks := [one.look for one in found.decisions if one.look]:
+    if looks := [choice.look for choice in result.decisions if choice.look]:
         console.print("\nLook at:", style="bold")
         for look in looks:
             console.print(f"- {escape(look)}", highlight=False)
-    console.print(f"\nparams.yaml is written for {found.rows} rows of {escape(source)}", highlight=False)
+    console.print(f"\nparams.yaml is written for {result.rows} rows of {escape(source)}", highlight=False)
     if tracking.state:
         console.print(f"{escape(source)} is {tracking.state}", highlight=False)
     if commit:
@@ -138,7 +138,7 @@ def _print(found: Survey, source: str, tracking: Tracking, commit: str) -> None:
     console.print(f"next: read params.yaml, then make run (or dvc repro){after}", highlight=False)
 
 
-def _print_json(found: Survey, source: str, tracking: Tracking, commit: str) -> None:
-    decisions = [vars(one) for one in found.decisions]
-    content = {"source": source, "rows": found.rows, "data": tracking.state, "commit": commit, "decisions": decisions}
+def _print_json(result: Survey, source: str, tracking: Tracking, commit: str) -> None:
+    decisions = [vars(choice) for choice in result.decisions]
+    content = {"source": source, "rows": result.rows, "data": tracking.state, "commit": commit, "decisions": decisions}
     print(json.dumps(content, ensure_ascii=False, indent=2))

@@ -32,11 +32,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     text = NAME_LINE.sub(lambda match: f"{match[1]}{name or match[2]}", _example(arguments.example), count=1)
     source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
-    place = _in_place(source, is_default=arguments.source is not None)
-    text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(place)}", text, count=1)
+    location = _in_place(source, is_default=arguments.source is not None)
+    text = SOURCE_LINE.sub(lambda match: f"{match[1]}{_quoted(location)}", text, count=1)
     params_file.parse(text, arguments.example)
     files.write_bytes(text.encode(), paths.PARAMS)
-    print(f"params.yaml is that of {arguments.example}, reading {place}\nnext: make run (or dvc repro)")
+    print(f"params.yaml is that of {arguments.example}, reading {location}\nnext: make run (or dvc repro)")
     return 0
 
 
@@ -81,5 +81,7 @@ def from_here(text: str) -> str:
     return text if read.scheme(text) or "://" in text else os.path.abspath(Path(text).expanduser())  # noqa: PTH100
 
 
-def _quoted(place: str) -> str:
-    return place if re.fullmatch(r"[\w./:-]+", place) else '"' + place.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(source: str) -> str:
+    return (
+        source if re.fullmatch(r"[\w./:-]+", source) else '"' + source.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    )

@@ -138,11 +138,11 @@ def _with_unit(text: str, units: list[tuple[str, float]], format_: CellFormat) -
     rest, factor = (text[1:-1] if negative else text), -1.0 if negative else 1.0
     sign = rest[:1] if rest[:1] in ("+", "-", "\u2212") else ""
     rest = rest.removeprefix(sign).lstrip()
-    for unit, own in units:
+    for unit, multiplier in units:
         if rest.startswith(unit):
-            rest, factor = rest.removeprefix(unit).strip(), factor * own
+            rest, factor = rest.removeprefix(unit).strip(), factor * multiplier
         elif rest.endswith(unit):
-            rest, factor = rest.removesuffix(unit).strip(), factor * own
+            rest, factor = rest.removesuffix(unit).strip(), factor * multiplier
     value = number(sign + rest, format_.decimal, format_.thousands)
     return None if value is None else value * factor
 
@@ -245,13 +245,13 @@ def seconds(text: str) -> float | None:
         return sum(
             float(part or 0) * size for part, size in zip(parts.groups(), (604800, 86400, 3600, 60, 1), strict=True)
         )
-    total, place = 0.0, 0
-    while place < len(text):
-        part = SPAN.match(text, place)
+    total, position = 0.0, 0
+    while position < len(text):
+        part = SPAN.match(text, position)
         if not part or part[2].lower() not in SECONDS:
             return None
         total += float(part[1].replace(",", ".")) * SECONDS[part[2].lower()]
-        place = part.end()
+        position = part.end()
     return total if text else None
 
 

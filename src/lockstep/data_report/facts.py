@@ -17,6 +17,7 @@ from lockstep.data_report.association import Relation, relation
 from lockstep.data_report.record import ClassCount, ColumnFacts, DataReport, TargetFacts
 from lockstep.drift.results import Distribution
 from lockstep.metrics import leakage
+from lockstep.metrics.scores import short
 
 SAMPLE_ROWS = 50_000
 """Of more train rows, every n-th is described; ranges, missing values and leakage are those of all."""
@@ -25,7 +26,6 @@ BINS = 20
 MOST_LABELS = 8
 MOST_PERIODS = 24
 OTHER = "other"
-DIGITS = 6
 PERIODS = {"year": 4, "month": 7, "day": 10}
 """How many characters of an ISO 8601 date name the period."""
 
@@ -63,10 +63,10 @@ def _sampled(values: pd.Series, kind: Kind, target: pd.Series, task: Task) -> di
     counts = values.value_counts(sort=False)
     return {
         "distinct": len(counts),
-        "most_frequent_share": _short(counts.max() / counts.sum()) if len(counts) else 0.0,
+        "most_frequent_share": short(counts.max() / counts.sum()) if len(counts) else 0.0,
         "distribution": _distribution(values, numbers, kind),
-        "relation": Relation(measured.measure, _short(measured.value)) if measured else None,
-        "strength": _short(measured.strength) if measured else 0.0,
+        "relation": Relation(measured.measure, short(measured.value)) if measured else None,
+        "strength": short(measured.strength) if measured else 0.0,
         "in_order": kind == "numeric" and _in_order(values),
     }
 
@@ -91,9 +91,9 @@ def _range(values: pd.Series, kind: Kind) -> dict[str, Any]:
         return facts | {"least": str(present.min()), "greatest": str(present.max())}
     numbers = present.to_numpy() if kind == "numeric" else present.str.len().to_numpy(dtype=np.float64)
     return facts | {
-        "least": _short(numbers.min()),
-        "middle": _short(np.median(numbers)),
-        "greatest": _short(numbers.max()),
+        "least": short(numbers.min()),
+        "middle": short(np.median(numbers)),
+        "greatest": short(numbers.max()),
     }
 
 
@@ -115,7 +115,7 @@ def _bin_shares(numbers: NDArray[np.float64]) -> Distribution | None:
     low, high = np.quantile(finite, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     counts = np.bincount(np.searchsorted(edges[1:-1], finite, "right"), minlength=BINS)
-    return Distribution([_short(count / len(finite)) for count in counts], edges=[_short(edge) for edge in edges])
+    return Distribution([short(count / len(finite)) for count in counts], edges=[short(edge) for edge in edges])
 
 
 def _label_shares(present: pd.Series) -> Distribution:
@@ -126,7 +126,7 @@ def _label_shares(present: pd.Series) -> Distribution:
     rest = sum(int(count) for _, count in ordered[MOST_LABELS:])
     if rest:
         shown.append((f"{len(ordered) - MOST_LABELS} {OTHER}", rest))
-    return Distribution([_short(count / len(present)) for _, count in shown], labels=[label for label, _ in shown])
+    return Distribution([short(count / len(present)) for _, count in shown], labels=[label for label, _ in shown])
 
 
 def _period_shares(present: pd.Series) -> Distribution:
@@ -137,7 +137,7 @@ def _period_shares(present: pd.Series) -> Distribution:
             break
     else:
         periods = (present.str[:3] + "0s").value_counts().sort_index()
-    shares = [_short(count / len(present)) for count in periods]
+    shares = [short(count / len(present)) for count in periods]
     return Distribution(shares, labels=[str(period) for period in periods.index])
 
 
@@ -154,8 +154,3 @@ def _in_order(values: pd.Series) -> bool:
     """Return whether whole numbers only rise from row to row, as the numbers of rows do."""
     numbers = values.to_numpy(dtype=np.float64)
     return len(numbers) > 1 and bool((np.diff(numbers) > 0).all()) and bool((numbers % 1 == 0).all())
-
-
-def _short(value: Any) -> float:
-    """Round to the digits that every processor agrees on."""
-    return float(f"{float(value):.{DIGITS}g}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from lockstep.data.schema import label_name
 from lockstep.drift.profile import Profile
-from lockstep.drift.results import Interval, Quality, QualityWindow
+from lockstep.drift.results import Interval, QualityWindow
 from lockstep.metrics import intervals
 from lockstep.metrics.scores import Scored
 
@@ -28,11 +28,6 @@ class LabelledPredictions:
     shares: Sequence[Sequence[float]] | None
     truths: Sequence[Any]
     delays_s: Sequence[float] = ()
-
-
-def from_profile(profile: Profile) -> Quality:
-    """Return the metric of the evaluation, without windows."""
-    return Quality(profile.metric, profile.higher_is_better, profile.evaluation)
 
 
 def measure(profile: Profile, labelled: LabelledPredictions) -> QualityWindow:

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lockstep.data.schema import Schema, label_name
-from lockstep.evaluation.residuals import short
 from lockstep.metrics import scores, slices
 from lockstep.metrics.comparison import losses
 from lockstep.metrics.evaluation_record import SliceLoss, WeakestSlices, WorstRow
 from lockstep.metrics.intervals import wilson
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Scored, short
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
@@ -76,10 +75,10 @@ def _shares(inside: Floats, outside: Floats, level: float) -> tuple[float, float
     """Return the interval of the difference of two shares from their score intervals (Newcombe 1998, method 10)."""
     z = float(stats.norm.ppf((1 + level) / 2))
     sides = [(float(values.mean()), *wilson(round(values.sum()), len(values), z)) for values in (inside, outside)]
-    (one, low, high), (other, least, most) = sides
+    (share, low, high), (other, least, most) = sides
     return (
-        one - other - float(np.hypot(one - low, most - other)),
-        one - other + float(np.hypot(high - one, other - least)),
+        share - other - float(np.hypot(share - low, most - other)),
+        share - other + float(np.hypot(high - share, other - least)),
     )
 
 

@@ -66,7 +66,7 @@ def evaluate(
     """Return the evaluation record: `metrics` is the content of metrics.json, `leaks` scores the leaky columns."""
     schema, scored, test = subject.predictor.schema, subject.scored, subject.test
     shuffled = importance.permutation(subject.predictor, test, scored, subject.metric, params)
-    ranked = [one.column for one in shuffled.columns] if shuffled else []
+    ranked = [entry.column for entry in shuffled.columns] if shuffled else []
     columns = [*ranked, *(name for name in schema.kinds if name not in set(ranked))]
     refitted = _refitted(subject, train, params)
     return Evaluation(

@@ -1,5 +1,6 @@
 """Permutation importance of the columns, and the most influential terms of linear models of texts."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,15 @@ from scipy import sparse
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import Row, Schema, label_name
-from lockstep.evaluation.residuals import short
 from lockstep.features.transformers import TextTfidf
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
 from lockstep.metrics.evaluation_record import ColumnImportance, Importance, LabelTerms
-from lockstep.metrics.scores import METRICS, Scored
+from lockstep.metrics.scores import METRICS, Scored, short
+from lockstep.runtime import progress
 
 Floats = NDArray[np.float64]
+log = logging.getLogger("evaluation")
 REPEATS = 5
 BUDGET = 30_000_000
 """Most cells that are scored: a number or category is one, a text as many as it has characters."""
@@ -52,13 +54,13 @@ def permutation(
         return None
     sample_extent = extent(frame, scored, predictor.schema, params.report.importance_rows)
     sample_rows = np.unique(np.linspace(0, len(frame) - 1, sample_extent.rows).astype(int))
-    sample, sampled = frame.iloc[sample_rows], _of_rows(scored, sample_rows)
+    sample, sampled = frame.iloc[sample_rows], scored.take(sample_rows)
     sign = 1 if METRICS[metric].higher_is_better else -1
     base, rows = scores.measure(metric, sampled), frames.rows_of(sample, predictor.schema)
     names = list(predictor.schema.kinds)
     random = np.random.default_rng(params.seed)
     drops_by_column: list[tuple[float, float, str]] = []
-    for name in sample_extent.columns:
+    for name in progress.tracked(sample_extent.columns, "columns shuffled", log):
         orders = [random.permutation(len(rows)) for _ in range(REPEATS)]
         shuffled = _shuffled(rows, names.index(name), orders)
         drops = [sign * (base - scores.measure(metric, answer)) for answer in _answers(predictor, shuffled, sampled)]
@@ -103,11 +105,6 @@ def follows(values: pd.Series, kind: str, scored: Scored) -> float:
 
 def _width(values: pd.Series, kind: str) -> float:
     return max(1.0, float(values.str.len().mean())) if kind == "text" and values.notna().any() else 1.0
-
-
-def _of_rows(scored: Scored, rows: NDArray[np.int64]) -> Scored:
-    shares = None if scored.probabilities is None else scored.probabilities[rows]
-    return Scored(scored.truth[rows], scored.predicted[rows], shares, scored.positive)
 
 
 def _shuffled(rows: Sequence[Row], column: int, orders: Sequence[NDArray[np.int64]]) -> list[Row]:

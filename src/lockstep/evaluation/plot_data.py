@@ -21,6 +21,8 @@ def _curve(scored: Scored, code: int, name: str) -> pd.DataFrame:
     """Return recall, false positive rate and precision of a label at up to 200 thresholds, strictest first."""
     positives, negatives = (np.cumsum(side[::-1]) for side in scored.by_threshold(code, np.ones(scored.rows)))
     chosen = np.unique(np.linspace(0, len(positives) - 1, min(POINTS, len(positives))).astype(int))
-    found, alarms = positives[chosen], negatives[chosen]
-    shares = (found / max(positives[-1], 1), alarms / max(negatives[-1], 1), found / (found + alarms))
-    return pd.DataFrame({"label": name, **{column: own.round(6) for column, own in zip(CURVE, shares, strict=True)}})
+    hits, alarms = positives[chosen], negatives[chosen]
+    shares = (hits / max(positives[-1], 1), alarms / max(negatives[-1], 1), hits / (hits + alarms))
+    return pd.DataFrame(
+        {"label": name, **{column: values.round(6) for column, values in zip(CURVE, shares, strict=True)}}
+    )

@@ -1,12 +1,10 @@
 """Residuals of a regression: predicted against true values, histogram, and spread by predicted value."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.metrics.evaluation_record import ErrorSpread, Histogram, Residuals
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Scored, short
 
 Floats = NDArray[np.float64]
 POINTS = 400
@@ -64,8 +62,3 @@ def by_predicted(predicted: Floats, errors: Floats) -> list[ErrorSpread]:
             )
         )
     return groups
-
-
-def short(value: Any) -> float:
-    """Return a number with the six digits that matter most."""
-    return float(f"{float(value):.6g}")

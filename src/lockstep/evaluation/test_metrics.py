@@ -35,7 +35,7 @@ def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str,
     undefined = {name: f"no value on these {scored.rows} test rows" for name in values if name not in bounds}
     return {
         **{name: round(value, DIGITS) if np.isfinite(value) else None for name, value in values.items()},
-        "interval_95": {name: [round(own.low, DIGITS), round(own.high, DIGITS)] for name, own in bounds.items()},
+        "interval_95": {name: [round(pair.low, DIGITS), round(pair.high, DIGITS)] for name, pair in bounds.items()},
         "test_rows": scored.rows,
         **({"draws": few} if few else {}),
         **({"undefined": undefined} if undefined else {}),
@@ -45,10 +45,7 @@ def report(scored: Scored, schema: Schema, params: ModelEvaluation) -> dict[str,
 def require(metrics: Mapping[str, Any], name: str) -> None:
     """Refuse test rows on which the metric of model selection has no value or no interval.
 
-    Raises
-    ------
-    DataError
-        It has none, as ROC AUC where all test rows are of one class.
+    Raises DataError: it has none, as ROC AUC where all test rows are of one class.
     """
     if name not in metrics["interval_95"]:
         raise DataError(
@@ -109,8 +106,8 @@ def examine(predictor: Predictor, frame: pd.DataFrame, scored: Scored, leaks: Ma
     """Return the evidence on the test rows that needs no champion."""
     rows = predictor.schema.objects(frames.rows_of(frame, predictor.schema))
     refused = [bool(predictor.schema.faults(row)) for row in rows]
-    differing, asked = skew(predictor, frame, [place for place, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
-    return HoldoutEvidence(scored, constant(scored), differing, asked, sum(refused), leaks)
+    differing, sent = skew(predictor, frame, [index for index, wrong in enumerate(refused) if not wrong][:SKEW_ROWS])
+    return HoldoutEvidence(scored, constant(scored), differing, sent, sum(refused), leaks)
 
 
 def skew(predictor: Predictor, frame: pd.DataFrame, places: list[int]) -> tuple[int, int]:

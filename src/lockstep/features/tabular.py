@@ -42,8 +42,8 @@ class Unskew(TransformerMixin, BaseEstimator):
             self.fitted_ = np.array([[_shape(column) for column in columns]]).reshape(1, self.width_)
         elif self.method == "quantile":
             steps = np.linspace(0, 1, POINTS)
-            known = [np.quantile(column, steps) if len(column) else np.zeros(POINTS) for column in columns]
-            self.fitted_ = np.stack(known, axis=1) if known else np.zeros((POINTS, 0))
+            quantiles = [np.quantile(column, steps) if len(column) else np.zeros(POINTS) for column in columns]
+            self.fitted_ = np.stack(quantiles, axis=1) if quantiles else np.zeros((POINTS, 0))
         else:
             self.fitted_ = np.zeros((0, self.width_))
         return self
@@ -64,10 +64,10 @@ def _shape(column: Floats) -> float:
 
     if len(column) < 2 or column.min() == column.max():
         return 1.0
-    found = optimize.minimize_scalar(
+    optimum = optimize.minimize_scalar(
         lambda shape: -stats.yeojohnson_llf(shape, column), bounds=(-2, 4), method="bounded", options={"xatol": 1e-6}
     )
-    return float(found.x)
+    return float(optimum.x)
 
 
 class Absent(TransformerMixin, BaseEstimator):
@@ -133,10 +133,10 @@ class TargetMeans(TransformerMixin, BaseEstimator):
         folds = cross_fitting_folds(len(X), self.seed, self.groups)
         encoded = np.empty((len(X), len(X.columns) * answers.shape[1]))
         for number in np.unique(folds):
-            own = folds == number
+            in_fold = folds == number
             rest = TargetMeans(self.smoothing)
-            rest._learn(X[~own], answers[~own], answers[~own].mean(axis=0))
-            encoded[own] = rest.transform(X[own])
+            rest._learn(X[~in_fold], answers[~in_fold], answers[~in_fold].mean(axis=0))
+            encoded[in_fold] = rest.transform(X[in_fold])
         return encoded
 
     def transform(self, X: pd.DataFrame) -> Floats:
@@ -153,28 +153,30 @@ class TargetMeans(TransformerMixin, BaseEstimator):
         self.columns_ = [str(name) for name in X.columns]
         self.categories_, self.means_ = [], []
         for name in X.columns:
-            codes, known = pd.factorize(X[name].astype(object), sort=True)
-            codes = np.where(codes < 0, len(known), codes)
-            counts = np.bincount(codes, minlength=len(known) + 2).astype(np.float64)
-            sums = np.stack([np.bincount(codes, own, minlength=len(known) + 2) for own in answers.T], axis=1)
+            codes, categories = pd.factorize(X[name].astype(object), sort=True)
+            codes = np.where(codes < 0, len(categories), codes)
+            counts = np.bincount(codes, minlength=len(categories) + 2).astype(np.float64)
+            sums = np.stack([np.bincount(codes, answer, minlength=len(categories) + 2) for answer in answers.T], axis=1)
             weight = counts + self.smoothing
             drawn = (sums + self.smoothing * overall) / np.where(weight > 0, weight, 1.0)[:, None]
             drawn[counts == 0] = overall
-            self.categories_.append("\n".join(map(_escaped, known)))
+            self.categories_.append("\n".join(map(_escaped, categories)))
             self.means_.append(drawn)
 
     def _codes(self, X: pd.DataFrame) -> list[NDArray[np.int64]]:
         """Return for each column the row of its means (n,): its category's, the missing one's, or the unknown one's."""
-        found = []
-        for name, known in zip(self.columns_, self.known(), strict=True):
-            table = {category: code for code, category in enumerate(known)} | {None: len(known)}
+        codes = []
+        for name, categories in zip(self.columns_, self.known(), strict=True):
+            table = {category: code for code, category in enumerate(categories)} | {None: len(categories)}
             values = [None if value != value else value for value in X[name].tolist()]
-            found.append(np.fromiter((table.get(value, len(known) + 1) for value in values), np.int64, len(values)))
-        return found
+            codes.append(
+                np.fromiter((table.get(value, len(categories) + 1) for value in values), np.int64, len(values))
+            )
+        return codes
 
     def known(self) -> list[list[str]]:
         """Return the categories of each column, in the order of its means; then come missing and unknown."""
-        return [[_plain(text) for text in own.split("\n")] if own else [] for own in self.categories_]
+        return [[_plain(text) for text in joined.split("\n")] if joined else [] for joined in self.categories_]
 
 
 def target_columns(y: Any) -> Floats:
@@ -265,6 +267,6 @@ def _plain(text: str) -> str:
 def cross_fitting_folds(count: int, seed: int, groups: Any = None) -> NDArray[np.int64]:
     """Return the fold of each row (n,), drawn by chance; rows of one group share it."""
     codes = np.arange(count)
-    if groups is not None and len(known := np.unique(groups)) > 1:
-        codes = np.searchsorted(known, groups)
+    if groups is not None and len(distinct := np.unique(groups)) > 1:
+        codes = np.searchsorted(distinct, groups)
     return np.asarray((np.random.default_rng(seed).permutation(int(codes.max(initial=0)) + 1) % FOLDS)[codes])

@@ -117,7 +117,7 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "words_")
         words, names = self.words_.split("\n"), []
         for length, keys in zip(self.ngrams, self.keys_, strict=True):
-            digits = [keys // len(words) ** place % len(words) for place in range(length - 1, -1, -1)]
+            digits = [keys // len(words) ** power % len(words) for power in range(length - 1, -1, -1)]
             names += [" ".join(words[d] for d in term) for term in zip(*digits, strict=True)]
         return np.asarray(names, dtype=object)
 
@@ -137,20 +137,20 @@ class TextTfidf(TransformerMixin, BaseEstimator):
 
     def _learn(self, texts: Iterable[str | None]) -> tuple[Ids, Ids, int]:
         """Set the fitted attributes; return every token's word number and text number, and the number of texts."""
-        found: dict[str, int] = {}
+        numbering: dict[str, int] = {}
         pieces, lengths = [], []
         for tokens in self._tokens(texts):
-            pieces.append(np.fromiter((found.setdefault(t, len(found)) for t in tokens), np.int32, len(tokens)))
+            pieces.append(np.fromiter((numbering.setdefault(t, len(numbering)) for t in tokens), np.int32, len(tokens)))
             lengths.append(len(tokens))
         count = len(lengths)
         owners = np.repeat(np.arange(count), lengths)
         raw = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
-        frequent = _document_frequency(raw.astype(np.int64), owners, count, len(found)) >= self.min_documents
-        words = np.asarray(list(found), dtype=object)
+        frequent = _document_frequency(raw.astype(np.int64), owners, count, len(numbering)) >= self.min_documents
+        words = np.asarray(list(numbering), dtype=object)
         if not frequent.any():
             raise ValueError("no word stands in enough texts: lower feature_engineering.text.min_documents")
         order = np.argsort(words[frequent].astype(str))
-        numbers = np.full(len(found), -1, np.int64)
+        numbers = np.full(len(numbering), -1, np.int64)
         numbers[np.flatnonzero(frequent)[order]] = np.arange(len(order))
         self.words_ = "\n".join(words[frequent][order])
         self._numbers = {word: number for number, word in enumerate(words[frequent][order])}
@@ -196,8 +196,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
             return ids[:0], owners[:0]
         whole = owners[:last] == owners[length - 1 :]
         keys = np.zeros(last, np.int64)
-        for place in range(length):
-            part = ids[place : place + last]
+        for offset in range(length):
+            part = ids[offset : offset + last]
             whole &= part >= 0
             keys = keys * base + part
         return keys[whole], owners[:last][whole]
@@ -213,8 +213,8 @@ class TextTfidf(TransformerMixin, BaseEstimator):
         cells, offset = [], 0
         for length, keys in zip(self.ngrams, self.keys_, strict=True):
             grams, held_by = self._grams(ids, owners, length)
-            place, known = _locate(grams, keys)
-            cells.append(held_by[known] * width + place[known] + offset)
+            index, is_term = _locate(grams, keys)
+            cells.append(held_by[is_term] * width + index[is_term] + offset)
             offset += len(keys)
         cell, counts = _distinct(np.concatenate(cells))
         rows, columns = np.divmod(cell, width)
@@ -239,8 +239,8 @@ def telling(rows: Ids, columns: Ids, y: Any, width: int) -> NDArray[np.float64]:
     counts = np.stack([np.bincount(columns[classes[rows] == label], minlength=width) for label in range(len(labels))])
     whole = counts.sum(axis=0)
     strongest = np.zeros(width)
-    for own in counts:
-        inside, outside = own + 1.0, whole - own + 1.0
+    for held in counts:
+        inside, outside = held + 1.0, whole - held + 1.0
         ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
         strongest = np.maximum(strongest, np.abs(ratio))
     return strongest + LEAST_TELLING

@@ -14,7 +14,6 @@ from lockstep.metrics.comparison import Difference, RegressedSlice
 from lockstep.metrics.scores import Scored
 from lockstep.metrics.slices import Slice
 
-DIGITS = 6
 MOST_NAMED = 10
 
 LEAST_FAIR = 50
@@ -65,7 +64,7 @@ def compared_with(schema: Schema, paired: PairedScores, measured: Difference) ->
 
 
 def _values(name: str, used: PairedScores) -> tuple[float, float]:
-    return _rounded(scores.measure(name, used.candidate)), _rounded(scores.measure(name, used.champion))
+    return scores.short(scores.measure(name, used.candidate)), scores.short(scores.measure(name, used.champion))
 
 
 def _disagreements(schema: Schema, paired: PairedScores, used: PairedScores) -> Iterator[Disagreement]:
@@ -75,17 +74,13 @@ def _disagreements(schema: Schema, paired: PairedScores, used: PairedScores) -> 
     losses = comparison.losses(used.candidate), comparison.losses(used.champion)
 
     def named(value: np.generic) -> str | float:
-        return label_name(schema.labels[int(value)]) if schema.labels else _rounded(float(value))
+        return label_name(schema.labels[int(value)]) if schema.labels else scores.short(float(value))
 
     for row in comparison.furthest_apart(used.candidate, used.champion, MOST_NAMED):
         sides = (used.candidate.truth, used.candidate.predicted, used.champion.predicted)
         truth, candidate_value, champion_value = (named(side[row]) for side in sides)
         nearer = "candidate" if losses[0][row] < losses[1][row] else "champion"
         yield Disagreement(int(numbers[row]), truth, candidate_value, champion_value, nearer)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
 
 
 def against_champion(measured: Difference, require: str, note: str = "") -> Check:

@@ -14,8 +14,8 @@ COLOURS = 6
 
 def colour(version: str) -> str:
     """Return the class that colours a version, the same one wherever and whenever it is drawn."""
-    place = int(version) if version.isdecimal() else crc32(version.encode())
-    return f"v{place % COLOURS}"
+    number = int(version) if version.isdecimal() else crc32(version.encode())
+    return f"v{number % COLOURS}"
 
 
 def svg(marks: str, width: float, label: str, kind: str = "") -> Markup:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +36,7 @@ VALUE_DIGITS = 9
 gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
 
 
-@dataclass(frozen=True)
-class Predictions:
+class Predictions(msgspec.Struct, frozen=True):
     """Answers for n rows: labels or values, and the labels' shares, n lists of one a label, or None for regression."""
 
     values: list[Any]

@@ -40,12 +40,12 @@ def measure(scored: Scored, count: int, seed: int) -> Calibration:
     rows = np.bincount(places)
     filled = rows > 0
     expected = np.bincount(places, claimed)[filled] / rows[filled]
-    found = np.bincount(places, hits)[filled] / rows[filled]
+    observed = np.bincount(places, hits)[filled] / rows[filled]
     weights = rows[filled] / len(claimed)
     random = np.random.default_rng(seed)
     drawn = random.binomial(rows[filled], np.clip(expected, 0, 1), (count, len(expected))) / rows[filled]
     errors = np.abs(drawn - expected) @ weights
-    return Calibration(float(np.abs(found - expected) @ weights), float(np.quantile(errors, NOISE)))
+    return Calibration(float(np.abs(observed - expected) @ weights), float(np.quantile(errors, NOISE)))
 
 
 def _claims(scored: Scored) -> tuple[Floats, Floats]:

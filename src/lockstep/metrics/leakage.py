@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from lockstep.config.params import Kind, Task
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 MAX_ROWS = 5_000
 """Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart."""

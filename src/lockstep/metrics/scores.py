@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,8 @@ class Scored:
         """Return predicted less true values (n,), for regression."""
         return self.predicted.astype(np.float64) - self.truth.astype(np.float64)
 
-    def take(self, rows: NDArray[np.bool_]) -> "Scored":
-        """Return some of the rows, by a mask (n,)."""
+    def take(self, rows: NDArray[np.bool_] | Codes) -> "Scored":
+        """Return some of the rows, by a mask (n,) or by their indices."""
         shares = None if self.probabilities is None else self.probabilities[rows]
         return Scored(self.truth[rows], self.predicted[rows], shares, self.positive)
 
@@ -66,6 +67,11 @@ class Scored:
         positive = self.truth == label
         sides = [np.bincount(rank, weights * side, count).astype(np.float64) for side in (positive, ~positive)]
         return sides[0], sides[1]
+
+
+def short(value: Any) -> float:
+    """Return a number with the six digits that every processor agrees on."""
+    return float(f"{float(value):.6g}")
 
 
 def rarer(codes: NDArray[np.int64]) -> int:
@@ -136,18 +142,14 @@ def _roc_auc(scored: Scored, weights: Floats) -> float:
 def _average_precision(scored: Scored, weights: Floats) -> float:
     """Return the precision at each threshold, weighted by the recall it adds."""
     positives, negatives = (side[::-1] for side in scored.by_threshold(scored.positive, weights))
-    found = np.cumsum(positives)
-    return (
-        float((positives * _ratio(found, found + np.cumsum(negatives))).sum() / found[-1])
-        if found[-1]
-        else float("nan")
-    )
+    hits = np.cumsum(positives)
+    return float((positives * _ratio(hits, hits + np.cumsum(negatives))).sum() / hits[-1]) if hits[-1] else float("nan")
 
 
 def _log_loss(scored: Scored, weights: Floats) -> float:
     assert scored.probabilities is not None  # noqa: S101 - classes only
-    own = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
-    return float(-(weights @ np.log(np.clip(own, 1e-15, 1))) / weights.sum())
+    likelihoods = scored.probabilities[np.arange(scored.rows), scored.truth.astype(np.int64)]
+    return float(-(weights @ np.log(np.clip(likelihoods, 1e-15, 1))) / weights.sum())
 
 
 def _brier(scored: Scored, weights: Floats) -> float:
@@ -283,7 +285,7 @@ def intervals(scored: Scored, names: Iterable[str], count: int, seed: int) -> di
     """Return the 95 % percentile bootstrap interval of each metric."""
     names = list(names)
     draws = np.asarray([[measure(name, scored, drawn) for name in names] for drawn in resamples(scored, count, seed)])
-    return {name: BootstrapInterval.from_draws(draws[:, place]) for place, name in enumerate(names)}
+    return {name: BootstrapInterval.from_draws(draws[:, index]) for index, name in enumerate(names)}
 
 
 def difference(candidate: Scored, champion: Scored, name: str, count: int, seed: int) -> tuple[float, float, float]:

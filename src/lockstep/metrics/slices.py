@@ -46,15 +46,15 @@ def cut(frame: pd.DataFrame, schema: Schema, most: int = MOST) -> tuple[Slice, .
     A column that tells no rows apart gives none. Columns come in the schema's order, and none is cut that would bring
     more than `most` slices in all.
     """
-    found: list[Slice] = []
+    slices: list[Slice] = []
     for name, kind in schema.kinds.items():
-        own = [part for part in _parts(name, frame[name], kind) if part.count >= LEAST_ROWS]
-        if all(part.count == len(frame) for part in own):
+        parts = [part for part in _parts(name, frame[name], kind) if part.count >= LEAST_ROWS]
+        if all(part.count == len(frame) for part in parts):
             continue
-        if len(found) + len(own) > most:
+        if len(slices) + len(parts) > most:
             break
-        found += own
-    return tuple(found)
+        slices += parts
+    return tuple(slices)
 
 
 def _parts(column: str, values: pd.Series, kind: Kind) -> Iterator[Slice]:
@@ -108,8 +108,8 @@ def _by_quartile(
     edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
     edges = edges[edges < values.max()]
     places = np.searchsorted(edges, values, side="left")
-    for place, name in enumerate(_ranges(spell(edges))):
-        yield name, places == place
+    for index, name in enumerate(_ranges(spell(edges))):
+        yield name, places == index
 
 
 def _ranges(edges: list[str]) -> Iterable[str]:

@@ -114,7 +114,7 @@ class Watcher:
             snapshot.models = {name: self._model(name, model_versions, at) for name, model_versions in versions.items()}
             snapshot.alerts, snapshot.jobs = self._alerts(snapshot.models, at), self.jobs()
             state.stored, state.labels = (each.look(self.store, name, at) for name, each in self._counts.items())
-            state.lost = max(state.lost, monitoring_queries.lost(self.store))
+            state.lost = max(state.lost, self.store.lost())
         except StoreError as error:
             state.reachable, state.fault = False, error.problem
             snapshot.alerts = [alert for alert in self.before.alerts if alert.kind != "log"]
@@ -156,10 +156,10 @@ class Watcher:
             for name, model_versions in versions.items():
                 profile = self._profile(name, model_versions)
                 if profile and model_versions.production:
-                    place = windows.WindowPosition(
+                    position = windows.WindowPosition(
                         name, model_versions.production.version, profile, self.options.log_rows
                     )
-                    windows.measure_drift(self.store, place, at, WINDOWS_S)
+                    windows.measure_drift(self.store, position, at, WINDOWS_S)
 
     def _profile_of(self, model: str) -> Callable[[str], Profile | None]:
         return lambda version: self.registered.made(model, version).profile

@@ -35,50 +35,50 @@ def next_rows(model: str, version: str, after: int, profile: Profile) -> Predict
     return PredictionFilter(model, version, "production", after=after, limit=profile.thresholds.window_rows)
 
 
-def measure_drift(store: Store, place: WindowPosition, at: float, budget_s: float) -> int:
+def measure_drift(store: Store, position: WindowPosition, at: float, budget_s: float) -> int:
     """Measure the windows that are full, the oldest first, for so long at most; return how many.
 
     A window that is not full is taken too once its first prediction is `SLOW_S` old.
     """
     end, done = time.monotonic() + budget_s, 0
-    limits = place.profile.thresholds
+    limits = position.profile.thresholds
     while time.monotonic() < end:
         row_filter = next_rows(
-            place.model,
-            place.version,
-            monitoring_queries.end_of(store, place.model, place.version, "drift"),
-            place.profile,
+            position.model,
+            position.version,
+            monitoring_queries.end_of(store, position.model, position.version, "drift"),
+            position.profile,
         )
         rows, first = monitoring_queries.waiting(store, row_filter)
         old = at - first > SLOW_S and rows >= limits.min_rows
         if rows < limits.window_rows and not old:
             break
         predictions = store.predictions(row_filter)
-        result = drift_of(place, predictions)
+        result = drift_of(position, predictions)
         marks = (predictions[0].seq, predictions[-1].seq)
         monitoring_queries.keep_window(
-            store, MonitoringWindow(place.model, place.version, "drift", *marks, result.start, result.end, result)
+            store, MonitoringWindow(position.model, position.version, "drift", *marks, result.start, result.end, result)
         )
         done += 1
     return done
 
 
-def drift_of(place: WindowPosition, predictions: Sequence[Stored]) -> DriftWindow:
+def drift_of(position: WindowPosition, predictions: Sequence[Stored]) -> DriftWindow:
     """Hold predictions against the profile of their version; what was not logged, or only as a hash, is left out."""
     rows = [row for prediction in predictions if (row := prediction.row) is not None]
-    columns: Mapping[str, Sequence[Scalar]] = place.profile.columns(rows) if rows else {}
-    if place.log_rows == "hashed":
-        hidden = {feature.name for feature in place.profile.features if feature.kind in HASHED_KINDS}
+    columns: Mapping[str, Sequence[Scalar]] = position.profile.columns(rows) if rows else {}
+    if position.log_rows == "hashed":
+        hidden = {feature.name for feature in position.profile.features if feature.kind in HASHED_KINDS}
         columns = {name: values for name, values in columns.items() if name not in hidden}
     scores = np.asarray(
         [prediction.score for prediction in predictions if prediction.score is not None], dtype=np.float64
     )
-    answers = None if place.profile.task == "regression" else [prediction.value for prediction in predictions]
+    answers = None if position.profile.task == "regression" else [prediction.value for prediction in predictions]
     start, end = (
         min(prediction.at_us for prediction in predictions) / 1e6,
         max(prediction.at_us for prediction in predictions) / 1e6,
     )
-    return detect.measure(place.profile, detect.RowWindow(place.version, start, end, columns, scores, answers))
+    return detect.measure(position.profile, detect.RowWindow(position.version, start, end, columns, scores, answers))
 
 
 def measure_labels(

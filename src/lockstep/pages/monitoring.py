@@ -31,7 +31,7 @@ HOUR_S = 3600
 
 def html(snapshot: Snapshot) -> str:
     """Return the report on all models as one file that needs nothing else."""
-    sections = [(name, fragment(snapshot, name, place=place)) for place, name in enumerate(sorted(snapshot.models))]
+    sections = [(name, fragment(snapshot, name, index=index)) for index, name in enumerate(sorted(snapshot.models))]
     return (
         _environment()
         .get_template("monitoring.html")
@@ -39,16 +39,16 @@ def html(snapshot: Snapshot) -> str:
     )
 
 
-def fragment(snapshot: Snapshot, name: str, span: int | None = None, place: int = 0, links: bool = False) -> Markup:
+def fragment(snapshot: Snapshot, name: str, span: int | None = None, index: int = 0, links: bool = False) -> Markup:
     """Return the sections on one model; `span` chooses the traffic's bucket in seconds, with links to the others.
 
-    `place` keeps the names of the parts of several fragments on one page apart.
+    `index` keeps the names of the parts of several fragments on one page apart.
     """
     model = snapshot.models[name]
     content: dict[str, Any] = {
         "snapshot": snapshot,
         "model": model,
-        "prefix": f"m{place}-" if place else "",
+        "prefix": f"m{index}-" if index else "",
         "open": [entry for entry in _alerts(snapshot, name) if entry.closed is None],
         "closed": [entry for entry in _alerts(snapshot, name) if entry.closed is not None][:MOST_CLOSED],
         "traffic": _traffic(model.traffic, span),

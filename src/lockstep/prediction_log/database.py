@@ -193,13 +193,14 @@ class Store:
         """Add to the counts of a rollup; sorted, so that two servers never wait for each other in a circle."""
         keys = [*MINUTE, name]
         rows = [{**dict(zip(keys, key, strict=True)), "count": count} for key, count in sorted(counts.items())]
-        for piece in _pieces(rows):
+        for piece in pieces(rows):
             statement = self.insert(table).values(piece)
             more = {"count": table.c.count + statement.excluded.count}
             link.execute(statement.on_conflict_do_update(index_elements=keys, set_=more))
 
 
-def _pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield rows in pieces that one statement can name."""
     return (rows[start : start + PIECE] for start in range(0, len(rows), PIECE))
 
 

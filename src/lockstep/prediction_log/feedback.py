@@ -1,15 +1,13 @@
 """What the log knows of predictions that somebody has the truth about."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import select
 
-from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.database import Store, pieces
 from lockstep.prediction_log.records import LabelState
 from lockstep.prediction_log.tables import LABELS, PREDICTIONS
-
-PIECE = 500
 
 
 def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
@@ -18,7 +16,7 @@ def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
     Raises StoreError: the database is out of reach.
     """
     states: dict[str, LabelState] = {}
-    for piece in _pieces(ids):
+    for piece in pieces(ids):
         predictions = select(PREDICTIONS.c.id, PREDICTIONS.c.model, PREDICTIONS.c.version)
         labels = select(LABELS.c.prediction_id, LABELS.c.label).order_by(LABELS.c.at_us, LABELS.c.seq)
         with store.reading() as link:
@@ -30,7 +28,3 @@ def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
                         states[prediction_id].model, states[prediction_id].version, True, msgspec.json.decode(label)
                     )
     return states
-
-
-def _pieces(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))

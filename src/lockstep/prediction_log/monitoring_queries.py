@@ -11,13 +11,12 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select, text
 
 from lockstep.drift.results import Alert, Challenge, DriftWindow, QualityWindow
-from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store, decoded
+from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store, decoded, pieces
 from lockstep.prediction_log.records import Scalar
 from lockstep.prediction_log.tables import (
     ALERTS,
     LABELS,
     LATENCIES,
-    LOSSES,
     PREDICTIONS,
     PROMOTIONS,
     TRAFFIC,
@@ -30,7 +29,6 @@ WATCH_LOCK = 7_302_119
 
 SHADOW = "shadow"
 MINUTE_S = 60
-PIECE = 500
 ANSWER = [PREDICTIONS.c[name] for name in ("id", "model", "version", "variant", "at_us", "value", "shares")]
 Counted = Literal["predictions", "labels"]
 Kind = Literal["drift", "quality", "challenge"]
@@ -115,12 +113,6 @@ def rows_after(store: Store, table: Counted, seq: int) -> tuple[int, int]:
     return int(count), int(newest or seq)
 
 
-def lost(store: Store) -> int:
-    """Return how many predictions could not be written down, as far as the database knows."""
-    with store.reading() as link:
-        return int(link.execute(select(func.coalesce(func.sum(LOSSES.c.count), 0))).scalar_one())
-
-
 def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[LabelledRow], list[int]]:
     """Return the labels after a mark in the order in which they came, and the marks of those without a prediction."""
     wanted = _labelled_rows().where(LABELS.c.seq > seq).order_by(LABELS.c.seq).limit(limit)
@@ -133,8 +125,8 @@ def labelled_at(store: Store, marks: Sequence[int]) -> list[LabelledRow]:
     """Return the labels at these marks whose predictions are there by now."""
     labelled = []
     with store.reading() as link:
-        for start in range(0, len(marks), PIECE):
-            rows = link.execute(_labelled_rows().where(LABELS.c.seq.in_(marks[start : start + PIECE])))
+        for piece in pieces(marks):
+            rows = link.execute(_labelled_rows().where(LABELS.c.seq.in_(piece)))
             labelled += [_labelled(row) for row in rows if row.id]
     return labelled
 
@@ -149,9 +141,8 @@ def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
     wanted = select(PREDICTIONS.c.seq, *ANSWER, literal(None).label("label"), literal(0).label("labelled_us"))
     labelled = []
     with store.reading() as link:
-        for start in range(0, len(ids), PIECE):
-            rows = link.execute(wanted.where(PREDICTIONS.c.id.in_(ids[start : start + PIECE])))
-            labelled += [_labelled(row) for row in rows]
+        for piece in pieces(ids):
+            labelled += [_labelled(row) for row in link.execute(wanted.where(PREDICTIONS.c.id.in_(piece)))]
     return labelled
 
 

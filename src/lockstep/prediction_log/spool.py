@@ -33,6 +33,9 @@ MEMORY_BYTES = 4 << 20
 RETRY_S = 0.25
 """While the disk takes nothing: how much waits in this process' memory, and how often the disk is tried."""
 
+CHECK_S = 1.0
+"""Between two checks whether somebody removed the file: a system call for every line would cost as much as its text."""
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,7 +46,7 @@ class Writer:
         self.folder, self.most_bytes, self.on_lost = folder, most_bytes, on_lost
         self._lock = threading.Lock()
         self._file: int | None = None
-        self._written, self._opened, self._tried = 0, 0.0, 0.0
+        self._written, self._opened, self._tried, self._checked = 0, 0.0, 0.0, 0.0
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._torn = False
@@ -54,7 +57,8 @@ class Writer:
         """Write a record down before this returns; if the disk takes nothing, it waits in memory."""
         line = line_of(record)
         with self._lock:
-            self._rescue()
+            if time.monotonic() - self._checked >= CHECK_S:
+                self._rescue()
             if self._waiting:
                 self._keep(line, record)
                 self._catch_up()
@@ -81,6 +85,7 @@ class Writer:
 
     def _rescue(self) -> None:
         """Write the lines of a file anew that somebody removed; a line that was stored already is stored once."""
+        self._checked = time.monotonic()
         if self._file is None or os.fstat(self._file).st_nlink:
             return
         content = os.pread(self._file, self._written, 0)
@@ -191,7 +196,7 @@ class Batch(msgspec.Struct):
 
     def oldest_us(self) -> int | None:
         """Return when the oldest of the predictions was answered."""
-        return min((one.at_us for one in self.records), default=None)
+        return min((record.at_us for record in self.records), default=None)
 
 
 class SpoolReader:
@@ -229,8 +234,8 @@ class SpoolReader:
 
     def unread(self) -> tuple[int, int]:
         """Return how many files there are, and how many of their bytes were not dealt with."""
-        found = self.files()
-        return len(found), sum(max(0, size_of(path) - self._offsets.get(path, 0)) for path in found)
+        paths = self.files()
+        return len(paths), sum(max(0, size_of(path) - self._offsets.get(path, 0)) for path in paths)
 
     def _read(self, path: Path, most_bytes: int, batch: Batch) -> int:
         """Add a file's next whole lines to a batch, and return how many bytes were looked at."""
@@ -276,9 +281,9 @@ def _readable(content: object) -> object:
     if isinstance(content, str):
         return content.encode("utf-8", "replace").decode()
     if isinstance(content, list | tuple):
-        return [_readable(one) for one in content]
+        return [_readable(item) for item in content]
     if isinstance(content, dict):
-        return {key: _readable(one) for key, one in content.items()}
+        return {key: _readable(item) for key, item in content.items()}
     return content
 
 

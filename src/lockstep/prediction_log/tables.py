@@ -4,6 +4,7 @@ Whatever changes here needs a migration in `migrations/versions`; a test holds b
 """
 
 import math
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
@@ -13,6 +14,10 @@ SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 STEPS = 8
 """Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
+
+
+def _required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
+    return [Column(name, kind, nullable=False) for name in names]
 
 
 def _serial() -> "Column[int]":
@@ -25,10 +30,7 @@ PREDICTIONS = Table(
     _serial(),
     Column("id", Text, nullable=False, unique=True),
     Column("at_us", BigInteger, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("variant", Text, nullable=False),
-    Column("key", Text, nullable=False),
+    *_required(Text, "model", "version", "variant", "key"),
     Column("latency_us", BigInteger, nullable=False),
     Column("row", Text),
     Column("value", Text, nullable=False),
@@ -45,8 +47,7 @@ LABELS = Table(
     METADATA,
     _serial(),
     Column("event", Text, nullable=False, unique=True),
-    Column("prediction_id", Text, nullable=False),
-    Column("label", Text, nullable=False),
+    *_required(Text, "prediction_id", "label"),
     Column("at_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Index("labels_of_prediction", "prediction_id", "at_us"),
@@ -80,8 +81,7 @@ LOSSES = Table(
     "losses",
     METADATA,
     Column("event", Text, primary_key=True),
-    Column("at_us", BigInteger, nullable=False),
-    Column("count", BigInteger, nullable=False),
+    *_required(BigInteger, "at_us", "count"),
 )
 """Predictions that were answered while there was no room to write them down."""
 
@@ -89,13 +89,8 @@ WINDOWS = Table(
     "windows",
     METADATA,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    Column("model", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("start_seq", BigInteger, nullable=False),
-    Column("end_seq", BigInteger, nullable=False),
-    Column("start_us", BigInteger, nullable=False),
-    Column("end_us", BigInteger, nullable=False),
+    *_required(Text, "model", "version", "kind"),
+    *_required(BigInteger, "start_seq", "end_seq", "start_us", "end_us"),
     Column("result", Text, nullable=False),
     UniqueConstraint("model", "version", "kind", "start_seq", name="windows_once"),
     sqlite_autoincrement=True,
@@ -106,12 +101,7 @@ ALERTS = Table(
     "alerts",
     METADATA,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    Column("kind", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("severity", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    *_required(Text, "kind", "model", "version", "subject", "severity", "detail"),
     Column("opened_us", BigInteger, nullable=False),
     Column("closed_us", BigInteger),
     Column("open_key", Text, unique=True),
@@ -123,13 +113,7 @@ PROMOTIONS = Table(
     "promotions",
     METADATA,
     _serial(),
-    Column("model", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("previous", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    *_required(Text, "model", "at", "action", "version", "previous", "actor", "reason"),
     Column("forced", Boolean, nullable=False),
     Column("git_commit", Text, nullable=False),
     UniqueConstraint("model", "at", "action", "version", name="promotions_once"),
@@ -141,17 +125,12 @@ JOBS = Table(
     "jobs",
     METADATA,
     Column("id", Text, primary_key=True),
-    Column("model", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    *_required(Text, "model", "state", "trigger", "reason"),
     Column("asked_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Column("beat_us", BigInteger),
-    Column("owner", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("version", Text, nullable=False),
+    *_required(Text, "owner", "outcome", "version"),
     Column("labelled_rows", BigInteger, nullable=False),
     Column("active", Text, unique=True),
     Index("jobs_by_time", "asked_us"),

@@ -45,7 +45,6 @@ class Version:
     source: str
     sha256: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    created_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -385,7 +384,6 @@ def _from_mlflow(entity: "ModelVersion") -> Version:
         source=entity.source or "",
         sha256=tags.get(DIGEST_TAG, ""),
         tags=tags,
-        created_ms=int(entity.creation_timestamp or 0),
     )
 
 

@@ -41,9 +41,9 @@ def _is_another(location: str | None, here: Path) -> bool:
     return path.is_absolute() and path.name == ARTIFACTS and path != here and path.resolve() != here.resolve()
 
 
-def _replace(connection: sqlite3.Connection, place: tuple[str, str], old: str, new: str) -> None:
+def _replace(connection: sqlite3.Connection, path_column: tuple[str, str], old: str, new: str) -> None:
     """Replace a folder at the beginning of the paths of a column; an older store lacks some columns."""
-    table, column = place
+    table, column = path_column
     statement = (
         f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names of the table above
         f"WHERE {column} = ? OR substr({column}, 1, ?) = ?"

@@ -6,7 +6,6 @@ this decoder can only be too strict.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -19,8 +18,7 @@ UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 HIDDEN_QUOTE = b"\\u0022"
 
 
-@dataclass(frozen=True)
-class DecodedRequest:
+class DecodedRequest(msgspec.Struct, frozen=True):
     """A decoded request: checked rows, and the version that it names, if any."""
 
     rows: list[Row]
@@ -33,9 +31,9 @@ class Decoder:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._decoder = _compile(schema) if _is_nameable(schema) else None
-        self._texts = [place for place, column in enumerate(schema.columns) if column.kind != "numeric"]
+        self._texts = [index for index, column in enumerate(schema.columns) if column.kind != "numeric"]
         self._booleans = bool(schema.booleans)
-        self._dates = [(place, column.name) for place, column in enumerate(schema.columns) if column.kind == "date"]
+        self._dates = [(index, column.name) for index, column in enumerate(schema.columns) if column.kind == "date"]
         self._row_quotes = 2 * (len(schema.columns) + len(self._texts))
 
     def decode(self, body: bytes) -> DecodedRequest | None:

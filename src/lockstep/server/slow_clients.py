@@ -69,11 +69,11 @@ def waiting_s(link: socket.socket) -> float:
     """
     info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
     sent_ms, received_ms, received, answers = (
-        struct.unpack_from(f"={kind}", info, place)[0]
-        for place, kind in (LAST_SENT, LAST_RECEIVED, BYTES_RECEIVED, SEGMENTS_SENT)
+        struct.unpack_from(f"={kind}", info, offset)[0]
+        for offset, kind in (LAST_SENT, LAST_RECEIVED, BYTES_RECEIVED, SEGMENTS_SENT)
     )
-    asked = received and (not answers or received_ms + SAME_MOMENT_MS < sent_ms)
-    return sent_ms / 1000 if asked else 0.0
+    pending = received and (not answers or received_ms + SAME_MOMENT_MS < sent_ms)
+    return sent_ms / 1000 if pending else 0.0
 
 
 def _links() -> Iterator[socket.socket]:

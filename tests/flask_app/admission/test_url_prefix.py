@@ -68,6 +68,14 @@ def test_the_header_counts_from_trusted_proxies_and_as_a_path(prefixed, hops, he
     assert f'data-root="{root}"' in client.get("/docs", headers=headers).text
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrapped"), [({}, False), ({"url_prefix": "/ml"}, True), ({"trusted_proxies": 1}, True)]
+)
+def test_an_app_without_prefix_and_proxies_is_not_wrapped(prefixed, changes, wrapped):
+    app = prefixed(**changes)
+    assert ("wsgi_app" in vars(app)) == wrapped
+
+
 @pytest.mark.parametrize("path", ["/predict", "/ml/predict", "/ml/models/demo/predict"])
 def test_both_ways_to_answer_know_the_prefix(prefixed, tmp_path, path):
     bundle = make_bundle("binary", tmp_path / "plain", odd="a")  # a name that the fast path can decode

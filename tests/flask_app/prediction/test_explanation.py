@@ -4,10 +4,10 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from flask_app.models import model_service
 from flask_app.openapi import document
@@ -82,7 +82,7 @@ def test_the_log_is_told_what_it_is_told_without(client, app):
     prediction_service.from_app(app).subscribers.append(told.append)
     ask(client, [example(app)])
     client.post("/predict", json={"rows": [example(app)]})
-    first, second = (replace(one, ids=[], started=0.0) for one in told)
+    first, second = (structs.replace(one, ids=[], started=0.0) for one in told)
     assert first == second
 
 

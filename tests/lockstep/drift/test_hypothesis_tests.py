@@ -122,9 +122,29 @@ def test_terms_are_rarely_far_out_by_chance():
     assert np.mean(np.asarray(least) < 0.01 / 300) <= 0.02
 
 
-def test_the_p_of_a_term_is_that_of_fisher():
-    ps, effects = hypothesis_tests.terms(np.array([40]), 1000, np.array([20]), 150)
-    expected = stats.fisher_exact([[20, 130], [40, 960]], alternative="greater").pvalue
+@pytest.mark.parametrize(("held", "held_now", "tail"), [(40, 20, "greater"), (200, 9, "less")])
+def test_the_p_of_a_term_is_that_of_fisher_whether_it_became_more_frequent_or_rarer(held, held_now, tail):
+    ps, effects = hypothesis_tests.terms(np.array([held]), 1000, np.array([held_now]), 150)
+    expected = stats.fisher_exact([[held_now, 150 - held_now], [held, 1000 - held]], alternative=tail).pvalue
 
     assert ps[0] == pytest.approx(2 * expected)
-    assert effects[0] == pytest.approx(2 * np.arcsin(np.sqrt(20 / 150)) - 2 * np.arcsin(np.sqrt(0.04)))
+    assert effects[0] == pytest.approx(2 * np.arcsin(np.sqrt(held_now / 150)) - 2 * np.arcsin(np.sqrt(held / 1000)))
+
+
+@pytest.mark.parametrize("held_now", [8, 4])
+def test_the_p_of_a_term_that_is_about_as_frequent_is_the_two_sided_one_of_two_proportions(held_now):
+    """Of 150 texts, 6 would be as many: a third more or less is no evidence, and equally little."""
+    ps, _ = hypothesis_tests.terms(np.array([40]), 1000, np.array([held_now]), 150)
+    pooled = (40 + held_now) / 1150
+    z = (held_now / 150 - 0.04) / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 150))
+
+    assert ps[0] == pytest.approx(2 * min(stats.norm.cdf(z), stats.norm.sf(z)))
+    assert ps[0] > 0.2
+
+
+@pytest.mark.parametrize("missing_now", [20, 0])
+def test_more_missing_values_and_fewer_are_both_another_share(missing_now):
+    p = hypothesis_tests.more_missing(60, 1000, missing_now, 150)
+
+    assert p == pytest.approx(stats.fisher_exact([[60, 940], [missing_now, 150 - missing_now]]).pvalue)
+    assert p < 0.01

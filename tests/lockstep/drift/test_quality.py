@@ -75,7 +75,3 @@ def test_equal_quality_is_rarely_an_alarm(profile):
         found.append(quality.worse(msgspec.structs.replace(profile, evaluation=promised), live))
 
     assert np.mean(found) < 0.02
-
-
-def test_the_quality_starts_with_what_was_promised(profile):
-    assert quality.from_profile(profile).evaluation == profile.evaluation

@@ -29,7 +29,7 @@ class Roles:
     down: bool | Exception = False
 
     def version(self, number):
-        return Version("demo", number, "run", str(self.folders[number]), digest(self.folders[number]), {}, 0)
+        return Version("demo", number, "run", str(self.folders[number]), digest(self.folders[number]), {})
 
     def at(self, role):
         if self.down:

@@ -186,12 +186,18 @@ def test_c22_what_waits_in_memory_is_bounded_and_the_loss_counted(tmp_path, disk
     assert found[-1].count == sum(lost)
 
 
-def test_the_lines_of_a_removed_file_are_written_anew(writer, reader, tmp_path):
+@pytest.mark.parametrize("check_s", [0.0, 3600.0])
+def test_the_lines_of_a_removed_file_are_written_anew(writer, reader, tmp_path, monkeypatch, check_s):
+    """At once where it is time to check, and at the end at the latest."""
+    monkeypatch.setattr(spool, "CHECK_S", check_s)
     writer.write(answer("a"))
     taken(reader)
     writer.write(answer("b"))
     next(tmp_path.glob("*.jsonl")).unlink()
     writer.write(answer("c"))
+    if check_s:
+        assert list(tmp_path.iterdir()) == []
+        writer.close()
     assert [record.ids for record in taken(SpoolReader(tmp_path, print))] == [["a"], ["b"], ["c"]]
 
 
@@ -243,7 +249,7 @@ def test_threads_share_a_writer(writer, reader, monkeypatch):
 def test_c01_what_a_killed_process_has_written_is_there(tmp_path, reader):
     code = (
         "import sys; from pathlib import Path; from lockstep.prediction_log.spool import Writer\n"
-        "from tests.lockstep.store.conftest import answer\n"
+        "from tests.lockstep.logged_answers import answer\n"
         "writer, at = Writer(Path(sys.argv[1]), 1 << 30), 0\n"
         "while True:\n"
         "    writer.write(answer(f'{at}')); print(at, flush=True); at += 1\n"
@@ -253,6 +259,7 @@ def test_c01_what_a_killed_process_has_written_is_there(tmp_path, reader):
     process.send_signal(signal.SIGKILL)
     told += process.communicate()[0].splitlines()
     found = [int(one.ids[0]) for one in taken(reader)]
+    assert len(found) >= 1000
     assert found == list(range(len(found)))
     assert 0 <= len(found) - len([line for line in told if line.strip().isdigit()]) <= 1
     assert reader.files() == []

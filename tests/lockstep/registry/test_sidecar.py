@@ -17,7 +17,7 @@ from lockstep.registry.model_registry import Version
 from lockstep.registry.remote import RemoteRegistry
 from lockstep.registry.sidecar import Sidecar
 
-VERSION = Version("demo", "3", "run", "mlflow-artifacts:/1", "a" * 64, {"gate": "passed"}, 5)
+VERSION = Version("demo", "3", "run", "mlflow-artifacts:/1", "a" * 64, {"gate": "passed"})
 
 
 class Registry:

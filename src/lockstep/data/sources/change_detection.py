@@ -38,14 +38,14 @@ def unwatched(source: str) -> bool:
     kind = read.scheme(source)
     if kind:
         return kind != "sklearn"
-    place = Path(os.path.normpath(Path(source).expanduser().absolute()))
-    return not place.is_relative_to(paths.EXTERNAL.absolute())
+    path = Path(os.path.normpath(Path(source).expanduser().absolute()))
+    return not path.is_relative_to(paths.EXTERNAL.absolute())
 
 
-def keep(found: dict[str, Any]) -> None:
+def keep(states: dict[str, Any]) -> None:
     """Write the answer, and the stage that asks again; remove both where nothing is to be asked."""
-    if found:
-        files.write_json(found, paths.PROBE)
+    if states:
+        files.write_json(states, paths.PROBE)
         if not paths.PROBE_PIPELINE.exists():
             files.write_bytes(PIPELINE.encode(), paths.PROBE_PIPELINE)
         return

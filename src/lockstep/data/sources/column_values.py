@@ -70,7 +70,7 @@ def column_values(texts: pd.Series, described: CellFormat, reader: Reader) -> tu
     if odd.any():
         counts = np.bincount(codes[codes >= 0], minlength=len(distinct)) * odd
         order = np.argsort(-counts, kind="stable")[: min(MOST_EXAMPLES, int(odd.sum()))]
-        faults = OddCells(int(counts.sum()), tuple(str(distinct[place])[:80] for place in order))
+        faults = OddCells(int(counts.sum()), tuple(str(distinct[index])[:80] for index in order))
         parsed = [None if value is cells.ODD else value for value in parsed]
     return pd.Series(_typed(parsed, codes, described.kind), index=texts.index, name=texts.name), faults
 

@@ -117,13 +117,13 @@ class Content:
                     f"{self.name} holds {member.filename[:80]!r}, which points out of the archive",
                     "do not trust this file; pack the table anew, without folders",
                 )
-        told = [member for member in members if not member.filename.startswith(("__MACOSX/", "."))]
-        if len(told) != 1:
+        tables = [member for member in members if not member.filename.startswith(("__MACOSX/", "."))]
+        if len(tables) != 1:
             raise DataError(
-                f"{self.name} holds {len(told)} files: {', '.join(member.filename for member in told[:5])}",
+                f"{self.name} holds {len(tables)} files: {', '.join(member.filename for member in tables[:5])}",
                 "unpack it into data/external/ and name the file, or a pattern such as data/external/*.csv",
             )
-        return told[0]
+        return tables[0]
 
     def _open_member(self, archive: zipfile.ZipFile) -> "zipfile.ZipExtFile":
         member = self._member(archive)

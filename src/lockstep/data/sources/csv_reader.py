@@ -117,7 +117,7 @@ def _stream(counted: Counted, reader: Reader) -> Any:
 def table_lines(lines: Any, reader: Reader) -> list[str]:
     """Return the lines of a text that are no comments, but for the last filled ones that are a footer."""
     left = [line for line in lines if not (reader.comment and line.startswith(reader.comment))]
-    filled = [place for place, line in enumerate(left) if line.strip()]
+    filled = [index for index, line in enumerate(left) if line.strip()]
     return left[: filled[-reader.footer]] if 0 < reader.footer <= len(filled) else left
 
 

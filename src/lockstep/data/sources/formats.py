@@ -20,8 +20,6 @@ from lockstep.data.sources.csv_reader import BUFFER, iso_date, read_csv
 from lockstep.errors import DataError, nearest
 
 ODD_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[., ']?\d{3})*(?:[.,]\d+)?")
-SHEET = Reader()
-"""A spreadsheet becomes CSV with commas, quotes and a header in UTF-8."""
 
 
 def read_sheet(content: Content, reader: Reader) -> Table:

@@ -87,9 +87,9 @@ def probe(page: Page) -> dict[str, Any]:
 
 def _attempt(page: Page, to: Path) -> dict[str, Any]:
     partial, note = to.with_name(f"{to.name}.part"), to.with_name(f"{to.name}.json")
-    known = files.read_json(note) if note.exists() and partial.exists() else {}
-    start = partial.stat().st_size if known else 0
-    mark = known.get("etag", known.get("last_modified", "")).removeprefix("W/")
+    noted = files.read_json(note) if note.exists() and partial.exists() else {}
+    start = partial.stat().st_size if noted else 0
+    mark = noted.get("etag", noted.get("last_modified", "")).removeprefix("W/")
     headers = {"Range": f"bytes={start}-", "If-Range": mark} if start and mark else {}
     with _answer(page, headers) as answer:
         if answer.status == 416:
@@ -101,7 +101,7 @@ def _attempt(page: Page, to: Path) -> dict[str, Any]:
             partial.unlink()
             raise Interrupted("the server sent another part than it was asked for")
         start = start if resumed else 0
-        identity = known if resumed else _identity(answer)
+        identity = noted if resumed else _identity(answer)
         files.write_json(identity, note)
         with partial.open("ab" if resumed else "wb") as stream:
             _receive(page, answer, stream, start)
@@ -138,8 +138,8 @@ def _too_large(page: Page) -> DataError:
 def _identity(answer: http.client.HTTPResponse) -> dict[str, Any]:
     """Return the headers that change with the content; of a part, the size of the whole."""
     whole = (answer.getheader("Content-Range") or "").rpartition("/")[2] or answer.getheader("Content-Length")
-    found = {"etag": answer.getheader("ETag"), "last_modified": answer.getheader("Last-Modified"), "size": whole}
-    return {name: value for name, value in found.items() if value}
+    headers = {"etag": answer.getheader("ETag"), "last_modified": answer.getheader("Last-Modified"), "size": whole}
+    return {name: value for name, value in headers.items() if value}
 
 
 def _check_status(page: Page, answer: http.client.HTTPResponse) -> None:

@@ -41,8 +41,8 @@ def flat_table(table: "pa.Table") -> "pa.Table":
 
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
-    for place, field in enumerate(table.schema):
+    for index, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
-            texts = pa.array([joined(items) for items in table.column(place).to_pylist()], pa.large_string())
-            table = table.set_column(place, field.name, texts)
+            texts = pa.array([joined(items) for items in table.column(index).to_pylist()], pa.large_string())
+            table = table.set_column(index, field.name, texts)
     return table

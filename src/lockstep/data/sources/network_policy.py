@@ -17,10 +17,10 @@ def resolve(host: str, port: int, allow_private: bool) -> str:
     Raises DataError: the host does not exist, or one of its addresses is not accepted.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise DataError(f"host {host!r} not found: {error}", "check data_ingestion.source and the network") from None
-    addresses = [str(entry[4][0]) for entry in found]
+    addresses = [str(entry[4][0]) for entry in infos]
     for address in addresses:
         if not accepted(ipaddress.ip_address(address.partition("%")[0]), allow_private):
             raise DataError(

@@ -65,7 +65,7 @@ def scheme(source: str) -> str:
         return before
     if "://" in source:
         raise DataError(
-            f"{before}:// is not read", f"accepted: a path, {', '.join(f'{one}:' for one in SOURCES if one)}"
+            f"{before}:// is not read", f"accepted: a path, {', '.join(f'{name}:' for name in SOURCES if name)}"
         )
     return ""
 
@@ -74,10 +74,10 @@ def expand(source: str) -> list[str]:
     """Return the files that a pattern names, by name; anything else as it is."""
     if scheme(source) or not PATTERN & set(source) or Path(source).exists():
         return [source]
-    found = sorted(name for name in glob.glob(str(Path(source).expanduser())) if Path(name).is_file())  # noqa: PTH207
-    if not found:
+    names = sorted(name for name in glob.glob(str(Path(source).expanduser())) if Path(name).is_file())  # noqa: PTH207
+    if not names:
         raise DataError(f"no file fits {source!r}", "check the pattern in data_ingestion.source")
-    return found
+    return names
 
 
 def read_sklearn(source: str, params: DataIngestion, password: str) -> Rows:
@@ -121,10 +121,10 @@ def fetched(source: str, params: DataIngestion) -> Iterator[tuple[Content, dict[
     name = PurePosixPath(urlsplit(source).path).name
     folder = paths.STATE / "downloads" / files.sha256_bytes(source.encode())[:16]
     if kind == "s3":
-        found = s3.find(source, params)
-        to = folder / PurePosixPath(found.key).name
-        s3.download(found, params, to)
-        origin = found.identity
+        item = s3.find(source, params)
+        to = folder / PurePosixPath(item.key).name
+        s3.download(item, params, to)
+        origin = item.identity
     else:
         to = folder / (name or "download")
         origin = http.download(http.Page(source, params), to)
@@ -190,7 +190,9 @@ def _odd_of_all(parts: list[Rows]) -> dict[str, OddCells]:
     """Return the odd cells of several files: how many in all, and examples of the first that has some."""
     names = dict.fromkeys(name for part in parts for name in part.odd)
     columns = {name: [part.odd[name] for part in parts if name in part.odd] for name in names}
-    return {name: OddCells(sum(one.count for one in own), own[0].examples) for name, own in columns.items()}
+    return {
+        name: OddCells(sum(odd.count for odd in per_file), per_file[0].examples) for name, per_file in columns.items()
+    }
 
 
 def _check_table(frame: pd.DataFrame, source: str) -> None:

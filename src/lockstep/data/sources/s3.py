@@ -44,8 +44,8 @@ class Object:
     @property
     def identity(self) -> dict[str, Any]:
         """Return what changes with the content."""
-        found = {"key": self.key, "etag": self.etag, "size": self.size, "version": self.version}
-        return {name: value for name, value in found.items() if value != ""}
+        parts = {"key": self.key, "etag": self.etag, "size": self.size, "version": self.version}
+        return {name: value for name, value in parts.items() if value != ""}
 
 
 def find(source: str, params: DataIngestion) -> Object:
@@ -103,31 +103,31 @@ def upload(path: Path, to: str, params: DataIngestion) -> None:
             raise DataError(f"{to} cannot be written: {said}", "the credentials need s3:PutObject there") from None
 
 
-def download(found: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
+def download(item: Object, params: DataIngestion, to: Path, hidden: bool = False) -> None:
     """Bring one version of an object here, with a bar unless `hidden`; what breaks off goes on where it ended.
 
     Raises DataError: it is too large, it changes meanwhile, or the store refuses.
     """
-    name = f"s3://{found.bucket}/{found.key}"
-    if found.size > params.max_mb * MIB:
+    name = f"s3://{item.bucket}/{item.key}"
+    if item.size > params.max_mb * MIB:
         raise DataError(f"{name} is larger than {params.max_mb} MiB", "raise data_ingestion.max_mb if it is meant")
     to.parent.mkdir(parents=True, exist_ok=True)
     style: Style = "hidden" if hidden else "bytes"
-    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, found.size) as progress:
+    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, item.size) as progress:
         client = client_of(params.timeout_s)
         for _ in range(ATTEMPTS):
-            _receive(client, found, stream, progress)
-            if stream.tell() >= found.size:
+            _receive(client, item, stream, progress)
+            if stream.tell() >= item.size:
                 return
     raise DataError(f"{name} broke off {ATTEMPTS} times", "run it again when the network is better")
 
 
-def _receive(client: Any, found: Object, stream: Any, progress: Progress) -> None:
+def _receive(client: Any, item: Object, stream: Any, progress: Progress) -> None:
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
     start = stream.tell()
     part = {"Range": f"bytes={start}-"} if start else {}
-    answer = client.get_object(Bucket=found.bucket, Key=found.key, IfMatch=f'"{found.etag}"', **part)
+    answer = client.get_object(Bucket=item.bucket, Key=item.key, IfMatch=f'"{item.etag}"', **part)
     try:
         for piece in answer["Body"].iter_chunks(PIECE):
             stream.write(piece)
@@ -138,10 +138,10 @@ def _receive(client: Any, found: Object, stream: Any, progress: Progress) -> Non
 
 def _newest(client: Any, bucket: str, prefix: str, source: str) -> str:
     """Return the key below a prefix that was written last; of several at one moment, the last by name."""
-    found = list(_listed(client, bucket, prefix))
-    if not found:
+    keys = list(_listed(client, bucket, prefix))
+    if not keys:
         raise DataError(f"{source} holds no object", "check the prefix")
-    return str(max(found)[1])
+    return str(max(keys)[1])
 
 
 def _listed(client: Any, bucket: str, prefix: str) -> Iterator[tuple[Any, str]]:

@@ -51,9 +51,9 @@ def probe(source: str, params: DataIngestion, password: str) -> dict[str, Any]:
         return {}
     inner = params.query.strip().rstrip(";")
     newest = '"' + params.newest.replace('"', '""') + '"'
-    asked = f"count(*), max({newest})" if params.newest else "count(*)"
+    columns = f"count(*), max({newest})" if params.newest else "count(*)"
     with _connected(source, params, password) as connection:
-        row = connection.execute(text(f"select {asked} from ({inner}) as source")).one()  # noqa: S608 - read-only
+        row = connection.execute(text(f"select {columns} from ({inner}) as source")).one()  # noqa: S608 - read-only
     return {"rows": row[0]} | ({"newest": str(row[1])} if params.newest else {})
 
 

@@ -76,16 +76,16 @@ class Scheduler:
             raise ConfigError(
                 f"no model {model!r} is trained here{nearest(model, models)}", f"it is one of {', '.join(models)}"
             )
-        asked = jobs.ask(self._open(), model or models[0], "request", reason)
-        if asked.new:
+        ticket = jobs.ask(self._open(), model or models[0], "request", reason)
+        if ticket.new:
             with self._turn:
                 self._run_waiting()
-        return {"new": asked.new, "job": msgspec.to_builtins(asked.job)}
+        return {"new": ticket.new, "job": msgspec.to_builtins(ticket.job)}
 
     def find(self, job: str) -> dict[str, Any] | None:
         """Return a job by its id."""
-        found = jobs.find(self._open(), job)
-        return msgspec.to_builtins(found) if found else None
+        state = jobs.find(self._open(), job)
+        return msgspec.to_builtins(state) if state else None
 
     def newest(self) -> list[Job]:
         """Return the latest jobs, newest first."""
@@ -104,9 +104,9 @@ class Scheduler:
         if not (self._automatic() and self._is_project()) or policy.busy(self.newest()):
             return
         for model in self.models():
-            own = [alert for alert in alerts if alert.model == model]
+            relevant = [alert for alert in alerts if alert.model == model]
             last = jobs.newest(self._open(), 1, model)
-            trigger = policy.decide(time.time(), self._since, own, last, self.rules)
+            trigger = policy.decide(time.time(), self._since, relevant, last, self.rules)
             if trigger:
                 log.warning("training %s again: %s", model, trigger.reason)
                 jobs.ask(self._open(), model, trigger.kind, trigger.reason)
@@ -145,17 +145,17 @@ class Scheduler:
         folder = Path(self.settings.state).absolute() / LOGS
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "lockstep", "retrain", "--job", job.id]
-        own = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
+        variables = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
         if self.repository:
             command.append("--dispatch")
-            own["LOCKSTEP_MODEL_NAME"] = job.model
+            variables["LOCKSTEP_MODEL_NAME"] = job.model
         else:
             command += ["--model", job.model]
         with (folder / f"{job.id}.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=self.project,
-                env={**os.environ, **own},
+                env={**os.environ, **variables},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
