@@ -91,6 +91,9 @@ notebooks: setup-dev  ## run every notebook
 demo-drift: setup-dev  ## false alarms and power of drift detection on the bundled data
 	python -m scripts.drift_figures $(or $(ARGS),breast-cancer)
 
+gauntlet: setup-dev  ## random odd tables through init and the stages, beside their clean form; ARGS="--tables 200"
+	python -m scripts.gauntlet $(ARGS)
+
 bench: setup-dev bench-scale  ## run time and memory of the pipeline, as ratios, and scaling with rows
 	python benchmarks/pipeline.py
 

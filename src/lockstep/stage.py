@@ -28,6 +28,7 @@ def guarded(work: Callable[[], int | None], name: str) -> int:
         return work() or 0
     except LockstepError as error:
         _print_error(name, error.problem, error.hint)
+        return error.exit_code
     except KeyboardInterrupt:
         _print_error(name, "interrupted", "nothing half-written was left; run it again")
         return 130
