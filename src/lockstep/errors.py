@@ -8,6 +8,8 @@ from typing import Any
 class LockstepError(Exception):
     """A fault with a one-line cause and a hint; every rim of the program prints both."""
 
+    exit_code = 1
+
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
@@ -28,6 +30,18 @@ class ConfigError(LockstepError):
 
 class DataError(LockstepError):
     """The data cannot be used as it stands."""
+
+
+class MixedTypesError(DataError):
+    """Columns hold texts beside numbers, and nothing says how these texts are read."""
+
+    columns: tuple[str, ...] = ()
+
+
+class QuestionError(DataError):
+    """Something that only a person can decide; the hint names the option that says it."""
+
+    exit_code = 2
 
 
 class ArtifactError(LockstepError):

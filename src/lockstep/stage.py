@@ -49,6 +49,7 @@ def _exit_code(work: Callable[[], int | None], name: str) -> int:
         return code
     except LockstepError as error:
         _print_error(name, error.problem, error.hint)
+        return error.exit_code
     except KeyboardInterrupt:
         _print_error(name, "interrupted", "nothing half-written was left; run it again")
         return 130

@@ -142,6 +142,7 @@ def set_environment(settings: Settings, metrics: Path, sockets: Mapping[str, Pat
     """Put into the environment what the workers read from it."""
     os.environ.update(
         LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
+        LOCKSTEP_STATE=settings.state,
         LOCKSTEP_REGISTRY_SOCKET=str(sockets["registry"]),
         LOCKSTEP_RECORDER_SOCKET=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),

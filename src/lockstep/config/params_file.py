@@ -55,9 +55,20 @@ def parse(text: str, name: str = "params.yaml") -> Params:
             f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}"
         )
     try:
-        return Params.model_validate(content)
+        params = Params.model_validate(content)
     except ValidationError as error:
         raise ConfigError(*_explain(error.errors()[0], name)) from None
+    _check_folder(params.register_model.model_name, Path(name).absolute().parent)
+    return params
+
+
+def _check_folder(model: str, folder: Path) -> None:
+    """Refuse a use case whose model is not named as its folder, by which every command and alert finds it."""
+    if paths.root_of(folder) != folder and model != folder.name:
+        raise ConfigError(
+            f"{paths.USE_CASES / folder.name}: register_model.model_name = {model!r} is not the folder's name",
+            f"write model_name: {folder.name}, or rename the folder",
+        )
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -168,6 +168,7 @@ class Job(msgspec.Struct):
     outcome: str = ""
     version: str = ""
     labelled_rows: int = 0
+    model: str = ""
 
 
 class Move(msgspec.Struct):

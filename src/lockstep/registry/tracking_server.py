@@ -48,8 +48,7 @@ def resolve(settings: Settings) -> TrackingServer:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", settings.dagshub_repo):
             raise TrackingError(f"DAGSHUB_REPO = {settings.dagshub_repo!r} is not owner/name", "write it as owner/name")
         return _dagshub(f"https://dagshub.com/{settings.dagshub_repo}.mlflow", settings)
-    here = Path.cwd()
-    return _local(paths.home(paths.find_root(here) or here) / settings.state / "mlflow.db")
+    return _local(paths.current_root() / settings.state / "mlflow.db")
 
 
 def _from_uri(uri: str, settings: Settings) -> TrackingServer:
@@ -60,7 +59,7 @@ def _from_uri(uri: str, settings: Settings) -> TrackingServer:
             "unset it to use a local database, or write sqlite:////absolute/path/mlflow.db or http://host:5000",
         )
     if parts.scheme == "sqlite":
-        return _local(paths.home(Path.cwd()) / uri.removeprefix(SQLITE))
+        return _local(paths.current_root() / uri.removeprefix(SQLITE))
     if parts.hostname == "dagshub.com":
         return _dagshub(uri.rstrip("/"), settings)
     return TrackingServer(uri.rstrip("/"), settings.tracking_username, settings.tracking_password)

@@ -68,6 +68,17 @@ def test_an_experiment_in_a_copy_uses_the_database_of_the_project(
     assert tracking_server.resolve(settings_for(**environment)).uri == f"sqlite:///{tmp_path}/{database}"
 
 
+def test_all_models_of_a_project_use_one_database(settings_for, tmp_path, monkeypatch):
+    folder = tmp_path / "usecases/churn"
+    folder.mkdir(parents=True)
+    for root in (tmp_path, folder):
+        (root / "params.yaml").touch()
+        (root / "dvc.yaml").touch()
+    monkeypatch.chdir(folder)
+    settings = settings_for(LOCKSTEP_STATE=".lockstep")
+    assert tracking_server.resolve(settings).uri == f"sqlite:///{tmp_path}/.lockstep/mlflow.db"
+
+
 @pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "./mlruns", "/tmp/mlruns", "file:mlruns"])
 def test_a_folder_is_refused(settings_for, uri):
     with pytest.raises(TrackingError, match="is a folder") as caught:

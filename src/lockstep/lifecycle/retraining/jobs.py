@@ -86,10 +86,11 @@ def find(store: Store, job: str) -> Job | None:
     return _job(row) if row else None
 
 
-def newest(store: Store, limit: int = 20) -> list[Job]:
-    """Return the latest jobs, newest first."""
+def newest(store: Store, limit: int = 20, model: str = "") -> list[Job]:
+    """Return the latest jobs, of all models or of one, newest first."""
+    wanted = select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)
     with store.reading() as link:
-        rows = link.execute(select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)).all()
+        rows = link.execute(wanted.where(JOBS.c.model == model) if model else wanted).all()
     return [_job(row) for row in rows]
 
 
@@ -154,7 +155,7 @@ def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: s
 
 
 def _job(row: Any) -> Job:
-    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows")
+    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows", "model")
     content: dict[str, Any] = {name: getattr(row, name) for name in words}
     for name in ("asked", "started", "ended"):
         us = getattr(row, f"{name}_us")
