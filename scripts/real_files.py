@@ -93,7 +93,7 @@ def it_salaries(path: Path) -> pd.DataFrame:
         if re.search("^(Age|Total|Years|Yearly|Annual|Number|Have you (been|received))", name):
             digits = frame[name].astype(str).str.replace(",", ".").str.extract(r"^(\d+\.?\d*)")[0]
             frame[name] = digits.astype(float)
-    return frame
+    return frame[frame[SALARY] < 1e7]
 
 
 def marketing_data(path: Path) -> pd.DataFrame:
@@ -197,11 +197,11 @@ def hand_score(file: RealFile, frame: pd.DataFrame, sides: Sides, metric: str) -
     """Fit a plain model on the frame cleaned by hand, on the train rows of the pipeline, and score its test rows."""
     labelled, positive = frame.pop(file.target), sides.params.data_preprocessing.positive
     model = plain_model(file, frame, classes=positive is not None)
-    model.fit(frame.iloc[sides.train], labelled.iloc[sides.train])
-    truth = labelled.iloc[sides.test].to_numpy()
+    model.fit(frame.loc[sides.train], labelled.loc[sides.train])
+    truth = labelled.loc[sides.test].to_numpy()
     if positive is None:
-        return scores.measure(metric, Scored(truth, model.predict(frame.iloc[sides.test])))
-    shares, classes = model.predict_proba(frame.iloc[sides.test]), list(model.classes_)
+        return scores.measure(metric, Scored(truth, model.predict(frame.loc[sides.test])))
+    shares, classes = model.predict_proba(frame.loc[sides.test]), list(model.classes_)
     codes = np.searchsorted(classes, truth)
     return scores.measure(metric, Scored(codes, shares.argmax(axis=1), shares, classes.index(positive)))
 

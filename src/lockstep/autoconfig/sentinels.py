@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from lockstep.data import columnwise
+
 LEAST_ROWS, LEAST_SHARE = 5, 0.002
+FAR, FEW = 500, 0.001
+"""Further from the median than 99 % of the values by this factor, and no larger share of the rows."""
 TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e\+?\d+|-?2147483648|-?32768|65535")
 """What people and machines write for a missing number."""
 
@@ -56,6 +60,16 @@ def _apart(end: float, rest: pd.Series, shared: set[float]) -> bool:
     return bool(gap >= width)
 
 
+def impossible(target: pd.Series) -> list[float]:
+    """Return the few values of a target so far out that they alone would decide every squared error."""
+    if not _numeric(target) or len(values := _filled(target)) < 50:
+        return []
+    low, middle, high = np.quantile(values, (0.01, 0.5, 0.99))
+    far = values[(values - middle).abs() > FAR * max(high - middle, middle - low)]
+    return sorted(set(far)) if high > low and len(far) <= max(2, FEW * len(values)) else []
+
+
 def without(frame: pd.DataFrame, sentinels: Mapping[str, float]) -> pd.DataFrame:
     """Return the rows with sentinels missing."""
-    return frame.assign(**{name: frame[name].where(frame[name] != value) for name, value in sentinels.items()})
+    values = {name: frame[name].where(frame[name] != value) for name, value in sentinels.items()}
+    return columnwise.with_columns(frame, values)

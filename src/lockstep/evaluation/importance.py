@@ -1,5 +1,6 @@
 """Permutation importance of the columns, and the most influential terms of linear models of texts."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,10 @@ from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
 from lockstep.metrics.evaluation_record import ColumnImportance, Importance, LabelTerms
 from lockstep.metrics.scores import METRICS, Scored, short
+from lockstep.runtime import progress
 
 Floats = NDArray[np.float64]
+log = logging.getLogger("evaluation")
 REPEATS = 5
 BUDGET = 30_000_000
 """Most cells that are scored: a number or category is one, a text as many as it has characters."""
@@ -57,7 +60,7 @@ def permutation(
     names = list(predictor.schema.kinds)
     random = np.random.default_rng(params.seed)
     drops_by_column: list[tuple[float, float, str]] = []
-    for name in sample_extent.columns:
+    for name in progress.tracked(sample_extent.columns, "columns shuffled", log):
         orders = [random.permutation(len(rows)) for _ in range(REPEATS)]
         shuffled = _shuffled(rows, names.index(name), orders)
         drops = [sign * (base - scores.measure(metric, answer)) for answer in _answers(predictor, shuffled, sampled)]

@@ -1,5 +1,6 @@
 """Learning curve of the estimator, and scikit-learn's defaults as baselines on the same rows."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from lockstep.metrics.evaluation_record import LearningCurve, LearningPoint, Ref
 from lockstep.metrics.scores import Scored, short
 from lockstep.modeling.search import fold_score
 from lockstep.modeling.search.term_weights import TermWeights
+from lockstep.runtime import progress
 
+log = logging.getLogger("evaluation")
 Ids = NDArray[np.int64]
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 HELD_OUT = 0.2
@@ -84,7 +87,8 @@ def curve(of: Matrices, estimator: BaseEstimator, metric: str, params: ModelEval
     held_out = held_out[_every(len(held_out), SCORED_ROWS)]
     tested = _every(len(of.test_target), SCORED_ROWS)
     sample = Sample.of(of, teaching[: params.report.learning_rows], held_out, tested)
-    scored_sizes = [(rows, sample.scores(estimator, metric, rows)) for rows in _growing(sample.teaching)]
+    sizes = progress.tracked(_growing(sample.teaching), "fits of the learning curve", log, float)
+    scored_sizes = [(rows, sample.scores(estimator, metric, rows)) for rows in sizes]
     points = [LearningPoint(rows=rows, **scores) for rows, scores in scored_sizes if scores]
     return LearningCurve(metric, points, len(of.target), len(held_out), len(tested))
 
@@ -138,7 +142,8 @@ def references(of: Matrices, task: Task, scored: Scored, metric: str, params: Mo
     positive, whichever way the metric points.
     """
     entries = []
-    for name, estimator in _defaults(task, params.seed, sparse.issparse(of.train)):
+    defaults = list(_defaults(task, params.seed, sparse.issparse(of.train)))
+    for name, estimator in progress.tracked(defaults, "reference models", log):
         fitted = fit(estimator, of.train, of.target)
         baseline = fold_score.predict(fitted, of.test, of.test_target, of.target, scored.positive)
         value, low, high = metrics.difference(scored, baseline, metric, params.resamples, params.seed)

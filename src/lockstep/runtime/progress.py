@@ -4,16 +4,17 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 EVERY_S = 20.0
 """Seconds between two log lines where no terminal shows a bar."""
 
 LONGEST_NAME = 60
 
+T = TypeVar("T")
 Style = Literal["bytes", "count", "items", "hidden"]
 
 
@@ -114,6 +115,19 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+
+
+def tracked(
+    items: Sequence[T], name: str, log: logging.Logger, size: Callable[[T], float] = lambda _: 1.0
+) -> Iterator[T]:
+    """Yield items and show how many are done; each takes time in proportion to its size."""
+    with Progress("items", name, len(items), log=log) as progress:
+        progress.left = TimeLeft(("", size(item)) for item in items)
+        for item in items:
+            started = time.monotonic()
+            yield item
+            progress.left.done("", size(item), time.monotonic() - started)
+            progress.advance()
 
 
 def _bytes() -> list[Any]:

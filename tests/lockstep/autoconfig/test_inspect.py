@@ -215,6 +215,21 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     assert prepared.record.positive == rarer
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_an_impossible_target_is_named_and_left_out(tmp_path, seed):
+    draw = random.Random(seed)
+    values = [round(draw.lognormvariate(0, draw.choice([0.5, 1.0, 2.0])), 2) for _ in range(300)]
+    rows = [f"{draw.random():.3f},{value}" for value in values]
+    assert not [
+        choice for choice in look_at(write(tmp_path / "a.csv", ["x,y", *rows]), "y").decisions if choice.about == "y"
+    ]
+    rows[7] = "0.5,99999999999"
+    found = look_at(write(tmp_path / "b.csv", ["x,y", *rows]), "y")
+    assert decided(found)["y"] == "missing: 1e+11"
+    assert params_file.parse(found.text).data_ingestion.reader.columns["y"].missing == ("99999999999",)
+    assert "y" not in decided(look_at(tmp_path / "b.csv", "y", keep=("y",)))
+
+
 def test_odd_cells_reach_the_record_of_the_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / "odd.csv", ["x,y", *[f"{'see below' if i == 7 else i},{i * 3 % 41}" for i in range(90)]])

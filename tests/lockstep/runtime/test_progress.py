@@ -100,12 +100,23 @@ def test_items_take_time_in_proportion_to_their_sizes():
 
 
 def test_progress_takes_the_estimate_of_kinds():
-    progress = Progress("items", "fits", 4)
-    progress.left = TimeLeft([("ridge", 1.0)] * 2 + [("forest", 1.0)] * 2)
+    display = Progress("items", "fits", 4)
+    display.left = TimeLeft([("ridge", 1.0)] * 2 + [("forest", 1.0)] * 2)
     for kind, seconds in (("ridge", 1.0), ("forest", 9.0)):
-        progress.left.done(kind, 1.0, seconds)
-    progress.done = 2
-    assert progress.line(10.0) == "2 of 4 fits, about 10 s left"
+        display.left.done(kind, 1.0, seconds)
+    display.done = 2
+    assert display.line(10.0) == "2 of 4 fits, about 10 s left"
+
+
+def test_tracked_items_are_logged_with_the_time_left(caplog, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with caplog.at_level(logging.INFO):
+        for rows in progress.tracked([100, 200, 700], "fits", logging.getLogger("evaluation"), float):
+            now[0] += rows / 4
+    assert caplog.messages == [
+        "1 of 3 fits, about 4 min left", "2 of 3 fits, about 3 min left", "3 of 3 fits, about 0 s left",
+    ]  # fmt: skip
 
 
 def test_the_line_of_work_without_a_size_names_no_rest():
