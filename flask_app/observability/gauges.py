@@ -144,7 +144,7 @@ def _of_alerts(snapshot: results.Snapshot) -> Iterator[Sample]:
     """Count every kind and severity, also at 0, so that a rule sees an alert end."""
     counts: dict[tuple[str, str, str], int] = {
         (model, kind, severity): 0
-        for model, kinds in [("", ("log",)), *((name, ("drift", "quality")) for name in snapshot.models)]
+        for model, kinds in [("", ("log",)), *((name, ("drift", "quality", "refused")) for name in snapshot.models)]
         for kind in kinds
         for severity in ("warning", "page")
     }

@@ -140,7 +140,8 @@ def without_rare_classes(
     taken = {str(as_category(label)): int(count) for label, count in rare.items()}
     is_rare = target.isin(rare.index)
     if params.rare_classes == "join" and rare.sum() >= params.least_in_class:
-        return labelled.assign(**{params.target: target.astype(object).map(as_category).where(~is_rare, JOINED)}), taken
+        joined = target.astype(object).map(as_category).where(~is_rare, JOINED)
+        return columnwise.with_columns(labelled, {params.target: joined}), taken
     return labelled[~is_rare], taken
 
 
@@ -181,7 +182,7 @@ def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
                 f"column {name!r} holds a date that is not spelled {spelled!r}: {str(error).splitlines()[0][:200]}",
                 "mend data_preprocessing.dates; the codes are those of strftime, and also ISO8601 and mixed",
             ) from None
-    return frame.assign(**moments)
+    return columnwise.with_columns(frame, moments)
 
 
 def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:

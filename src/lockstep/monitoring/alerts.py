@@ -4,18 +4,28 @@ One window that alarms is a warning, `windows_in_a_row` of them are a page; a qu
 version that takes over. Windows with too few rows say nothing either way.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 from lockstep.drift import results
+from lockstep.prediction_log.refusals import REASONS, Refusal
 
 LAG_S, LAG_PAGE_S = 60.0, 600.0
 """A prediction that waits so long for the database warns, or calls someone."""
 
-MOST_LOG_ALERTS = 20
+REFUSED_S = 600.0
+REFUSED_SHARE, REFUSED_PAGE, LEAST_REFUSED = 0.05, 0.5, 20
+"""So large a share of the rows of so many seconds warns, or calls someone, if it is so many rows at least."""
+
+LOCAL = ("log", "refused")
+"""Alerts about this server alone: they live in the snapshot, since the database may be away or shared."""
+
+MOST_LOCAL_ALERTS = 20
 NAMED = 3
 """Features that an alert names; the dashboard shows all."""
 
@@ -24,7 +34,7 @@ NAMED = 3
 class Condition:
     """What is wrong at this moment, or what a window said of one version."""
 
-    kind: Literal["drift", "quality", "log"]
+    kind: Literal["drift", "quality", "log", "refused"]
     model: str
     version: str
     subject: str
@@ -90,6 +100,31 @@ def of_log(state: results.LogState, before: results.LogState) -> list[Condition]
     return conditions
 
 
+def of_refused(model: str, sample: Iterable[Refusal], answered: int, at: float) -> Condition | None:
+    """Return what the refused rows of one model amount to, beside those that were answered in the last `REFUSED_S`."""
+    lines = sorted((line for line in sample if line.model == model), key=lambda line: -line.at)
+    recent = [line for line in lines if line.at > at - REFUSED_S]
+    rows = sum(line.rows for line in recent)
+    share = rows / max(1, rows + answered)
+    if rows < LEAST_REFUSED or share < REFUSED_SHARE:
+        return None
+    since = at
+    for line in lines:
+        if line.at < since - REFUSED_S:
+            break
+        since = line.at
+    causes: Counter[tuple[str, str]] = Counter()
+    keys: Counter[str] = Counter()
+    for line in recent:
+        causes.update({(group.column, group.reason): group.count for group in line.groups})
+        keys[line.key] += line.rows
+    (column, reason), key = causes.most_common(1)[0][0], keys.most_common(1)[0][0]
+    begin = datetime.fromtimestamp(since, UTC).strftime("%H:%M")
+    detail = f"{100 * share:.0f} % refused since {begin} UTC: {column} {REASONS.get(reason, REASONS['other'])}"
+    level: results.Severity = "page" if share >= REFUSED_PAGE else "warning"
+    return Condition("refused", model, "", "rows", level, detail + (f", from key {key}" if key else ""))
+
+
 def follow(before: results.Alert | None, finding: Condition | None, at: float) -> results.Alert | None:
     """Return the alert after a look: opened, raised to a page but never lowered, closed, or as it was.
 
@@ -114,18 +149,19 @@ def taken_over(alert: results.Alert, serving: Iterable[str], at: float) -> resul
     return msgspec.structs.replace(alert, closed=at, detail=f"{alert.detail}; another version took over")
 
 
-def about_log(before: results.Snapshot, state: results.LogState, at: float) -> list[results.Alert]:
-    """Return the alerts about the log itself: they live in the snapshot, since the database may be what is away."""
-    open_alerts = [alert for alert in before.alerts if alert.kind == "log"]
-    conditions = {
-        finding.subject: finding
-        for finding in of_log(state, before.log if before.at else results.LogState(lost=state.lost))
-    }
-    opened = {alert.subject: alert for alert in open_alerts if alert.closed is None}
-    ended = [alert for alert in open_alerts if alert.closed is not None]
+def about_server(
+    before: results.Snapshot, state: results.LogState, refused: Iterable[Condition], at: float
+) -> list[results.Alert]:
+    """Return the alerts about the log and about refused rows; without the database, these stay as they are."""
+    open_alerts = [alert for alert in before.alerts if alert.kind in LOCAL]
+    findings = [*of_log(state, before.log if before.at else results.LogState(lost=state.lost)), *refused]
+    conditions = {(finding.model, finding.subject): finding for finding in findings}
+    is_over = {"log": True, "refused": state.reachable}
+    ended = [alert for alert in open_alerts if alert.closed is not None or not is_over[alert.kind]]
+    opened = {(alert.model, alert.subject): alert for alert in open_alerts if alert not in ended}
     now = [follow(opened.get(name), conditions.get(name), at) for name in sorted({*conditions, *opened})]
     least = min((alert.id for alert in open_alerts), default=0)
     for number, alert in enumerate([item for item in now if item and not item.id], start=1):
         alert.id = least - number
     newest = sorted([*(item for item in now if item), *ended], key=lambda item: (item.closed is not None, -item.opened))
-    return newest[:MOST_LOG_ALERTS]
+    return newest[:MOST_LOCAL_ALERTS]

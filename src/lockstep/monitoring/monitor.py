@@ -7,6 +7,7 @@ predictions the log holds.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from pathlib import Path
 
 from lockstep.config.settings import Settings, model_names
@@ -16,7 +17,7 @@ from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
 from lockstep.monitoring.registry_view import ModelVersions, RegistryView
-from lockstep.prediction_log import monitoring_queries
+from lockstep.prediction_log import monitoring_queries, refusals
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import latency_us_of
 from lockstep.registry import remote
@@ -36,11 +37,15 @@ RECOUNT_S = 3600.0
 
 @dataclass(frozen=True)
 class MonitorOptions:
-    """What the settings say: which models, how rows are logged, and the challenger's share of traffic in percent."""
+    """What the settings say: which models, how rows are logged, and the challenger's share of traffic in percent.
+
+    `refusals` is the file with the sample of refused values.
+    """
 
     models: tuple[str, ...]
     log_rows: str = "plain"
     challenger_share: int = 0
+    refusals: Path | None = None
 
 
 @dataclass
@@ -102,8 +107,9 @@ class Watcher:
             state.lost = max(state.lost, self.store.lost())
         except StoreError as error:
             state.reachable, state.fault = False, error.problem
-            snapshot.alerts = [alert for alert in self.before.alerts if alert.kind != "log"]
-        snapshot.alerts = [*alerts.about_log(self.before, state, at), *snapshot.alerts]
+            snapshot.alerts = [alert for alert in self.before.alerts if alert.kind not in alerts.LOCAL]
+        refused = self._refused(snapshot.models, at) if state.reachable else []
+        snapshot.alerts = [*alerts.about_server(self.before, state, refused, at), *snapshot.alerts]
         self.before = snapshot
         return snapshot
 
@@ -247,6 +253,14 @@ class Watcher:
                     monitoring_queries.keep_alert(self.store, over)
         return monitoring_queries.alerts(self.store, MOST_ALERTS)
 
+    def _refused(self, models: Mapping[str, results.ModelState], at: float) -> list[alerts.Condition]:
+        """Return the models of which many rows are refused."""
+        if self.options.refusals is None:
+            return []
+        sample = list(refusals.read(self.options.refusals))
+        conditions = [alerts.of_refused(name, sample, _answered(state, at), at) for name, state in models.items()]
+        return [condition for condition in conditions if condition]
+
     def _findings(self, name: str, state: results.ModelState) -> list[tuple[str, alerts.Condition | None]]:
         profile = self.registered.made(name, state.production.version).profile if state.production else None
         if profile is None or state.production is None:
@@ -272,6 +286,13 @@ def percentiles(counts: Mapping[int, int]) -> results.Latency:
     return results.Latency(values[0], values[1], values[2], total)
 
 
+def _answered(state: results.ModelState, at: float) -> int:
+    """Return how many rows of a model were answered while refused ones count."""
+    minutes = state.traffic[0]
+    recent = [start > at - alerts.REFUSED_S - minutes.bucket_s for start in minutes.starts]
+    return sum(sum(compress(counts, recent)) for counts in minutes.by_version.values())
+
+
 def shares(counts: Mapping[str, int]) -> results.Distribution:
     """Return the share of each answer."""
     total = max(1, sum(counts.values()))
@@ -283,5 +304,5 @@ def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], lis
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
     registered = RegistryView(partial(remote.connect, settings), state, before)
-    options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share)
+    options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share, state / refusals.FILE)
     return Watcher(store, registered, options, jobs, before or results.Snapshot(0))

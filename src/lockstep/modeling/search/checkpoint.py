@@ -45,7 +45,7 @@ class Checkpoint:
         self.spent_s = 0.0
         self._run = uuid.uuid4().hex[:12]
         self._started = self._flushed = time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        files.private_folder(self.folder)
         self._read()
         self._file = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         _prune(folder, self.folder)
