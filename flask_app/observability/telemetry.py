@@ -4,6 +4,7 @@ import collections
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,60 +70,24 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._children: dict[tuple[str, str, str], Counter] = {}
         self._score_children: dict[tuple[str, str], Histogram] = {}
-        self.requests = Counter(
-            "app_request_count", "Requests answered.", ["method", "endpoint", "status"], registry=registry
-        )
-        self.latency = Histogram(
-            "app_request_latency_seconds", "Time to answer.", ["endpoint"], registry=registry, buckets=BUCKETS_S
-        )
-        self.predictions = Counter(
-            "model_prediction_count", "Predictions by answer.", ["model", "version", "prediction"], registry=registry
-        )
-        self.scores = Histogram(
-            "model_prediction_score",
-            "Share of the last of two labels, or the largest of more.",
-            ["model", "version"],
-            registry=registry,
-            buckets=BUCKETS_SCORE,
-        )
-        self.cached = Counter(
-            "prediction_cache", "Rows looked up in the cache, and its faults.", ["result"], registry=registry
-        )
-        self.refused = Counter(
-            "model_refused_values",
-            "Values refused with 422.",
-            ["model", "column", "reason"],
-            registry=registry,
-        )
-        self.unseen = Counter(
-            "model_unseen_categories",
-            "Categories predicted from that training has not seen.",
-            ["model", "column"],
-            registry=registry,
-        )
-        self.lost = Counter(
-            "prediction_log_lost", "Predictions answered that there was no room to write down.", registry=registry
-        )
-        self.loaded = Gauge(
-            LOADED,
-            "1 for the version that serves.",
-            ["name", "version"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.load_time = Gauge(
-            "model_load_timestamp_seconds",
-            "When the version that serves was loaded, in seconds since 1970.",
-            ["name"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
-        )
-        self.registry_errors = Counter(
-            "model_registry_errors", "Looks at the registry that got no answer.", registry=registry
-        )
-        self.reachable = Gauge(
-            "model_registry_up", "1 if the registry answers.", registry=registry, multiprocess_mode="mostrecent"
-        )
+        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="mostrecent")
+        self.requests = counter("app_request_count", "Requests answered.", ["method", "endpoint", "status"])
+        self.latency = histogram("app_request_latency_seconds", "Time to answer.", ["endpoint"], buckets=BUCKETS_S)
+        answer = ["model", "version", "prediction"]
+        self.predictions = counter("model_prediction_count", "Predictions by answer.", answer)
+        about = "Share of the last of two labels, or the largest of more."
+        self.scores = histogram("model_prediction_score", about, ["model", "version"], buckets=BUCKETS_SCORE)
+        self.cached = counter("prediction_cache", "Rows looked up in the cache, and its faults.", ["result"])
+        self.refused = counter("model_refused_values", "Values refused with 422.", ["model", "column", "reason"])
+        about = "Categories predicted from that training has not seen."
+        self.unseen = counter("model_unseen_categories", about, ["model", "column"])
+        self.lost = counter("prediction_log_lost", "Predictions answered that there was no room to write down.")
+        self.loaded = gauge(LOADED, "1 for the version that serves.", ["name", "version"])
+        about = "When the version that serves was loaded, in seconds since 1970."
+        self.load_time = gauge("model_load_timestamp_seconds", about, ["name"])
+        self.registry_errors = counter("model_registry_errors", "Looks at the registry that got no answer.")
+        self.reachable = gauge("model_registry_up", "1 if the registry answers.")
 
     def count_predictions(self, serving: Serving, predictions: Predictions) -> None:
         """Count answers by label and scores; a regression's answers all count as `value`, and it has no score.

@@ -8,6 +8,8 @@ from typing import Any
 class LockstepError(Exception):
     """A fault with a one-line cause and a hint; every rim of the program prints both."""
 
+    exit_code = 1
+
     def __init__(self, problem: str, hint: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
@@ -30,6 +32,18 @@ class DataError(LockstepError):
     """The data cannot be used as it stands."""
 
 
+class MixedTypesError(DataError):
+    """Columns hold texts beside numbers, and nothing says how these texts are read."""
+
+    columns: tuple[str, ...] = ()
+
+
+class QuestionError(DataError):
+    """Something that only a person can decide; the hint names the option that says it."""
+
+    exit_code = 2
+
+
 class ArtifactError(LockstepError):
     """A model file is missing, damaged, or holds what is not allowed."""
 
@@ -44,6 +58,10 @@ class RegistryError(LockstepError):
 
 class StoreError(LockstepError):
     """The database of the prediction log is out of reach, or holds no such thing."""
+
+
+class AlreadyRunning(LockstepError):
+    """Another process does the same thing at the moment; it is named."""
 
 
 class DispatchError(LockstepError):

@@ -6,6 +6,8 @@ import psutil
 import pytest
 
 from tests.flask_app.standins import make_bundle
+from tests.pipeline.prepared import finished  # noqa: F401 - a fixture
+from tests.postgres import postgres  # noqa: F401 - a fixture
 from tests.serving.real import Server, copy_store
 
 START_S = 90.0

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from lockstep.config.params import ModelBuilding, Params, Task
-from lockstep.data import cleaning
+from lockstep.config.params import ModelBuilding, Params, Split, Task
+from lockstep.data import cleaning, split
+from lockstep.data.cleaning import CleanTable
+from lockstep.data.record import SplitRecord
 from lockstep.errors import DataError
 from lockstep.evaluation import test_metrics
 from lockstep.features import build
@@ -53,7 +56,7 @@ class Baseline:
 
 
 def measure(frame: pd.DataFrame, params: Params) -> Baseline:
-    """Cross-validate two quick models on up to 6,000 rows, with the features that params.yaml describes."""
+    """Cross-validate two quick models on up to 6,000 rows, with the features and the split of params.yaml."""
     cleaned = cleaning.clean(_part(frame, params.data_preprocessing.target), params.data_preprocessing)
     rows, name = cleaned.frame, params.data_preprocessing.target
     if cleaned.task != "regression":
@@ -67,9 +70,18 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     matrix = features.fit_transform(rows, truth)
     metric = scores.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
-    result = search.choose(matrix, truth, cleaned.task, quick)
+    constraints = _constraints(cleaned, rows, params.data_preprocessing.split)
+    result = search.choose(matrix, truth, cleaned.task, quick, constraints)
     error = float(np.std(result.best.scores) / math.sqrt(FOLDS))
     return Baseline(metric, _constant(truth, cleaned.task, metric), result.best.mean, error)
+
+
+def _constraints(table: CleanTable, rows: pd.DataFrame, by: Split) -> dict[str, NDArray[np.int64]]:
+    """Return what the folds respect: the groups or moments of a split by a column, nothing otherwise."""
+    if table.split_key is None or by.method not in ("group", "time"):
+        return {}
+    keys = pd.DataFrame({str(by.column): table.split_key[rows.index]})
+    return split.fold_constraints(keys, SplitRecord(by.method, str(by.column)))
 
 
 def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:

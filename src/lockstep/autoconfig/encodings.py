@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lockstep.autoconfig.choice import Choice
-from lockstep.errors import DataError
+from lockstep.errors import QuestionError
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 LATIN = {
@@ -65,7 +65,7 @@ class Reading:
 def encoding(sample: bytes) -> Choice:
     """Return the encoding of a text from its first bytes.
 
-    Raises DataError: several encodings are as likely, and give different texts.
+    Raises QuestionError: several encodings are as likely, and give different texts.
     """
     for mark, name in MARKS:
         if sample.startswith(mark):
@@ -88,7 +88,7 @@ def _other(sample: bytes, start: int) -> Choice:
     examples = {reading.encoding: reading.text for reading in candidates[:4]}
     if not candidates or candidates[0].score < LEAST:
         named = ", ".join(examples) or "latin-1"
-        raise DataError(
+        raise QuestionError(
             f"line {line} is not UTF-8, and no other encoding gives words of a language",
             f"say --encoding with the one it was written in, such as {named}",
         )
@@ -99,7 +99,7 @@ def _other(sample: bytes, start: int) -> Choice:
     ]
     if rivals:
         shown = "; ".join(f"{reading.encoding}: {_excerpt(reading)!r}" for reading in (candidates[0], *rivals[:3]))
-        raise DataError(
+        raise QuestionError(
             f"line {line} is not UTF-8, and several encodings fit: {shown}",
             f"say --encoding {candidates[0].encoding} if its text is the right one, or another",
         )

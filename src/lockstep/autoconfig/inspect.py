@@ -2,37 +2,38 @@
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from lockstep.autoconfig import (
     baseline_score,
     column_roles,
     csv_dialect,
+    feature_roles,
     params_writer,
     sentinels,
+    split_proposals,
     training_plan,
     value_formats,
 )
+from lockstep.autoconfig import target as target_column
 from lockstep.autoconfig.choice import Choice
 from lockstep.config import params as sections
 from lockstep.config import params_file
-from lockstep.config.params import CellFormat, DataIngestion, Reader, Role
-from lockstep.data import cells, cleaning
+from lockstep.config.params import CellFormat, DataIngestion, Reader
 from lockstep.data.cleaning import ROW_NUMBERS
 from lockstep.data.sources import formats, read
 from lockstep.data.sources.content import Content
-from lockstep.errors import DataError, LockstepError, nearest
-from lockstep.metrics import leakage
-from lockstep.metrics.leakage import Leak
+from lockstep.data.sources.read import Rows
+from lockstep.errors import DataError, LockstepError, MixedTypesError
 
 SAMPLE_BYTES = 8 << 20
 MOST_ROWS, SEED = 100_000, 0
-TOO_GOOD: dict[sections.Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
-"""A column that looks like a noisy copy of the target is left out from this score on; below, a person decides."""
+TOO_GOOD = 0.99
+"""From such a score of quick models on, something most often tells the target that will not be known beforehand."""
 
 
 @dataclass(frozen=True)
@@ -66,62 +67,79 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
 
     Raises LockstepError: it cannot be read, or something is missing that only a person knows.
     """
-    reader, choices = _reader(ingestion, wish, password)
-    frame, reader, more = _read(ingestion.model_copy(update={"reader": reader}), password, wish)
+    reader, choices, plain = _reader(ingestion, wish, password)
+    table, reader = _rows(ingestion.model_copy(update={"reader": reader}), plain, password)
+    frame, reader, more = _read(table, reader, wish)
     choices = (*choices, *more)
     ingestion = ingestion.model_copy(update={"reader": reader})
     rows = len(frame)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
         choices = (*choices, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
-    target = _target(frame, wish.target)
-    _check_named(frame, (*wish.keep, *wish.ignore))
-    column_findings = column_roles.roles(frame, target)
+    target = target_column.choose(frame, wish.target)
+    findings = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
     rare = training_plan.rare_classes(frame[target], task)
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    roles, said, trusted = _roles(frame, target, task, column_findings, wish)
+    features = feature_roles.decide(frame, target, task, findings, feature_roles.ColumnWishes(wish.keep, wish.ignore))
+    roles = features.roles
     measure = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     name = wish.name or _name(ingestion)
-    plan = training_plan.make(_distinct(frame, roles, target), target, roles, task, measure.decided)
-    distinct = len(_distinct(frame, roles, target))
+    rows_to_learn = feature_roles.distinct(frame, roles, target)
+    proposals = tuple(split_proposals.propose(frame, findings, roles, target))
     plan = replace(
-        plan,
-        trusted=trusted,
+        training_plan.make(rows_to_learn, target, roles, task, measure.decided),
+        trusted=features.trusted,
         positive=training_plan.positive(frame[target]) if task == "binary" else None,
         rare_classes="drop" if rare else "keep",
-        drop_duplicates=distinct >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
+        drop_duplicates=len(rows_to_learn) >= min(training_plan.LEAST_ROWS, frame[target].notna().sum()),
+        splits=tuple(proposal.split for proposal in proposals),
     )
-    floor, judged = _floor(frame, ingestion, target, plan, name)
+    quick = params_file.parse(params_writer.render(ingestion, target, plan, None, name))
+    baseline, floor_choice = _floor(frame, quick)
+    floor = baseline if baseline and baseline.signal else None
     text = params_writer.render(ingestion, target, plan, floor, name)
     params_file.parse(text)
     decisions = (
         *choices,
-        Choice("target", target, _seen(frame, target)),
+        Choice("target", target, target_column.described(frame, target)),
         why,
         *([rare] if rare else []),
-        *said,
+        *features.decisions,
+        *(split_proposals.choice(each, baseline, lambda split: _by_split(frame, quick, split)) for each in proposals),
         measure,
         _candidates(plan),
-        judged,
+        floor_choice,
     )
     return Survey(text, decisions, rows)
 
 
-def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...]]:
-    """Decide how the first file of the source is read; what a database holds needs no decision."""
+def _reader(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+    """Decide how the first file of the source is read, and which of its columns need no description.
+
+    What a database holds needs no decision.
+    """
     first = read.expand(ingestion.sources[0])[0]
     stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
     if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
-        return stated, ()
+        return stated, (), frozenset()
     with read.fetched(first, ingestion) as (content, _):
         kind = content.format() if ingestion.format == "auto" else ingestion.format
         if kind in ("csv", "sheet"):
             with formats.as_text(content, kind, stated) as text:
                 return _of_text(text, wish)
-    return _of_values(read.read(ingestion, password).frame, stated)
+    return *_of_values(_values(ingestion, password), stated), frozenset()
+
+
+def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
+    """Read a file with types, and columns in which texts stand beside numbers as texts."""
+    try:
+        return read.read(ingestion, password).frame
+    except MixedTypesError as error:
+        texts = ingestion.reader.model_copy(update={"columns": dict.fromkeys(error.columns, CellFormat())})
+        return read.read(ingestion.model_copy(update={"reader": texts}), password).frame
 
 
 def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
@@ -132,7 +150,7 @@ def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choic
     return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
 
 
-def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
+def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
     with content.opened() as counted:
         sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
     written = csv_dialect.inspect(
@@ -162,13 +180,35 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...]]:
         sheet=wish.sheet,
         columns=dict(spelled.columns),
     )
-    return reader, (*written.decisions, *renamed, *spelled.decisions)
+    return reader, (*written.decisions, *renamed, *spelled.decisions), spelled.plain
 
 
-def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
-    """Read all rows; say which cells are odd, find sentinels, and leave out formats that say nothing."""
-    rows = read.read(ingestion, password)
-    frame, columns = rows.frame, dict(ingestion.reader.columns)
+def _rows(ingestion: DataIngestion, plain: frozenset[str], password: str) -> tuple[Rows, Reader]:
+    """Read all rows; of the columns that were plain in the sample, only those that are not so keep their format."""
+    columns = ingestion.reader.columns
+    described = {name: cell_format for name, cell_format in columns.items() if name not in plain}
+    rows, reader = _described(ingestion, described, password)
+    if odd := {name: columns[name] for name in plain if not _as_expected(rows.frame[name], columns[name])}:
+        return _described(ingestion, described | odd, password)
+    return rows, reader
+
+
+def _described(ingestion: DataIngestion, columns: dict[str, CellFormat], password: str) -> tuple[Rows, Reader]:
+    reader = ingestion.reader.model_copy(update={"columns": columns})
+    return read.read(ingestion.model_copy(update={"reader": reader}), password), reader
+
+
+def _as_expected(values: pd.Series, described: CellFormat) -> bool:
+    """Tell whether a column that was read without its format holds what the format says."""
+    if described.kind == "number":
+        return pd.api.types.is_numeric_dtype(values) and not np.isinf(values).any()
+    present = values.dropna().astype(str)
+    return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
+
+
+def _read(rows: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
+    """Say which cells are odd, and find sentinels."""
+    frame, columns = rows.frame, dict(reader.columns)
     decisions = []
     for name, odd in rows.odd.items():
         examples = ", ".join(map(repr, odd.examples[:3]))
@@ -177,7 +217,10 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers, target = [name for name in frame.columns if name not in wish.keep], _target(frame, wish.target)
+    numbers, target = (
+        [name for name in frame.columns if name not in wish.keep],
+        target_column.choose(frame, wish.target),
+    )
     found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
     if target in numbers:
         found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
@@ -188,9 +231,7 @@ def _read(ingestion: DataIngestion, password: str, wish: Wish) -> tuple[pd.DataF
             decisions.append(_sentinel(frame[name], value))
             frame = sentinels.without(frame, {name: value})
     columns = {name: _spare(described, name in rows.odd) for name, described in columns.items()}
-    plain = (CellFormat(kind="number"), CellFormat(kind="date", dates=(cells.ISO,)))
-    columns = {name: described for name, described in columns.items() if described not in plain}
-    return frame, ingestion.reader.model_copy(update={"columns": columns}), tuple(decisions)
+    return frame, reader.model_copy(update={"columns": columns}), tuple(decisions)
 
 
 def _sentinel(values: pd.Series, value: float) -> Choice:
@@ -234,122 +275,9 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
     return heads, [Choice("names", ", ".join(invented[:3]), "the header has none, or has them twice", look)]
 
 
-def _target(frame: pd.DataFrame, wished: str | None) -> str:
-    """Return the target that was named, by its name or its place from 1 on.
-
-    Raises DataError: none was named, or none of that name exists.
-    """
-    names = [str(name) for name in frame.columns]
-    if wished in names:
-        return str(wished)
-    if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
-        return names[int(wished) - 1]
-    listed = "; ".join(f"{number} {name} ({_some(frame[name])})" for number, name in _likely(frame))
-    if wished is None:
-        raise DataError("which column is to be predicted?", f"say --target with a name or a number, such as {listed}")
-    raise DataError(
-        f"target column {wished!r} not found{nearest(wished, names)}",
-        f"--target takes a name or a number: {listed}; --names A,B,... names the columns of a file without a header",
-    )
-
-
-def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return the columns that a person most often wants to predict: few classes, from the right."""
-    numbered = [(number, str(name)) for number, name in enumerate(frame.columns, 1)]
-    fits = [(number, name) for number, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
-    return [*reversed(fits), *reversed([entry for entry in numbered if entry not in fits])][:8]
-
-
-def _some(values: pd.Series) -> str:
-    shown = [str(value)[:16] for value in values.dropna().unique()[:3]]
-    return ", ".join(shown)
-
-
-def _seen(frame: pd.DataFrame, target: str) -> str:
-    missing = int(frame[target].isna().sum())
-    return f"{_some(frame[target])}, ..." + (f"; {missing} rows without it are dropped" if missing else "")
-
-
-def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:
-    for name in named:
-        if name not in frame.columns:
-            raise DataError(
-                f"column {name!r} not found{nearest(name, map(str, frame.columns))}", "see --keep, --ignore"
-            )
-
-
-def _roles(
-    frame: pd.DataFrame, target: str, task: sections.Task, found: dict[str, column_roles.Found], wish: Wish
-) -> tuple[dict[str, Role], list[Choice], tuple[str, ...]]:
-    """Return the role of each column after leaks and wishes, what to tell of it, and the leaks that a person keeps."""
-    roles: dict[str, Role] = {name: finding.role for name, finding in found.items()}
-    decisions = [
-        Choice(name, finding.role, finding.why)
-        for name, finding in found.items()
-        if finding.told and name not in wish.keep
-    ]
-    for name in wish.ignore:
-        roles[name] = "ignore"
-    for name in wish.keep:
-        if roles.get(name) in ("id", "ignore"):
-            roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
-    leaks = _leaks(frame, roles, target, task)
-    copies = [name for name, leak in leaks.items() if leak.score < TOO_GOOD[task] and name not in wish.keep]
-    for name in copies:
-        look = (
-            f"{name}: {leaks[name].reason}; if it is recorded after {target}, say --ignore {params_writer.flow(name)}"
-        )
-        decisions.append(Choice(name, f"{roles[name]}, though it tells much", leaks[name].reason, look))
-    left_out = [name for name in leaks if name not in (*wish.keep, *copies)]
-    look = f"{', '.join(left_out)}: to be left out, unless known before {target} is; --keep COLUMN keeps one"
-    for name in left_out:
-        roles[name] = "ignore"
-        decisions.append(Choice(name, "left out: a leak", leaks[name].reason, look if name == left_out[0] else ""))
-    for name in column_roles.groups(frame, found, target):
-        column = params_writer.flow(name)
-        look = f"{name} repeats: if rows of one {name} are alike, set split: {{method: group, column: {column}}}"
-        decisions.append(Choice(name, roles[name], "an identifier with several rows each", look))
-    for name in (name for name, role in roles.items() if role == "date"):
-        look = f"{name}: to foretell the future, set split: {{method: time, column: {params_writer.flow(name)}}}"
-        decisions.append(Choice(name, "date", "its calendar parts become features", look))
-    _check_left(roles, decisions, target)
-    kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
-    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    trusted = tuple(name for name in leaks if name in wish.keep or name in copies)
-    return roles, [Choice("features", counted, "by their values"), *decisions], trusted
-
-
-def _leaks(frame: pd.DataFrame, roles: dict[str, Role], target: str, task: sections.Task) -> dict[str, Leak]:
-    """Return the features that leak the target, as the gate finds them in the rows that are left to train and test."""
-    kinds: dict[str, sections.Kind] = {
-        name: role for name, role in roles.items() if role != "id" and role != "ignore" and frame[name].notna().any()
-    }
-    rows = _distinct(frame, roles, target)
-    features = cleaning.canonical(rows, kinds)
-    features[target] = cleaning.canonical_target(rows[target], task)
-    return leakage.leaky_columns(features, kinds, target, task)
-
-
-def _check_left(roles: dict[str, Role], decisions: Sequence[Choice], target: str) -> None:
-    """Refuse to go on without a feature."""
-    if not any(role in sections.KINDS for role in roles.values()):
-        left = ", ".join(f"{decision.about} ({decision.decided}: {decision.why})" for decision in decisions[:5])
-        raise DataError(
-            f"no column is left to foretell {target}: {left}", "say --keep COLUMN if one is known beforehand"
-        )
-
-
-def _distinct(frame: pd.DataFrame, roles: dict[str, Role], target: str) -> pd.DataFrame:
-    """Return the rows that can teach: with a target, and no exact duplicates in what is used."""
-    used = [name for name, role in roles.items() if role in sections.KINDS]
-    return frame[frame[target].notna()].drop_duplicates([*used, target])
-
-
-def _floor(
-    frame: pd.DataFrame, ingestion: DataIngestion, target: str, plan: training_plan.Plan, name: str
-) -> tuple[baseline_score.Baseline | None, Choice]:
+def _floor(frame: pd.DataFrame, params: sections.Params) -> tuple[baseline_score.Baseline | None, Choice]:
     """Measure quick models, and ask what a gate may ask of the real ones."""
-    params = params_file.parse(params_writer.render(ingestion, target, plan, None, name))
+    target = params.data_preprocessing.target
     try:
         baseline = baseline_score.measure(frame, params)
     except (LockstepError, ValueError) as error:
@@ -358,8 +286,20 @@ def _floor(
     figures = f"a constant answer gives {baseline.constant:.3f}, quick models {baseline.reached:.3f}"
     if not baseline.signal:
         look = f"the columns tell next to nothing about {target}: is anything missing, or left out wrongly?"
-        return None, Choice("floor", "none but the constant answer", figures, look)
-    return baseline, Choice("floor", f"{baseline.metric} {baseline.floor}", figures)
+        return baseline, Choice("floor", "none but the constant answer", figures, look)
+    look = ""
+    if baseline.reached >= TOO_GOOD:
+        look = (
+            f"quick models reach {baseline.metric} {baseline.reached:.4f}, which is too good for most questions: "
+            f"is every column known before {target} is?"
+        )
+    return baseline, Choice("floor", f"{baseline.metric} {baseline.floor}", figures, look)
+
+
+def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Split) -> baseline_score.Baseline:
+    """Measure quick models in folds that respect a split."""
+    preprocessing = params.data_preprocessing.model_copy(update={"split": split})
+    return baseline_score.measure(frame, params.model_copy(update={"data_preprocessing": preprocessing}))
 
 
 def _candidates(plan: training_plan.Plan) -> Choice:

@@ -23,6 +23,8 @@ CORE = re.compile(
 )
 UNIT_SHARE = 0.5
 """A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too."""
+FEW = 0.1
+"""A smaller share of the cells is odd, whatever it looks like."""
 MOST_LOOKED_AT = 5000
 
 
@@ -32,7 +34,7 @@ def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
     if not any(any(letter.isdigit() for letter in cell) for cell in some):
         return None
     cores = _cores(some)
-    units = _units(cores)
+    units = _units(cores, sum(some.values()))
     if units is None:
         return None
     numbers = Counter[str]()
@@ -53,7 +55,7 @@ def _cores(present: Mapping[str, int]) -> dict[str, tuple[str, str, str, int]]:
     return parts
 
 
-def _units(cores: Mapping[str, tuple[str, str, str, int]]) -> dict[str, float] | None:
+def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[str, float] | None:
     """Return the units of a column and what they multiply by; None if letters beside digits are no unit."""
     fronts, backs = Counter[str](), Counter[str]()
     for front, _, back, count in cores.values():
@@ -64,7 +66,7 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]]) -> dict[str, float] |
     for front, count in fronts.most_common(3):
         if front and front in CURRENCIES:
             units[front] = 1.0
-        elif front and count > UNIT_SHARE * total:
+        elif front and count > max(UNIT_SHARE * total, FEW * cells):
             return None  # letters in front of digits make codes
     factors = {back: FACTORS[back] for back in backs if back in FACTORS}
     named = [(back, count) for back, count in backs.most_common(3) if back and back not in factors and "-" not in back]

@@ -7,7 +7,7 @@ import yaml
 
 from lockstep.autoconfig.baseline_score import Baseline
 from lockstep.autoconfig.training_plan import LEAST_IN_CLASS, Plan
-from lockstep.config.params import KINDS, DataIngestion, Role
+from lockstep.config.params import KINDS, DataIngestion, Role, Split
 
 WIDTH = 110
 LONGEST_KEY = 40
@@ -139,7 +139,15 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
         "    other: ignore   # a column that comes with new data and is not named here: auto, ignore or refuse",
         f"  drop_duplicates: {flow(plan.drop_duplicates)}   # they must not stand on both sides of the split",
         "  split: {method: auto, test_size: 0.2, seed: 42}   # auto: stratified for classes, random for regression",
+        *(f"  # split: {_split(split)}   # {WHEN[split.method]}" for split in plan.splits),
     ]
+
+
+def _split(split: Split) -> str:
+    return flow({"method": split.method, "column": split.column, "test_size": 0.2, "seed": 42})
+
+
+WHEN = {"group": "if predictions are for others than those of these rows", "time": "if predictions are for later rows"}
 
 
 def _features(plan: Plan) -> list[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from lockstep.data import columnwise
+
 LEAST_ROWS, LEAST_SHARE = 5, 0.002
 FAR, FEW = 500, 0.001
 """Further from the median than 99 % of the values by this factor, and no larger share of the rows."""
@@ -69,4 +71,5 @@ def impossible(target: pd.Series) -> list[float]:
 
 def without(frame: pd.DataFrame, sentinels: Mapping[str, float]) -> pd.DataFrame:
     """Return the rows with sentinels missing."""
-    return frame.assign(**{name: frame[name].where(frame[name] != value) for name, value in sentinels.items()})
+    values = {name: frame[name].where(frame[name] != value) for name, value in sentinels.items()}
+    return columnwise.with_columns(frame, values)

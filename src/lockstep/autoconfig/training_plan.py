@@ -10,8 +10,8 @@ from pandas.api import types
 
 from lockstep.autoconfig import texts
 from lockstep.autoconfig.choice import Choice
-from lockstep.config.params import KINDS, Role, Task
-from lockstep.errors import DataError
+from lockstep.config.params import KINDS, Role, Split, Task
+from lockstep.errors import QuestionError
 from lockstep.metrics.scores import DEFAULT
 
 LEAST_IN_CLASS = 3
@@ -52,6 +52,7 @@ class Plan:
     positive: Any = None
     rare_classes: str = "keep"
     drop_duplicates: bool = True
+    splits: Sequence[Split] = ()
 
     def of(self, role: Role) -> list[str]:
         """Return the columns of a role."""
@@ -61,22 +62,22 @@ class Plan:
 def decide_task(target: pd.Series) -> tuple[Task, Choice]:
     """Tell what is asked by the values of the target.
 
-    Raises DataError: the target has one value, texts that are no classes, or a class too small to learn and test.
+    Raises QuestionError: the target has one value, texts that are no classes, or a class too small to learn and test.
     """
     present = target.dropna()
     counts = present.value_counts()
     numeric = types.is_numeric_dtype(target) and not types.is_bool_dtype(target)
     if len(counts) < 2:
-        raise DataError(
+        raise QuestionError(
             f"target {target.name!r} has one value only, {present.iloc[0]!r}" if len(counts) else "the target is empty",
             "a model needs two classes, or different numbers: is it the right column?",
         )
     if len(present) < LEAST_ROWS:
-        raise DataError(f"{len(present)} rows with a target are too few", f"bring {LEAST_ROWS} rows or more")
+        raise QuestionError(f"{len(present)} rows with a target are too few", f"bring {LEAST_ROWS} rows or more")
     if numeric and (len(counts) > 20 or bool((present % 1 != 0).any())):
         return "regression", Choice("task", "regression", f"{target.name} holds {len(counts)} different numbers")
     if not numeric and (len(counts) > 100 or len(counts) > 0.2 * len(present)):
-        raise DataError(
+        raise QuestionError(
             f"target {target.name!r} holds {len(counts)} different texts in {len(present)} rows",
             "classes need several rows each: is it the right column, or are numbers spelled as text?",
         )
@@ -90,7 +91,7 @@ def _classes(target: pd.Series, counts: pd.Series, numeric: bool) -> tuple[Task,
         return "regression", Choice("task", "regression", why, f"is {target.name} an amount, or a class?")
     enough = counts[counts >= LEAST_IN_CLASS]
     if len(enough) < 2:
-        raise DataError(
+        raise QuestionError(
             f"class {smallest!r} of target {target.name!r} has {rows} row{'s' if rows > 1 else ''}",
             f"bring {LEAST_IN_CLASS} rows or more of it, or join it with another class",
         )
@@ -111,7 +112,8 @@ def positive(target: pd.Series) -> Any:
     counts = target.dropna().value_counts()
     first, second = sorted(counts.index.tolist())
     label = second if counts[second] <= counts[first] else first
-    return label.item() if hasattr(label, "item") else label
+    label = label.item() if hasattr(label, "item") else label
+    return int(label) if isinstance(label, float) else label
 
 
 def rare_classes(target: pd.Series, task: Task) -> Choice | None:

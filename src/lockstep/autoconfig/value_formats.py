@@ -39,6 +39,8 @@ class ValueFormats:
     trim: bool
     columns: Mapping[str, CellFormat]
     decisions: tuple[Choice, ...]
+    plain: frozenset[str] = frozenset()
+    """Columns whose cells every reader of a CSV takes for what they are."""
 
 
 def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:
@@ -62,7 +64,17 @@ def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] =
         if formats[column.name] is None:
             formats[column.name] = _text(column, trim, column.name == target)
     decisions += [decision for column in counted for decision in _said(column, formats[column.name])]
-    return ValueFormats(tuple(missing), trim, {k: v for k, v in formats.items() if v}, tuple(decisions))
+    plain = frozenset(column.name for column in counted if _is_plain(column, formats[column.name]))
+    return ValueFormats(tuple(missing), trim, {k: v for k, v in formats.items() if v}, tuple(decisions), plain)
+
+
+def _is_plain(column: Cells, described: CellFormat | None) -> bool:
+    """Tell whether all cells are numbers without marks, or dates in ISO 8601, with no markers of their own."""
+    if described == CellFormat(kind="date", dates=(cell_values.ISO,), odd="missing"):
+        return all(cell_values.date(cell, cell_values.ISO) for cell in column.present)
+    return described == CellFormat(kind="number", odd="missing") and all(
+        map(cell_values.PLAIN.fullmatch, column.present)
+    )
 
 
 def _padded(columns: Columns) -> bool:

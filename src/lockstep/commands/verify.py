@@ -94,20 +94,21 @@ def read_lock(path: Path) -> list[Output]:
 
 @contextmanager
 def clean_copy() -> Iterator[Path]:
-    """Yield a folder beside the project with its tracked files as they stand, and links to data/external/."""
-    root = Path.cwd()
+    """Yield this folder in a copy of the project: tracked files as they stand, and links to data/external/."""
+    root = paths.root_of(Path.cwd())
     parent = root.parent if os.access(root.parent, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".lockstep-verify-", dir=parent) as folder:
         copy = Path(folder)
-        listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=False)
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
         if listed.returncode != 0:
             raise DataError(
                 "this is no git repository", "verify copies what git tracks: `git init` and add the project"
             )
         for name in filter(None, listed.stdout.split("\0")):
-            if Path(name).is_file():
+            if (root / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(name, copy / name)
+                shutil.copyfile(root / name, copy / name)
+        copy /= Path.cwd().relative_to(root)
         for entry in paths.EXTERNAL.iterdir():
             if not (copy / entry).exists():
                 (copy / entry).symlink_to(entry.resolve())
@@ -124,7 +125,7 @@ def _repro(copy: Path) -> None:
         "LOCKSTEP_STATE": str(database.parent),
         "DVC_NO_ANALYTICS": "1",
     }
-    subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=paths.root_of(copy), check=True)
     done = subprocess.run(
         ["dvc", "repro", "--force", "--no-run-cache"], cwd=copy, env=environment, stdout=2, check=False
     )

@@ -279,8 +279,9 @@ class Date(Section):
 
 
 class FeatureEngineering(Section):
-    """How each kind of column becomes numbers."""
+    """How each kind of column becomes numbers, and what becomes of a null in a column that had none in training."""
 
+    missing: Literal["refuse", "fill"] = "refuse"
     numeric: Numeric = Numeric()
     categorical: Categorical = Categorical()
     text: Text = Text()

@@ -30,6 +30,7 @@ ISO: Final = "ISO8601"
 """The name of ISO 8601 among the formats of dates, as in pandas."""
 GROUPS = {mark: re.compile(rf"\d{{1,3}}({re.escape(mark)}\d{{2,3}})*{re.escape(mark)}\d{{3}}") for mark in ",.' "}
 """Digits in groups of three; the groups above thousands may have two digits, as in India."""
+OTHER = {",": ".", ".": ","}
 BLANKS = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
 """Other blanks, minus signs and apostrophes than those of ASCII, which spreadsheets and web pages put in numbers."""
 RANGE = re.compile(r"(?P<low>\S.*?)\s*(?:\s-\s|\bto\b|\bbis\b|(?<=[\d%])-|[\u2013\u2014]|\.\.\.?)\s*(?P<high>\S.*)")
@@ -115,6 +116,8 @@ def _number(format_: CellFormat) -> Parse:
 
     def single(text: str) -> float | None:
         value = number(text, format_.decimal, format_.thousands)
+        if value is None and not format_.thousands and format_.decimal in text:
+            value = number(text, format_.decimal, OTHER[format_.decimal])  # beside decimals the groups are beyond doubt
         if value is not None or not units:
             return value
         return _with_unit(text, units, format_)

@@ -56,16 +56,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     stated = decide_task(labelled[params.target], params) if params.task == "auto" else params.task
     labelled, rare = without_rare_classes(labelled, params, stated)
     task = decide_task(labelled[params.target], params)
-    rows = canonical(labelled, kinds)
-    _check_values(rows, kinds)
-    rows[params.target] = canonical_target(labelled[params.target], task)
-    hashes = columnwise.row_hashes(rows)
-    if params.order == "content":
-        order = np.argsort(hashes, kind="stable")
-        rows, hashes = rows.iloc[order], hashes[order]
-    if params.drop_duplicates:
-        is_first = ~columnwise.duplicated(rows, hashes)
-        rows, hashes = rows[is_first], hashes[is_first]
+    rows, hashes = _distinct_rows(labelled, kinds, task, params)
     dropped = Dropped(
         rows_read=len(frame),
         rows_without_target=len(frame) - filled,
@@ -77,6 +68,23 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     )
     key = frame.loc[rows.index, params.split.column].reset_index(drop=True) if params.split.column else None
     return CleanTable(rows.reset_index(drop=True), kinds, task, dropped, rows.index.to_numpy(), key, hashes)
+
+
+def _distinct_rows(
+    labelled: pd.DataFrame, kinds: dict[str, Kind], task: Task, params: DataPreprocessing
+) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
+    """Return the rows in canonical form and in the order asked for, without duplicates, and their hashes."""
+    rows = canonical(labelled, kinds)
+    _check_values(rows, kinds)
+    rows[params.target] = canonical_target(labelled[params.target], task)
+    hashes = columnwise.row_hashes(rows)
+    if params.order == "content":
+        order = np.argsort(hashes, kind="stable")
+        rows, hashes = rows.iloc[order], hashes[order]
+    if params.drop_duplicates:
+        is_first = ~columnwise.duplicated(rows, hashes)
+        rows, hashes = rows[is_first], hashes[is_first]
+    return rows, hashes
 
 
 def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -132,7 +140,8 @@ def without_rare_classes(
     taken = {str(as_category(label)): int(count) for label, count in rare.items()}
     is_rare = target.isin(rare.index)
     if params.rare_classes == "join" and rare.sum() >= params.least_in_class:
-        return labelled.assign(**{params.target: target.astype(object).map(as_category).where(~is_rare, JOINED)}), taken
+        joined = target.astype(object).map(as_category).where(~is_rare, JOINED)
+        return columnwise.with_columns(labelled, {params.target: joined}), taken
     return labelled[~is_rare], taken
 
 
@@ -173,7 +182,7 @@ def iso_dates(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
                 f"column {name!r} holds a date that is not spelled {spelled!r}: {str(error).splitlines()[0][:200]}",
                 "mend data_preprocessing.dates; the codes are those of strftime, and also ISO8601 and mixed",
             ) from None
-    return frame.assign(**moments)
+    return columnwise.with_columns(frame, moments)
 
 
 def canonical(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ Millions of rows hold few distinct categories and days, so time and memory depen
 equal values come out as one and the same Python object.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 CHUNK_ROWS = 100_000
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows with columns replaced or added, of any name: `DataFrame.assign` takes none called `self`."""
+    changed = frame.copy(deep=False)
+    for name, values in columns.items():
+        changed[name] = values
+    return changed
 
 
 def mapped(values: pd.Series, spell: Callable[[Any], str | None]) -> pd.Series:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep import files, paths
-from lockstep.data import parquet
+from lockstep.data import columnwise, parquet
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError
 
@@ -79,7 +79,7 @@ def _read(path: Path, manifest: dict[str, Any], frame: pd.DataFrame) -> pd.DataF
 def _append(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return both, without such of the second that stand before them; columns that they lack are missing in them."""
     both = {name: _common_type(frame[name], rows[name]) for name in rows.columns}
-    upper = frame.assign(**{name: pair[0] for name, pair in both.items()})
+    upper = columnwise.with_columns(frame, {name: pair[0] for name, pair in both.items()})
     lower = pd.DataFrame({name: pair[1] for name, pair in both.items()}, columns=list(rows.columns))
     table = pd.concat([upper, lower], ignore_index=True)
     repeated = table.duplicated(subset=list(rows.columns)).to_numpy() & (np.arange(len(table)) >= len(frame))

@@ -69,7 +69,8 @@ def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
 def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
     present = values.dropna()
     missing = round(1 - len(present) / len(values), 6) if len(present) < len(values) else None
-    column = Column(str(values.name), kind, missing is not None, _example(present, kind), missing=missing)
+    nullable = missing is not None or params.missing == "fill"
+    column = Column(str(values.name), kind, nullable, _example(present, kind), missing=missing)
     if kind == "numeric" and len(present):
         integral = bool((present % 1 == 0).all())
         return Column(

@@ -13,7 +13,7 @@ from pandas.api import types
 from lockstep.config.params import Split
 from lockstep.data import feedback
 from lockstep.data.cleaning import CleanTable
-from lockstep.data.columnwise import row_hashes
+from lockstep.data.columnwise import row_hashes, with_columns
 from lockstep.data.record import SplitRecord
 from lockstep.data.schema import as_category
 from lockstep.errors import DataError, nearest
@@ -66,7 +66,7 @@ def _take(table: CleanTable, rows: Mask) -> CleanTable:
 def _with_column(table: CleanTable, params: Split) -> pd.DataFrame:
     """Return the rows, and beside them the group or time that the cross-validation must respect too."""
     if params.method in ("group", "time") and table.split_key is not None and params.column not in table.frame:
-        return table.frame.assign(**{str(params.column): table.split_key.to_numpy()})
+        return with_columns(table.frame, {str(params.column): table.split_key.to_numpy()})
     return table.frame
 
 

@@ -45,14 +45,14 @@ def describe(train: pd.DataFrame, record: DataRecord, types: Mapping[str, str]) 
         for name, kind in record.kinds
     ]
     target_facts = _describe_target(train[record.target], record.task)
-    leaks = leakage.leaky_columns(train, dict(record.kinds), record.target, record.task)
+    verdict = leakage.verdict(train, dict(record.kinds), record.target, record.task)
     return DataReport(
         **{name: getattr(record, name) for name in record.__struct_fields__},
         columns=columns,
         about_target=target_facts,
         sampled_rows=len(sample),
-        leaks=leaks,
-        warnings=warnings.warnings(columns, target_facts, record.dropped, leaks, len(sample)),
+        leaks=verdict.leaks,
+        warnings=warnings.warnings(columns, target_facts, record.dropped, verdict, len(sample)),
     )
 
 

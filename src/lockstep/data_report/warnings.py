@@ -1,10 +1,10 @@
 """Data warnings: what a person should look at before training on these rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from lockstep.data.record import Dropped
 from lockstep.data_report.record import ColumnFacts, DataWarning, TargetFacts
-from lockstep.metrics.leakage import Leak
+from lockstep.metrics.leakage import Verdict
 
 NEAR_CONSTANT = 0.99
 MAX_CATEGORIES = 100
@@ -20,20 +20,21 @@ def warnings(
     columns: Sequence[ColumnFacts],
     target: TargetFacts,
     dropped: Dropped,
-    leaks: Mapping[str, Leak],
+    verdict: Verdict,
     sampled_rows: int,
 ) -> list[DataWarning]:
     """Return all warnings; leaks come first, then those of rows and target, then those of each column."""
     by_column = [
         DataWarning(kind, column.name, text) for column in columns for kind, text in _of_column(column, sampled_rows)
     ]
-    return [*_of_leaks(leaks), *_of_rows(dropped), *_of_classes(target), *by_column]
+    return [*_of_leaks(verdict), *_of_rows(dropped), *_of_classes(target), *by_column]
 
 
-def _of_leaks(leaks: Mapping[str, Leak]) -> Iterator[DataWarning]:
-    for name, leak in leaks.items():
-        text = f"{leak.reason}: is it known when a prediction is requested? If not, make it an id or ignore it"
-        yield DataWarning("leak", name, text)
+def _of_leaks(verdict: Verdict) -> Iterator[DataWarning]:
+    for kind, columns in (("leak", verdict.leaks), ("near copy", verdict.near)):
+        for name, leak in columns.items():
+            text = f"{leak.reason}: is it known when a prediction is requested? If not, make it an id or ignore it"
+            yield DataWarning(kind, name, text)
 
 
 def _of_column(column: ColumnFacts, sampled_rows: int) -> Iterator[tuple[str, str]]:

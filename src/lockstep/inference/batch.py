@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lockstep.config.params import CellFormat, Reader
-from lockstep.data import parquet
+from lockstep.data import columnwise, parquet
 from lockstep.data.schema import Schema
 from lockstep.errors import DataError
 
@@ -150,7 +150,8 @@ def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterato
         check_frame(rows, predictor.schema, done)
         done += len(piece)
         answers = _answers(predictor, rows)
-        yield piece.assign(**{unused(name, piece.columns): values for name, values in answers.items()})
+        named = {unused(name, piece.columns): values for name, values in answers.items()}
+        yield columnwise.with_columns(piece, named)
 
 
 def unused(name: str, taken: Collection[str]) -> str:

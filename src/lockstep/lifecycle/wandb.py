@@ -101,8 +101,7 @@ def _content(copy: Copy, settings: Settings) -> dict[str, Any]:
     """
     if settings.wandb_mode not in MODES:
         raise MirrorError(f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
-    here = Path.cwd()
-    folder = paths.home(paths.find_root(here) or here) / settings.state
+    folder = paths.current_root() / settings.state
     folder.mkdir(parents=True, exist_ok=True)
     return {
         "project": settings.wandb_project,

@@ -5,9 +5,9 @@ of columns and target. It samples evenly and scores on held-out rows, so that it
 train rows and for a sample of them, except close to a threshold.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations, islice, product
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lockstep.config.params import Kind, Task
+from lockstep.metrics import combinations
 
 Floats = NDArray[np.float64]
 
@@ -26,26 +27,21 @@ MIN_ROWS = 50
 PERFECT = 0.999
 """Mean recall, or R2, from which on a column alone is a leak: real measurements err in more than one row of 1,000."""
 
-NOISY: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.985}
+NOISY: dict[Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
 MARGIN = 0.4
-"""A column with so high a score beyond chance (0 is chance, 1 is perfect), and so far ahead of every other column,
-looks like a copy of the target with noise. One that others come near to is a good column among good ones."""
+"""A column with so high a score, and so far ahead of every other column beyond chance (0 is chance, 1 is perfect), is a
+copy of the target with noise. One that others come near to is a good column among good ones."""
+NEAR: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.8}
+"""A column with such a score beyond chance, or squared rank correlation, is no leak by itself, but a person should say
+whether it is known before the target."""
 
 MAX_CODES = 50
 """A numeric column of at most so many distinct values may hold codes, whose order means nothing."""
 MAX_MISSING = 0.5
 """A column is also scored on the rows that have a value, if no larger share is missing: a copy with gaps is a copy."""
 
-EXACT = 0.9999
-"""Share of rows in which several columns together must give the target: combinations are many, so chance has more."""
-MAX_COMBINED = 100
-"""So many numeric columns are combined, and ten times as many choices of one column for each class are tried."""
-MAX_ADDENDS = 6
-"""So many columns may add up to the target; parts of a total are few."""
 MIN_FILLED, ONE_CLASS = 20, 0.995
 """A column that is filled in so many rows, nearly all of one class, was written down after that class was known."""
-MAX_CLASSES = 10
-"""Of more classes, nobody has a column of votes for each."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,14 @@ class Leak:
 
     score: float
     reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The columns that leak the target, and those that come so near to it that a person should look at them."""
+
+    leaks: dict[str, Leak]
+    near: dict[str, Leak]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,12 @@ class _Target:
 
 
 def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, task: Task) -> dict[str, Leak]:
-    """Return the feature columns of canonical rows (n,) that leak the target, alone or together, and why.
+    """Return the feature columns of canonical rows (n,) that leak the target, alone or together, and why."""
+    return verdict(frame, kinds, target, task).leaks
+
+
+def verdict(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, task: Task) -> Verdict:
+    """Return the leaks among the feature columns of canonical rows (n,), and the columns that come near to one.
 
     Alone: the column predicts all held-out rows but a thousandth, or looks like a copy of the target with noise. The
     score is the mean recall of the classes, or R2, of two halves of at most `MAX_ROWS` rows, each predicted from the
@@ -89,15 +98,15 @@ def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, t
     By being filled: the column has values in the rows of one class alone.
 
     Together: the largest of one column for each class names the class, as counts of votes do; a column is the sum of
-    leaking ones; or up to six columns add up to a numeric target, but for rounding.
+    leaking ones; or a numeric target is the sum, difference, product or ratio of up to six columns, but for rounding.
     """
     labelled = frame[frame[target].notna()]
     if len(labelled) < MIN_ROWS:
-        return {}
+        return Verdict({}, {})
     rows = labelled.iloc[np.linspace(0, len(labelled) - 1, min(len(labelled), MAX_ROWS)).astype(int)]
     truth = _target(rows[target], target, task)
     if np.ptp(truth.values) == 0:
-        return {}
+        return Verdict({}, {})
     scores = {name: _score(rows[name], kind, truth) for name, kind in kinds.items()}
     leaks = {
         name: Leak(round(score, 4), f"it alone predicts {target} in held-out rows ({_figure(score, task)})")
@@ -106,8 +115,26 @@ def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, t
     }
     leaks |= _filled(rows, {name: kind for name, kind in kinds.items() if name not in leaks}, truth)
     leaks |= _noisy_copy({name: score for name, score in scores.items() if name not in leaks}, truth)
-    numeric = [name for name, kind in kinds.items() if kind == "numeric" and name not in leaks][:MAX_COMBINED]
-    return leaks | _combined(rows[numeric].astype(np.float64), truth)
+    numeric = [name for name, kind in kinds.items() if kind == "numeric" and name not in leaks][
+        : combinations.MAX_COMBINED
+    ]
+    leaks |= _combined(rows[numeric].astype(np.float64), truth)
+    return Verdict(leaks, _near(rows, {name: score for name, score in scores.items() if name not in leaks}, truth))
+
+
+def _near(rows: pd.DataFrame, scores: Mapping[str, float], truth: _Target) -> dict[str, Leak]:
+    """Return the columns that alone tell much of the target: numbers of a numeric one by their rank correlation."""
+    near = {}
+    for name, score in scores.items():
+        strength, figure = (score - truth.chance) / (1 - truth.chance), _figure(score, truth.task)
+        if truth.task == "regression":
+            present = rows[name].notna().to_numpy()
+            numeric = pd.api.types.is_numeric_dtype(rows[name]) and present.mean() >= 1 - MAX_MISSING
+            strength = _rank_score(rows[name].to_numpy(np.float64)[present], truth.values[present]) if numeric else 0.0
+            figure = f"rank correlation {math.sqrt(strength):.2f}"
+        if strength >= NEAR[truth.task]:
+            near[name] = Leak(round(strength, 4), f"it alone tells much of {truth.name} ({figure})")
+    return near
 
 
 def _target(values: pd.Series, name: str, task: Task) -> _Target:
@@ -127,7 +154,7 @@ def _noisy_copy(scores: Mapping[str, float], truth: _Target) -> dict[str, Leak]:
     if not others:
         return {}
     first, second = ((scores[name] - truth.chance) / (1 - truth.chance) for name in (best, others[0]))
-    if first < NOISY[truth.task] or first - max(second, 0.0) < MARGIN:
+    if scores[best] < NOISY[truth.task] or first - max(second, 0.0) < MARGIN:
         return {}
     reason = f"it looks like a copy of {truth.name} with noise ({_figure(scores[best], truth.task)}), far ahead of "
     return {best: Leak(round(scores[best], 4), f"{reason}{others[0]} ({scores[others[0]]:.4f})")}
@@ -216,61 +243,13 @@ def _predict_by_level(train: Floats, target: NDArray[Any], test: Floats, task: T
 def _combined(numeric: pd.DataFrame, truth: _Target) -> dict[str, Leak]:
     """Return the numeric columns (n, k) that give the target together."""
     if truth.task == "regression":
-        pairs = _addends(numeric, truth)
-        return {name: Leak(1.0, f"{', '.join(pairs[:-1])} and {pairs[-1]} add up to {truth.name}") for name in pairs}
-    votes = _votes(numeric, truth)
+        terms, how = combinations.formula(numeric, truth.values)
+        reason = f"{', '.join(terms[:-1])} and {terms[-1]} {how} {truth.name}" if terms else ""
+        return {name: Leak(1.0, reason) for name in terms}
+    votes = combinations.votes(numeric, truth.values, truth.classes)
     together = {name: Leak(1.0, f"the largest of {', '.join(votes)} is always {truth.name}") for name in votes}
-    return together | dict(_sums(numeric, votes))
-
-
-def _votes(numeric: pd.DataFrame, truth: _Target) -> list[str]:
-    """Return columns, one for each class, of which the largest names the class, as counts of votes do."""
-    filled = [str(name) for name in numeric if (numeric[name] >= 0).all()]
-    if not truth.classes <= min(MAX_CLASSES, len(filled)):
-        return []
-    values = {name: numeric[name].to_numpy() for name in filled}
-    means = np.array([[values[name][truth.values == code].mean() for code in range(truth.classes)] for name in filled])
-    highest = means.argmax(axis=1)
-    by_class = [[filled[at] for at in np.flatnonzero(highest == code)[:6]] for code in range(truth.classes)]
-    for choice in islice(product(*by_class), 10 * MAX_COMBINED):
-        if (np.column_stack([values[name] for name in choice]).argmax(axis=1) == truth.values).mean() >= EXACT:
-            return list(choice)
-    return []
-
-
-def _sums(numeric: pd.DataFrame, votes: Sequence[str]) -> Iterator[tuple[str, Leak]]:
-    """Yield the columns that are the sum of several votes."""
-    others = {str(name): numeric[name].to_numpy() for name in numeric if name not in votes}
-    for size in range(2, len(votes) + 1):
-        for part in combinations(votes, size):
-            total = numeric[list(part)].sum(axis=1).to_numpy()
-            for name, values in others.items():
-                if np.array_equal(values, total):
-                    yield name, Leak(1.0, f"it is the sum of {', '.join(part)}")
-
-
-def _addends(numeric: pd.DataFrame, truth: _Target) -> tuple[str, ...]:
-    """Return two to six columns whose sum, or difference, is the target but for rounding; none if there are none.
-
-    Columns are taken one after the other as in orthogonal matching pursuit (Pati et al. 1993): the one that goes best
-    with what the others leave over.
-    """
-    whole = numeric.notna().all(axis=1).to_numpy()
-    table, target = numeric.to_numpy()[whole], truth.values[whole]
-    if len(target) < MIN_ROWS or np.ptp(target) == 0:
-        return ()
-    centred, left = table - table.mean(axis=0), target - target.mean()
-    norms, chosen = np.linalg.norm(centred, axis=0), list[int]()
-    while len(chosen) < min(MAX_ADDENDS, table.shape[1]):
-        gains = np.abs(centred.T @ left) / np.where(norms > 0, norms, np.inf)
-        gains[chosen] = -1
-        chosen.append(int(gains.argmax()))
-        weights, *_ = np.linalg.lstsq(centred[:, chosen], target - target.mean(), rcond=None)
-        left = target - target.mean() - centred[:, chosen] @ weights
-        if 1 - (left @ left) / np.square(target - target.mean()).sum() >= EXACT:
-            is_sum = len(chosen) > 1 and np.allclose(np.abs(weights), 1, atol=0.02)
-            return tuple(str(numeric.columns[at]) for at in chosen) if is_sum else ()
-    return ()
+    parts = combinations.sums(numeric, votes)
+    return together | {name: Leak(1.0, f"it is the sum of {', '.join(chosen)}") for name, chosen in parts}
 
 
 def _filled(rows: pd.DataFrame, kinds: Mapping[str, Kind], truth: _Target) -> dict[str, Leak]:

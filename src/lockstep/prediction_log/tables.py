@@ -16,7 +16,8 @@ STEPS = 8
 """Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
 
 
-def _required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
+def required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
+    """Return columns of one type that are never empty."""
     return [Column(name, kind, nullable=False) for name in names]
 
 
@@ -30,7 +31,7 @@ PREDICTIONS = Table(
     _serial(),
     Column("id", Text, nullable=False, unique=True),
     Column("at_us", BigInteger, nullable=False),
-    *_required(Text, "model", "version", "variant", "key"),
+    *required(Text, "model", "version", "variant", "key"),
     Column("latency_us", BigInteger, nullable=False),
     Column("row", Text),
     Column("value", Text, nullable=False),
@@ -47,7 +48,7 @@ LABELS = Table(
     METADATA,
     _serial(),
     Column("event", Text, nullable=False, unique=True),
-    *_required(Text, "prediction_id", "label"),
+    *required(Text, "prediction_id", "label"),
     Column("at_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Index("labels_of_prediction", "prediction_id", "at_us"),
@@ -81,7 +82,7 @@ LOSSES = Table(
     "losses",
     METADATA,
     Column("event", Text, primary_key=True),
-    *_required(BigInteger, "at_us", "count"),
+    *required(BigInteger, "at_us", "count"),
 )
 """Predictions that were answered while there was no room to write them down."""
 
@@ -89,8 +90,8 @@ WINDOWS = Table(
     "windows",
     METADATA,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    *_required(Text, "model", "version", "kind"),
-    *_required(BigInteger, "start_seq", "end_seq", "start_us", "end_us"),
+    *required(Text, "model", "version", "kind"),
+    *required(BigInteger, "start_seq", "end_seq", "start_us", "end_us"),
     Column("result", Text, nullable=False),
     UniqueConstraint("model", "version", "kind", "start_seq", name="windows_once"),
     sqlite_autoincrement=True,
@@ -101,7 +102,7 @@ ALERTS = Table(
     "alerts",
     METADATA,
     Column("id", SERIAL, primary_key=True, autoincrement=True),
-    *_required(Text, "kind", "model", "version", "subject", "severity", "detail"),
+    *required(Text, "kind", "model", "version", "subject", "severity", "detail"),
     Column("opened_us", BigInteger, nullable=False),
     Column("closed_us", BigInteger),
     Column("open_key", Text, unique=True),
@@ -113,7 +114,7 @@ PROMOTIONS = Table(
     "promotions",
     METADATA,
     _serial(),
-    *_required(Text, "model", "at", "action", "version", "previous", "actor", "reason"),
+    *required(Text, "model", "at", "action", "version", "previous", "actor", "reason"),
     Column("forced", Boolean, nullable=False),
     Column("git_commit", Text, nullable=False),
     UniqueConstraint("model", "at", "action", "version", name="promotions_once"),
@@ -125,12 +126,12 @@ JOBS = Table(
     "jobs",
     METADATA,
     Column("id", Text, primary_key=True),
-    *_required(Text, "model", "state", "trigger", "reason"),
+    *required(Text, "model", "state", "trigger", "reason"),
     Column("asked_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("ended_us", BigInteger),
     Column("beat_us", BigInteger),
-    *_required(Text, "owner", "outcome", "version"),
+    *required(Text, "owner", "outcome", "version"),
     Column("labelled_rows", BigInteger, nullable=False),
     Column("active", Text, unique=True),
     Index("jobs_by_time", "asked_us"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from lockstep.config.params import CellFormat, Reader
-from lockstep.data import cells
+from lockstep.data import cells, columnwise
 from lockstep.data.record import OddCells
 from lockstep.errors import DataError, nearest
 
@@ -47,7 +47,7 @@ def converted(frame: pd.DataFrame, reader: Reader, name: str, strict: bool = Tru
             values[column], faults = column_values(frame[column], described, reader)
             if faults.count:
                 odd[column] = _allowed(faults, described, column, name)
-    return Table(frame.assign(**values) if values else frame, columns, odd)
+    return Table(columnwise.with_columns(frame, values), columns, odd)
 
 
 def _allowed(faults: OddCells, described: CellFormat, column: str, name: str) -> OddCells:

@@ -111,7 +111,12 @@ def _stream(counted: Counted, reader: Reader) -> Any:
     raw = io.BufferedReader(counted, BUFFER)
     if not reader.comment and not reader.footer:
         return raw
-    return io.StringIO("".join(table_lines(io.TextIOWrapper(raw, reader.encoding, newline=""), reader)))
+    return io.StringIO("".join(table_lines(io.TextIOWrapper(raw, _encoding(reader), newline=""), reader)))
+
+
+def _encoding(reader: Reader) -> str:
+    """Return the encoding by which a byte order mark is no part of the first line."""
+    return "utf-8-sig" if reader.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else reader.encoding
 
 
 def table_lines(lines: Any, reader: Reader) -> list[str]:
@@ -173,7 +178,7 @@ def _rows(content: Content, reader: Reader) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line that ends a row, and the values of the row."""
     csv.field_size_limit(sys.maxsize)
     with content.opened() as counted:
-        lines: Any = io.TextIOWrapper(io.BufferedReader(counted, BUFFER), reader.encoding, newline="")
+        lines: Any = io.TextIOWrapper(io.BufferedReader(counted, BUFFER), _encoding(reader), newline="")
         if reader.comment or reader.footer:
             lines = iter(table_lines(lines, reader))
         for _ in range(reader.skip):

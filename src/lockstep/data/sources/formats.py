@@ -17,7 +17,7 @@ from lockstep.data.sources import nested, sheets
 from lockstep.data.sources.column_values import Table, converted
 from lockstep.data.sources.content import Content
 from lockstep.data.sources.csv_reader import BUFFER, iso_date, read_csv
-from lockstep.errors import DataError, nearest
+from lockstep.errors import DataError, MixedTypesError, nearest
 
 ODD_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[., ']?\d{3})*(?:[.,]\d+)?")
 
@@ -106,13 +106,20 @@ def _object(line: str, number: int, name: str) -> dict[str, Any]:
 
 
 def _same_types(frame: pd.DataFrame, name: str, reader: Reader) -> pd.DataFrame:
-    """Refuse a column in which texts stand beside numbers, unless the reader describes it."""
+    """Refuse columns in which texts stand beside numbers, unless the reader describes them."""
+    mixed = []
     for column in (column for column in of_objects(frame) if column not in reader.columns):
         kinds = {type(value) for value in frame[column] if value is not None and value == value}
         if str in kinds and len(kinds) > 1:
-            raise DataError(
-                f"{name}: column {column!r} mixes texts and numbers", "write all of its values as one type of JSON"
-            )
+            mixed.append(column)
+    if mixed:
+        error = MixedTypesError(
+            f"{name}: column {mixed[0]!r} mixes texts and numbers",
+            f"describe it under data_ingestion.reader.columns, as {{{mixed[0]}: {{kind: number, odd: missing}}}}, as "
+            "`lockstep init` does; or write all of its values as one type",
+        )
+        error.columns = tuple(mixed)
+        raise error
     return frame
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from lockstep.prediction_log.tables import SERIAL, required
+
 revision = "0001"
 down_revision = None
 
@@ -11,10 +13,8 @@ def upgrade() -> None:
     """Make the tables."""
     op.create_table(
         "labels",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("event", sa.Text(), nullable=False),
-        sa.Column("prediction_id", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("seq", SERIAL, autoincrement=True, nullable=False),
+        *required(sa.Text, "event", "prediction_id", "label"),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
@@ -24,9 +24,7 @@ def upgrade() -> None:
     op.create_index("labels_of_prediction", "labels", ["prediction_id", "at_us"], unique=False)
     op.create_table(
         "latencies",
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("variant", sa.Text(), nullable=False),
+        *required(sa.Text, "model", "version", "variant"),
         sa.Column("minute", sa.BigInteger(), nullable=False),
         sa.Column("bucket", sa.Integer(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
@@ -36,19 +34,15 @@ def upgrade() -> None:
     op.create_table(
         "losses",
         sa.Column("event", sa.Text(), nullable=False),
-        sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        *required(sa.BigInteger, "at_us", "count"),
         sa.PrimaryKeyConstraint("event"),
     )
     op.create_table(
         "predictions",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("seq", SERIAL, autoincrement=True, nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("variant", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        *required(sa.Text, "model", "version", "variant", "key"),
         sa.Column("latency_us", sa.BigInteger(), nullable=False),
         sa.Column("row", sa.Text(), nullable=True),
         sa.Column("value", sa.Text(), nullable=False),
@@ -62,9 +56,7 @@ def upgrade() -> None:
     op.create_index("predictions_by_version", "predictions", ["model", "version", "variant", "seq"], unique=False)
     op.create_table(
         "traffic",
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("variant", sa.Text(), nullable=False),
+        *required(sa.Text, "model", "version", "variant"),
         sa.Column("minute", sa.BigInteger(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),

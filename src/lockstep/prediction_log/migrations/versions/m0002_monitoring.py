@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from lockstep.prediction_log.tables import SERIAL, required
+
 revision = "0002"
 down_revision = "0001"
 
@@ -11,13 +13,8 @@ def upgrade() -> None:
     """Make the tables."""
     op.create_table(
         "alerts",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("severity", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("id", SERIAL, autoincrement=True, nullable=False),
+        *required(sa.Text, "kind", "model", "version", "subject", "severity", "detail"),
         sa.Column("opened_us", sa.BigInteger(), nullable=False),
         sa.Column("closed_us", sa.BigInteger(), nullable=True),
         sa.Column("open_key", sa.Text(), nullable=True),
@@ -27,18 +24,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("trigger", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        *required(sa.Text, "id", "model", "state", "trigger", "reason"),
         sa.Column("asked_us", sa.BigInteger(), nullable=False),
         sa.Column("started_us", sa.BigInteger(), nullable=True),
         sa.Column("ended_us", sa.BigInteger(), nullable=True),
         sa.Column("beat_us", sa.BigInteger(), nullable=True),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        *required(sa.Text, "owner", "outcome", "version"),
         sa.Column("labelled_rows", sa.BigInteger(), nullable=False),
         sa.Column("active", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -47,14 +38,8 @@ def upgrade() -> None:
     op.create_index("jobs_by_time", "jobs", ["asked_us"], unique=False)
     op.create_table(
         "promotions",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("at", sa.Text(), nullable=False),
-        sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("previous", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("seq", SERIAL, autoincrement=True, nullable=False),
+        *required(sa.Text, "model", "at", "action", "version", "previous", "actor", "reason"),
         sa.Column("forced", sa.Boolean(), nullable=False),
         sa.Column("git_commit", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
@@ -63,14 +48,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "windows",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("start_seq", sa.BigInteger(), nullable=False),
-        sa.Column("end_seq", sa.BigInteger(), nullable=False),
-        sa.Column("start_us", sa.BigInteger(), nullable=False),
-        sa.Column("end_us", sa.BigInteger(), nullable=False),
+        sa.Column("id", SERIAL, autoincrement=True, nullable=False),
+        *required(sa.Text, "model", "version", "kind"),
+        *required(sa.BigInteger, "start_seq", "end_seq", "start_us", "end_us"),
         sa.Column("result", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("model", "version", "kind", "start_seq", name="windows_once"),

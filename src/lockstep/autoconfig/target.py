@@ -1,0 +1,48 @@
+"""Which column is the target: the named one, or a question that lists the likely ones."""
+
+import pandas as pd
+
+from lockstep.errors import DataError, QuestionError, nearest
+
+
+def choose(frame: pd.DataFrame, wished: str | None) -> str:
+    """Return the target that was named, by its name or its place from 1 on.
+
+    Raises
+    ------
+    DataError
+        None was named, or none of that name exists.
+    """
+    names = [str(name) for name in frame.columns]
+    if wished in names:
+        return str(wished)
+    if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
+        return names[int(wished) - 1]
+    listed = "; ".join(f"{place} {name} ({examples(frame[name])})" for place, name in _likely(frame))
+    if wished is None:
+        raise QuestionError(
+            "which column is to be predicted?", f"say --target with a name or a number, such as {listed}"
+        )
+    raise DataError(
+        f"target column {wished!r} not found{nearest(wished, names)}",
+        f"--target takes a name or a number: {listed}; --names A,B,... names the columns of a file without a header",
+    )
+
+
+def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
+    """Return the columns that a person most often wants to predict: few classes, from the right."""
+    numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
+    fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
+    return [*reversed(fits), *reversed([entry for entry in numbered if entry not in fits])][:8]
+
+
+def examples(values: pd.Series) -> str:
+    """Return a few values of a column as they are shown."""
+    shown = [str(value)[:16] for value in values.dropna().unique()[:3]]
+    return ", ".join(shown)
+
+
+def described(frame: pd.DataFrame, target: str) -> str:
+    """Return a few values of the target, and how many rows have none."""
+    missing = int(frame[target].isna().sum())
+    return f"{examples(frame[target])}, ..." + (f"; {missing} rows without it are dropped" if missing else "")
