@@ -2,7 +2,7 @@
 
     python -m scripts.example_figures [--init] [--data DIR] [NAME ...]
 
-The output is the table of docs/measurements/examples.md; with `--init`, `lockstep init` writes the params.yaml instead of
+The output is the table of docs/measurements/examples.md; with `--init`, `lockstep init` writes the params.yaml, not
 a person. Files tracked by git are used with their uncommitted changes.
 """
 
