@@ -129,7 +129,10 @@ def compiled_steps(schema: Schema, features: Any) -> list[CompiledStep]:
 
 
 def _text(indices: tuple[int, ...], transformer: Any) -> CompiledStep:
-    """Compile terms, or the few features that a `StackedRidge` makes of them."""
+    """Compile terms, the few features that a `StackedRidge` makes of them, or the items of a set."""
+    if type(transformer).__name__ == "MultiHot":
+        table = {item: index for index, item in enumerate(transformer.items())}
+        return CompiledStep(row_encoders.MultiHotEncoding(indices[0], transformer.separator, table), len(table))
     if type(transformer).__name__ == "TextTfidf":
         return CompiledStep(TextFeatures(indices[0], transformer), len(transformer.idf_))
     tfidf, stacked = (step for _, step in transformer.steps)
@@ -214,7 +217,7 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
-MORE = (row_encoders.MissingIndicators, row_encoders.TargetMeanEncoding, StackedTerms)
+MORE = (row_encoders.MissingIndicators, row_encoders.TargetMeanEncoding, row_encoders.MultiHotEncoding, StackedTerms)
 """Forms of which a linear scorer may have several, or which stand beside its main ones."""
 
 
