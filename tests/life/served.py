@@ -35,6 +35,7 @@ class Traffic:
     def __init__(self, server, rows):
         self.server, self.rows = server, rows
         self.answered, self.failed, self.sent = [], Counter(), 0
+        self.moments = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(ROW["clients"])]
 
@@ -53,6 +54,11 @@ class Traffic:
             self.ask()
             time.sleep(ROW["pause_s"])
 
+    def longest_gap_s(self, since):
+        """Return the longest time between two answers from a moment on."""
+        moments = sorted(moment for moment in [*self.moments, time.monotonic()] if moment >= since)
+        return max((later - moment for moment, later in itertools.pairwise([since, *moments])), default=0.0)
+
     def ask(self):
         """Send a request, and return whether it was answered."""
         self.sent += 1
@@ -63,6 +69,7 @@ class Traffic:
             return False
         if status == 200:
             self.answered.extend(prediction["id"] for prediction in content["predictions"])
+            self.moments.append(time.monotonic())
         else:
             assert status == 503 and content["detail"], (status, content)
             self.failed[content["detail"]] += 1
@@ -222,11 +229,23 @@ class Served:
         return len(set(self.traffic.answered) - set(ids))
 
 
-MOMENTS = (
-    *("worker_killed", "registry_sidecar_killed", "recorder_killed", "server_killed", "server_restarted"),
-    *("folder_moved", "version_promoted", "version_rolled_back", "model_retrained"),
-)
-LASTING = ("disk_full", "database_stopped", "database_locked", "registry_locked")
+MOMENTS = {
+    "worker_killed": "a worker is killed",
+    "registry_sidecar_killed": "the registry sidecar is killed",
+    "recorder_killed": "the recorder is killed",
+    "server_killed": "the server is killed, and started again",
+    "server_restarted": "the server gets SIGTERM, and is started again",
+    "folder_moved": "the server is stopped, the project moved, and the server started there",
+    "version_promoted": "another version is promoted",
+    "version_rolled_back": "Production is rolled back",
+    "model_retrained": "the model is retrained",
+}
+LASTING = {
+    "disk_full": "the disk is full, and has room again",
+    "database_stopped": "PostgreSQL is killed, and started again",
+    "database_locked": "the SQLite file of the prediction log is locked, and free again",
+    "registry_locked": "the tracking store is locked, and free again",
+}
 NEED_THE_REGISTRY = ("folder_moved", "version_promoted", "version_rolled_back", "model_retrained")
 
 

@@ -2,42 +2,14 @@
 
 import os
 import random
-import subprocess
 import time
 
 import pytest
 
-from tests.life.served import Served, possible
-from tests.pipeline.project import copy_of
-from tests.postgres import program
+from tests.life.served import possible
 
 pytestmark = [pytest.mark.server, pytest.mark.pipeline]
 SECONDS, LONG_SECONDS = 60, 1800
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A disk of 96 MiB, or a folder where nobody may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True).returncode == 0
-    yield folder, mounted
-    if mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@pytest.fixture
-def served(finished, disk, tmp_path, request):
-    folder, mounted = disk
-    project = copy_of(finished, folder / "project")
-    postgres = request.getfixturevalue("postgres") if program("postgres") else None
-    served = Served(project, tmp_path / "serve.log", folder if mounted else None, postgres)
-    yield served
-    for name in list(served.ending):
-        served.end(name)
-    if served.server.process.poll() is None:
-        served.server.kill()
 
 
 def test_whatever_happens_it_answers_and_loses_nothing_uncounted(served, orphans, request, capsys):
