@@ -36,13 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Promote, and say what serves now."""
-    if arguments.force and not arguments.reason.strip():
-        raise ConfigError("--force needs --reason", "say why the gate is overruled: it stays on the record")
-    if arguments.source and (arguments.version or arguments.to != "production" or arguments.dry_run):
-        raise ConfigError(
-            "--from challenger names the version and where it goes", "leave --version, --to and --dry-run out"
-        )
     from lockstep.lifecycle import promotion
+
+    _check(arguments)
 
     params = params_file.load()
     request = promotion.PromotionRequest(
@@ -62,6 +58,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         print(_told(name, arguments.to, event))
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.force and not arguments.reason.strip():
+        raise ConfigError("--force needs --reason", "say why the gate is overruled: it stays on the record")
+    if arguments.source and (arguments.version or arguments.to != "production" or arguments.dry_run):
+        raise ConfigError(
+            "--from challenger names the version and where it goes", "leave --version, --to and --dry-run out"
+        )
 
 
 def _dry_run(params: Params, settings: Settings, request: "promotion.PromotionRequest", as_json: bool) -> int:
