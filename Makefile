@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
+MODELS := . $(patsubst %/params.yaml,%,$(wildcard usecases/*/params.yaml))
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 
 .PHONY: $(shell grep -oE '^[a-z-]+:' Makefile | tr -d :)
@@ -17,14 +18,15 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: pipeline  ## pipeline, promotion and the HTML reports, also for a refused model
-	lockstep promote; code=$$?; lockstep report && exit $$code
+repro: pipeline  ## pipeline, promotion and the HTML reports of every model, also for a refused one
+	code=0; for folder in $(MODELS); do \
+	  (cd $$folder && { lockstep promote; code=$$?; lockstep report && exit $$code; }) || code=$$?; done; exit $$code
 
 pipeline: setup
-	dvc repro
+	dvc repro --all-pipelines
 
 promote: setup
-	lockstep promote
+	code=0; for folder in $(MODELS); do (cd $$folder && lockstep promote) || code=$$?; done; exit $$code
 
 serve: setup  ## the app with the Production model
 	exec lockstep serve
@@ -43,6 +45,7 @@ check: setup-dev  ## lint, types, and generated tables of the docs
 	ruff format --check
 	mypy
 	python scripts/docs_tables.py --check
+	python scripts/use_cases.py --check
 
 format: setup-dev  ## format the code
 	ruff check --fix
@@ -54,11 +57,11 @@ check-ops: setup-dev setup-ops  ## lint and scan workflows, Terraform, manifests
 check-infra: setup-dev setup-ops  ## the same for Terraform only; ARGS=--long applies it to an AWS emulator
 	pytest tests/infra $(ARGS)
 
-remote: setup  ## configure the DVC remote DVC_REMOTE_URL
+remote: setup  ## configure the DVC remote DVC_REMOTE_URL, or the bucket of the DagsHub repository DAGSHUB_REPO
 	scripts/remote
 
-pull-data: setup
-	dvc pull --allow-missing
+pull-data: setup  ## fetch data and models from the DVC remote, if one is set; says what is missing
+	scripts/pull_data
 
 push-data: setup
 	dvc push
@@ -90,6 +93,9 @@ demo-drift: setup-dev  ## false alarms and power of drift detection on the bundl
 
 gauntlet: setup-dev  ## random odd tables through init and the stages, beside their clean form; ARGS="--tables 200"
 	python -m scripts.gauntlet $(ARGS)
+
+fault-figures: setup-dev  ## requests that fail while processes, disk, database and registry do, for the docs; minutes
+	FAULT_TABLE=1 pytest --long tests/life/test_fault_table.py
 
 bench: setup-dev bench-scale  ## run time and memory of the pipeline, as ratios, and scaling with rows
 	python benchmarks/pipeline.py

@@ -4,13 +4,15 @@ import gc
 import logging
 import os
 import signal
+from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 from flask_app import create_app
 from flask_app.admission import drain
 from flask_app.admission.drain import Drain
 from flask_app.fast_path import FastPath
-from flask_app.models import model_service
+from flask_app.models import model_service, standby
+from flask_app.models.model_service import ModelService
 from flask_app.prediction.log import from_app as log_of
 from lockstep import numeric_pins, processes
 from lockstep.config.settings import Settings
@@ -41,14 +43,23 @@ def build() -> WSGIApplication:
         _obey_the_master(leaving)
         processes.EXIT_CALLS.append(log_of(app).close)
         forget_environment()
-    services = model_service.all_of(app)
+    _start_models(model_service.all_of(app), settings)
+    gc.collect()
+    gc.freeze()  # what lives as long as the process need not be looked at again
+    return leaving.wrap(FastPath(app))
+
+
+def _start_models(services: list[ModelService], settings: Settings) -> None:
+    """Return when this worker can answer, or when it is likely that no worker of the server soon will."""
+    runtime = Path(settings.registry_socket).parent if settings.registry_socket else None
+    if runtime:
+        standby.follow(services[0], runtime)
     for service in services:
         service.start()
     for service in services:
         service.wait()
-    gc.collect()
-    gc.freeze()  # what lives as long as the process need not be looked at again
-    return leaving.wrap(FastPath(app))
+    if runtime:
+        standby.wait(services[0], runtime)
 
 
 def _obey_the_master(leaving: Drain) -> None:

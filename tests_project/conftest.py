@@ -1,11 +1,12 @@
 """What the checks of a project share: its params, its reports, its test rows and the app that serves its model."""
 
+import contextlib
 import os
 
 import pytest
 
 from lockstep import files
-from lockstep.config import params_file
+from lockstep.config import params_file, use_cases
 from lockstep.config.params import Params
 from tests import answers
 from tests.root import ROOT
@@ -28,17 +29,24 @@ def own_environment():
         yield
 
 
-@pytest.fixture(scope="session")
-def params(own_environment) -> Params:
-    return params_file.load(ROOT / "params.yaml")
+@pytest.fixture(scope="session", params=use_cases.folders(ROOT), ids=lambda folder: use_cases.name_of(folder) or "root")
+def folder(own_environment, request):
+    """The folder of each model of the project, as the current one."""
+    with contextlib.chdir(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")
-def results():
+def params(folder) -> Params:
+    return params_file.load(folder / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def results(folder):
     """Return a function that gives the path of a result of the pipeline, or fails with what to do."""
 
     def path_of(name):
-        path = ROOT / name
+        path = folder / name
         if not path.exists():
             pytest.fail(f"{name} is not there: {RUN_FIRST}", pytrace=False)
         return path
@@ -53,11 +61,11 @@ def report(results):
 
 
 @pytest.fixture(scope="session")
-def client(params, results, tmp_path_factory):
+def client(folder, params, results, tmp_path_factory):
     """A client of the app that serves models/ as an image does."""
     for name in ("models/schema.json", "models/model.skops", "models/smoke.json", "models/registered.json"):
         results(name)
-    client = answers.client_of(ROOT, params.register_model.model_name, tmp_path_factory.mktemp("state"))
+    client = answers.client_of(folder, params.register_model.model_name, tmp_path_factory.mktemp("state"))
     state = client.get("/readyz")
     if state.status_code != 200:
         pytest.fail(f"the app cannot serve models/: {state.text.strip()}; {RUN_FIRST}", pytrace=False)
@@ -65,14 +73,14 @@ def client(params, results, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def rows(results):
+def rows(folder, results):
     """The test rows as a program would send them."""
     results("models/schema.json"), results("data/interim/test.parquet")
-    return answers.rows_of(ROOT)
+    return answers.rows_of(folder)
 
 
 @pytest.fixture(scope="session")
-def recorded(results):
+def recorded(folder, results):
     """The labels of the probabilities, and what the evaluation recorded for each row."""
     results("reports/predictions.csv")
-    return answers.recorded(ROOT)
+    return answers.recorded(folder)

@@ -1,4 +1,4 @@
-"""The checks of the project in this folder, for any params.yaml: `make test-project`.
+"""The checks of the project in this folder, for each of its models and any params.yaml: `make test-project`.
 
 They say whether what stands here can be committed and served. The tests of the product itself are in tests/.
 """
@@ -14,7 +14,6 @@ from lockstep.config.params import Params
 from lockstep.data import cleaning, contract, parquet
 from lockstep.inference import model_card
 from tests.answers import by_form, by_json
-from tests.root import ROOT
 from tests_project.hint import RUN_FIRST
 
 FORM_ROWS, JSON_ROWS = 10, 200
@@ -26,14 +25,14 @@ def sample(values, most):
     return values[:: max(1, len(values) // most)][:most]
 
 
-def test_params_are_valid(params):
-    assert list(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))) == list(Params.model_fields)
+def test_params_are_valid(folder, params):
+    assert list(yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))) == list(Params.model_fields)
 
 
-def test_lock_is_in_step_with_params_code_and_data(results):
+def test_lock_is_in_step_with_params_code_and_data(folder, results):
     results("dvc.lock")
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "dvc", "status", "--json"], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     changed = json.loads(done.stdout)
@@ -42,9 +41,9 @@ def test_lock_is_in_step_with_params_code_and_data(results):
         pytest.fail(f"dvc.lock is out of step at {', '.join(sorted(changed))}: {RUN_FIRST}\n{told}", pytrace=False)
 
 
-def test_every_stage_is_locked_with_the_params_in_force(results):
+def test_every_stage_is_locked_with_the_params_in_force(folder, results):
     locked = yaml.safe_load(results("dvc.lock").read_text(encoding="utf-8"))["stages"]
-    sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    sections = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     recorded = {name: stage.get("params", {}).get("params.yaml", {}).get(name) for name, stage in locked.items()}
     other = [name for name, section in sections.items() if recorded.get(name) != section]
     assert other == [], f"params.yaml has changed since the last run, in {', '.join(other)}: {RUN_FIRST}"
@@ -98,9 +97,9 @@ def test_model_card_is_complete(client, report, params):
     assert client.get("/model").json["card"] == card
 
 
-def test_every_output_comes_out_again(results, pytestconfig):
+def test_every_output_comes_out_again(folder, results, pytestconfig):
     results("dvc.lock")
     if not pytestconfig.getoption("long"):
         pytest.skip("--long runs the pipeline again and compares: lockstep verify")
-    done = subprocess.run([sys.executable, "-m", "lockstep", "verify"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "lockstep", "verify"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

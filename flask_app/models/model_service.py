@@ -259,11 +259,13 @@ def named(app: Flask, name: str) -> ModelService:
 
 
 def ready(app: Flask) -> Serving:
-    """Return the default model if this server should be sent requests.
+    """Return the default model if this server should be sent requests: each of its models is loaded.
 
     Raises Leaving: it is about to stop.
-    Raises NoModel: it has none yet.
+    Raises NoModel: one is not loaded yet.
     """
     if drain.from_app(app).on:
         raise Leaving
+    for service in all_of(app):
+        service.require()
     return default(app).require()

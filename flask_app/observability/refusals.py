@@ -18,7 +18,8 @@ from flask_app.models import model_service
 from flask_app.observability import telemetry
 from lockstep.config.settings import Settings
 from lockstep.data.schema import FieldError, Schema
-from lockstep.prediction_log import privacy
+from lockstep.prediction_log import privacy, refusals
+from lockstep.prediction_log.refusals import Group, Refusal
 
 REASONS = (
     ("missing_column", "missing column"),
@@ -33,31 +34,12 @@ REASONS = (
 
 MOST_COLUMNS = 100
 OTHER = "other"
-FILE = "refusals.jsonl"
 MOST_BYTES = 1_000_000
 EVERY_S = 1.0
 """A process appends to the sample at most this often; what comes between is counted into the next line."""
 
 WINDOW_S = 24 * 60 * 60
 MOST_GROUPS = 10
-
-
-class Group(msgspec.Struct, omit_defaults=True):
-    """Refused values of one column for one reason; `sample` is one of them, as far as the log may hold it."""
-
-    column: str
-    reason: str
-    count: int
-    sample: str = ""
-
-
-class Refusal(msgspec.Struct, omit_defaults=True):
-    """A line of the sample: when, of which model, sent under which key."""
-
-    at: float
-    model: str
-    groups: list[Group]
-    key: str = ""
 
 
 class Refusals:
@@ -67,8 +49,9 @@ class Refusals:
         self._settings, self._count = settings, count
         self._log_rows = privacy.checked(settings.log_rows)
         self._pending: dict[str, dict[tuple[str, str], Group]] = {}
+        self._rows: Counter[str] = Counter()
         self._written = 0.0
-        self.path = Path(settings.state).absolute() / FILE
+        self.path = Path(settings.state).absolute() / refusals.FILE
 
     def add(self, model: str, schema: Schema, faults: Sequence[FieldError], key: str = "") -> None:
         """Count the faults of one request, and append them to the sample if it is time."""
@@ -81,13 +64,15 @@ class Refusals:
         counts = Counter((f.column if f.column in columns else OTHER, reason_of(f.problem)) for f in faults)
         for (column, reason), number in counts.items():
             self._count(model, column, reason, number)
+        self._rows[model] += len({fault.row for fault in faults})
         if time.monotonic() - self._written >= EVERY_S and self._log_rows != "off":
-            self._append(Refusal(time.time(), model, list(self._pending.pop(model).values()), key))
+            groups = list(self._pending.pop(model).values())
+            self._append(Refusal(time.time(), model, groups, key, self._rows.pop(model)))
 
     def recent(self, model: str, now: float) -> list[tuple[Group, Refusal]]:
         """Return what was refused within the window, the most first, each group with the line that it last stood in."""
         groups: dict[tuple[str, str], tuple[Group, Refusal]] = {}
-        for line in self._lines():
+        for line in refusals.read(self.path):
             if line.model != model or line.at < now - WINDOW_S:
                 continue
             for group in line.groups:
@@ -104,20 +89,6 @@ class Refusals:
             return ()
         return state.st_mtime_ns, state.st_size
 
-    def _lines(self) -> list[Refusal]:
-        lines = []
-        for path in (self.path.with_suffix(".1"), self.path):
-            try:
-                content = path.read_bytes()
-            except OSError:
-                continue
-            for line in content.splitlines():
-                try:
-                    lines.append(msgspec.json.decode(line, type=Refusal))
-                except msgspec.DecodeError:
-                    continue  # cut off by a full disk
-        return lines
-
     def _append(self, line: Refusal) -> None:
         self._written = time.monotonic()
         try:
@@ -128,7 +99,7 @@ class Refusals:
             finally:
                 os.close(file)
             if full:
-                self.path.replace(self.path.with_suffix(".1"))
+                self.path.replace(refusals.older(self.path))
         except OSError:
             return  # a full disk costs the sample, never an answer
 
@@ -158,8 +129,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def current() -> Refusals:
     """Return the refusals of the current app."""
-    refusals: Refusals = current_app.extensions["refusals"]
-    return refusals
+    sample: Refusals = current_app.extensions["refusals"]
+    return sample
 
 
 def _after(response: Response) -> Response:

@@ -196,10 +196,15 @@ def _labelling(content: Json, outcome: Json, *statuses: str) -> Json:
 
 
 def _retrain(model: ServedModel) -> Json:
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": closed({"reason": WORDS})}}},
-        "responses": {"202": answer(JOB, about="The job."), **refusals("400", "409", "415", "422", "503")},
-    }
+    """Describe a request that names a reason, a model, or both."""
+    described = _move(model, {}, "404", "409", "503")
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    schema["properties"] |= {"reason": WORDS}
+    schema["anyOf"] = [{"required": ["reason"]}, {"required": ["model"], "properties": {"model": {"minLength": 1}}}]
+    described["requestBody"]["required"] = True
+    described["responses"] = {"202": answer(JOB, about="The job.")} | described["responses"]
+    del described["responses"]["200"]
+    return described
 
 
 def _state(key: str, value: Json, *statuses: str) -> Callable[[ServedModel], Json]:

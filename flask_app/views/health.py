@@ -10,10 +10,13 @@ from flask.typing import ResponseReturnValue
 from flask_app import errors
 from flask_app.models import model_service
 from flask_app.models.challenger import Challenger
-from flask_app.models.model_service import Serving
+from flask_app.models.model_service import ModelService, Serving
 from lockstep.decision import GateRecord
 
 blueprint = Blueprint("health", __name__)
+
+STATUSES = ("ok", "degraded", "unavailable")
+"""From the best to the worst."""
 
 
 @blueprint.get("/livez")
@@ -37,8 +40,17 @@ def health() -> ResponseReturnValue:
 
 
 def describe() -> dict[str, Any]:
-    """Return the state of the service as JSON."""
-    service = model_service.default(current_app)
+    """Return the state of the service as JSON: that of the default model, with all of them where there are several."""
+    states = {service.name: _describe(service) for service in model_service.all_of(current_app)}
+    default = next(iter(states.values()))
+    if len(states) == 1:
+        return default
+    worst = max((state["status"] for state in states.values()), key=STATUSES.index)
+    return default | {"status": worst, "models": states}
+
+
+def _describe(service: ModelService) -> dict[str, Any]:
+    """Return the state of one model."""
     serving, registry = service.serving(), service.registry_state()
     healthy = serving and service.fault is None and registry != "silent"
     return {

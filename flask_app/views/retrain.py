@@ -1,14 +1,15 @@
 """For those who run the service: train again, and look what came of it; the guard asks for the token."""
 
 import logging
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Blueprint, Flask, current_app, url_for
 from flask.typing import ResponseReturnValue
-from msgspec import Meta, Struct
-from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable
+from msgspec import Struct
+from werkzeug.exceptions import Conflict, NotFound, ServiceUnavailable, UnprocessableEntity
 
 from flask_app.errors import RETRY_AFTER_S
+from flask_app.models import model_service
 from flask_app.models.loading import explain
 from flask_app.prediction import log as store
 from flask_app.views import admin
@@ -22,15 +23,21 @@ log = logging.getLogger("loop")
 
 
 class Retrain(Struct, forbid_unknown_fields=True):
-    """Why to train again, for the record."""
+    """Why to train again, for the record, and which model, by default the first; one of the two is needed."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
+    reason: admin.Words | None = None
+    model: str = ""
 
 
 @blueprint.post("/retrain")
 def start() -> ResponseReturnValue:
     """Put a retraining in line, and say where to follow it; one runs at a time."""
-    ticket = _ask("retrain", reason=admin.body(Retrain).reason)
+    order = admin.body(Retrain)
+    if order.model:
+        model_service.named(current_app, order.model)
+    elif order.reason is None:
+        raise UnprocessableEntity("Name a reason or a model.")
+    ticket = _ask("retrain", reason=order.reason or "", model=order.model)
     job = ticket["job"]
     where = url_for("retrain.follow", job=job["id"])
     if not ticket["new"]:

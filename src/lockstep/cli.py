@@ -6,10 +6,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lockstep import paths
+from lockstep.config import use_cases
 from lockstep.config.settings import Settings
 from lockstep.runtime import logger
 from lockstep.stage import guarded
@@ -18,6 +21,8 @@ COMMANDS = (
     *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
     *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments"),
 )
+DEFINING = ("init", "use")
+"""Commands that write a params.yaml: `--name` adds a model to the project. The others take `--model`."""
 
 
 def entry() -> None:
@@ -26,7 +31,7 @@ def entry() -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one command in the project's root, wherever in the project it was called."""
+    """Run one command in the folder of its model, wherever in the project it was called."""
     parser = build_parser(words)
     arguments = parser.parse_args(words)
     if arguments.command is None:
@@ -34,11 +39,24 @@ def main(words: Sequence[str]) -> int:
         return 2
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
-    root = paths.find_root(Path.cwd())
-    if root:
-        os.chdir(root)
-    code: int = _module(arguments.command).run(arguments, settings)
+    settings = _enter(getattr(arguments, "model", ""), settings)
+    name = getattr(arguments, "name", "")
+    with use_cases.added(name) if name else nullcontext():
+        code: int = _module(arguments.command).run(arguments, settings)
     return code
+
+
+def _enter(model: str, settings: Settings) -> Settings:
+    """Go to the folder of a model, by default the one around the current folder, and return its settings."""
+    folder = paths.find_root(Path.cwd())
+    if folder is None:
+        return replace(settings, model_name=model or settings.model_name)
+    root = paths.root_of(folder)
+    folder = use_cases.folder_of(model, root) if model else folder
+    os.chdir(folder)
+    if folder == root:
+        return replace(settings, model_name=model or settings.model_name)
+    return replace(settings, model_name=folder.name, state=str(root / settings.state))
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -56,7 +74,15 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         )
         if name in words:
             _module(name).add(subparser)
+            _add_model(subparser, name in DEFINING)
     return parser
+
+
+def _add_model(parser: argparse.ArgumentParser, is_defining: bool) -> None:
+    if is_defining:
+        parser.add_argument("--name", default="", metavar="NAME", help="add a model of this name, in usecases/NAME")
+    else:
+        parser.add_argument("--model", default="", metavar="NAME", help="one of several models (default: the first)")
 
 
 def _docstring(command: str) -> str:

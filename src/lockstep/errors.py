@@ -60,6 +60,10 @@ class StoreError(LockstepError):
     """The database of the prediction log is out of reach, or holds no such thing."""
 
 
+class AlreadyRunning(LockstepError):
+    """Another process does the same thing at the moment; it is named."""
+
+
 class DispatchError(LockstepError):
     """GitHub was not reached, or refused the request to retrain."""
 

@@ -26,6 +26,13 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are not there, for this user alone; one that is there stays as it is."""
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_bytes(content: bytes, path: Path) -> None:
     """Write bytes atomically."""
     with atomic(path) as partial:

@@ -6,6 +6,9 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 EXAMPLES = Path("examples")
+USE_CASES = Path("usecases")
+"""Folders of the models beside the first one, which is that of the root; each is laid out as the root is."""
+
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
@@ -63,6 +66,18 @@ def find_root(start: Path) -> Path | None:
         if (folder / PARAMS).is_file() and (folder / PIPELINE).is_file():
             return folder
     return None
+
+
+def root_of(folder: Path) -> Path:
+    """Return the root of the project that a use case's folder belongs to; any other folder is its own root."""
+    above = folder.parent.parent
+    return above if folder.parent.name == USE_CASES.name and (above / PIPELINE).is_file() else folder
+
+
+def current_root() -> Path:
+    """Return the root of the project around the current folder, or that which DVC copied for an experiment."""
+    here = Path.cwd()
+    return root_of(home(find_root(here) or here))
 
 
 def home(root: Path) -> Path:

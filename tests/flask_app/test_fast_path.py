@@ -109,6 +109,15 @@ def test_doubt_goes_to_flask_with_the_body(app, change):
     assert found.status_code != 200
 
 
+def test_more_rows_than_allowed_are_refused_by_flask(settings, registry, plain):
+    registry.add("1", plain["binary"])
+    app = create_app(dataclasses.replace(settings, max_rows=2), registry.connect)
+    model_service.default(app).look()
+    fast = Fast(app)
+    answers = [fast.post("/predict", json={"rows": [example(app)] * count}).status_code for count in (2, 3)]
+    assert (answers, fast.asked) == ([200, 413], ["/predict"])
+
+
 def test_no_room_is_told_in_front(app):
     fast, limiter = Fast(app), guard.from_app(app).limiter
     while True:

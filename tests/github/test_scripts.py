@@ -27,7 +27,7 @@ def bare(tmp_path, *tools):
         ("metrics_diff", ["nowhere"], "there is no commit nowhere"),
         ("sbom", ["requirements.lock"], "cyclonedx-py is not installed"),
         ("sbom", ["none.lock"], "there is no none.lock"),
-        ("remote", [], "DVC_REMOTE_URL is not set"),
+        ("remote", [], "neither DVC_REMOTE_URL nor DAGSHUB_REPO is set"),
         ("remote", ["s3://own/er"], "dvc is not installed"),
         ("retrain", [], "lockstep is not installed"),
     ],

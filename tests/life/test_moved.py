@@ -20,7 +20,7 @@ def stocked(tmp_path, bundle, template_store):
 
 
 def store_in(state):
-    return Store(Settings.read({"MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}"}), "demo")
+    return Store(Settings.read({"LOCKSTEP_STATE": str(state)}), "demo")
 
 
 def files_below(folder):

@@ -1,5 +1,8 @@
 """Two processes that do the same at once: one result, or a loser that names the winner."""
 
+import json
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -7,7 +10,9 @@ import time
 import pytest
 
 from lockstep.config.settings import Settings
-from tests.serving.real import Store
+from tests.life.conftest import START_S
+from tests.pipeline.project import copy_of
+from tests.serving.real import Store, wait_for
 
 CODE = """
 import sys, time
@@ -92,3 +97,78 @@ def test_of_two_promotions_one_serves_and_the_history_says_so(versions, request)
         assert codes[1 - winner] == 1
         assert f"actor-{serving} moved it to version {serving}" in said[1 - winner]
         versions.promote("1")
+
+
+def test_of_two_promotions_of_one_version_both_succeed(versions):
+    codes, numbers = at_once(versions, *[("promote", "2", "1")] * 3)
+    assert (codes, numbers) == ([0, 0, 0], ["2", "2", "2"])
+    assert versions.registry.production().version == "2"
+
+
+@pytest.mark.server
+def test_of_two_servers_at_one_address_one_serves_and_the_other_names_it(make, tmp_path):
+    first = make(folder=tmp_path / "first")
+    second = make(folder=tmp_path / "second", port=first.port)
+    servers = [first.start(ready=False), second.start(ready=False)]
+    wait_for(lambda: any(server.process.poll() is not None for server in servers), START_S)
+    loser, winner = sorted(servers, key=lambda server: server.process.poll() is None)
+    winner.until(200, within_s=START_S)
+    assert loser.process.returncode == 1
+    said = loser.log.read_text()
+    assert re.search(rf"process {winner.process.pid} on \S+, since 20", said), said
+    assert "Traceback" not in said
+
+
+def started_twice(projects, *command):
+    """Start a command in each project at the same moment; return the processes."""
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=project.root,
+            env=project.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for project in projects
+    ]
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("shared", ["a folder", "PostgreSQL"])
+def test_of_two_retrainings_one_runs_and_the_other_names_it(finished, tmp_path, request, shared):
+    projects = [copy_of(finished, tmp_path / "first")]
+    if shared == "a folder":
+        projects *= 2
+    else:
+        postgres = request.getfixturevalue("postgres")
+        projects.append(copy_of(finished, tmp_path / "second"))
+        url = postgres.url(postgres.database())
+        for project in projects:
+            project.settings["DATABASE_URL"] = url
+    processes = started_twice(projects, "lockstep", "retrain")
+    try:
+        wait_for(lambda: any(process.poll() is not None for process in processes), 60)
+        loser, winner = sorted(processes, key=lambda process: process.poll() is None)
+        said = loser.communicate()[0]
+        assert loser.returncode == 1, said
+        assert re.search(rf"already.*process {winner.pid} on \S+, since 20", said), said
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+    assert "stopped by SIGTERM" in winner.communicate(timeout=60)[0]
+
+
+@pytest.mark.pipeline
+def test_of_two_runs_of_the_pipeline_the_loser_names_the_winner_and_the_result_is_whole(finished, tmp_path):
+    project = copy_of(finished, tmp_path / "project")
+    project.edit("params.yaml", "seed: 42\nmodel_evaluation", "seed: 43\nmodel_evaluation")
+    processes = started_twice([project] * 2, "dvc", "repro")
+    said = [process.communicate(timeout=180)[0] for process in processes]
+    codes = [process.returncode for process in processes]
+    assert 0 in codes, said
+    for code, text, other in zip(codes, said, reversed(processes), strict=True):
+        assert code == 0 or f"PID {other.pid}" in text, said
+    assert project.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    assert json.loads(project.read("reports/experiment_info.json"))["version"] == "2"

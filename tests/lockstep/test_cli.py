@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from lockstep import cli
 from lockstep.errors import ConfigError
+from tests.root import EXAMPLE, ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +73,49 @@ def test_a_fault_is_one_line_and_a_hint():
     done = lockstep("use", "iris", PORT="http")
     assert done.returncode == 1
     assert done.stderr.startswith("lockstep: PORT = 'http' is not a whole number\n  hint: ")
+
+
+@pytest.fixture
+def two_models(tmp_path):
+    """A project with a use case beside the model of its root."""
+    for folder, name in ((tmp_path, "first"), (tmp_path / "usecases/churn", "churn")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dvc.yaml").touch()
+        text = EXAMPLE.read_text(encoding="utf-8")
+        (folder / "params.yaml").write_text(text.replace("model_name: breast-cancer", f"model_name: {name}"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("start", "words", "folder"),
+    [
+        (".", [], "."),
+        (".", ["--model", "first"], "."),
+        (".", ["--model", "churn"], "usecases/churn"),
+        ("usecases/churn", [], "usecases/churn"),
+        ("usecases/churn", ["--model", "first"], "."),
+    ],
+)
+def test_a_command_goes_to_the_folder_of_its_model(two_models, monkeypatch, capsys, start, words, folder):
+    monkeypatch.setenv("LOCKSTEP_MODEL_NAME", "" if words else "first")
+    monkeypatch.chdir(two_models / start)
+    assert cli.main(["drift", *words, "--json"]) == 0
+    model = "first" if folder == "." else "churn"
+    assert (json.loads(capsys.readouterr().out)["model"], Path.cwd()) == (model, (two_models / folder).resolve())
+
+
+def test_a_model_that_the_project_lacks_is_refused(two_models):
+    with pytest.raises(ConfigError, match="no model 'chrun'; did you mean 'churn'"):
+        cli.main(["drift", "--model", "chrun"])
+
+
+def test_a_name_adds_a_use_case(two_models, capsys):
+    (two_models / "examples").mkdir()
+    (two_models / "examples/iris.yaml").write_bytes((ROOT / "examples/breast-cancer.yaml").read_bytes())
+    before = (two_models / "params.yaml").read_bytes()
+    assert cli.main(["use", "iris", "--name", "flowers"]) == 0
+    assert "model_name: flowers" in (two_models / "usecases/flowers/params.yaml").read_text(encoding="utf-8")
+    assert (two_models / "params.yaml").read_bytes() == before
+    with pytest.raises(ConfigError, match="no example 'rose'"):
+        cli.main(["use", "rose", "--name", "roses"])
+    assert not (two_models / "usecases/roses").exists()

@@ -1,4 +1,5 @@
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -74,6 +75,32 @@ def test_a_fault_is_one_line_and_a_hint(capsys, monkeypatch, work, code, told):
 def test_the_exit_code_is_that_of_the_work(capsys, answer, code):
     assert guarded(lambda: answer, "the_stage") == code
     assert capsys.readouterr() == ("", "")
+
+
+PRINT = "from lockstep.stage import guarded; import sys; sys.exit(guarded(lambda: print({}), 'the_stage'))"
+
+
+def output_read_by(reader, text, **environment):
+    """Return the exit code and what is on standard error of a program whose output goes through a pipe."""
+    code = f"import time; time.sleep(0.2); {PRINT.format(ascii(text))}"
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | {reader}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], env=CLEAN | environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr, done.stdout
+
+
+def test_a_reader_who_has_had_enough_ends_a_program_quietly():
+    assert output_read_by("true", "x" * 100_000) == (141, "", "")
+    assert output_read_by("head -c 5", "x" * 5) == (0, "", "xxxxx")
+
+
+def test_a_broken_pipe_to_another_process_is_told(capsys):
+    assert guarded(raising(BrokenPipeError(32, "Broken pipe")), "the_stage") == 1
+    assert "the_stage: [Errno 32] Broken pipe" in capsys.readouterr().err
+
+
+def test_a_terminal_of_ascii_gets_every_text():
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    assert output_read_by("cat", "5 €", **ascii_only) == (0, "", "5 \\u20ac\n")
 
 
 def lay_out(folder):

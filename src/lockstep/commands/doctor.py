@@ -1,4 +1,4 @@
-"""Check Python, the processor, the project, the DVC remote, the tracking server, tokens, the state folder and extras.
+"""Check Python, processor, project, git, DVC remote, tracking server, model files, tokens, state folder and extras.
 
 Example: lockstep doctor --json
 """
@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 
 from lockstep import numeric_pins, paths
 from lockstep.config import params_file
-from lockstep.config.settings import Settings
+from lockstep.config.settings import Settings, model_name
 from lockstep.errors import ConfigError, LockstepError, TrackingError
 from lockstep.lifecycle import dvc_remote
 from lockstep.lifecycle.dvc_remote import RemoteBucket
 from lockstep.lifecycle.wandb import MODES
-from lockstep.registry import tracking, tracking_server
+from lockstep.registry import provenance, tracking, tracking_server
 from lockstep.registry.model_registry import Capabilities, Registry
 from lockstep.runtime.terminal import print_table
 
@@ -118,6 +118,14 @@ def _project(_: Settings) -> Outcome:
     return Outcome("ok", str(root))
 
 
+def _git(_: Settings) -> Outcome:
+    """Check that versions will name the commit that made them."""
+    problem = provenance.git_problem()
+    if problem:
+        return Outcome("warn", f"{problem[0]}: versions name no commit", problem[1])
+    return Outcome("ok", f"commit {provenance.git('rev-parse', '--short', 'HEAD')}")
+
+
 def _params(_: Settings) -> Outcome:
     params = params_file.load(_root() / paths.PARAMS)
     return Outcome("ok", f"model {params.register_model.model_name}, data {params.data_ingestion.named}")
@@ -183,6 +191,21 @@ def _tracking(settings: Settings) -> Outcome:
     model = settings.model_name or "lockstep-doctor"
     supported = Registry(tracking.connect(settings), model).capabilities()
     return _supports(f"{chosen.kind} at {chosen.shown}", supported)
+
+
+def _model_files(settings: Settings) -> Outcome:
+    """Check that the files of the versions in a role can be downloaded."""
+    database = tracking_server.database_of(tracking_server.resolve(settings).uri)
+    if database and not database.exists():
+        return Outcome("ok", "nothing is registered yet")
+    registry = Registry(tracking.connect(settings), model_name(settings))
+    if not registry.capabilities().registry:
+        return Outcome("ok", "no model registry")
+    versions = [version for version in (registry.production(), registry.challenger()) if version]
+    for version in versions:
+        registry.require_files(version)
+    numbers = ", ".join(version.version for version in versions)
+    return Outcome("ok", f"all there, of version {numbers}" if numbers else "nothing is in Production yet")
 
 
 def _supports(where: str, supported: Capabilities) -> Outcome:
@@ -256,9 +279,11 @@ CHECKS: dict[str, Callable[[Settings], Outcome]] = {
     "python": _python,
     "processor": _processor,
     "project": _project,
+    "git": _git,
     "params.yaml": _params,
     "dvc remote": _remote,
     "tracking server": _tracking,
+    "model files": _model_files,
     "tokens": _tokens,
     "state folder": _state,
     "extras": _extras,

@@ -23,7 +23,6 @@ SHOWN = 15
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--model", default="", metavar="NAME", help="one of several models (default: the first)")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
     parser.add_argument(
         "--html", type=lambda text: Path(text).absolute(), metavar="FILE", help="write the whole report as one page"
@@ -33,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of predictions, newest first; an alarm is an answer and not a failure."""
     snapshot = live.look(settings)
-    model = live.model(snapshot, arguments.model, settings)
+    model = live.model(snapshot, settings)
     write_page(snapshot, arguments.html)
     if arguments.json:
         print(json.dumps(told(snapshot, model, "drift") | {"windows": msgspec.to_builtins(model.drift)}))

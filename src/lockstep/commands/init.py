@@ -12,12 +12,19 @@ from pathlib import Path
 from lockstep import files, paths
 from lockstep.autoconfig.inspect import Survey, Wish, survey
 from lockstep.commands import use
-from lockstep.config import params_file
+from lockstep.config import params_file, use_cases
 from lockstep.config.params import FORMATS, DataIngestion
 from lockstep.config.settings import Settings
 from lockstep.data.sources import read
 from lockstep.errors import ConfigError
+from lockstep.lifecycle import data_file
+from lockstep.lifecycle.data_file import Tracking
 
+WAYS = (
+    ("dvc", "--copy", "copy a file from elsewhere into data/external/ and put it under DVC (default)"),
+    ("git", "--git", "copy it and put it under git, for a file of at most 1 MB"),
+    ("link", "--link", "link it and track it nowhere: for this machine alone"),
+)
 BACKUP = paths.PARAMS.with_suffix(".yaml.bak")
 
 
@@ -45,6 +52,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--format", default="auto", choices=("auto", *FORMATS), help="what the file is, whatever it is called"
     )
     parser.add_argument("--model-name", metavar="NAME", help="its name in the registry (default: that of the file)")
+    ways = parser.add_mutually_exclusive_group()
+    ways.set_defaults(way="dvc")
+    for way, words, does in WAYS:
+        ways.add_argument(words, dest="way", action="store_const", const=way, help=does)
     parser.add_argument("--allow-private", action="store_true", help="let an address lead into a private network")
     parser.add_argument("--force", action="store_true", help="replace params.yaml; the old one becomes params.yaml.bak")
     parser.add_argument("--json", action="store_true", help="print JSON for a program")
@@ -65,7 +76,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         tuple(filter(None, arguments.names.split(","))),
         tuple(arguments.keep),
         tuple(arguments.ignore),
-        arguments.model_name,
+        arguments.model_name or use_cases.name_of(Path.cwd()) or None,
         arguments.encoding,
         arguments.separator.replace("\\t", "\t"),
         int(arguments.sheet) if arguments.sheet.isdecimal() else arguments.sheet,
@@ -75,29 +86,27 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     ingestion = DataIngestion(
         source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
     )
-    placed = _placed(arguments.source)
     result = survey(ingestion, wish, settings.source_password)
-    text = result.text
-    if placed != arguments.source:
-        if placed == (paths.EXTERNAL / Path(arguments.source).name).as_posix():
-            use.link_into_place(arguments.source)
-        text = text.replace(_source_line(arguments.source), _source_line(placed), 1)
+    source, tracking = _take(arguments.source, arguments.way)
+    text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
     params_file.parse(text)
     if paths.PARAMS.exists():
         files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
     files.write_bytes(text.encode(), paths.PARAMS)
-    (_print_json if arguments.json else _print)(result, placed)
+    commit = data_file.commit_command(tracking, f"Train on {Path(source).name}")
+    (_print_json if arguments.json else _print)(result, source, tracking, commit)
     return 0
 
 
-def _placed(source: str) -> str:
-    """Return what params.yaml will call the source: a file from elsewhere is linked into data/external/."""
-    if read.scheme(source):
-        return source
+def _take(source: str, way: data_file.Way) -> tuple[str, Tracking]:
+    """Return what params.yaml calls the source, and how it is tracked: a file from elsewhere goes to data/external/."""
     path = Path(source)
-    if path.absolute().is_relative_to(paths.EXTERNAL.absolute()):
-        return path.absolute().relative_to(Path.cwd()).as_posix()
-    return (paths.EXTERNAL / path.name).as_posix() if path.is_file() else source
+    if not read.scheme(source) and path.is_file():
+        placed, tracking = data_file.take(path, way)
+        return placed.as_posix(), tracking
+    if not read.scheme(source) and path.is_relative_to(paths.EXTERNAL.absolute()):
+        source = path.relative_to(Path.cwd()).as_posix()  # a pattern
+    return source, Tracking("")
 
 
 def _source_line(source: str) -> str:
@@ -106,7 +115,7 @@ def _source_line(source: str) -> str:
     return f"  source: {flow(source)}\n"
 
 
-def _print(result: Survey, source: str) -> None:
+def _print(result: Survey, source: str, tracking: Tracking, commit: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -121,9 +130,15 @@ def _print(result: Survey, source: str) -> None:
         for look in looks:
             console.print(f"- {escape(look)}", highlight=False)
     console.print(f"\nparams.yaml is written for {result.rows} rows of {escape(source)}", highlight=False)
-    console.print("next: read params.yaml, then make run (or dvc repro)", highlight=False)
+    if tracking.state:
+        console.print(f"{escape(source)} is {tracking.state}", highlight=False)
+    if commit:
+        console.print(f"commit: {escape(commit)}", highlight=False, soft_wrap=True)
+    after = "; then commit dvc.lock and reports/" if commit else ""
+    console.print(f"next: read params.yaml, then make run (or dvc repro){after}", highlight=False)
 
 
-def _print_json(result: Survey, source: str) -> None:
+def _print_json(result: Survey, source: str, tracking: Tracking, commit: str) -> None:
     decisions = [vars(choice) for choice in result.decisions]
-    print(json.dumps({"source": source, "rows": result.rows, "decisions": decisions}, ensure_ascii=False, indent=2))
+    content = {"source": source, "rows": result.rows, "data": tracking.state, "commit": commit, "decisions": decisions}
+    print(json.dumps(content, ensure_ascii=False, indent=2))

@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
+from lockstep.prediction_log.database import PredictionFilter, Store
+from lockstep.prediction_log.export import export
+from lockstep.prediction_log.importer import MissingSource, import_file
+from lockstep.prediction_log.retention import DAY_US, prune
 from lockstep.runtime.progress import Progress
 
 
@@ -39,9 +43,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.prediction_log.database import PredictionFilter, Store
-    from lockstep.prediction_log.export import export
-
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
     log_filter = PredictionFilter(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
     store = Store.from_settings(settings)
@@ -53,9 +54,6 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.prediction_log.database import Store
-    from lockstep.prediction_log.importer import MissingSource, import_file
-
     store = Store.from_settings(settings)
     try:
         with Progress("count", "predictions added") as progress:
@@ -72,9 +70,6 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
-    from lockstep.prediction_log.database import Store
-    from lockstep.prediction_log.retention import DAY_US, prune
-
     days = settings.log_days if arguments.days is None else arguments.days
     if days < 1:
         raise ConfigError(f"{days} days: nothing would be kept, or all", "name at least one day: --days 30")

@@ -21,7 +21,7 @@ add = drift.add
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Report on the windows of labels, newest first; low quality is an answer and not a failure."""
     snapshot = live.look(settings)
-    model = live.model(snapshot, arguments.model, settings)
+    model = live.model(snapshot, settings)
     drift.write_page(snapshot, arguments.html)
     if arguments.json:
         content = {"quality": msgspec.to_builtins(model.quality), "challenge": msgspec.to_builtins(model.challenge)}

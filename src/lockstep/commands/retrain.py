@@ -91,7 +91,7 @@ def _end(store: Store, job: Job, ended: JobOutcome) -> Job:
 def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
     """Return the job to run, which is this process's from now on.
 
-    Raises StoreError: another one is under way, or this one does not wait.
+    Raises AlreadyRunning: another one is under way. Raises StoreError: there is no such job.
     """
     if arguments.job:
         job = jobs.find(store, arguments.job)
@@ -102,9 +102,9 @@ def _job(arguments: argparse.Namespace, model: str, store: Store) -> Job:
         ticket = jobs.ask(store, model, "manual", arguments.reason)
         job = ticket.job
         if not ticket.new and not jobs.is_left(job):
-            raise jobs.busy(job)
+            raise jobs.busy(store, job)
     if not jobs.start(store, job.id):
-        raise jobs.busy(job)
+        raise jobs.busy(store, job)
     return job
 
 

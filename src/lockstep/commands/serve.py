@@ -42,6 +42,9 @@ LAST_S = 6.0
 BUSY_S = 3.0
 """How long a start waits for the port, which the workers of a killed server leave within 2 seconds."""
 
+PRIVATE = 0o077
+"""The files of the server hold what people have sent: they are for its user alone."""
+
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 
@@ -71,10 +74,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError(
             f"port {port} and workers {workers}: one is out of range", "ports are 1 to 65535, workers 1 up"
         )
+    os.umask(PRIVATE)
     options = Options(host, port, workers, settings.drain_s, processes.exit_on_signals())
     processes.follow_make()
-    wait_for_port(host, port)
-    with runtime_folders(settings) as (sockets, metrics):
+    wait_for_port(host, port, instance.shared_memory(Path(settings.state).absolute()))
+    with runtime_folders(settings, address(host, port)) as (sockets, metrics):
         set_environment(settings, metrics, sockets)
         logger.start(settings.log_level)
         print(f"Lockstep serves on {address(host, port)} - stop it with Ctrl-C", flush=True)
@@ -82,15 +86,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 @contextmanager
-def runtime_folders(settings: Settings) -> Iterator[tuple[dict[str, Path], Path]]:
+def runtime_folders(settings: Settings, shown: str) -> Iterator[tuple[dict[str, Path], Path]]:
     """Yield the sockets and the metrics' folder of this server, in runtime folders that no other server uses.
 
-    Raises ConfigError: they cannot be made.
+    Raises ConfigError: they cannot be made. Raises AlreadyRunning: another server is at the address that is shown.
     """
     parent = instance.shared_memory(Path(settings.state).absolute())
     with ExitStack() as folders:
         try:
-            runtime = folders.enter_context(instance.runtime_folder(parent))
+            runtime = folders.enter_context(instance.runtime_folder(parent, shown))
             parent = Path(settings.metrics_dir).absolute()
             metrics = folders.enter_context(instance.runtime_folder(parent)) if settings.metrics_dir else runtime
         except OSError as error:
@@ -107,8 +111,8 @@ def address(host: str, port: int) -> str:
     return f"http://{name}:{port}"
 
 
-def wait_for_port(host: str, port: int) -> None:
-    """Return when nobody listens at the port any more.
+def wait_for_port(host: str, port: int, folders: Path) -> None:
+    """Return when nobody listens at the port any more; who does may have a runtime folder, which names it.
 
     Raises ConfigError: another server stays there, with which this one would share the requests; or there is no such
     address.
@@ -122,12 +126,15 @@ def wait_for_port(host: str, port: int) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                    server = instance.server_at(folders, address(host, port))
                     raise ConfigError(
-                        f"cannot listen on {address(host, port)}: {error.strerror or error}",
+                        f"cannot listen on {address(host, port)}: {error.strerror or error}"
+                        + (f" by {server}" if server else ""),
                         "choose another --port or --host",
                     ) from None
             else:
-                return
+                if not instance.server_at(folders, address(host, port)) or time.monotonic() > end:
+                    return
         time.sleep(0.1)
 
 
@@ -135,6 +142,7 @@ def set_environment(settings: Settings, metrics: Path, sockets: Mapping[str, Pat
     """Put into the environment what the workers read from it."""
     os.environ.update(
         LOCKSTEP_MODEL_NAME=",".join(model_names(settings)),
+        LOCKSTEP_STATE=settings.state,
         LOCKSTEP_REGISTRY_SOCKET=str(sockets["registry"]),
         LOCKSTEP_RECORDER_SOCKET=str(sockets["recorder"]),
         PROMETHEUS_MULTIPROC_DIR=str(metrics),

@@ -6,16 +6,17 @@ Example: lockstep use housing --source ~/Downloads/housing.csv
 import argparse
 import os
 import re
-import shutil
 from pathlib import Path
 
 from lockstep import files, paths
-from lockstep.config import params_file
+from lockstep.config import params_file, use_cases
 from lockstep.config.settings import Settings
 from lockstep.data.sources import read
 from lockstep.errors import ConfigError, DataError, nearest
+from lockstep.lifecycle import data_file
 
 SOURCE_LINE = re.compile(r"^( +source: ).*$", re.MULTILINE)
+NAME_LINE = re.compile(r"^( +model_name: )([\w.-]+)", re.MULTILINE)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write params.yaml and say what comes next."""
-    text = _example(arguments.example)
+    name = use_cases.name_of(Path.cwd())
+    text = NAME_LINE.sub(lambda match: f"{match[1]}{name or match[2]}", _example(arguments.example), count=1)
     source = arguments.source or params_file.parse(text).data_ingestion.named
     _keep_edits(arguments.force)
     location = _in_place(source, is_default=arguments.source is not None)
@@ -39,10 +41,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _example(name: str) -> str:
-    examples = sorted(path.stem for path in paths.EXAMPLES.glob("*.yaml"))
+    examples = {path.stem: path for path in sorted(_examples().glob("*.yaml"))}
     if name not in examples:
         raise ConfigError(f"no example {name!r}{nearest(name, examples)}", f"there are {', '.join(examples)}")
-    return (paths.EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
+    return examples[name].read_text(encoding="utf-8")
+
+
+def _examples() -> Path:
+    return paths.root_of(Path.cwd()) / paths.EXAMPLES
 
 
 def _keep_edits(force: bool) -> None:
@@ -52,9 +58,12 @@ def _keep_edits(force: bool) -> None:
 
 
 def is_example() -> bool:
-    """Tell whether params.yaml is that of an example, whatever its source."""
-    bare = {SOURCE_LINE.sub("", path.read_text(encoding="utf-8")) for path in paths.EXAMPLES.glob("*.yaml")}
-    return SOURCE_LINE.sub("", paths.PARAMS.read_text(encoding="utf-8")) in bare
+    """Tell whether params.yaml is that of an example, whatever its source and the model's name."""
+    return _bare(paths.PARAMS) in map(_bare, _examples().glob("*.yaml"))
+
+
+def _bare(path: Path) -> str:
+    return NAME_LINE.sub("", SOURCE_LINE.sub("", path.read_text(encoding="utf-8")))
 
 
 def _in_place(source: str, is_default: bool) -> str:
@@ -64,27 +73,7 @@ def _in_place(source: str, is_default: bool) -> str:
     if not Path(source).is_file():
         hint = "check the path" if is_default else "get the file (docs/examples.md says where) and add --source PATH"
         raise DataError(f"{source} not found", hint)
-    return link_into_place(source)
-
-
-def link_into_place(source: str) -> str:
-    """Link a file into data/external/, unless it lies there, and return the link's path."""
-    path = Path(source)
-    link = paths.EXTERNAL / path.name
-    if path.resolve() != link.resolve():
-        _link(path.resolve(), link)
-    return link.as_posix()
-
-
-def _link(target: Path, link: Path) -> None:
-    if link.exists() and not link.is_symlink():
-        raise DataError(f"{link} exists and is another file", "move it away, or use it as --source")
-    link.unlink(missing_ok=True)
-    try:
-        link.symlink_to(target)
-    except OSError:  # a file system without links
-        with files.atomic(link) as partial:
-            shutil.copyfile(target, partial)
+    return data_file.place(Path(source), "link").as_posix()
 
 
 def from_here(text: str) -> str:

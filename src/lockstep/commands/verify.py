@@ -9,17 +9,22 @@ Example: lockstep verify --tolerance 1e-6
 
 import argparse
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import yaml
 
 from lockstep import paths
@@ -94,20 +99,21 @@ def read_lock(path: Path) -> list[Output]:
 
 @contextmanager
 def clean_copy() -> Iterator[Path]:
-    """Yield a folder beside the project with its tracked files as they stand, and links to data/external/."""
-    root = Path.cwd()
+    """Yield this folder in a copy of the project: tracked files as they stand, and links to data/external/."""
+    root = paths.root_of(Path.cwd())
     parent = root.parent if os.access(root.parent, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".lockstep-verify-", dir=parent) as folder:
         copy = Path(folder)
-        listed = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=False)
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
         if listed.returncode != 0:
             raise DataError(
                 "this is no git repository", "verify copies what git tracks: `git init` and add the project"
             )
         for name in filter(None, listed.stdout.split("\0")):
-            if Path(name).is_file():
+            if (root / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(name, copy / name)
+                shutil.copyfile(root / name, copy / name)
+        copy /= Path.cwd().relative_to(root)
         for entry in paths.EXTERNAL.iterdir():
             if not (copy / entry).exists():
                 (copy / entry).symlink_to(entry.resolve())
@@ -124,7 +130,7 @@ def _repro(copy: Path) -> None:
         "LOCKSTEP_STATE": str(database.parent),
         "DVC_NO_ANALYTICS": "1",
     }
-    subprocess.run(["git", "init", "-q"], cwd=copy, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=paths.root_of(copy), check=True)
     done = subprocess.run(
         ["dvc", "repro", "--force", "--no-run-cache"], cwd=copy, env=environment, stdout=2, check=False
     )
@@ -167,9 +173,6 @@ def _close(recorded: Path, rerun: Path, tolerance: float) -> bool:
 
 def _content(path: Path, suffix: str) -> Any:
     """Return the content of a file of a kind; in DVC's cache its name has no suffix."""
-    import numpy as np
-    import pandas as pd
-
     if suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     if suffix == ".npz":
@@ -182,11 +185,6 @@ def _content(path: Path, suffix: str) -> Any:
 
 
 def _members(path: Path) -> dict[str, Any]:
-    import io
-    import zipfile
-
-    import numpy as np
-
     with zipfile.ZipFile(path) as archive:
         arrays = {
             name: np.load(io.BytesIO(archive.read(name)), allow_pickle=False).tolist()
@@ -197,8 +195,6 @@ def _members(path: Path) -> dict[str, Any]:
 
 
 def _alike(left: Any, right: Any, tolerance: float) -> bool:
-    import math
-
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_alike(left[key], right[key], tolerance) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):

@@ -269,6 +269,7 @@ class Text(Section):
     sublinear: bool = True
     weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
     stack: bool = False
+    sets: Annotated[dict[str, str], BeforeValidator(_of_pairs)] = {}
 
 
 class Date(Section):
@@ -278,8 +279,9 @@ class Date(Section):
 
 
 class FeatureEngineering(Section):
-    """How each kind of column becomes numbers."""
+    """How each kind of column becomes numbers, and what becomes of a null in a column that had none in training."""
 
+    missing: Literal["refuse", "fill"] = "refuse"
     numeric: Numeric = Numeric()
     categorical: Categorical = Categorical()
     text: Text = Text()

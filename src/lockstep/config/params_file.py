@@ -14,6 +14,9 @@ from lockstep import paths
 from lockstep.config.params import Params
 from lockstep.errors import ConfigError, nearest
 
+CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
+"""What a merge leaves in a file where both sides changed the same lines."""
+
 
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml.
@@ -33,6 +36,11 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 def parse(text: str, name: str = "params.yaml") -> Params:
     """Turn the text of params.yaml into its sections."""
+    if marker := CONFLICT.search(text):
+        line = text.count("\n", 0, marker.start()) + 1
+        raise ConfigError(
+            f"{name} line {line}: the conflict markers of a merge", "keep one of the two sides, and remove the markers"
+        )
     try:
         content = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses more
     except yaml.YAMLError as error:
@@ -47,9 +55,20 @@ def parse(text: str, name: str = "params.yaml") -> Params:
             f"{name} is empty or not a mapping", f"it needs the sections {', '.join(Params.model_fields)}"
         )
     try:
-        return Params.model_validate(content)
+        params = Params.model_validate(content)
     except ValidationError as error:
         raise ConfigError(*_explain(error.errors()[0], name)) from None
+    _check_folder(params.register_model.model_name, Path(name).absolute().parent)
+    return params
+
+
+def _check_folder(model: str, folder: Path) -> None:
+    """Refuse a use case whose model is not named as its folder, by which every command and alert finds it."""
+    if paths.root_of(folder) != folder and model != folder.name:
+        raise ConfigError(
+            f"{paths.USE_CASES / folder.name}: register_model.model_name = {model!r} is not the folder's name",
+            f"write model_name: {folder.name}, or rename the folder",
+        )
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import paths
-from lockstep.config import params_file
+from lockstep.config import use_cases
 from lockstep.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ class Settings:
     host: str = _setting("HOST", "address the app listens on", "127.0.0.1")
     port: int = _setting("PORT", "port the app listens on", "5000")
     workers: int = _setting("LOCKSTEP_WORKERS", "server processes", "2")
-    model_name: str = _setting("LOCKSTEP_MODEL_NAME", "models to serve, the default first; else that of params.yaml")
+    model_name: str = _setting("LOCKSTEP_MODEL_NAME", "models to serve, the default first; else those of the project")
     state: str = _setting("LOCKSTEP_STATE", "folder for the local tracking store and the model cache", str(paths.STATE))
     baked_model: str = _setting("LOCKSTEP_BAKED_MODEL", "folder with a model to serve while the registry is away")
     poll_s: int = _setting("LOCKSTEP_POLL_S", "seconds between two polls of the registry", "2")
@@ -165,6 +165,6 @@ def model_name(settings: Settings) -> str:
 
 
 def model_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the models to serve: those of the settings, else the one of params.yaml."""
+    """Return the names of the models to serve: those of the settings, else those of the project."""
     names = dict.fromkeys(name.strip() for name in settings.model_name.split(",") if name.strip())
-    return tuple(names) or (params_file.load().register_model.model_name,)
+    return tuple(names) or use_cases.names(Path())

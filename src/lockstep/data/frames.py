@@ -1,7 +1,7 @@
 """Conversion between data frames and rows of the schema, which is learned from the train rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,8 @@ def target_array(frame: pd.DataFrame, schema: Schema) -> NDArray[Any]:
 def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Column:
     present = values.dropna()
     missing = round(1 - len(present) / len(values), 6) if len(present) < len(values) else None
-    column = Column(str(values.name), kind, missing is not None, _example(present, kind), missing=missing)
+    nullable = missing is not None or params.missing == "fill"
+    column = Column(str(values.name), kind, nullable, _example(present, kind), missing=missing)
     if kind == "numeric" and len(present):
         integral = bool((present % 1 == 0).all())
         return Column(
@@ -82,6 +83,8 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
         )
     if kind == "categorical":
         return Column(**asdict(column) | _levels(present, params.categorical))
+    if kind == "text" and column.name in params.text.sets:
+        return replace(column, separator=params.text.sets[column.name])
     return column
 
 

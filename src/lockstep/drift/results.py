@@ -145,7 +145,7 @@ class Alert(msgspec.Struct):
     """Something that a person, or the loop, should act on; `closed` says when it ended."""
 
     id: int
-    kind: Literal["drift", "quality", "log"]
+    kind: Literal["drift", "quality", "log", "refused"]
     model: str
     version: str
     subject: str
@@ -168,6 +168,7 @@ class Job(msgspec.Struct):
     outcome: str = ""
     version: str = ""
     labelled_rows: int = 0
+    model: str = ""
 
 
 class Move(msgspec.Struct):

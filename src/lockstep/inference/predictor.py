@@ -270,6 +270,14 @@ def digest(folder: Path) -> str:
     return files.sha256_bytes("".join(lines).encode())
 
 
+def holds(folder: Path, sha256: str) -> bool:
+    """Return whether a folder holds the bundle of this digest."""
+    try:
+        return digest(folder) == sha256
+    except ArtifactError:
+        return False  # the pipeline has not been run here
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file of a bundle.
 

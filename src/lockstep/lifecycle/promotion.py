@@ -12,7 +12,7 @@ from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRe
 from lockstep.errors import RegistryError
 from lockstep.inference import predictor
 from lockstep.lifecycle.evidence import gate_decision
-from lockstep.lifecycle.registration import register
+from lockstep.lifecycle.registration import register, restore_files
 from lockstep.registry import history, provenance, tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import CHALLENGER, PRODUCTION, Registry, Version
@@ -63,10 +63,15 @@ class PromotionCase:
 
 
 def open_case(params: Params, settings: Settings, request: PromotionRequest) -> PromotionCase:
-    """Find the version that a request is about, registered now if it is the model in models/, and its champion."""
+    """Find the version that a request is about, registered now if it is the model in models/, and its champion.
+
+    Raises RegistryError: there is no such version, or its files are gone.
+    """
     version = None if request.number else register(params.register_model, settings)
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
-    version = version or registry.get(str(request.number))
+    if version is None:
+        version = registry.get(str(request.number))
+        restore_files(registry, version)
     return PromotionCase(registry, version, registry.production(), _event(version, settings, request.reason), request)
 
 

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def register(params: RegisterModel, settings: Settings) -> Version:
     client = registry.client
     if version := registry.find(digest):
         version = registry.tag(version, _verdict())
+        restore_files(registry, version)
         log.info("%s version %s is this model already", params.model_name, version.version)
     else:
         run = runs.find(client, params.experiment, _identity(digest, params))
@@ -70,6 +72,22 @@ def register(params: RegisterModel, settings: Settings) -> Version:
         log.info("registered %s version %s", params.model_name, version.version)
     _tell(version.name, version.run_id, version.version)
     return version
+
+
+def restore_files(registry: Registry, version: Version) -> None:
+    """Upload the files of a version again if they are gone from the tracking server and models/ holds that version.
+
+    Raises RegistryError: they are gone, and models/ holds another version.
+    """
+    missing = registry.missing_files(version)
+    if not missing:
+        return
+    if not predictor.holds(paths.MODELS, version.sha256):
+        registry.require_files(version)
+    with _packaged() as model:
+        tracking.log_model(registry.client, version.run_id, model)
+    registry.require_files(version)
+    log.warning("the files of version %s were gone, and are uploaded again: %s", version.version, ", ".join(missing))
 
 
 def log_pages(settings: Settings) -> None:
@@ -109,10 +127,8 @@ def _tell(model_name: str, run_id: str, version: str) -> None:
 def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping[str, str]) -> tuple[str, str]:
     search, digest = files.read_json(paths.SEARCH), predictor.digest(paths.MODELS)
     best = search["trials"][search["best"]]
-    trusted = sorted(serialization.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
     children, counted, reached = search_runs.read()
-    with tempfile.TemporaryDirectory() as folder:
-        model = package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
+    with _packaged() as model:
         run = tracking.Run(
             name=f"{params.model_name}-{origin.get('dvc_exp_name') or best['estimator']}-{digest[:8]}",
             params=dict(flatten(params_file.load().model_dump()))
@@ -127,6 +143,14 @@ def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping
         run_id, uri = tracking.log_run(client, params.experiment, run)
     _mirror(client, run_id, run, settings)
     return run_id, uri
+
+
+@contextmanager
+def _packaged() -> Iterator[Path]:
+    """Yield a folder with the model in models/ as it is uploaded."""
+    trusted = sorted(serialization.check(paths.MODEL.read_bytes(), str(paths.MODEL)))
+    with tempfile.TemporaryDirectory() as folder:
+        yield package_model(paths.MODELS, Path(folder), [f"{name}=={installed(name)}" for name in NEEDED], trusted)
 
 
 def _mirror(client: Any, run_id: str, run: tracking.Run, settings: Settings) -> None:

@@ -39,12 +39,12 @@ def look(settings: Settings) -> Snapshot:
     return measured
 
 
-def model(snapshot: Snapshot, name: str, settings: Settings) -> ModelState:
-    """Return one model of a snapshot, by default the one that is served first.
+def model(snapshot: Snapshot, settings: Settings) -> ModelState:
+    """Return the model of a snapshot that the settings name, by default the one that is served first.
 
     Raises ConfigError: there is no such model.
     """
-    wanted = name or model_name(settings)
+    wanted = model_name(settings)
     if wanted not in snapshot.models:
         raise ConfigError(
             f"no model {wanted!r} is watched{nearest(wanted, snapshot.models)}", "see LOCKSTEP_MODEL_NAME"

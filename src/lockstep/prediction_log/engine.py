@@ -1,15 +1,20 @@
 """Connections to the database of the prediction log, SQLite or PostgreSQL, with the tables of this version in it."""
 
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, Inspector, Table, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from lockstep import files
 from lockstep.errors import StoreError
+from lockstep.prediction_log.tables import METADATA
+
+log = logging.getLogger("prediction log")
 
 REVISION = "0002"
 """The newest of `migrations/versions`."""
@@ -35,9 +40,14 @@ CONNECT: dict[str, dict[str, Any]] = {
 def connect(address: str) -> Engine:
     """Return connections to a database, none of them open yet."""
     kind = "sqlite" if address.startswith("sqlite") else "postgresql"
+    url: str | URL = address
     if kind == "sqlite":
-        Path(address.partition(":///")[2]).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, connect_args=CONNECT[kind], pool_size=4, max_overflow=4, pool_timeout=BUSY_S)
+        file = Path(address.partition(":///")[2])
+        files.private_folder(file.parent)
+        with suppress(OSError):  # what it cannot open, it tells when it connects
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        url = URL.create("sqlite", database=str(file))  # a path may hold a question mark
+    engine = create_engine(url, connect_args=CONNECT[kind], pool_size=4, max_overflow=4, pool_timeout=BUSY_S)
     if kind == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -91,7 +101,10 @@ def translated_errors() -> Iterator[None]:
 def migrate(engine: Engine) -> None:
     """Bring the tables to this version's state; of several processes that do so at once, one works and others wait.
 
-    Raises StoreError: the database is out of reach, or was written by a newer version.
+    A newer version may have been here and gone, as when an image is rolled back. Where it only added to the tables,
+    this version writes on, and leaves what it does not know as it is.
+
+    Raises StoreError: the database is out of reach, or a newer version has changed what this one writes.
     """
     with reading(engine) as connection:
         if _revision(connection) == REVISION:
@@ -124,9 +137,33 @@ def _upgrade(connection: Connection, revision: str | None) -> None:
     config.set_main_option("path_separator", "os")
     revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision and revision not in revisions:
+        _check_newer(connection, revision)
+        return
+    command.upgrade(config, "head")
+
+
+def _check_newer(connection: Connection, revision: str) -> None:
+    """Check that this version can write into the tables of a newer one.
+
+    Raises StoreError: it cannot.
+    """
+    inspector = inspect(connection)
+    if unfit := [change for table in METADATA.sorted_tables for change in changes(inspector, table)]:
         raise StoreError(
             f"the prediction log's database is at revision {revision}, which this version does not know (it knows "
-            f"{REVISION})",
+            f"{REVISION}) and cannot write to: {', '.join(unfit)}",
             "a newer version of Lockstep wrote it: upgrade, or choose another DATABASE_URL",
         )
-    command.upgrade(config, "head")
+    log.warning("the database is at revision %s of a newer version, which takes what %s writes", revision, REVISION)
+
+
+def changes(inspector: Inspector, table: Table) -> Iterator[str]:
+    """Yield what a database lacks of a table, and what it needs that this version does not write."""
+    if not inspector.has_table(table.name):
+        yield f"no table {table.name}"
+        return
+    columns = {column["name"]: column for column in inspector.get_columns(table.name)}
+    yield from (f"no column {table.name}.{name}" for name in set(table.columns.keys()) - columns.keys())
+    for name in columns.keys() - set(table.columns.keys()):
+        if not columns[name]["nullable"] and columns[name].get("default") is None:
+            yield f"{table.name}.{name} must not be null"

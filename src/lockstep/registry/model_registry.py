@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lockstep import compat, decision
@@ -45,6 +45,11 @@ class Version:
     source: str
     sha256: str
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of its files."""
+        return *BUNDLE, *(name for name in OPTIONAL if name in self.tags.get(FILES_TAG, "").split())
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,8 @@ class Registry:
     def promote(self, version: str, event: Event, champion: str | None = None) -> Event:
         """Make a version Production and record the move; the pointer comes first, so the record never lies.
 
-        `champion` is the Production that the gate compared with, empty for none.
+        `champion` is the Production that the gate compared with, empty for none. Where another process has promoted
+        the same version since, there is nothing left to move, and `previous` is the version too.
 
         Raises RegistryError: another process has moved Production since the gate read it, or at the same time.
         """
@@ -219,6 +225,8 @@ class Registry:
             target = self.get(version)
             current = self._current()
             if champion is not None and current != champion:
+                if current == target.version:
+                    return replace(event, version=current, previous=current)
                 raise self._overtaken(version)
             move = replace(event, action="promote", version=target.version, previous=current)
             move = replace(move, forced=event.forced or self.was_forced(target))
@@ -231,7 +239,7 @@ class Registry:
         if latest is not None and latest.version != self._current():
             self._set_production(latest.version)
         latest = self._latest_move()
-        if latest is not None and (latest.version, latest.at) != (move.version, move.at):
+        if latest is not None and latest.version != move.version:
             self._set_production(latest.version)
             raise self._overtaken(move.version)
         return move
@@ -294,17 +302,41 @@ class Registry:
     def download(self, version: Version, to: Path) -> Path:
         """Fetch the files of a version into the folder `to`, which appears whole or not at all.
 
-        Raises RegistryError: the version lacks one of the files, so it was not made here.
+        Raises RegistryError: the version lacks one of the files: it was not made here, or they are gone.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent))
         try:
-            for name in (*BUNDLE, *(name for name in OPTIONAL if name in version.tags.get(FILES_TAG, "").split())):
+            for name in version.files:
                 self.fetch(version, name, partial)
             _replace_folder(partial, to)
+        except TrackingError:
+            self.require_files(version)
+            raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return to
+
+    def missing_files(self, version: Version) -> list[str]:
+        """Return the names of the files of a version that are not where it says."""
+        from mlflow.artifacts import list_artifacts
+
+        with tracking.translated_errors(f"list the files of {self.name} version {version.version}"):
+            entries = list_artifacts(artifact_uri=version.source, tracking_uri=self.client.tracking_uri)
+        present = {PurePosixPath(entry.path).name for entry in entries}
+        return [name for name in version.files if name not in present]
+
+    def require_files(self, version: Version) -> None:
+        """Check that all files of a version are there.
+
+        Raises RegistryError: some are gone.
+        """
+        if missing := self.missing_files(version):
+            raise RegistryError(
+                f"files of {self.name} version {version.version} are gone from {version.source}: {', '.join(missing)}",
+                f"`lockstep promote --version {version.version}` uploads them again where models/ holds this version: "
+                "`git checkout` its commit and `dvc checkout`",
+            )
 
     def fetch(self, version: Version, name: str, folder: Path) -> None:
         """Fetch one file of a version into a folder.

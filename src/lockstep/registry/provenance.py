@@ -1,5 +1,7 @@
 """Provenance of a model: git commit, pipeline, parameters and data, as digests."""
 
+import logging
+import os
 import subprocess
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +9,24 @@ from typing import Any
 import yaml
 
 from lockstep import files, paths
+from lockstep.config.params_file import CONFLICT
 from lockstep.config.settings import Settings
+from lockstep.errors import ConfigError
+
+log = logging.getLogger("provenance")
+
+GIT_PROBLEMS = {
+    "dubious ownership": (
+        "the project folder belongs to another user, so git does not read it",
+        'git config --global --add safe.directory "$PWD"',
+    ),
+    "not a git repository": (
+        "the project folder is no git repository, as after unpacking a zip file, and DVC runs in none",
+        "git init && git add -A && git commit -m 'Start'",
+    ),
+    "HEAD": ("the git repository has no commit yet", "git add -A && git commit -m 'Start'"),
+}
+"""What git says where it names no commit, what that means, and what to do."""
 
 EXPERIMENT = ("dvc_exp_name", "dvc_exp_baseline")
 
@@ -18,7 +37,9 @@ def describe() -> dict[str, str]:
     `dvc_lock` is the digest of what dvc.lock says of the stages up to the evaluation: while `register_model` runs, its
     own entry is not written yet.
     """
-    commit = git("rev-parse", "HEAD")
+    commit = git("rev-parse", "--verify", "HEAD")
+    if not commit and (problem := git_problem()):
+        log.warning("git_commit is unknown: %s; %s", *problem)
     source = files.read_json(paths.SOURCE)
     return {
         "git_commit": commit or "unknown",
@@ -47,7 +68,15 @@ def lock_digest() -> str:
 
 
 def digest_of_lock(text: str) -> str:
-    """Return that digest of the text of a dvc.lock."""
+    """Return that digest of the text of a dvc.lock.
+
+    Raises ConfigError: it has the conflict markers of a merge.
+    """
+    if CONFLICT.search(text):
+        raise ConfigError(
+            f"{paths.LOCK} has the conflict markers of a merge",
+            "take one side, as with `git checkout --theirs dvc.lock`, then run `dvc repro`",
+        )
     stages = yaml.safe_load(text).get("stages", {})
     before = {name: stage for name, stage in stages.items() if name != "register_model"}
     return files.sha256_bytes(yaml.safe_dump(before, sort_keys=True).encode())
@@ -56,6 +85,22 @@ def digest_of_lock(text: str) -> str:
 def git(*arguments: str) -> str:
     """Return the output of git; an empty text where there is no git or no repository."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        return _run_git(*arguments).stdout.strip()
     except (FileNotFoundError, subprocess.CalledProcessError):
         return ""
+
+
+def git_problem() -> tuple[str, str] | None:
+    """Say why git names no commit of the current folder, and what to do; None if it names one."""
+    try:
+        _run_git("rev-parse", "--verify", "HEAD")
+    except FileNotFoundError:
+        return "git is not installed", "install git"
+    except subprocess.CalledProcessError as error:
+        return next((advice for words, advice in GIT_PROBLEMS.items() if words in error.stderr), GIT_PROBLEMS["HEAD"])
+    return None
+
+
+def _run_git(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "LC_ALL": "C"}  # its messages are compared
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, env=environment)

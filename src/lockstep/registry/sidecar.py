@@ -77,18 +77,25 @@ class Sidecar:
     def _dispatch(self, message: Mapping[str, Any]) -> Any:
         operation, name, arguments = message["ask"], message["name"], message["given"]
         function = OPERATIONS[operation]
-        key = operation, name, json.dumps(arguments)
-        call = self._call(key, lambda: function(self._registry(name), arguments))
         try:
-            return call.future.result(max(0.0, call.limit_s - call.age_s()))
-        except TimeoutError:
-            raise TrackingError(f"the registry does not answer within {call.limit_s:.0f} s: {operation}") from None
+            if name not in self._registries:
+                self._result(("connect", name, ""), lambda: self._registry(name))
+            return self._result(
+                (operation, name, json.dumps(arguments)), lambda: function(self._registry(name), arguments)
+            )
         except TrackingError:
             self._registries.pop(name, None)
             raise
         finally:
             if operation in MOVES:
                 self._forget(name)
+
+    def _result(self, key: tuple[str, ...], function: Callable[[], Any]) -> Any:
+        call = self._call(key, function)
+        try:
+            return call.future.result(max(0.0, call.limit_s - call.age_s()))
+        except TimeoutError:
+            raise TrackingError(f"the registry does not answer within {call.limit_s:.0f} s: {key[0]}") from None
 
     def _call(self, key: tuple[str, ...], function: Callable[[], Any]) -> RegistryCall:
         """Join an equal call that is under way, or ended so lately that its result may be out of date; else make it."""

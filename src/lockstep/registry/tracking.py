@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from lockstep import compat
+from lockstep import compat, files
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 from lockstep.registry.relocation import relocate
-from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, redacted, resolve
+from lockstep.registry.tracking_server import SQLITE, TrackingServer, database_of, proxy_hint, redacted, resolve
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,10 +129,11 @@ def _create_local_store(database: Path | None) -> None:
     """Create the database under another name first, so that a killed start leaves none half made."""
     if database is None or database.exists():
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
+    files.private_folder(database.parent)
     partial = database.with_name(f"{database.stem}.{os.getpid()}.partial.db")
     try:
         _migrate(partial)
+        partial.chmod(0o600)
         with suppress(FileExistsError):  # another process was faster, and its store is as good
             os.link(partial, database)
     finally:
@@ -148,9 +149,12 @@ def _migrate(database: Path) -> None:
 def _check_server(server: TrackingServer) -> None:
     """Ask once, with little patience, so that what is wrong can be said plainly."""
     patience = min(CHECK_TIMEOUT_S, int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
-    with translated_errors(f"reach the tracking server {server.shown}"):
-        answer = compat.mlflow_post(server.uri, "/api/2.0/mlflow/experiments/search", {"max_results": 1}, patience)
-    _check_status(server, answer.status_code, answer.headers.get("Content-Type", ""))
+    try:
+        with translated_errors(f"reach the tracking server {server.shown}"):
+            answer = compat.mlflow_post(server.uri, "/api/2.0/mlflow/experiments/search", {"max_results": 1}, patience)
+        _check_status(server, answer.status_code, answer.headers.get("Content-Type", ""))
+    except TrackingError as error:
+        raise TrackingError(error.problem, proxy_hint(server.uri) or error.hint) from error.__cause__
 
 
 def _check_status(server: TrackingServer, status: int, content_type: str) -> None:
@@ -256,6 +260,15 @@ def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) ->
     with translated_errors(f"log reports with the run {run_id}"):
         for path in reports:
             client.log_artifact(run_id, str(path), REPORTS_FOLDER)
+
+
+def log_model(client: "MlflowClient", run_id: str, model: Path) -> None:
+    """Add the files of a model to a run that was logged before.
+
+    Raises TrackingError: the server refused them, or does not know the run.
+    """
+    with translated_errors(f"log the model files with the run {run_id}"):
+        client.log_artifacts(run_id, str(model), MODEL_FOLDER)
 
 
 def _log_child_runs(client: "MlflowClient", parent: Any, run: Run) -> None:

@@ -2,15 +2,19 @@
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from lockstep import paths
 from lockstep.config.settings import Settings
 from lockstep.errors import TrackingError
 
 SQLITE = "sqlite:///"
+UNFIT = re.compile("[%?#]")
+INTERNAL = (".local", ".localhost", ".internal", ".lan", ".svc", ".cluster.local")
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,7 @@ def resolve(settings: Settings) -> TrackingServer:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", settings.dagshub_repo):
             raise TrackingError(f"DAGSHUB_REPO = {settings.dagshub_repo!r} is not owner/name", "write it as owner/name")
         return _dagshub(f"https://dagshub.com/{settings.dagshub_repo}.mlflow", settings)
-    here = Path.cwd()
-    database = paths.home(paths.find_root(here) or here) / settings.state / "mlflow.db"
-    return TrackingServer(f"{SQLITE}{database}", kind="local")
+    return _local(paths.current_root() / settings.state / "mlflow.db")
 
 
 def _from_uri(uri: str, settings: Settings) -> TrackingServer:
@@ -57,10 +59,23 @@ def _from_uri(uri: str, settings: Settings) -> TrackingServer:
             "unset it to use a local database, or write sqlite:////absolute/path/mlflow.db or http://host:5000",
         )
     if parts.scheme == "sqlite":
-        return TrackingServer(f"{SQLITE}{paths.home(Path.cwd()) / uri.removeprefix(SQLITE)}", kind="local")
+        return _local(paths.current_root() / uri.removeprefix(SQLITE))
     if parts.hostname == "dagshub.com":
         return _dagshub(uri.rstrip("/"), settings)
     return TrackingServer(uri.rstrip("/"), settings.tracking_username, settings.tracking_password)
+
+
+def _local(database: Path) -> TrackingServer:
+    """Return the address of a file.
+
+    Raises TrackingError: its path holds what MLflow reads as a part of an address.
+    """
+    if UNFIT.search(str(database)):
+        raise TrackingError(
+            f"the tracking store cannot be in {str(database.parent)!r}: MLflow finds no files in a path with %, ? or #",
+            "rename the folder, or let LOCKSTEP_STATE name one elsewhere",
+        )
+    return TrackingServer(f"{SQLITE}{database}", kind="local")
 
 
 def _dagshub(uri: str, settings: Settings) -> TrackingServer:
@@ -72,3 +87,21 @@ def _dagshub(uri: str, settings: Settings) -> TrackingServer:
 def database_of(uri: str) -> Path | None:
     """Return the file behind a sqlite address, or None for any other."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def proxy_hint(uri: str) -> str:
+    """Say what to set where a proxy gets the requests to a host of this machine or network; empty if none does."""
+    parts = urlsplit(uri)
+    host, proxies = parts.hostname or "", getproxies()
+    proxy = proxies.get(parts.scheme) or (proxies.get("all") if parts.scheme in ("http", "https") else "")
+    if not proxy or proxy_bypass(host) or not _is_internal(host):
+        return ""
+    return f"the proxy {redacted(proxy)} gets the requests to {host}: add it to NO_PROXY, as in NO_PROXY={host}"
+
+
+def _is_internal(host: str) -> bool:
+    """Return whether a host is one that no proxy on the internet reaches."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(INTERNAL)

@@ -8,15 +8,19 @@ server knows a dead one's folder by its free lock: process numbers come again, i
 import fcntl
 import os
 import secrets
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lockstep.errors import AlreadyRunning
+from lockstep.runtime.file_lock import holder, try_lock, write_holder
+
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this user alone is made in it
 PREFIX = "lockstep-"
 LOCK = ".lock"
-REMOVABLE = ("*.sock", "*.db", "*.db.new")
+REMOVABLE = ("*.sock", "*.db", "*.db.new", "serving.lock")
 """What a server makes in its folder; nothing else is ever removed."""
 
 NEEDED_BYTES = 16 << 20
@@ -24,17 +28,22 @@ NEEDED_BYTES = 16 << 20
 
 
 @contextmanager
-def runtime_folder(parent: Path) -> Iterator[Path]:
+def runtime_folder(parent: Path, address: str = "") -> Iterator[Path]:
     """Make a locked folder in another one, without those of dead servers, and remove it in the end.
 
-    Raises OSError: the parent cannot be written to.
+    Raises OSError: the parent cannot be written to. Raises AlreadyRunning: another server that has a folder there is at
+    this address.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with _locked(parent / LOCK):  # no other server starts between the making of the folder and its lock
         remove_dead(parent)
+        if address and (other := _holder_of(parent, address)):
+            raise AlreadyRunning(f"a server at {address} runs already: {other}", "stop it, or choose another --port")
         folder = parent / f"{PREFIX}{secrets.token_hex(8)}"
         folder.mkdir(mode=0o700)
-        lock = _try_lock(folder / LOCK, os.O_CREAT)
+        lock = try_lock(folder / LOCK, os.O_CREAT)
+        if lock is not None:
+            write_holder(lock, _subject(address))
     try:
         yield folder
     finally:
@@ -46,10 +55,28 @@ def runtime_folder(parent: Path) -> Iterator[Path]:
 def remove_dead(parent: Path) -> None:
     """Remove the runtime folders whose locks are free."""
     for folder in parent.glob(f"{PREFIX}*"):
-        lock = _try_lock(folder / LOCK)
+        lock = try_lock(folder / LOCK)
         if lock is not None:
             _remove(folder)
             os.close(lock)
+
+
+def server_at(parent: Path, address: str) -> str:
+    """Return the process, machine and start of the server at an address; empty if none has a folder there."""
+    with suppress(OSError), _locked(parent / LOCK):
+        remove_dead(parent)
+        return _holder_of(parent, address)
+    return ""
+
+
+def _holder_of(parent: Path, address: str) -> str:
+    subject = _subject(address)
+    return next((name for folder in parent.glob(f"{PREFIX}*") if (name := holder(folder / LOCK, subject))), "")
+
+
+def _subject(address: str) -> str:
+    """Return what an address is held as: containers that share a state folder have the same ones."""
+    return f"{socket.gethostname()} {address}"
 
 
 def shared_memory(state: Path) -> Path:
@@ -78,20 +105,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
-
-
-def _try_lock(path: Path, flags: int = 0) -> int | None:
-    """Return an open file with a lock on it, None if another process holds the lock or there is no such file."""
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        return None
-    return file
 
 
 def _remove(folder: Path) -> None:

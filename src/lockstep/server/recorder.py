@@ -161,7 +161,7 @@ OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "labels": _labels,
-    "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"]),
+    "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"], arguments.get("model", "")),
     "job": lambda recorder, arguments: recorder.trainer.find(arguments["id"]),
 }
 """The operations that a request may name; another package adds its own functions here."""

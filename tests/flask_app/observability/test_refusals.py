@@ -13,6 +13,7 @@ from flask_app.models import model_service
 from flask_app.observability import refusals
 from flask_app.observability.refusals import OTHER, Refusals
 from lockstep.data.schema import Column, FieldError, Schema
+from lockstep.prediction_log import refusals as sample
 from tests.flask_app.standins import example
 
 SCHEMA = Schema(
@@ -159,4 +160,4 @@ def test_the_dashboard_shows_them_with_the_key_that_sent_them(settings, registry
     assert "wrong type" in line
     assert "&lt;b&gt;12" in line
     assert re.search(r"<td>key-[0-9a-f]{8}</td>", line)
-    assert json.loads((Path(settings.state) / refusals.FILE).read_text())["model"] == "demo"
+    assert json.loads((Path(settings.state) / sample.FILE).read_text())["model"] == "demo"

@@ -1,8 +1,13 @@
 from dataclasses import replace
 
+import pytest
+
+from flask_app import create_app
 from flask_app.models import model_service
 from lockstep import decision as decisions
 from lockstep.decision import Check, Decision, Forced
+from lockstep.registry import remote
+from tests.flask_app.standins import FolderRegistry
 
 BROWSER = {"Accept": "text/html"}
 
@@ -96,3 +101,35 @@ def test_a_version_without_a_record_is_as_before(client):
 def test_the_version_of_the_protocol_is_told_without_a_model(empty):
     response = empty.test_client().get("/version")
     assert (response.status_code, response.headers.get("Lockstep-Model-Version")) == (200, None)
+
+
+@pytest.fixture
+def pair(settings, bundles, monkeypatch):
+    """An app that serves two models, of which the second is not loaded yet."""
+    registries = {name: FolderRegistry(name) for name in ("demo", "reviews")}
+    for name, task in (("demo", "binary"), ("reviews", "text")):
+        registries[name].add("1", bundles[task])
+    monkeypatch.setattr(remote, "connect", lambda settings, name: registries[name].connect())
+    app = create_app(replace(settings, model_name="demo,reviews"))
+    model_service.default(app).look()
+    return app
+
+
+def test_a_server_is_ready_when_each_of_its_models_is_loaded(pair):
+    client = pair.test_client()
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/v2/health/ready").status_code == 503
+    model_service.named(pair, "reviews").look()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_one_page_lists_all_models(pair):
+    client = pair.test_client()
+    state = client.get("/health").get_json()
+    assert (state["status"], state["model"]["name"]) == ("unavailable", "demo")
+    assert {name: each["status"] for name, each in state["models"].items()} == {"demo": "ok", "reviews": "unavailable"}
+    model_service.named(pair, "reviews").look()
+    assert client.get("/health").get_json()["status"] == "ok"
+    page = client.get("/health", headers=BROWSER).text
+    for address in ("/models/demo", "/models/reviews", "/models/reviews/card", "/dashboard?model=reviews"):
+        assert f'href="{address}"' in page

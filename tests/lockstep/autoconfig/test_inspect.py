@@ -232,6 +232,46 @@ def test_an_impossible_target_is_named_and_left_out(tmp_path, seed):
     assert "y" not in decided(look_at(tmp_path / "b.csv", "y", keep=("y",)))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_several_values_in_one_cell_are_a_set(tmp_path, seed):
+    draw = random.Random(seed)
+    mark, names = (
+        draw.choice("|;/"),
+        [f"{word} {draw.randint(1, 9)}" for word in ("art", "bio", "chess", "dance", "été")],
+    )
+    cells = [draw.sample(names, draw.randint(1, 4)) for _ in range(300)]
+    lines = [f'"{mark.join(own)}",{len(own)},{int(names[0] in own)}' for own in cells]
+    found = look_at(write(tmp_path / "sets.csv", ["tags,n,y", *lines]), "y")
+    features = params_file.parse(found.text).feature_engineering
+    assert features.text.sets == {"tags": mark}
+    assert "several of 5 values" in next(choice.why for choice in found.decisions if choice.about == "tags")
+
+
+def with_words(folder, seed, words):
+    """Write a table whose target follows from numbers alone, beside a column of six random words of these, if any."""
+    draw, lines = random.Random(seed), []
+    for _ in range(1500):
+        x = [draw.gauss(0, 1) for _ in range(5)]
+        y = 3 * (x[0] > 0.3) * x[1] + 2 * abs(x[2]) + x[3] * x[0] + draw.gauss(0, 0.3)
+        text = " ".join(draw.choices(words, k=6)) if words else draw.random()
+        lines.append(f"{','.join(f'{value:.4f}' for value in x)},{text},{y:.4f}")
+    return write(folder / f"{len(words)}.csv", ["a,b,c,d,e,text,y", *lines])
+
+
+@pytest.mark.long("runs the stages on two tables of 1,500 rows")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_of_random_words_takes_no_trees_away(tmp_path, monkeypatch, seed):
+    monkeypatch.chdir(tmp_path)
+    reached = []
+    for words in ((), [f"word{number}" for number in range(400)]):
+        path = with_words(tmp_path, seed, words)
+        Path("params.yaml").write_text(look_at(path, "y").text, encoding="utf-8")
+        run_stages(STAGES)
+        reached.append(json.loads(paths.METRICS.read_text())["r2"])
+    assert reached[1] > reached[0] - 0.01
+    assert reached[0] > 0.9
+
+
 def test_odd_cells_reach_the_record_of_the_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / "odd.csv", ["x,y", *[f"{'see below' if i == 7 else i},{i * 3 % 41}" for i in range(90)]])

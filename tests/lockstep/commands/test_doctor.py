@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ data_preprocessing: {target: y}
 model_building: {candidates: [{estimator: logistic_regression}]}
 register_model: {model_name: m}
 """
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 REMOTE = "[core]\n    remote = storage\n['remote \"storage\"']\n    url = s3://bucket/path\n"
 
 
@@ -36,6 +38,8 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text(REMOTE)
     monkeypatch.chdir(tmp_path)
+    for command in (["init", "-q"], ["add", "."], [*AUTHOR, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], check=True)
     return tmp_path
 
 
@@ -106,7 +110,8 @@ def test_a_setting_that_is_wrong_is_named(
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     if check == "tokens":
-        monkeypatch.setitem(doctor.CHECKS, "tracking server", lambda _: doctor.Outcome("ok", "not asked"))
+        for name in ("tracking server", "model files"):
+            monkeypatch.setitem(doctor.CHECKS, name, lambda _: doctor.Outcome("ok", "not asked"))
     code, rows, printed = examine(settings_for(**environment))
     assert (rows[check]["status"], code) == (status, int(status == "fail"))
     assert said in rows[check]["what"]
@@ -162,6 +167,13 @@ def test_the_pins_are_printed_for_env(settings_for, capsys):
     assert dict(word.split("=") for word in capsys.readouterr().out.split()) == numeric_pins.variables()
 
 
+def test_a_folder_without_git_is_a_warning(project, settings_for, examine):
+    shutil.rmtree(project / ".git")
+    code, rows, _ = examine(settings_for(LOCKSTEP_STATE=str(project / "state")))
+    assert (code, rows["git"]["status"]) == (0, "warn")
+    assert "git init" in rows["git"]["todo"]
+
+
 def test_a_state_folder_that_is_a_file_fails(project, settings_for, examine):
     (project / "taken").write_text("")
     code, rows, _ = examine(settings_for(LOCKSTEP_STATE=str(project / "taken" / "state")))
@@ -182,7 +194,8 @@ def test_the_remote_is_asked_only_online(project, settings_for, examine, monkeyp
     asked = []
 
     def answer(command, **_):
-        asked.append(command)
+        if "dvc" in command:
+            asked.append(command)
         return subprocess.CompletedProcess(command, code, "", error)
 
     monkeypatch.setattr(subprocess, "run", answer)

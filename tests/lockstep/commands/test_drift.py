@@ -83,7 +83,7 @@ def test_control_characters_in_names_are_shown(settings, seen, tmp_path, capsys)
 
 def test_an_unknown_model_is_refused_with_the_nearest(settings):
     with pytest.raises(ConfigError, match="did you mean 'demo'"):
-        drift.run(arguments(drift, "--model", "demos"), settings)
+        drift.run(arguments(drift), replace(settings, model_name="demos"))
 
 
 def test_without_a_server_the_log_itself_is_read(tmp_path, capsys):

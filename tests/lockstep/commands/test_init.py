@@ -30,17 +30,18 @@ def run(*words):
     return init.run(parser.parse_args(words), Settings.read({}))
 
 
-def test_a_file_from_elsewhere_is_linked_and_described(project, table, capsys):
+def test_a_file_from_elsewhere_is_copied_and_described(project, table, capsys):
     assert run(str(table), "--target", "price") == 0
     params = params_file.load()
     assert params.data_ingestion.source == "data/external/My Prices 2026.csv"
-    assert Path(params.data_ingestion.source).resolve() == table.resolve()
+    assert Path(params.data_ingestion.source).read_text() == TEXT
+    assert not Path(params.data_ingestion.source).is_symlink()
     assert params.data_ingestion.reader.separator == ";"
     assert params.data_ingestion.reader.columns["price"].decimal == ","
     assert params.data_preprocessing.task == "regression"
     assert params.register_model.model_name == "my-prices-2026"
     told = capsys.readouterr().out
-    for word in ("semicolons", "after a comma", "regression", "params.yaml is written for 80 rows", "next: "):
+    for word in ("semicolons", "after a comma", "regression", "is written for 80 rows", "no git repository", "next: "):
         assert word in told
     assert (project / "params.yaml.bak").read_bytes() == EXAMPLE.read_bytes()
 

@@ -17,7 +17,7 @@ def started(monkeypatch, tmp_path):
     """What the server was started with, instead of a server, and the environment at that time."""
     calls = []
     monkeypatch.setattr(serve, "_serve", lambda *arguments: calls.append((*arguments, dict(os.environ))) or 0)
-    monkeypatch.setattr(serve, "wait_for_port", lambda host, port: None)
+    monkeypatch.setattr(serve, "wait_for_port", lambda host, port, folders: None)
     monkeypatch.setattr(processes, "exit_on_signals", threading.Event)
     monkeypatch.setattr("lockstep.runtime.logger.start", lambda level: None)
     monkeypatch.setattr(os, "environ", {})

@@ -1,8 +1,9 @@
 import pytest
 
-from lockstep.drift.results import Alert, DriftWindow, FeatureDrift, Interval, QualityWindow
+from lockstep.drift.results import Alert, DriftWindow, FeatureDrift, Interval, LogState, QualityWindow, Snapshot
 from lockstep.monitoring import alerts
 from lockstep.monitoring.alerts import Condition
+from lockstep.prediction_log.refusals import Group, Refusal
 
 QUIET, ALARM, FEW = "quiet", "alarm", "not enough data"
 
@@ -59,3 +60,49 @@ def test_another_version_takes_over():
     alert = Alert(1, "drift", "m", "1", "size", "page", "moved", 0.0)
     assert alerts.taken_over(alert, ["1", "2"], 9.0) is None
     assert alerts.taken_over(alert, ["2"], 9.0).closed == 9.0
+
+
+AT = 50_520.0
+"""14:02 UTC of the first day."""
+
+
+def refused(at, rows, key="web", model="m"):
+    return Refusal(at, model, [Group("age", "null", rows), Group("n", "wrong_type", 1)], key, rows)
+
+
+@pytest.mark.parametrize(
+    ("lines", "answered", "severity", "share", "since", "key"),
+    [
+        ([refused(AT, 24)], 176, "warning", 12, "14:02", ", from key web"),
+        ([refused(AT, 24, ""), refused(AT, 5, model="other")], 176, "warning", 12, "14:02", ""),
+        ([refused(AT - 60, 90), refused(AT, 10, "b")], 0, "page", 100, "14:01", ", from key web"),
+        ([refused(AT - second, 20) for second in (1000, 500, 0)], 60, "warning", 40, "13:45", ", from key web"),
+        ([refused(AT - 2000, 90), refused(AT, 40)], 60, "warning", 40, "14:02", ", from key web"),
+    ],
+)
+def test_refused_rows_are_told_with_their_share_begin_cause_and_key(lines, answered, severity, share, since, key):
+    found = alerts.of_refused("m", lines, answered, AT)
+    assert (found.kind, found.severity) == ("refused", severity)
+    assert found.detail == f"{share} % refused since {since} UTC: age is null{key}"
+
+
+@pytest.mark.parametrize(
+    ("rows", "answered", "at"), [(19, 0, AT), (24, 800, AT), (40, 0, AT - alerts.REFUSED_S), (0, 0, AT)]
+)
+def test_few_rows_a_small_share_and_old_ones_are_no_alert(rows, answered, at):
+    assert alerts.of_refused("m", [refused(at, rows)], answered, AT) is None
+
+
+def test_an_alert_of_refused_rows_stays_while_the_database_is_away_and_ends_when_it_is_back():
+    finding = alerts.of_refused("m", [refused(AT, 40)], 60, AT)
+    snapshot = Snapshot(AT)
+    for state, findings, closed in [
+        (LogState(), [finding], None),
+        (LogState(reachable=False), [], None),
+        (LogState(), [finding], None),
+        (LogState(), [], AT + 1),
+    ]:
+        snapshot.alerts = alerts.about_server(snapshot, state, findings, AT + 1)
+        (alert,) = [alert for alert in snapshot.alerts if alert.kind == "refused"]
+        assert (alert.model, alert.closed) == ("m", closed)
+    assert {alert.subject for alert in snapshot.alerts} == {"rows", "database"}

@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import select, text
+from sqlalchemy import MetaData, inspect, select, text
 
 from lockstep.errors import StoreError
 from lockstep.prediction_log import engine
@@ -197,12 +197,62 @@ def test_a_database_of_the_first_revision_is_upgraded_with_its_rows(url):
     store.close()
 
 
-def test_a_database_of_a_newer_version_is_refused(url, store):
+def newer(store, *changes):
+    """Let a version of the future have migrated the database."""
     with store.writing() as link:
-        link.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match="revision 9999, which this version does not know") as caught:
+        for change in (*changes, "UPDATE alembic_version SET version_num = '9999'"):
+            link.execute(text(change))
+
+
+def test_a_newer_version_that_only_added_leaves_a_database_that_takes_what_this_one_writes(url, store):
+    store.add([answer("a"), label("a")])
+    newer(
+        store,
+        "CREATE TABLE shards (id INTEGER NOT NULL)",
+        "ALTER TABLE predictions ADD COLUMN region TEXT",
+        "ALTER TABLE labels ADD COLUMN weight INTEGER NOT NULL DEFAULT 1",
+    )
+    older = Store.open(url)
+    older.add([answer("b"), label("b"), label("a", "no", at_us=2)])
+    assert [older.find(name).label for name in "ab"] == ["no", "yes"]
+    with older.reading() as link:
+        assert link.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["9999"]
+    older.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (("ALTER TABLE predictions RENAME COLUMN latency_us TO latency_ns",), "no column predictions.latency_us"),
+        (("ALTER TABLE jobs RENAME TO tasks",), "no table jobs"),
+        (
+            ("DROP TABLE losses", "CREATE TABLE losses (event TEXT, at_us BIGINT, count BIGINT, why TEXT NOT NULL)"),
+            "losses.why must not be null",
+        ),
+    ],
+)
+def test_a_newer_version_that_changed_what_this_one_writes_is_refused(url, store, changes, told):
+    newer(store, *changes)
+    with pytest.raises(StoreError, match=f"revision 9999, which this version does not know .* {told}") as caught:
         Store.open(url)
     assert "newer version of Lockstep" in caught.value.hint
+
+
+def test_each_revision_only_adds_to_the_one_before(url):
+    """So that the version before it writes on: see `engine._check_newer`."""
+    config = Config()
+    config.set_main_option("script_location", str(engine.MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    before = MetaData()
+    for revision in reversed([each.revision for each in script.walk_revisions()]):
+        connections = migrated_to(url, revision)
+        with engine.reading(connections) as link:
+            inspector = inspect(link)
+            assert [change for table in before.sorted_tables for change in engine.changes(inspector, table)] == []
+            before = MetaData()
+            before.reflect(link)
+        connections.dispose()
 
 
 def test_several_processes_may_open_a_new_database_at_once(url):

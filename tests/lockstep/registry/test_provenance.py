@@ -4,6 +4,7 @@ import subprocess
 import pytest
 
 from lockstep.config.settings import Settings
+from lockstep.errors import ConfigError
 from lockstep.registry import provenance
 
 LOCK = "schema: '2.0'\nstages:\n  data_ingestion: {cmd: a}\n"
@@ -65,3 +66,41 @@ def test_the_lock_counts_up_to_the_registration(project):
     assert provenance.lock_digest() == before
     lock.write_text(f"{LOCK}  model_building: {{cmd: b}}\n", encoding="utf-8")
     assert provenance.lock_digest() != before
+
+
+def refuse_owner(project):
+    """Let git take the folder for another user's, as it is to a server that runs as somebody else."""
+    git("init", "-q")
+    git("add", "params.yaml")
+    git("commit", "-qm", "first")
+    return {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+
+
+def only_init(project):
+    git("init", "-q")
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "told", "todo"),
+    [
+        (refuse_owner, "belongs to another user", "safe.directory"),
+        (only_init, "has no commit yet", "git commit"),
+        (lambda project: {}, "is no git repository", "git init"),
+        (lambda project: {"PATH": str(project)}, "git is not installed", "install git"),
+    ],
+)
+def test_why_there_is_no_commit_is_told_and_logged(project, monkeypatch, caplog, prepare, told, todo):
+    for name, value in prepare(project).items():
+        monkeypatch.setenv(name, value)
+    problem, hint = provenance.git_problem()
+    assert told in problem
+    assert todo in hint
+    assert provenance.describe()["git_commit"] == "unknown"
+    assert f"git_commit is unknown: {problem}; {hint}" in caplog.text
+
+
+def test_a_lock_with_conflict_markers_is_refused(project):
+    (project / "dvc.lock").write_text(f"<<<<<<< HEAD\n{LOCK}=======\n{LOCK}>>>>>>> other\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"dvc\.lock has the conflict markers of a merge"):
+        provenance.describe()

@@ -260,3 +260,10 @@ def test_sockets_close_when_connecting_fails(tmp_path):
     with pytest.raises(OSError):
         ipc.connect(tmp_path / "no.sock", 1)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_the_time_to_connect_is_not_that_of_the_first_question(remote, made, registry, monkeypatch):
+    """As on a busy start, or where a store is made: it takes seconds, and the registry is not out of reach."""
+    monkeypatch.setitem(client.LIMITS_S, "production", 0.2)
+    monkeypatch.setattr(made, "_connect", lambda name: time.sleep(0.5) or registry)
+    assert remote.production() == VERSION

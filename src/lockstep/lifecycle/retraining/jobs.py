@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from sqlalchemy import select, update
 
 from lockstep.drift.results import Job
-from lockstep.errors import StoreError
+from lockstep.errors import AlreadyRunning
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 
@@ -85,10 +86,11 @@ def find(store: Store, job: str) -> Job | None:
     return _job(row) if row else None
 
 
-def newest(store: Store, limit: int = 20) -> list[Job]:
-    """Return the latest jobs, newest first."""
+def newest(store: Store, limit: int = 20, model: str = "") -> list[Job]:
+    """Return the latest jobs, of all models or of one, newest first."""
+    wanted = select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)
     with store.reading() as link:
-        rows = link.execute(select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)).all()
+        rows = link.execute(wanted.where(JOBS.c.model == model) if model else wanted).all()
     return [_job(row) for row in rows]
 
 
@@ -127,9 +129,16 @@ def name_of(process: int) -> str:
     return f"{socket.gethostname()}:{process}"
 
 
-def busy(job: Job) -> StoreError:
-    """Return the error that names the job which is in the way."""
-    return StoreError(f"job {job.id} is {job.state} already: {job.reason or job.trigger}", "wait until it has ended")
+def busy(store: Store, job: Job) -> AlreadyRunning:
+    """Return the error that names the job which is in the way, and the process that runs it."""
+    with store.reading() as link:
+        owner = link.execute(select(JOBS.c.owner).where(JOBS.c.id == job.id)).scalar()
+    host, _, process = (owner or "").rpartition(":")
+    since = datetime.fromtimestamp(job.started or job.asked, UTC).isoformat(timespec="seconds")
+    by = f"process {process} on {host}, since {since}" if owner else f"no process has taken it since {since}"
+    return AlreadyRunning(
+        f"job {job.id} is {job.state} already ({job.reason or job.trigger}): {by}", "wait until it has ended"
+    )
 
 
 def _is_gone(owner: str) -> bool:
@@ -146,7 +155,7 @@ def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: s
 
 
 def _job(row: Any) -> Job:
-    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows")
+    words = ("id", "state", "trigger", "reason", "outcome", "version", "labelled_rows", "model")
     content: dict[str, Any] = {name: getattr(row, name) for name in words}
     for name in ("asked", "started", "ended"):
         us = getattr(row, f"{name}_us")

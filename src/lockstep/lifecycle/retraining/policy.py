@@ -52,8 +52,8 @@ def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job
 
     Only an alert that is a page counts, which took two windows in a row: one window in fifty alarms by chance.
     """
-    if busy := next((job for job in jobs if job.state in ACTIVE), None):
-        return Trigger("", f"job {busy.id} is {busy.state}")
+    if job := busy(jobs):
+        return Trigger("", f"job {job.id} is {job.state}")
     last = max((job.ended or job.started or job.asked for job in jobs), default=None)
     if rules.every_s and now - (since if last is None else last) >= rules.every_s:
         return Trigger("schedule", f"{_hours(rules.every_s)} have passed")
@@ -65,6 +65,11 @@ def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job
     first = min(calls, key=lambda alert: (alert.opened, alert.id))
     more = f" (and {len(calls) - 1} more)" if len(calls) > 1 else ""
     return Trigger(first.kind, f"{first.kind} of {first.subject} at version {first.version}: {first.detail}{more}")
+
+
+def busy(jobs: Iterable[Job]) -> Job | None:
+    """Return the job that waits or runs."""
+    return next((job for job in jobs if job.state in ACTIVE), None)
 
 
 def _hours(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """A retraining: export labelled rows, run the pipeline, and promote the new version if the gate lets it."""
 
-import fcntl
 import logging
 import os
 import signal
@@ -9,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -30,6 +29,7 @@ from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.training_rows import Export
 from lockstep.registry import tracking
 from lockstep.registry.model_registry import Registry, Version
+from lockstep.runtime import file_lock
 
 log = logging.getLogger("retrain")
 
@@ -45,20 +45,13 @@ class RetrainInterrupted(LockstepError):
     """A signal ended the retraining."""
 
 
-@contextmanager
-def exclusive(settings: Settings) -> Iterator[None]:
+def exclusive(settings: Settings) -> AbstractContextManager[None]:
     """Let one retraining run in a state folder.
 
-    Raises StoreError: another does.
+    Raises AlreadyRunning: another does.
     """
     folder = Path(settings.state).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError("another retraining runs on this machine", "wait until it has ended") from None
-        yield
+    return file_lock.exclusive(folder / LOCK, "another retraining", "wait until it has ended")
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from lockstep import paths
-from lockstep.config import params_file
-from lockstep.config.settings import Settings, model_name
+from lockstep.config import use_cases
+from lockstep.config.settings import Settings, model_names
 from lockstep.drift.results import Alert, Job
-from lockstep.errors import ConfigError
+from lockstep.errors import ConfigError, nearest
 from lockstep.lifecycle.retraining import jobs, policy
 from lockstep.lifecycle.retraining.github import Repository
 from lockstep.lifecycle.retraining.jobs import JobOutcome
@@ -52,23 +52,31 @@ class Scheduler:
         self._beat: tuple[str, int] | None = None
         self._looked, self._silent_s = time.monotonic(), 0.0
 
-    def model(self) -> str:
-        """Return the model that is trained here.
+    def models(self) -> tuple[str, ...]:
+        """Return the models that are trained here, the default first.
 
-        Raises ConfigError: there is no project here, or its params.yaml is wrong; or nothing says which model GitHub is
-        to train.
+        Raises ConfigError: there is no project here, or its params.yaml is wrong; or nothing says which models GitHub
+        is to train.
         """
         if self.repository and self.settings.model_name:
-            return model_name(self.settings)
+            return model_names(self.settings)
         if not (self.project / paths.PARAMS).is_file() or not (self.project / paths.PIPELINE).is_file():
             raise ConfigError(
                 "no training here: the folder has no params.yaml and dvc.yaml", "set LOCKSTEP_PROJECT to a project"
             )
-        return params_file.load(self.project / paths.PARAMS).register_model.model_name
+        return use_cases.names(self.project)
 
-    def ask(self, reason: str) -> dict[str, Any]:
-        """Put a job in line for a person, or return the one that is under way."""
-        ticket = jobs.ask(self._open(), self.model(), "request", reason)
+    def ask(self, reason: str, model: str = "") -> dict[str, Any]:
+        """Put a job in line for a person, or return the one that is under way.
+
+        Raises ConfigError: the model is none that is trained here.
+        """
+        models = self.models()
+        if model and model not in models:
+            raise ConfigError(
+                f"no model {model!r} is trained here{nearest(model, models)}", f"it is one of {', '.join(models)}"
+            )
+        ticket = jobs.ask(self._open(), model or models[0], "request", reason)
         if ticket.new:
             with self._turn:
                 self._run_waiting()
@@ -92,14 +100,17 @@ class Scheduler:
             self._run_waiting()
 
     def _enqueue_due(self, alerts: Sequence[Alert]) -> None:
-        """Queue a job if the policy triggers one."""
-        if self._automatic() and self._is_project():
-            model = self.model()
+        """Queue a job for the first model for which the policy triggers one, unless any is under way."""
+        if not (self._automatic() and self._is_project()) or policy.busy(self.newest()):
+            return
+        for model in self.models():
             relevant = [alert for alert in alerts if alert.model == model]
-            trigger = policy.decide(time.time(), self._since, relevant, self.newest(), self.rules)
+            last = jobs.newest(self._open(), 1, model)
+            trigger = policy.decide(time.time(), self._since, relevant, last, self.rules)
             if trigger:
-                log.warning("training again: %s", trigger.reason)
+                log.warning("training %s again: %s", model, trigger.reason)
                 jobs.ask(self._open(), model, trigger.kind, trigger.reason)
+                return
 
     def stop(self) -> None:
         """Terminate the running job; its record says so."""
@@ -111,7 +122,7 @@ class Scheduler:
 
     def _is_project(self) -> bool:
         try:
-            self.model()
+            self.models()
         except ConfigError as error:
             if not self._told:
                 log.warning("nothing is trained by schedule or alert: %s; %s", error, error.hint)
@@ -137,7 +148,9 @@ class Scheduler:
         variables = {"LOCKSTEP_STATE": str(folder.parent), "LOCKSTEP_MODEL_NAME": ""}
         if self.repository:
             command.append("--dispatch")
-            variables["LOCKSTEP_MODEL_NAME"] = self.model()
+            variables["LOCKSTEP_MODEL_NAME"] = job.model
+        else:
+            command += ["--model", job.model]
         with (folder / f"{job.id}.log").open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -146,6 +159,7 @@ class Scheduler:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=~self.project.stat().st_mode & 0o777,  # the server's is for files of its own
             )
         os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         for old in sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)[:-KEPT_LOGS]:

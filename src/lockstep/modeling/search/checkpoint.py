@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lockstep import files
@@ -46,7 +45,7 @@ class Checkpoint:
         self.spent_s = 0.0
         self._run = uuid.uuid4().hex[:12]
         self._started = self._flushed = time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        files.private_folder(self.folder)
         self._read()
         self._file = os.open(self.folder / LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         _prune(folder, self.folder)
@@ -70,9 +69,7 @@ class Checkpoint:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
     def _read(self) -> None:

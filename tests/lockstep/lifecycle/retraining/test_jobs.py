@@ -51,7 +51,7 @@ def test_one_at_a_time_and_who_asks_meanwhile_is_told_which(store):
     assert third.new
     assert [job.id for job in jobs.newest(store)] == [third.job.id, first.job.id]
     assert [job.id for job in jobs.newest(store, 1)] == [third.job.id]
-    assert "waiting already: b" in jobs.busy(third.job).problem
+    assert "waiting already (b): no process has taken it since 20" in jobs.busy(store, third.job).problem
 
 
 def test_of_many_that_ask_at_once_one_is_new(store):

@@ -1,5 +1,6 @@
 import time
 
+import msgspec
 import pytest
 from sqlalchemy import update
 
@@ -228,3 +229,48 @@ def test_the_end_of_a_process_is_no_end_of_a_job_that_another_machine_runs(made,
     with one._turn:
         one._note_end()
     assert jobs.find(store, job).state == "running"
+
+
+@pytest.fixture
+def two(made, tmp_path):
+    """A trainer of a project with two models."""
+    trainer = made(LOCKSTEP_RETRAIN_ON="drift", LOCKSTEP_RETRAIN_EVERY_H="2")
+    folder = tmp_path / "project/usecases/churn"
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS.replace("model_name: demo", "model_name: churn"))
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    return trainer
+
+
+def test_an_alert_of_a_model_retrains_that_model(two, store, hold):
+    two.look([msgspec.structs.replace(PAGE, model="churn")])
+    (job,) = jobs.newest(store)
+    assert (job.model, job.trigger) == ("churn", "drift")
+
+
+def test_a_job_of_a_model_runs_in_its_folder(two, store, tmp_path):
+    job = two.ask("drill", "churn")["job"]["id"]
+
+    def ended():
+        two.look([])
+        return two.find(job)["ended"]
+
+    wait_for(ended, 60, 0.2)
+    assert (two.find(job)["model"], two.find(job)["state"]) == ("churn", "failed")
+    assert "`dvc repro`" in two.find(job)["outcome"]
+    with pytest.raises(ConfigError, match="no model 'chrun' is trained here; did you mean 'churn'"):
+        two.ask("drill", "chrun")
+
+
+def test_each_model_has_its_own_schedule(two, store, hold):
+    two._since -= 2 * 3600
+    for expected in ("demo", "churn"):
+        two.look([])
+        job = jobs.newest(store)[0]
+        assert (job.model, job.trigger, job.state) == (expected, "schedule", "waiting")
+        jobs.start(store, job.id)
+        two.look([])
+        assert len([one for one in jobs.newest(store) if one.state == "waiting"]) == 0
+        jobs.end(store, job.id, JobOutcome("kept", "as good"))
+    two.look([])
+    assert len(jobs.newest(store)) == 2
