@@ -63,11 +63,26 @@ def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
 
 
 def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
-    """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
-    texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
-    columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
-    spelled = value_formats.inspect({name: cells for name, cells in columns.items() if cells})
-    return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
+    """Decide how the texts of a file with types, such as JSON or Parquet, are read, and which numbers are dates."""
+    names = [str(name) for name in frame.columns]
+    texts = [name for name in names if pd.api.types.is_string_dtype(frame[name])]
+    cells = {name: frame[name].dropna().astype(str).tolist() for name in texts}
+    cells |= {name: _digits(frame[name]) for name in names if name not in texts}
+    spelled = value_formats.inspect({name: column for name, column in cells.items() if column})
+    columns = {
+        name: cell_format
+        for name, cell_format in spelled.columns.items()
+        if name in texts or cell_format.kind in ("date", "epoch")
+    }
+    return stated.model_copy(update={"columns": columns, "missing": spelled.missing}), spelled.decisions
+
+
+def _digits(values: pd.Series) -> list[str]:
+    """Return whole numbers as text; nothing of a column that holds anything else."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return []
+    present = values.dropna()
+    return [str(int(value)) for value in present] if (present % 1 == 0).all() else []
 
 
 def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
