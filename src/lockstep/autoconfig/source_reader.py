@@ -194,8 +194,8 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
             )
         return list(wish.names), []
     names = written.rows[0] if written.header else [""] * width
-    if written.header and not names[0].strip() and width > 1 and written.decisions[-1].about == "row names":
-        names = [ROW_NUMBERS, *names[1:]]
+    if written.header and not names[0].strip() and width > 1:
+        names = [ROW_NUMBERS, *names[1:]]  # as pandas calls it
     heads: list[str] = []
     for number, name in enumerate(names, 1):
         unnamed = not name.strip() and (number > 1 or not written.header)
@@ -204,6 +204,8 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
         return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+    if written.decisions[-1].about == "row names":
+        return heads, [Choice("names", f"{ROW_NUMBERS}, {', '.join(heads[1:3])}, ...", "the first column has no name")]
     if not invented:
         return heads, []
     look = f"the header lacks names or repeats them: {', '.join(invented[:5])} are made up; write better ones"
