@@ -174,8 +174,7 @@ Scorer = PipelineScorer | LinearScorer | TreeScorer
 
 def first(scores: Scores) -> list[float]:
     """Return the scores of the first row."""
-    listed: list[float] = scores[0].tolist()
-    return listed
+    return scores[0].tolist()
 
 
 @dataclass(frozen=True)
