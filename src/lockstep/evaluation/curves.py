@@ -15,9 +15,8 @@ from lockstep.metrics.evaluation_record import (
     ThresholdPoint,
 )
 from lockstep.metrics.intervals import wilson
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Floats, Scored
 
-Floats = NDArray[np.float64]
 POINTS = 60
 BINS = 10
 MOST_LABELS = 12
