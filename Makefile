@@ -94,8 +94,14 @@ demo-drift: setup-dev  ## false alarms and power of drift detection on the bundl
 gauntlet: setup-dev  ## random odd tables through init and the stages, beside their clean form; ARGS="--tables 200"
 	python -m scripts.gauntlet $(ARGS)
 
+fault-figures: setup-dev  ## requests that fail while processes, disk, database and registry do, for the docs; minutes
+	FAULT_TABLE=1 pytest --long tests/life/test_fault_table.py
+
 bench: setup-dev bench-scale  ## run time and memory of the pipeline, as ratios, and scaling with rows
 	python benchmarks/pipeline.py
+
+bench-init: setup-dev  ## time of `lockstep init` on a wide table, beside pandas and five fits of histogram boosting
+	python benchmarks/init.py $(ARGS)
 
 bench-scale: setup-dev  ## time and memory of the first stages from 50 thousand to 5 million rows, in five minutes
 	python benchmarks/scale.py $(ARGS)

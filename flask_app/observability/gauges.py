@@ -12,15 +12,6 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from lockstep.drift import results
-from lockstep.drift.results import (
-    Challenge,
-    DriftWindow,
-    Interval,
-    LogState,
-    ModelState,
-    QualityWindow,
-    Snapshot,
-)
 
 MOST_FEATURES = 100
 """Features with a series of their own, those that moved most first."""
@@ -59,7 +50,7 @@ GAUGES: dict[str, tuple[str, list[str]]] = {
 }
 """Every gauge: what it says, and its labels."""
 
-W = TypeVar("W", DriftWindow, QualityWindow)
+W = TypeVar("W", results.DriftWindow, results.QualityWindow)
 Sample = tuple[str, tuple[str, ...], float]
 
 
@@ -83,7 +74,7 @@ class SnapshotGauges(Collector):
         yield from families.values()
 
 
-def samples(snapshot: Snapshot | None, now: float, look_s: float) -> Iterator[Sample]:
+def samples(snapshot: results.Snapshot | None, now: float, look_s: float) -> Iterator[Sample]:
     """Yield name, values of the labels and value of all that a snapshot says, at a time in seconds since 1970."""
     if snapshot is None:
         yield "monitor_up", (), 0
@@ -99,7 +90,7 @@ def samples(snapshot: Snapshot | None, now: float, look_s: float) -> Iterator[Sa
     yield from _of_alerts(snapshot)
 
 
-def _of_log(log: LogState) -> Iterator[Sample]:
+def _of_log(log: results.LogState) -> Iterator[Sample]:
     yield "prediction_log_up", (), float(log.reachable)
     yield "prediction_log_lag_seconds", (), log.lag_s
     yield "prediction_log_spool_bytes", (), log.spool_bytes
@@ -108,7 +99,7 @@ def _of_log(log: LogState) -> Iterator[Sample]:
     yield "prediction_log_labels", (), log.labels
 
 
-def _of_versions(model: ModelState) -> Iterator[Sample]:
+def _of_versions(model: results.ModelState) -> Iterator[Sample]:
     for role, info in (("production", model.production), ("challenger", model.challenger)):
         if info is not None:
             yield "model_version_info", (model.name, info.version, role, info.git_commit), 1
@@ -116,7 +107,7 @@ def _of_versions(model: ModelState) -> Iterator[Sample]:
                 yield "model_promoted_timestamp_seconds", (model.name, info.version, role), info.since
 
 
-def _of_drift(model: ModelState) -> Iterator[Sample]:
+def _of_drift(model: results.ModelState) -> Iterator[Sample]:
     for window in _newest(model, model.drift):
         labels = (model.name, window.version)
         yield "model_drift_alarm", labels, float(window.verdict == "alarm")
@@ -129,7 +120,7 @@ def _of_drift(model: ModelState) -> Iterator[Sample]:
             yield "model_drift_effect", (*labels, name), effect
 
 
-def _of_quality(model: ModelState) -> Iterator[Sample]:
+def _of_quality(model: results.ModelState) -> Iterator[Sample]:
     if model.quality is None:
         return
     metric = model.quality.metric
@@ -144,12 +135,12 @@ def _of_quality(model: ModelState) -> Iterator[Sample]:
             yield "model_label_delay_seconds", labels, window.delay_s
 
 
-def _of_challenge(name: str, challenge: Challenge | None) -> Iterator[Sample]:
+def _of_challenge(name: str, challenge: results.Challenge | None) -> Iterator[Sample]:
     if challenge:
         yield from _interval("model_challenger_difference", (name,), challenge.difference)
 
 
-def _of_alerts(snapshot: Snapshot) -> Iterator[Sample]:
+def _of_alerts(snapshot: results.Snapshot) -> Iterator[Sample]:
     """Count every kind and severity, also at 0, so that a rule sees an alert end."""
     counts: dict[tuple[str, str, str], int] = {
         (model, kind, severity): 0
@@ -165,14 +156,14 @@ def _of_alerts(snapshot: Snapshot) -> Iterator[Sample]:
         yield "model_alerts_open", labels, count
 
 
-def _interval(name: str, labels: tuple[str, ...], interval: Interval | None) -> Iterator[Sample]:
+def _interval(name: str, labels: tuple[str, ...], interval: results.Interval | None) -> Iterator[Sample]:
     if interval:
         yield name, labels, interval.value
         yield f"{name}_low", labels, interval.low
         yield f"{name}_high", labels, interval.high
 
 
-def _newest(model: ModelState, windows: list[W]) -> Iterator[W]:
+def _newest(model: results.ModelState, windows: list[W]) -> Iterator[W]:
     """Yield the newest window that says something of each version in a role."""
     for version in {info.version for info in (model.production, model.challenger) if info}:
         decided = (window for window in windows if window.version == version and window.verdict != "not enough data")

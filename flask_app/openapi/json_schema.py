@@ -37,6 +37,8 @@ def value(column: Column) -> Json:
         described["type"] = ["string", "boolean"]
         if "enum" in described:
             described["enum"] += [name == "true" for name in column.categories]
+    if column.separator:
+        described = {"type": ["string", "array"], "items": {"type": "string"}}
     if column.nullable:
         kinds = described["type"]
         described["type"] = [*([kinds] if isinstance(kinds, str) else kinds), "null"]
@@ -55,6 +57,8 @@ def _about(column: Column) -> str:
         parts.append(f"In training one of {', '.join(column.categories[:20])}; others are answered as unknown.")
     if column.kind == "date":
         parts.append("A day or a moment by ISO 8601.")
+    if column.separator:
+        parts.append(f"Several values, as a list or separated by {column.separator}.")
     if column.nullable:
         parts.append("May be missing: null.")
     return " ".join(parts)

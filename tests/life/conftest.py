@@ -1,13 +1,16 @@
 import contextlib
 import json
 import os
+import subprocess
 
 import psutil
 import pytest
 
 from tests.flask_app.standins import make_bundle
+from tests.life.served import Served
 from tests.pipeline.prepared import finished  # noqa: F401 - a fixture
-from tests.postgres import postgres  # noqa: F401 - a fixture
+from tests.pipeline.project import copy_of
+from tests.postgres import postgres, program  # noqa: F401 - one is a fixture
 from tests.serving.real import Server, copy_store
 
 START_S = 90.0
@@ -52,6 +55,31 @@ def orphans(tmp_path):
     for process in living():
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 96 MiB, or a folder where nobody may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True).returncode == 0
+    yield folder, mounted
+    if mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def served(disk, tmp_path, request):
+    folder, mounted = disk
+    project = copy_of(request.getfixturevalue("finished"), folder / "project")
+    database = request.getfixturevalue("postgres") if program("postgres") else None
+    served = Served(project, tmp_path / "serve.log", folder if mounted else None, database)
+    yield served
+    for name in list(served.ending):
+        served.end(name)
+    if served.server.process.poll() is None:
+        served.server.kill()
 
 
 def environment_of(process):

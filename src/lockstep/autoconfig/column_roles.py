@@ -17,6 +17,8 @@ from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
 IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
 GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
 FEW = 50
+FEW_SETS = 8
+"""Of fewer different cells with several values each, every one may as well be a category."""
 ROWS_OF_GROUP, MOST_COMPARED = 5, 60
 WORDS, TEXT_SHARE = 4, 0.5
 """A text has so many words on average, and so large a share of its values is different from the others."""
@@ -82,7 +84,7 @@ def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -
     share = distinct / len(present)
     if distinct > 20 and texts.are_links(present):
         return Found("ignore", f"links or file names, such as {present.iloc[0][:40]!r}", told=True)
-    if distinct > 20 and (parts := texts.items(present)):
+    if distinct > FEW_SETS and (parts := texts.items(present)):
         return Found("text", f"several of {parts.distinct} values in one cell, between {parts.separator!r}", told=True)
     sample = present.head(5000)
     words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()

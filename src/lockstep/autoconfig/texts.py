@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lockstep.features.tokenizer import split_items
+
 LINK = re.compile(
     r"(?i)(https?://|ftp://|www\.)\S+|[\w.%+-]+@[\w-]+\.[\w.]{2,}|(/|[a-z]:\\|\./)?[\w.-]+([/\\][\w .-]+)+\.\w{2,5}"
 )
@@ -46,7 +48,7 @@ def items(present: pd.Series) -> Items | None:
         several = sample.str.contains(separator, regex=False)
         if several.mean() < MANY:
             continue
-        parts = [part.strip() for cell in sample for part in cell.split(separator) if part.strip()]
+        parts = [item for cell in sample for item in split_items(cell, separator)]
         counts = Counter(parts)
         short = sum(len(part.split()) <= MOST_WORDS and len(part) <= 30 for part in counts)
         again = sum(count for count in counts.values() if count > 1) >= NEARLY_ALL * len(parts)

@@ -31,6 +31,8 @@ SHARE_MISSING = 0.02
 """From this share on, that a number is missing may tell something by itself."""
 ENOUGH = 1000
 """So many rows are enough for boosted trees, and for means of the target in each category."""
+MOST_ITEMS = 100
+"""Most features that a column with several values in one cell gives (see `features.sets`)."""
 DENSE = 0.3
 """Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
 
@@ -142,25 +144,36 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     """Return what to train: features by the kinds of columns, candidates by kinds and size."""
     kinds = {kind: [name for name, role in roles.items() if role == kind] for kind in KINDS}
     rows = len(frame)
+    sets = _sets(frame, kinds["text"])
+    prose = [name for name in kinds["text"] if name not in sets]
     levels = [int(frame[name].nunique()) for name in kinds["categorical"]]
-    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels)
+    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels) + sum(own.distinct for own in sets.values())
     dense = filled >= DENSE * (filled - len(levels) + sum(levels))
-    by_target = bool(levels) and not dense and (rows >= ENOUGH or bool(kinds["text"]))
+    by_target = bool(levels) and not dense and (rows >= ENOUGH or bool(prose))
     features: dict[str, Mapping[str, Any]] = {}
     if kinds["numeric"] or kinds["date"]:
         features["numeric"] = _numeric(frame, kinds["numeric"])
     if levels:
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
-    if kinds["text"]:
-        features["text"] = _text(frame, kinds["text"], task, stack=filled > 0)
+    if prose:
+        features["text"] = _text(frame, prose, task, stack=filled > 0)
+    if sets:
+        separators = {name: own.separator for name, own in sets.items()}
+        features["text"] = {**features.get("text", {}), "sets": separators}
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
     folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(TEST_SHARE * smallest)))
-    if kinds["text"]:
-        candidates = _for_both(rows, task) if filled else _for_text(frame, kinds["text"], task)
+    if prose:
+        candidates = _for_both(rows, task) if filled else _for_text(frame, prose, task)
     else:
         candidates = _for_tables(rows, task, dense or by_target)
     return Plan(task, metric, roles, features, candidates, folds, 1000 if rows < 10_000 else 500)
+
+
+def _sets(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, texts.Items]:
+    """Return the columns with several values in one cell of which each can be a feature."""
+    found = {name: texts.items(frame[name].dropna().astype(str)) for name in columns}
+    return {name: own for name, own in found.items() if own and own.distinct <= MOST_ITEMS}
 
 
 def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

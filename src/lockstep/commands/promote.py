@@ -10,17 +10,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from lockstep.config import params_file
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
 from lockstep.decision import Decision, GateRefused
 from lockstep.errors import ConfigError
+from lockstep.lifecycle import promotion
 from lockstep.registry.history import Event
-
-if TYPE_CHECKING:
-    from lockstep.lifecycle import promotion
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Promote, and say what serves now."""
-    if arguments.force and not arguments.reason.strip():
-        raise ConfigError("--force needs --reason", "say why the gate is overruled: it stays on the record")
-    if arguments.source and (arguments.version or arguments.to != "production" or arguments.dry_run):
-        raise ConfigError(
-            "--from challenger names the version and where it goes", "leave --version, --to and --dry-run out"
-        )
-    from lockstep.lifecycle import promotion
+    _check(arguments)
 
     params = params_file.load()
     request = promotion.PromotionRequest(
@@ -64,9 +55,16 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _dry_run(params: Params, settings: Settings, request: "promotion.PromotionRequest", as_json: bool) -> int:
-    from lockstep.lifecycle import promotion
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.force and not arguments.reason.strip():
+        raise ConfigError("--force needs --reason", "say why the gate is overruled: it stays on the record")
+    if arguments.source and (arguments.version or arguments.to != "production" or arguments.dry_run):
+        raise ConfigError(
+            "--from challenger names the version and where it goes", "leave --version, --to and --dry-run out"
+        )
 
+
+def _dry_run(params: Params, settings: Settings, request: promotion.PromotionRequest, as_json: bool) -> int:
     case, decision = promotion.decide(params, settings, request)
     promotion.write(case, decision)
     version = case.version

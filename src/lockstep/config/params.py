@@ -269,6 +269,7 @@ class Text(Section):
     sublinear: bool = True
     weighting: Literal["auto", "tfidf", "naive_bayes"] = "auto"
     stack: bool = False
+    sets: Annotated[dict[str, str], BeforeValidator(_of_pairs)] = {}
 
 
 class Date(Section):

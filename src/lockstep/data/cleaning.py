@@ -56,16 +56,7 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     stated = decide_task(labelled[params.target], params) if params.task == "auto" else params.task
     labelled, rare = without_rare_classes(labelled, params, stated)
     task = decide_task(labelled[params.target], params)
-    rows = canonical(labelled, kinds)
-    _check_values(rows, kinds)
-    rows[params.target] = canonical_target(labelled[params.target], task)
-    hashes = columnwise.row_hashes(rows)
-    if params.order == "content":
-        order = np.argsort(hashes, kind="stable")
-        rows, hashes = rows.iloc[order], hashes[order]
-    if params.drop_duplicates:
-        is_first = ~columnwise.duplicated(rows, hashes)
-        rows, hashes = rows[is_first], hashes[is_first]
+    rows, hashes = _distinct_rows(labelled, kinds, task, params)
     dropped = Dropped(
         rows_read=len(frame),
         rows_without_target=len(frame) - filled,
@@ -77,6 +68,23 @@ def clean(frame: pd.DataFrame, params: DataPreprocessing) -> CleanTable:
     )
     key = frame.loc[rows.index, params.split.column].reset_index(drop=True) if params.split.column else None
     return CleanTable(rows.reset_index(drop=True), kinds, task, dropped, rows.index.to_numpy(), key, hashes)
+
+
+def _distinct_rows(
+    labelled: pd.DataFrame, kinds: dict[str, Kind], task: Task, params: DataPreprocessing
+) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
+    """Return the rows in canonical form and in the order asked for, without duplicates, and their hashes."""
+    rows = canonical(labelled, kinds)
+    _check_values(rows, kinds)
+    rows[params.target] = canonical_target(labelled[params.target], task)
+    hashes = columnwise.row_hashes(rows)
+    if params.order == "content":
+        order = np.argsort(hashes, kind="stable")
+        rows, hashes = rows.iloc[order], hashes[order]
+    if params.drop_duplicates:
+        is_first = ~columnwise.duplicated(rows, hashes)
+        rows, hashes = rows[is_first], hashes[is_first]
+    return rows, hashes
 
 
 def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:

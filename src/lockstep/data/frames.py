@@ -1,7 +1,7 @@
 """Conversion between data frames and rows of the schema, which is learned from the train rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,8 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
         )
     if kind == "categorical":
         return Column(**asdict(column) | _levels(present, params.categorical))
+    if kind == "text" and column.name in params.text.sets:
+        return replace(column, separator=params.text.sets[column.name])
     return column
 
 

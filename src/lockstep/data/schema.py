@@ -31,7 +31,8 @@ class Column:
 
     `minimum`, `maximum` and `step` are for numeric columns, in the column's own unit; `categories` for categorical
     ones, of which `unknown` says what becomes of others. `missing` is the share of train rows without a value.
-    `example` is a value of the train rows that a form can show.
+    `example` is a value of the train rows that a form can show, `separator` what stands between several values in one
+    cell, which JSON may also send as a list.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column:
     categories: tuple[str, ...] = ()
     unknown: str = "ignore"
     missing: float | None = None
+    separator: str | None = None
 
     @property
     def largest(self) -> float:
@@ -119,6 +121,11 @@ class Schema:
         """The columns of true and false, which JSON may also send as `true` and `false`."""
         return frozenset(column.name for column in self.columns if is_boolean(column))
 
+    @cached_property
+    def sets(self) -> dict[str, str]:
+        """The columns of several values in one cell, with their separators."""
+        return {column.name: column.separator for column in self.columns if column.separator}
+
     def faults(self, row: Any, number: int = 0) -> list[FieldError]:
         """Return everything that is wrong with one row; nothing is coerced.
 
@@ -149,6 +156,8 @@ class Schema:
         numeric = [(column.name, column.kind == "numeric") for column in self.columns]
         if self.booleans:
             rows = [row | {name: as_category(row[name]) for name in self.booleans} for row in rows]
+        if self.sets:
+            rows = [row | {name: _joined(row[name], mark) for name, mark in self.sets.items()} for row in rows]
         return [
             tuple(float(row[name]) if number and row[name] is not None else row[name] for name, number in numeric)
             for row in rows
@@ -209,6 +218,8 @@ def _check(column: Column) -> Callable[[Any], str | None]:
             return None if column.nullable else "null, but this column had no missing value in training"
         if boolean and isinstance(value, bool):
             value = as_category(value)
+        if column.separator and isinstance(value, list):
+            return None if all(isinstance(item, str) for item in value) else "expected a list of texts"
         problem = check(value)
         if problem is None and largest is not None and not -largest <= value <= largest:
             return f"expected a number of at most {largest:g} in size"
@@ -217,6 +228,11 @@ def _check(column: Column) -> Callable[[Any], str | None]:
         return problem
 
     return checked
+
+
+def _joined(value: Any, separator: str) -> Any:
+    """Return a list of values as the text of a cell."""
+    return separator.join(value) if isinstance(value, list) else value
 
 
 def is_boolean(column: Column) -> bool:

@@ -17,6 +17,7 @@ from lockstep.config.params import FeatureEngineering, Kind, Task
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
+from lockstep.features.sets import MultiHot
 from lockstep.features.tabular import Absent, StackedRidge, TargetMeans, Unskew
 from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
@@ -126,6 +127,9 @@ def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> 
     units = {"words": chosen.ngrams, "characters": chosen.characters}
     steps: list[tuple[object, ...]] = []
     for number, column in enumerate(columns):
+        if column in chosen.sets:
+            steps.append((f"text {number} set", MultiHot(chosen.sets[column], chosen.min_documents), column))
+            continue
         for unit, lengths in units.items():
             if lengths:
                 tfidf = TextTfidf(list(chosen.clean), sorted(lengths), *common, unit=unit, weighting=weighting)

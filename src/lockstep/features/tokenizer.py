@@ -31,6 +31,12 @@ CLEANERS: dict[str, Callable[[str], str]] = {
 """Text steps by name; `clean` lists them in the order they run."""
 
 
+def split_items(cell: object, separator: str) -> list[str]:
+    """Return the items of a cell with several values, white space as one blank; a missing cell has none."""
+    parts = cell.split(separator) if isinstance(cell, str) else []
+    return [item for part in parts if (item := " ".join(part.split()))]
+
+
 def _characters(text: str | None, steps: Sequence[Callable[[str], str]]) -> list[str]:
     cleaned = text if isinstance(text, str) else ""
     for step in steps:

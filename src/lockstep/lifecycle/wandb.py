@@ -103,20 +103,15 @@ def _content(copy: Copy, settings: Settings) -> dict[str, Any]:
         raise MirrorError(f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
     folder = paths.current_root() / settings.state
     folder.mkdir(parents=True, exist_ok=True)
-    return {
+    return vars(copy) | {
         "project": settings.wandb_project,
         "entity": settings.wandb_entity or None,
         "mode": settings.wandb_mode,
         "folder": str(folder.absolute()),
         "id": copy.run_id,
-        "name": copy.name,
-        "group": copy.group,
         "config": {**copy.params, "mlflow.run_id": copy.run_id, "mlflow.page": copy.page}
         | {f"tags.{name}": value for name, value in copy.tags.items()},
-        "metrics": dict(copy.metrics),
-        "trials": [dict(trial) for trial in copy.trials],
         "reports": [str(path.absolute()) for path in copy.reports if path.is_file()],
-        "page": copy.page,
     }
 
 

@@ -26,6 +26,7 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
+        "lockstep.features.sets": "MultiHot",
         "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
@@ -81,6 +82,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
     import skops.io
 
     # the loader imports these by name; here the import is seen
+    import lockstep.features.sets
     import lockstep.features.tabular
     import lockstep.features.transformers
     import lockstep.modeling.boosting

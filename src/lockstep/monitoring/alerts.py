@@ -12,15 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lockstep.drift.results import (
-    Alert,
-    DriftWindow,
-    LogState,
-    QualityWindow,
-    Severity,
-    Snapshot,
-    Verdict,
-)
+from lockstep.drift import results
 from lockstep.prediction_log.refusals import REASONS, Refusal
 
 LAG_S, LAG_PAGE_S = 60.0, 600.0
@@ -46,11 +38,11 @@ class Condition:
     model: str
     version: str
     subject: str
-    severity: Severity
+    severity: results.Severity
     detail: str
 
 
-def severity(verdicts: Iterable[Verdict], in_a_row: int) -> Severity | None:
+def severity(verdicts: Iterable[results.Verdict], in_a_row: int) -> results.Severity | None:
     """Return what the windows of one version call for, from their verdicts, newest first; None is quiet."""
     streak = 0
     for verdict in verdicts:
@@ -62,7 +54,7 @@ def severity(verdicts: Iterable[Verdict], in_a_row: int) -> Severity | None:
     return "page" if streak >= in_a_row else "warning"
 
 
-def of_drift(model: str, windows: Sequence[DriftWindow], in_a_row: int) -> Condition | None:
+def of_drift(model: str, windows: Sequence[results.DriftWindow], in_a_row: int) -> Condition | None:
     """Return what the drift windows of one version, newest first, amount to."""
     level = severity((window.verdict for window in windows), in_a_row)
     if level is None:
@@ -81,7 +73,7 @@ def of_drift(model: str, windows: Sequence[DriftWindow], in_a_row: int) -> Condi
     return Condition("drift", model, window.version, names + more, level, detail)
 
 
-def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_row: int) -> Condition | None:
+def of_quality(model: str, metric: str, windows: Sequence[results.QualityWindow], in_a_row: int) -> Condition | None:
     """Return what the quality windows of one version, newest first, amount to."""
     level = severity((window.verdict for window in windows), in_a_row)
     if level is None:
@@ -92,14 +84,14 @@ def of_quality(model: str, metric: str, windows: Sequence[QualityWindow], in_a_r
     return Condition("quality", model, window.version, metric, level, f"{metric} {figure} over {window.labels} labels")
 
 
-def of_log(state: LogState, before: LogState) -> list[Condition]:
+def of_log(state: results.LogState, before: results.LogState) -> list[Condition]:
     """Return what is wrong with the prediction log: the database, the lag, and what was lost since the last look."""
     conditions = []
     if not state.reachable:
         detail = f"{state.fault or 'the database does not answer'}; {state.spool_bytes} bytes wait on disk"
         conditions.append(Condition("log", "", "", "database", "warning" if before.reachable else "page", detail))
     if state.lag_s > LAG_S:
-        level: Severity = "page" if state.lag_s > LAG_PAGE_S else "warning"
+        level: results.Severity = "page" if state.lag_s > LAG_PAGE_S else "warning"
         detail = f"the oldest prediction has waited {state.lag_s:.0f} s for the database"
         conditions.append(Condition("log", "", "", "lag", level, detail))
     if state.lost > before.lost:
@@ -129,11 +121,11 @@ def of_refused(model: str, sample: Iterable[Refusal], answered: int, at: float) 
     (column, reason), key = causes.most_common(1)[0][0], keys.most_common(1)[0][0]
     begin = datetime.fromtimestamp(since, UTC).strftime("%H:%M")
     detail = f"{100 * share:.0f} % refused since {begin} UTC: {column} {REASONS.get(reason, REASONS['other'])}"
-    level: Severity = "page" if share >= REFUSED_PAGE else "warning"
+    level: results.Severity = "page" if share >= REFUSED_PAGE else "warning"
     return Condition("refused", model, "", "rows", level, detail + (f", from key {key}" if key else ""))
 
 
-def follow(before: Alert | None, finding: Condition | None, at: float) -> Alert | None:
+def follow(before: results.Alert | None, finding: Condition | None, at: float) -> results.Alert | None:
     """Return the alert after a look: opened, raised to a page but never lowered, closed, or as it was.
 
     `before` is open or None, and of the same kind, model and version as the finding; `at` is in seconds since 1970.
@@ -141,7 +133,7 @@ def follow(before: Alert | None, finding: Condition | None, at: float) -> Alert 
     if finding is None:
         return msgspec.structs.replace(before, closed=at) if before else None
     if before is None:
-        return Alert(0, **_fields(finding), opened=at)
+        return results.Alert(0, **_fields(finding), opened=at)
     level = "page" if before.severity == "page" else finding.severity
     return msgspec.structs.replace(before, **_fields(replace(finding, severity=level)))
 
@@ -150,17 +142,19 @@ def _fields(finding: Condition) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in finding.__dataclass_fields__}
 
 
-def taken_over(alert: Alert, serving: Iterable[str], at: float) -> Alert | None:
+def taken_over(alert: results.Alert, serving: Iterable[str], at: float) -> results.Alert | None:
     """Return the alert closed if its version is none of those in a role any more, else None."""
     if alert.closed is not None or alert.version in serving:
         return None
     return msgspec.structs.replace(alert, closed=at, detail=f"{alert.detail}; another version took over")
 
 
-def about_server(before: Snapshot, state: LogState, refused: Iterable[Condition], at: float) -> list[Alert]:
+def about_server(
+    before: results.Snapshot, state: results.LogState, refused: Iterable[Condition], at: float
+) -> list[results.Alert]:
     """Return the alerts about the log and about refused rows; without the database, these stay as they are."""
     open_alerts = [alert for alert in before.alerts if alert.kind in LOCAL]
-    findings = [*of_log(state, before.log if before.at else LogState(lost=state.lost)), *refused]
+    findings = [*of_log(state, before.log if before.at else results.LogState(lost=state.lost)), *refused]
     conditions = {(finding.model, finding.subject): finding for finding in findings}
     is_over = {"log": True, "refused": state.reachable}
     ended = [alert for alert in open_alerts if alert.closed is not None or not is_over[alert.kind]]

@@ -13,21 +13,6 @@ from pathlib import Path
 from lockstep.config.settings import Settings, model_names
 from lockstep.drift import results
 from lockstep.drift.profile import Profile
-from lockstep.drift.results import (
-    Alert,
-    Challenge,
-    Distribution,
-    DriftWindow,
-    Job,
-    Latency,
-    LogState,
-    ModelState,
-    Quality,
-    QualityWindow,
-    Snapshot,
-    Traffic,
-    VersionInfo,
-)
 from lockstep.errors import StoreError
 from lockstep.monitoring import alerts, registry_view, windows
 from lockstep.monitoring.label_windows import Labels
@@ -87,15 +72,15 @@ class Watcher:
     open: Callable[[], Store]
     registered: RegistryView
     options: MonitorOptions
-    jobs: Callable[[], list[Job]] = list
-    before: Snapshot = field(default_factory=lambda: Snapshot(0))
+    jobs: Callable[[], list[results.Job]] = list
+    before: results.Snapshot = field(default_factory=lambda: results.Snapshot(0))
 
     def __post_init__(self) -> None:
         self._labels = Labels(self.open)
         self._led = False
         self._noted: dict[str, list[Event]] = {}
         self._counts: dict[monitoring_queries.Counted, Count] = {"predictions": Count(), "labels": Count()}
-        self._partial: dict[tuple[str, str], tuple[int, QualityWindow]] = {}
+        self._partial: dict[tuple[str, str], tuple[int, results.QualityWindow]] = {}
 
     @property
     def store(self) -> Store:
@@ -105,14 +90,14 @@ class Watcher:
         """
         return self.open()
 
-    def look(self, at: float, state: LogState) -> Snapshot:
+    def look(self, at: float, state: results.LogState) -> results.Snapshot:
         """Measure what is new and return how everything is, at a time in seconds since 1970.
 
         `state` says what the recorder knows of the spool. While the database is out of reach, what was known of the
         models stands, and the log's state says why.
         """
         state.lost = max(state.lost, self.before.log.lost)
-        snapshot = Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
+        snapshot = results.Snapshot(at, state, self.before.models, self.before.alerts, self.before.jobs)
         try:
             versions = {name: self._known(name, at) for name in self.options.models}
             self._measure(versions, at)
@@ -140,7 +125,7 @@ class Watcher:
             busy = monitoring_queries.traffic(self.store, name, at - HOUR_S, HOUR_S)
             busiest = max(busy, key=lambda version: sum(busy[version].values()), default="")
             version = moved.version if moved else busiest
-            versions.production = VersionInfo(version) if version else None
+            versions.production = results.VersionInfo(version) if version else None
         return versions
 
     def _measure(self, versions: Mapping[str, ModelVersions], at: float) -> None:
@@ -173,11 +158,11 @@ class Watcher:
     def _profile(self, model: str, versions: ModelVersions) -> Profile | None:
         return self.registered.made(model, versions.production.version).profile if versions.production else None
 
-    def _model(self, name: str, versions: ModelVersions, at: float) -> ModelState:
+    def _model(self, name: str, versions: ModelVersions, at: float) -> results.ModelState:
         """Return all that is known of one model."""
         version = versions.production.version if versions.production else ""
         bundle = self.registered.made(name, version)
-        state = ModelState(name, bundle.task, list(bundle.labels), versions.production, versions.challenger)
+        state = results.ModelState(name, bundle.task, list(bundle.labels), versions.production, versions.challenger)
         state.history = registry_view.history_of(versions, MOST_MOVES)
         state.traffic = [self._traffic(name, at, count, bucket_s) for count, bucket_s in SPANS]
         state.latency = {
@@ -196,34 +181,34 @@ class Watcher:
         state.challenge = self._challenge(name, versions)
         return state
 
-    def _traffic(self, name: str, at: float, count: int, bucket_s: int) -> Traffic:
+    def _traffic(self, name: str, at: float, count: int, bucket_s: int) -> results.Traffic:
         last = int(at) // bucket_s * bucket_s
         starts = list(range(last - (count - 1) * bucket_s, last + bucket_s, bucket_s))
         buckets = monitoring_queries.traffic(self.store, name, starts[0], bucket_s)
         filled = {
             version: [per_bucket.get(start, 0) for start in starts] for version, per_bucket in sorted(buckets.items())
         }
-        return Traffic(bucket_s, [float(start) for start in starts], filled)
+        return results.Traffic(bucket_s, [float(start) for start in starts], filled)
 
-    def _drift(self, name: str, versions: ModelVersions, at: float) -> list[DriftWindow]:
+    def _drift(self, name: str, versions: ModelVersions, at: float) -> list[results.DriftWindow]:
         """Return the windows, with all features for the newest of each version; before the first, what came so far."""
-        stored = monitoring_queries.windows(self.store, DriftWindow, name, MOST_WINDOWS)
+        stored = monitoring_queries.windows(self.store, results.DriftWindow, name, MOST_WINDOWS)
         profile = self._profile(name, versions)
         measured = {window.version for window in stored}
         if profile and versions.production and versions.production.version not in measured:
             version = versions.production.version
             rows, first = monitoring_queries.waiting(self.store, windows.next_rows(name, version, 0, profile))
-            stored.insert(0, DriftWindow(version, first or at, at, rows, "not enough data"))
+            stored.insert(0, results.DriftWindow(version, first or at, at, rows, "not enough data"))
         return stored
 
-    def _quality(self, name: str, versions: ModelVersions, profile: Profile) -> Quality:
+    def _quality(self, name: str, versions: ModelVersions, profile: Profile) -> results.Quality:
         """Return the windows of quality, and before them those that are filling."""
-        windows = monitoring_queries.windows(self.store, QualityWindow, name, MOST_WINDOWS)
+        windows = monitoring_queries.windows(self.store, results.QualityWindow, name, MOST_WINDOWS)
         filling = [self._filling(name, version) for version in versions.versions()]
         filled = [window for window in filling if window]
-        return Quality(profile.metric, profile.higher_is_better, profile.evaluation, [*filled, *windows])
+        return results.Quality(profile.metric, profile.higher_is_better, profile.evaluation, [*filled, *windows])
 
-    def _filling(self, name: str, version: str) -> QualityWindow | None:
+    def _filling(self, name: str, version: str) -> results.QualityWindow | None:
         """Return the window of quality that is not full yet, measured anew only if labels came."""
         waiting = list(self._labels.pending.get((name, version), {}).values())
         profile = self.registered.made(name, version).profile
@@ -236,24 +221,24 @@ class Watcher:
             self._partial[name, version] = (len(waiting), window)
         return window
 
-    def _challenge(self, name: str, versions: ModelVersions) -> Challenge | None:
+    def _challenge(self, name: str, versions: ModelVersions) -> results.Challenge | None:
         """Return how challenger and Production compare, or that this is not known yet."""
         if not (versions.production and versions.challenger):
             return None
         pair = (versions.production.version, versions.challenger.version)
         share = self.options.challenger_share
-        for challenge in monitoring_queries.windows(self.store, Challenge, name, MOST_WINDOWS, pair[1]):
+        for challenge in monitoring_queries.windows(self.store, results.Challenge, name, MOST_WINDOWS, pair[1]):
             if (challenge.production, challenge.challenger, challenge.share) == (*pair, share):
                 return challenge
         duel = self._labels.duels.get(name)
         waiting = (len(duel.production.answers), len(duel.challenger.answers)) if duel else (0, 0)
         metric = "mae" if self.registered.made(name, pair[0]).task == "regression" else "accuracy"
-        return Challenge(*pair, share, metric, *waiting)
+        return results.Challenge(*pair, share, metric, *waiting)
 
-    def _alerts(self, models: Mapping[str, ModelState], at: float) -> list[Alert]:
+    def _alerts(self, models: Mapping[str, results.ModelState], at: float) -> list[results.Alert]:
         """Open, raise and close the alerts of all models, and return the newest."""
         open_alerts = monitoring_queries.open_alerts(self.store)
-        opened: dict[tuple[str, str, str], Alert] = {
+        opened: dict[tuple[str, str, str], results.Alert] = {
             (opened_alert.kind, opened_alert.model, opened_alert.version): opened_alert for opened_alert in open_alerts
         }
         for name, state in models.items():
@@ -268,7 +253,7 @@ class Watcher:
                     monitoring_queries.keep_alert(self.store, over)
         return monitoring_queries.alerts(self.store, MOST_ALERTS)
 
-    def _refused(self, models: Mapping[str, ModelState], at: float) -> list[alerts.Condition]:
+    def _refused(self, models: Mapping[str, results.ModelState], at: float) -> list[alerts.Condition]:
         """Return the models of which many rows are refused."""
         if self.options.refusals is None:
             return []
@@ -276,20 +261,20 @@ class Watcher:
         conditions = [alerts.of_refused(name, sample, _answered(state, at), at) for name, state in models.items()]
         return [condition for condition in conditions if condition]
 
-    def _findings(self, name: str, state: ModelState) -> list[tuple[str, alerts.Condition | None]]:
+    def _findings(self, name: str, state: results.ModelState) -> list[tuple[str, alerts.Condition | None]]:
         profile = self.registered.made(name, state.production.version).profile if state.production else None
         if profile is None or state.production is None:
             return []
         version, in_a_row = state.production.version, profile.thresholds.windows_in_a_row
-        drift = monitoring_queries.windows(self.store, DriftWindow, name, in_a_row, version)
-        quality = monitoring_queries.windows(self.store, QualityWindow, name, in_a_row, version)
+        drift = monitoring_queries.windows(self.store, results.DriftWindow, name, in_a_row, version)
+        quality = monitoring_queries.windows(self.store, results.QualityWindow, name, in_a_row, version)
         return [
             ("drift", alerts.of_drift(name, drift, in_a_row)),
             ("quality", alerts.of_quality(name, profile.metric, quality, in_a_row)),
         ]
 
 
-def percentiles(counts: Mapping[int, int]) -> Latency:
+def percentiles(counts: Mapping[int, int]) -> results.Latency:
     """Return percentiles in milliseconds from the requests in each bucket of the latency."""
     total, below = sum(counts.values()), 0
     wanted, values = [0.5, 0.95, 0.99], []
@@ -298,26 +283,26 @@ def percentiles(counts: Mapping[int, int]) -> Latency:
         while wanted and below >= wanted[0] * total:
             values.append(latency_us_of(bucket) / 1000)
             wanted.pop(0)
-    return Latency(values[0], values[1], values[2], total)
+    return results.Latency(values[0], values[1], values[2], total)
 
 
-def _answered(state: ModelState, at: float) -> int:
+def _answered(state: results.ModelState, at: float) -> int:
     """Return how many rows of a model were answered while refused ones count."""
     minutes = state.traffic[0]
     recent = [start > at - alerts.REFUSED_S - minutes.bucket_s for start in minutes.starts]
     return sum(sum(compress(counts, recent)) for counts in minutes.by_version.values())
 
 
-def shares(counts: Mapping[str, int]) -> Distribution:
+def shares(counts: Mapping[str, int]) -> results.Distribution:
     """Return the share of each answer."""
     total = max(1, sum(counts.values()))
-    return Distribution([counts[name] / total for name in sorted(counts)], sorted(counts))
+    return results.Distribution([counts[name] / total for name in sorted(counts)], sorted(counts))
 
 
-def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], list[Job]] = list) -> Watcher:
+def start(settings: Settings, store: Callable[[], Store], jobs: Callable[[], list[results.Job]] = list) -> Watcher:
     """Return the watcher of a server, which goes on where the one before it ended."""
     state = Path(settings.state).absolute()
     before = results.read(state / results.FILE)
     registered = RegistryView(partial(remote.connect, settings), state, before)
     options = MonitorOptions(model_names(settings), settings.log_rows, settings.challenger_share, state / refusals.FILE)
-    return Watcher(store, registered, options, jobs, before or Snapshot(0))
+    return Watcher(store, registered, options, jobs, before or results.Snapshot(0))

@@ -8,16 +8,7 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from lockstep.drift.results import (
-    Alert,
-    Distribution,
-    DriftWindow,
-    FeatureDrift,
-    ModelState,
-    Quality,
-    Snapshot,
-    Traffic,
-)
+from lockstep.drift import results
 from lockstep.html import formatting, templates
 from lockstep.pages import charts
 
@@ -29,7 +20,7 @@ MOST_MOVES = 20
 HOUR_S = 3600
 
 
-def html(snapshot: Snapshot) -> str:
+def html(snapshot: results.Snapshot) -> str:
     """Return the report on all models as one file that needs nothing else."""
     sections = [(name, fragment(snapshot, name, index=index)) for index, name in enumerate(sorted(snapshot.models))]
     return (
@@ -39,7 +30,9 @@ def html(snapshot: Snapshot) -> str:
     )
 
 
-def fragment(snapshot: Snapshot, name: str, span: int | None = None, index: int = 0, links: bool = False) -> Markup:
+def fragment(
+    snapshot: results.Snapshot, name: str, span: int | None = None, index: int = 0, links: bool = False
+) -> Markup:
     """Return the sections on one model; `span` chooses the traffic's bucket in seconds, with links to the others.
 
     `index` keeps the names of the parts of several fragments on one page apart.
@@ -63,7 +56,7 @@ def fragment(snapshot: Snapshot, name: str, span: int | None = None, index: int 
     return Markup(_environment().get_template("fragment.html").render(content))  # noqa: S704 - escaped by Jinja
 
 
-def within(traffic: Sequence[Traffic], since_s: float) -> int:
+def within(traffic: Sequence[results.Traffic], since_s: float) -> int:
     """Return how many predictions the finest traffic counts in the buckets that began after a moment."""
     finest = min(traffic, key=lambda series: series.bucket_s, default=None)
     if finest is None:
@@ -72,27 +65,27 @@ def within(traffic: Sequence[Traffic], since_s: float) -> int:
     return sum(count for start, count in zip(finest.starts, totals, strict=True) if start > since_s)
 
 
-def latest(model: ModelState) -> list[DriftWindow]:
+def latest(model: results.ModelState) -> list[results.DriftWindow]:
     """Return the newest window of Production and of the challenger, else of the version that was seen last."""
     roles = [role.version for role in (model.production, model.challenger) if role]
-    newest: dict[str, DriftWindow] = {}
+    newest: dict[str, results.DriftWindow] = {}
     for window in model.drift:
         newest.setdefault(window.version, window)
     windows = [newest[version] for version in roles if version in newest]
     return windows or list(newest.values())[:1]
 
 
-def _alerts(snapshot: Snapshot, name: str) -> list[Alert]:
+def _alerts(snapshot: results.Snapshot, name: str) -> list[results.Alert]:
     """Return the alerts on a model, and those on what all models share, the newest first."""
     alerts = [alert for alert in snapshot.alerts if alert.model in (name, "")]
     return sorted(alerts, key=lambda alert: (alert.closed or math.inf, alert.opened), reverse=True)
 
 
-def _traffic(traffic: Sequence[Traffic], span: int | None) -> Traffic | None:
+def _traffic(traffic: Sequence[results.Traffic], span: int | None) -> results.Traffic | None:
     return next((series for series in traffic if series.bucket_s == span), traffic[0] if traffic else None)
 
 
-def _quality(quality: Quality | None) -> dict[str, Any] | None:
+def _quality(quality: results.Quality | None) -> dict[str, Any] | None:
     if quality is None:
         return None
     drawn, low, high = charts.quality(quality.windows[:MOST_WINDOWS], quality.evaluation)
@@ -101,13 +94,13 @@ def _quality(quality: Quality | None) -> dict[str, Any] | None:
     return content | {"windows": quality.windows[:MOST_WINDOWS]}
 
 
-def ordered(features: Sequence[FeatureDrift]) -> tuple[list[FeatureDrift], list[FeatureDrift]]:
+def ordered(features: Sequence[results.FeatureDrift]) -> tuple[list[results.FeatureDrift], list[results.FeatureDrift]]:
     """Return the features that alarm and the others, the largest effect first."""
     by_effect = sorted(features, key=lambda feature: -(feature.effect or 0.0))
     return [feature for feature in by_effect if feature.alarm], [feature for feature in by_effect if not feature.alarm]
 
 
-def remarks(feature: FeatureDrift) -> list[str]:
+def remarks(feature: results.FeatureDrift) -> list[str]:
     """Return remarks on missing values, range and new categories of a feature."""
     texts = []
     if feature.missing != feature.baseline_missing:
@@ -122,7 +115,9 @@ def remarks(feature: FeatureDrift) -> list[str]:
     return texts
 
 
-def paired(window: Distribution | None, baseline: Distribution | None) -> list[tuple[str, float | None, float | None]]:
+def paired(
+    window: results.Distribution | None, baseline: results.Distribution | None
+) -> list[tuple[str, float | None, float | None]]:
     """Return the categories with their shares in window and baseline, the largest first, few enough to read."""
     now = dict(zip(window.labels or [], window.shares, strict=False)) if window else {}
     then = dict(zip(baseline.labels or [], baseline.shares, strict=False)) if baseline else {}
@@ -140,7 +135,7 @@ def _summed(shares: Any) -> float | None:
     return sum(values) if values else None
 
 
-def tables(of: Traffic, most: int = 24) -> list[tuple[float, dict[str, int]]]:
+def tables(of: results.Traffic, most: int = 24) -> list[tuple[float, dict[str, int]]]:
     """Return the newest buckets with their counts by version, the newest first."""
     lines = [
         (start, {version: counts[index] for version, counts in of.by_version.items()})
@@ -149,7 +144,7 @@ def tables(of: Traffic, most: int = 24) -> list[tuple[float, dict[str, int]]]:
     return lines[: -most - 1 : -1]
 
 
-def heads(of: Traffic) -> list[str]:
+def heads(of: results.Traffic) -> list[str]:
     """Return the names of the columns of a table by version."""
     return [f"version {version}" for version in of.by_version]
 

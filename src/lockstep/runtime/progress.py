@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 EVERY_S = 20.0
@@ -110,9 +109,7 @@ class Progress:
         rest = f", {rest}" if (rest := self.rest(elapsed_s)) else ""
         return f"{self.done}{total} {self.name}{rest}{f'; {self.detail}' if self.detail else ''}"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
 

@@ -10,14 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.data.schema import Column, Row, Schema
-from lockstep.scoring.row_encoders import (
-    CalendarEncoding,
-    MissingIndicators,
-    NumericEncoding,
-    OneHotEncoding,
-    Scaling,
-    TargetMeanEncoding,
-)
+from lockstep.scoring import row_encoders
 from lockstep.scoring.scorers import LinearScorer, PipelineScorer, Scorer, Scores, TreeScorer
 from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
@@ -136,7 +129,10 @@ def compiled_steps(schema: Schema, features: Any) -> list[CompiledStep]:
 
 
 def _text(indices: tuple[int, ...], transformer: Any) -> CompiledStep:
-    """Compile terms, or the few features that a `StackedRidge` makes of them."""
+    """Compile terms, the few features that a `StackedRidge` makes of them, or the items of a set."""
+    if type(transformer).__name__ == "MultiHot":
+        table = {item: index for index, item in enumerate(transformer.items())}
+        return CompiledStep(row_encoders.MultiHotEncoding(indices[0], transformer.separator, table), len(table))
     if type(transformer).__name__ == "TextTfidf":
         return CompiledStep(TextFeatures(indices[0], transformer), len(transformer.idf_))
     tfidf, stacked = (step for _, step in transformer.steps)
@@ -145,20 +141,22 @@ def _text(indices: tuple[int, ...], transformer: Any) -> CompiledStep:
 
 
 def _numbers(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
-    return CompiledStep(NumericEncoding(indices, _scaling([step for _, step in pipeline.steps])), len(indices))
+    return CompiledStep(
+        row_encoders.NumericEncoding(indices, _scaling([step for _, step in pipeline.steps])), len(indices)
+    )
 
 
 def _missing_indicators(indices: tuple[int, ...], indicator: Any) -> CompiledStep:
     with_missing = [
         index for index, name in zip(indices, indicator.feature_names_in_, strict=True) if name in indicator.columns_
     ]
-    return CompiledStep(MissingIndicators(tuple(with_missing)), len(with_missing))
+    return CompiledStep(row_encoders.MissingIndicators(tuple(with_missing)), len(with_missing))
 
 
 def _calendar(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
     dates, *steps = [step for _, step in pipeline.steps]
     scaling = _scaling(steps)
-    return CompiledStep(CalendarEncoding(indices, tuple(dates.parts), scaling), len(scaling.fill))
+    return CompiledStep(row_encoders.CalendarEncoding(indices, tuple(dates.parts), scaling), len(scaling.fill))
 
 
 def _means(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
@@ -168,17 +166,17 @@ def _means(indices: tuple[int, ...], pipeline: Any) -> CompiledStep:
         {name: code for code, name in enumerate(categories)} | {None: len(categories)} for categories in encoder.known()
     )
     scaling = _scaled(np.zeros(width), steps)
-    return CompiledStep(TargetMeanEncoding(indices, tables, tuple(encoder.means_), scaling), width)
+    return CompiledStep(row_encoders.TargetMeanEncoding(indices, tables, tuple(encoder.means_), scaling), width)
 
 
-def _scaling(steps: Sequence[Any]) -> Scaling:
+def _scaling(steps: Sequence[Any]) -> row_encoders.Scaling:
     imputer, *others = steps
     return _scaled(np.asarray(imputer.statistics_, dtype=np.float64), others)
 
 
-def _scaled(fill: NDArray[np.float64], steps: Sequence[Any]) -> Scaling:
+def _scaled(fill: NDArray[np.float64], steps: Sequence[Any]) -> row_encoders.Scaling:
     """Return the scaling that at most one `Unskew` and at most one scaler make, after the filling."""
-    plain = Scaling(fill, np.zeros_like(fill), np.ones_like(fill))
+    plain = row_encoders.Scaling(fill, np.zeros_like(fill), np.ones_like(fill))
     for step in steps:
         if type(step).__name__ == "Unskew":
             plain = replace(plain, transform=step.method, fitted=np.asarray(step.fitted_, np.float64))
@@ -210,7 +208,7 @@ def _categories(indices: tuple[int, ...], encoder: Any) -> CompiledStep:
         tables.append(dict(zip(values, codes[:-1], strict=True)))
         others.append(codes[-1])
         start = end
-    return CompiledStep(OneHotEncoding(indices, tuple(tables), tuple(others), width), width)
+    return CompiledStep(row_encoders.OneHotEncoding(indices, tuple(tables), tuple(others), width), width)
 
 
 def _merged(encoder: Any, column: int) -> int:
@@ -219,7 +217,7 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
-MORE = (MissingIndicators, TargetMeanEncoding, StackedTerms)
+MORE = (row_encoders.MissingIndicators, row_encoders.TargetMeanEncoding, row_encoders.MultiHotEncoding, StackedTerms)
 """Forms of which a linear scorer may have several, or which stand beside its main ones."""
 
 
@@ -230,9 +228,9 @@ def _linear(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     return LinearScorer(
         link=_link(estimator),
         intercept=np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64)),
-        numbers=_first(pairs, NumericEncoding),
-        days=_first(pairs, CalendarEncoding),
-        categories=_first(pairs, OneHotEncoding),
+        numbers=_first(pairs, row_encoders.NumericEncoding),
+        days=_first(pairs, row_encoders.CalendarEncoding),
+        categories=_first(pairs, row_encoders.OneHotEncoding),
         terms=tuple(_terms(form, weights_of_step) for form, weights_of_step in pairs if isinstance(form, TextFeatures)),
         more=tuple(pair for pair in pairs if isinstance(pair[0], MORE)),
     )

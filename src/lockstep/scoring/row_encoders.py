@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lockstep.data.schema import Row
 from lockstep.features.numeric import SKEW_TRANSFORMS, cosine, sine
+from lockstep.features.tokenizer import split_items
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -144,6 +145,28 @@ class CalendarEncoding:
 
 
 @dataclass(frozen=True)
+class MultiHotEncoding:
+    """A column with several values in one cell: 1 for each item of the table that a cell holds."""
+
+    column_index: int
+    separator: str
+    table: dict[str, int]
+
+    @property
+    def column_of_feature(self) -> tuple[int, ...]:
+        """Return the index of the column that each feature comes from."""
+        return (self.column_index,) * len(self.table)
+
+    def dense(self, rows: Sequence[Row]) -> Floats:
+        """Return rows x items."""
+        features = np.zeros((len(rows), len(self.table)))
+        for number, row in enumerate(rows):
+            items = split_items(row[self.column_index], self.separator)
+            features[number, [self.table[item] for item in items if item in self.table]] = 1.0
+        return features
+
+
+@dataclass(frozen=True)
 class OneHotEncoding:
     """One-hot encoding of categorical columns: for each the feature that a value switches on.
 
@@ -178,7 +201,7 @@ class OneHotEncoding:
         return table[:, : self.width]
 
 
-ENCODINGS = (NumericEncoding, MissingIndicators, TargetMeanEncoding, CalendarEncoding, OneHotEncoding)
+ENCODINGS = (NumericEncoding, MissingIndicators, TargetMeanEncoding, CalendarEncoding, MultiHotEncoding, OneHotEncoding)
 
 
 def _moment(text: float | str | None) -> datetime | None:

@@ -14,6 +14,7 @@ from lockstep.scoring.links import LINKS
 from lockstep.scoring.row_encoders import (
     CalendarEncoding,
     MissingIndicators,
+    MultiHotEncoding,
     NumericEncoding,
     OneHotEncoding,
     TargetMeanEncoding,
@@ -24,7 +25,15 @@ Floats = NDArray[np.float64]
 Scores = Floats
 
 
-DenseForm = NumericEncoding | MissingIndicators | OneHotEncoding | TargetMeanEncoding | CalendarEncoding | StackedTerms
+DenseForm = (
+    NumericEncoding
+    | MissingIndicators
+    | OneHotEncoding
+    | TargetMeanEncoding
+    | CalendarEncoding
+    | StackedTerms
+    | MultiHotEncoding
+)
 """What gives features of rows as an array."""
 
 
@@ -64,7 +73,7 @@ class LinearScorer:
     days: tuple[CalendarEncoding, Scores] | None = None
     categories: tuple[OneHotEncoding, Scores] | None = None
     terms: tuple[TfidfTerms, ...] = ()
-    more: tuple[tuple[MissingIndicators | TargetMeanEncoding | StackedTerms, Scores], ...] = ()
+    more: tuple[tuple[MissingIndicators | TargetMeanEncoding | StackedTerms | MultiHotEncoding, Scores], ...] = ()
     expected: Scores | None = None
 
     kind = "linear"
@@ -165,8 +174,7 @@ Scorer = PipelineScorer | LinearScorer | TreeScorer
 
 def first(scores: Scores) -> list[float]:
     """Return the scores of the first row."""
-    listed: list[float] = scores[0].tolist()
-    return listed
+    return scores[0].tolist()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lockstep import paths
+from lockstep.autoconfig import inspect
 from lockstep.autoconfig.inspect import Wish, survey
 from lockstep.config import params as sections
 from lockstep.config import params_file
@@ -14,6 +15,7 @@ from lockstep.config.params import DataIngestion
 from lockstep.data import prepare
 from lockstep.data.sources import read
 from lockstep.errors import DataError
+from lockstep.runtime import progress
 from tests.lockstep.autoconfig.sets import UNKNOWN, write
 from tests.lockstep.data.sources.test_http import here, server  # noqa: F401 - fixtures
 from tests.lockstep.data.sources.test_sql import QUERY, database  # noqa: F401 - a fixture
@@ -230,6 +232,46 @@ def test_an_impossible_target_is_named_and_left_out(tmp_path, seed):
     assert "y" not in decided(look_at(tmp_path / "b.csv", "y", keep=("y",)))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_several_values_in_one_cell_are_a_set(tmp_path, seed):
+    draw = random.Random(seed)
+    mark, names = (
+        draw.choice("|;/"),
+        [f"{word} {draw.randint(1, 9)}" for word in ("art", "bio", "chess", "dance", "été")],
+    )
+    cells = [draw.sample(names, draw.randint(1, 4)) for _ in range(300)]
+    lines = [f'"{mark.join(own)}",{len(own)},{int(names[0] in own)}' for own in cells]
+    found = look_at(write(tmp_path / "sets.csv", ["tags,n,y", *lines]), "y")
+    features = params_file.parse(found.text).feature_engineering
+    assert features.text.sets == {"tags": mark}
+    assert "several of 5 values" in next(choice.why for choice in found.decisions if choice.about == "tags")
+
+
+def with_words(folder, seed, words):
+    """Write a table whose target follows from numbers alone, beside a column of six random words of these, if any."""
+    draw, lines = random.Random(seed), []
+    for _ in range(1500):
+        x = [draw.gauss(0, 1) for _ in range(5)]
+        y = 3 * (x[0] > 0.3) * x[1] + 2 * abs(x[2]) + x[3] * x[0] + draw.gauss(0, 0.3)
+        text = " ".join(draw.choices(words, k=6)) if words else draw.random()
+        lines.append(f"{','.join(f'{value:.4f}' for value in x)},{text},{y:.4f}")
+    return write(folder / f"{len(words)}.csv", ["a,b,c,d,e,text,y", *lines])
+
+
+@pytest.mark.long("runs the stages on two tables of 1,500 rows")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_column_of_random_words_takes_no_trees_away(tmp_path, monkeypatch, seed):
+    monkeypatch.chdir(tmp_path)
+    reached = []
+    for words in ((), [f"word{number}" for number in range(400)]):
+        path = with_words(tmp_path, seed, words)
+        Path("params.yaml").write_text(look_at(path, "y").text, encoding="utf-8")
+        run_stages(STAGES)
+        reached.append(json.loads(paths.METRICS.read_text())["r2"])
+    assert reached[1] > reached[0] - 0.01
+    assert reached[0] > 0.9
+
+
 def test_odd_cells_reach_the_record_of_the_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / "odd.csv", ["x,y", *[f"{'see below' if i == 7 else i},{i * 3 % 41}" for i in range(90)]])
@@ -302,3 +344,21 @@ def test_long_names_and_spellings_are_no_keys_of_a_mapping(tmp_path):
 
     visit(yaml.safe_load(found.text))
     assert max(map(len, keys)) <= 40
+
+
+def test_init_says_how_far_it_is(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0)
+    caplog.set_level("INFO", "init")
+    look_at(write(tmp_path / "rows.csv", ["x,c,y", *ROWS]), "c")
+    steps = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition("; ")[2] for line in steps[:3]] == list(inspect.STEPS)
+    assert steps[3].startswith("3 of 3 steps of init")
+
+
+def test_of_very_many_rows_some_are_drawn_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(inspect, "MOST_ROWS", 40)
+    path = write(tmp_path / "rows.csv", ["x,c,y", *ROWS])
+    first, second = (look_at(path, "c") for _ in range(2))
+    assert decided(first)["rows"] == "40 of 60"
+    assert first.text == second.text
+    assert first.rows == 60

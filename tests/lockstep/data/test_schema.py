@@ -260,3 +260,14 @@ def test_a_damaged_schema_is_refused(change, problem):
     with pytest.raises(ArtifactError, match=problem) as refused:
         Schema.from_json(change(LEARNED.to_json()))
     assert "dvc repro" in refused.value.hint
+
+
+def test_json_may_send_several_values_of_a_cell_as_a_list():
+    columns = Column("tags", "text", True, "a|b", separator="|"), Column("n", "numeric", False, 1.0)
+    schema, row = Schema("binary", "y", ("no", "yes"), columns), {"n": 1.0}
+    rows = schema.check([row | {"tags": value} for value in (["a", "b"], "a|b", [], None)])
+    assert [tags for tags, _ in rows] == ["a|b", "a|b", "", None]
+    for wrong in ([1], [["a"]], {"a": 1}):
+        with pytest.raises(RowsRefused):
+            schema.check([row | {"tags": wrong}])
+    assert Schema.from_json(schema.to_json()) == schema

@@ -59,6 +59,7 @@ FEATURES = {
     "means": (["town"], {"categorical": Categorical(encode="target")}),
     "telling": (["review"], {"text": Text(weighting="naive_bayes", characters=(3,))}),
     "stacked": (["review", "size"], {"text": Text(stack=True)}),
+    "sets": (["review", "size"], {"text": Text(sets={"review": " "})}),
     "date": (["since"], {}),
     "mixed": (["age", "town", "since"], {}),
     "mixed-with-text": (list(KINDS), {}),

@@ -54,6 +54,7 @@ FEATURES = {
     ),
     "ranks and circles": FeatureEngineering(numeric=Numeric(transform="quantile"), date=Date(parts=list(DATE_PARTS))),
     "characters": FeatureEngineering(text=Text(characters=[2, 4], ngrams=[1])),
+    "sets": FeatureEngineering(text=Text(sets={"review": " "})),
     "stacked": FeatureEngineering(text=Text(characters=[2, 3], stack=True)),
 }
 NAIVE_BAYES = FeatureEngineering(text=Text(weighting="naive_bayes", characters=[3]))

@@ -53,7 +53,7 @@ def pieces(content: Content, reader: Reader, rows: int) -> Iterator[Table]:
 
 def settled(frame: pd.DataFrame, reader: Reader, name: str, strict: bool = True) -> Table:
     """Return what pandas read with its blanks cut off and its columns in the values that the reader describes."""
-    frame = _dated(_trimmed(frame, reader) if reader.trim else frame, reader, name)
+    frame = dated(_trimmed(frame, reader) if reader.trim else frame, reader, name)
     return converted(frame, reader, name, strict)
 
 
@@ -206,7 +206,7 @@ def _trimmed(frame: pd.DataFrame, reader: Reader) -> pd.DataFrame:
     return frame
 
 
-def _dated(frame: pd.DataFrame, reader: Reader, name: str) -> pd.DataFrame:
+def dated(frame: pd.DataFrame, reader: Reader, name: str) -> pd.DataFrame:
     """Write the columns named under reader.dates as ISO 8601, from the format stated there (of strptime)."""
     for column, spelled in reader.dates.items():
         if column not in frame.columns:
@@ -214,11 +214,11 @@ def _dated(frame: pd.DataFrame, reader: Reader, name: str) -> pd.DataFrame:
                 f"{name}: reader.dates names {column!r}, which is no column{nearest(column, frame.columns)}",
                 "mend data_ingestion.reader.dates",
             )
-        frame[column] = [iso_date(value, spelled, column, name) for value in frame[column].tolist()]
+        frame[column] = [_iso_date(value, spelled, column, name) for value in frame[column].tolist()]
     return frame
 
 
-def iso_date(value: Any, spelled: str, column: str, name: str) -> str | None:
+def _iso_date(value: Any, spelled: str, column: str, name: str) -> str | None:
     """Return a date in ISO 8601, with its time if the format has one; None where missing."""
     if value is None or value != value:
         return None

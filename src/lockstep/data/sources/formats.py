@@ -16,8 +16,8 @@ from lockstep.config.params import Reader
 from lockstep.data.sources import nested, sheets
 from lockstep.data.sources.column_values import Table, converted
 from lockstep.data.sources.content import Content
-from lockstep.data.sources.csv_reader import BUFFER, iso_date, read_csv
-from lockstep.errors import DataError, MixedTypesError, nearest
+from lockstep.data.sources.csv_reader import BUFFER, dated, read_csv
+from lockstep.errors import DataError, MixedTypesError
 
 ODD_NUMBER = re.compile(r"[+-]?\d{1,3}(?:[., ']?\d{3})*(?:[.,]\d+)?")
 
@@ -85,14 +85,7 @@ def _of_objects(rows: list[dict[str, Any]], reader: Reader, name: str) -> Table:
     missing = set(reader.missing)
     for column in frame.columns[[pd.api.types.is_string_dtype(kind) for kind in frame.dtypes]]:
         frame[column] = frame[column].where(~frame[column].isin(missing))
-    for column, spelled in reader.dates.items():
-        if column not in frame.columns:
-            raise DataError(
-                f"{name}: reader.dates names {column!r}, which is no column{nearest(column, frame.columns)}",
-                "mend data_ingestion.reader.dates",
-            )
-        frame[column] = [iso_date(value, spelled, column, name) for value in frame[column].tolist()]
-    return converted(_same_types(frame, name, reader), reader, name)
+    return converted(_same_types(dated(frame, reader, name), name, reader), reader, name)
 
 
 def _object(line: str, number: int, name: str) -> dict[str, Any]:

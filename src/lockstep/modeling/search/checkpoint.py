@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from lockstep import files
@@ -70,9 +69,7 @@ class Checkpoint:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
     def _read(self) -> None:
@@ -107,8 +104,7 @@ def timings(folder: Path, record: Path) -> list[dict[str, float]]:
     for path in sorted(folder.glob(f"*/{FINISHED}")):
         finished = files.read_json(path)
         if finished["record"] == digest:
-            durations: list[dict[str, float]] = finished["timings"]
-            return durations
+            return finished["timings"]
     return []
 
 
@@ -122,8 +118,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
     checksum, _, text = line.decode("utf-8", "replace").partition(" ")
     if checksum != _checksum(text):
         return None
-    record: dict[str, Any] = json.loads(text)
-    return record
+    return json.loads(text)
 
 
 def _checksum(text: str) -> str:

@@ -9,14 +9,7 @@ from markupsafe import Markup
 from lockstep.drift.results import Distribution
 from lockstep.html import formatting
 from lockstep.html.charts import COLOURS, HEIGHT, bar, hover, short, svg
-from lockstep.metrics.evaluation_record import (
-    CalibrationBin,
-    Curve,
-    ErrorSpread,
-    Histogram,
-    LearningPoint,
-    ThresholdPoint,
-)
+from lockstep.metrics import evaluation_record
 from lockstep.pages.charts import overlaid
 
 Line = Sequence[Sequence[float]]
@@ -46,7 +39,7 @@ class Scale:
 UNIT = Scale((0, 1), (0, 1))
 
 
-def curves(lines: Sequence[Curve], label: str, diagonal: bool = False) -> Markup:
+def curves(lines: Sequence[evaluation_record.Curve], label: str, diagonal: bool = False) -> Markup:
     """Draw lines of shares against shares, each in its colour."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>'] if diagonal else []
     marks += [f'<path class="line {colour(index)}" d="{UNIT.path(line.points)}"/>' for index, line in enumerate(lines)]
@@ -58,7 +51,7 @@ def colour(index: int) -> str:
     return f"v{index % COLOURS}"
 
 
-def calibration(bins: Sequence[CalibrationBin], label: str) -> Markup:
+def calibration(bins: Sequence[evaluation_record.CalibrationBin], label: str) -> Markup:
     """Draw the reliability diagram: observed frequency by predicted probability, each bin with its interval."""
     marks = ['<path class="then faint" d="M0 100L100 0"/>']
     for point in bins:
@@ -78,7 +71,7 @@ def _between(positions: Sequence[float]) -> list[float]:
     return [0.0, *((low + high) / 2 for low, high in pairwise(positions)), 100.0] if positions else []
 
 
-def thresholds(points: Sequence[ThresholdPoint], names: Sequence[str], label: str) -> Markup:
+def thresholds(points: Sequence[evaluation_record.ThresholdPoint], names: Sequence[str], label: str) -> Markup:
     """Draw several shares against the threshold."""
     lines = [[[point.threshold, getattr(point, name)] for point in points] for name in names]
     drawn = [f'<path class="line {colour(index)}" d="{UNIT.path(line)}"/>' for index, line in enumerate(lines)]
@@ -102,12 +95,12 @@ def extremes(points: Line) -> tuple[float, float]:
     return min(every), max(every)
 
 
-def histogram(of: Histogram, label: str) -> Markup:
+def histogram(of: evaluation_record.Histogram, label: str) -> Markup:
     """Draw shares over bins."""
     return overlaid(None, Distribution(list(of.shares), edges=list(of.edges)), label)
 
 
-def spreads(groups: Sequence[ErrorSpread], label: str) -> Markup:
+def spreads(groups: Sequence[evaluation_record.ErrorSpread], label: str) -> Markup:
     """Draw the errors of each group as a median within its interval, around 0."""
     low, high = errors_range(groups)
     scale, marks = Scale((0, len(groups)), (low, high)), []
@@ -122,13 +115,13 @@ def spreads(groups: Sequence[ErrorSpread], label: str) -> Markup:
     return svg("".join(marks), 100, label)
 
 
-def errors_range(groups: Sequence[ErrorSpread]) -> tuple[float, float]:
+def errors_range(groups: Sequence[evaluation_record.ErrorSpread]) -> tuple[float, float]:
     """Return the range that `spreads` draws."""
     low, high = min(0.0, *(group.low for group in groups)), max(0.0, *(group.high for group in groups))
     return low - ROOM * (high - low), high + ROOM * (high - low)
 
 
-def learning(points: Sequence[LearningPoint], names: Sequence[str], label: str) -> Markup:
+def learning(points: Sequence[evaluation_record.LearningPoint], names: Sequence[str], label: str) -> Markup:
     """Draw scores by number of train rows."""
     low, high = scores_range(points, names)
     scale = Scale((0, points[-1].rows), (low, high))
@@ -146,7 +139,7 @@ def learning(points: Sequence[LearningPoint], names: Sequence[str], label: str) 
     return svg("".join(marks), 100, label)
 
 
-def scores_range(points: Sequence[LearningPoint], names: Sequence[str]) -> tuple[float, float]:
+def scores_range(points: Sequence[evaluation_record.LearningPoint], names: Sequence[str]) -> tuple[float, float]:
     """Return the range that `learning` draws."""
     values = [getattr(point, name) for point in points for name in names if getattr(point, name) is not None]
     low, high = min(values), max(values)

@@ -4,17 +4,7 @@ from collections.abc import Sequence
 
 from lockstep.decision import Comparison, Decision
 from lockstep.html.formatting import metric, number, percent
-from lockstep.metrics.evaluation_record import (
-    CalibrationCurve,
-    Confusion,
-    ErrorSpread,
-    Importance,
-    LearningCurve,
-    Reference,
-    Residuals,
-    ThresholdPoint,
-    WeakestSlices,
-)
+from lockstep.metrics import evaluation_record
 from lockstep.metrics.scores import METRICS
 
 
@@ -30,7 +20,7 @@ def meaning(name: str) -> str:
     return metric.meaning if metric else ""
 
 
-def of_confusion(confusion: Confusion) -> str:
+def of_confusion(confusion: evaluation_record.Confusion) -> str:
     """State how many predictions are right, and which confusion is the most frequent."""
     table, labels = confusion.table, confusion.labels
     right, rows = sum(table[index][index] for index in range(len(table))), sum(map(sum, table))
@@ -43,7 +33,7 @@ def of_confusion(confusion: Confusion) -> str:
     return f"{text} The most frequent confusion: {largest[1]} predicted as {largest[2]}, {times}."
 
 
-def of_calibration(calibration: CalibrationCurve) -> str:
+def of_calibration(calibration: evaluation_record.CalibrationCurve) -> str:
     """State whether the probabilities are calibrated."""
     bins = calibration.bins
     off = [point for point in bins if not point.low <= point.said <= point.high]
@@ -57,7 +47,7 @@ def of_calibration(calibration: CalibrationCurve) -> str:
     )
 
 
-def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
+def of_thresholds(points: Sequence[evaluation_record.ThresholdPoint]) -> str:
     """State where F1 is highest, and how the threshold 0.5 compares."""
     best = max(points, key=lambda point: point.f1)
     half = min(points, key=lambda point: abs(point.threshold - 0.5))
@@ -68,7 +58,7 @@ def of_thresholds(points: Sequence[ThresholdPoint]) -> str:
     )
 
 
-def of_residuals(residuals: Residuals) -> str:
+def of_residuals(residuals: evaluation_record.Residuals) -> str:
     """State how far half and nearly all of the errors reach."""
     levels = residuals.quantiles
     return (
@@ -77,7 +67,7 @@ def of_residuals(residuals: Residuals) -> str:
     )
 
 
-def of_spreads(groups: Sequence[ErrorSpread]) -> str:
+def of_spreads(groups: Sequence[evaluation_record.ErrorSpread]) -> str:
     """State where the errors spread most, and whether some answers are biased to one side."""
     widest = max(groups, key=lambda group: group.high - group.low)
     biased = [group for group in groups if not group.low <= 0 <= group.high]
@@ -85,7 +75,7 @@ def of_spreads(groups: Sequence[ErrorSpread]) -> str:
     return text + (f" {len(biased)} of the ten groups are biased to one side." if biased else "")
 
 
-def of_slices(weakest: WeakestSlices) -> str:
+def of_slices(weakest: evaluation_record.WeakestSlices) -> str:
     """State whether any slice is surely worse than the rest."""
     worse = [part for part in weakest.slices if part.surely_worse > 0]
     if not worse:
@@ -98,7 +88,7 @@ def of_slices(weakest: WeakestSlices) -> str:
     )
 
 
-def of_importance(importance: Importance) -> str:
+def of_importance(importance: evaluation_record.Importance) -> str:
     """State which column matters most, and how many matter at all."""
     columns = importance.columns
     if not columns:
@@ -110,7 +100,7 @@ def of_importance(importance: Importance) -> str:
     return text + shown + (f" {rest} more columns were not shuffled." if rest else "")
 
 
-def of_learning(learning: LearningCurve) -> str:
+def of_learning(learning: evaluation_record.LearningCurve) -> str:
     """State whether more rows would help, by the last step of the curve."""
     scores = [(point.rows, point.held_out) for point in learning.points if point.held_out is not None]
     if len(scores) < 2:
@@ -120,7 +110,7 @@ def of_learning(learning: LearningCurve) -> str:
     return f"{grown} A curve that still rises says that more rows would help; a gap to the train rows says overfitting."
 
 
-def of_references(references: Sequence[Reference]) -> str:
+def of_references(references: Sequence[evaluation_record.Reference]) -> str:
     """State whether the model is at least as good as the defaults."""
     worse = [reference.name for reference in references if reference.verdict == "worse"]
     if worse:
