@@ -34,7 +34,14 @@ def test_requests_go_to_the_workers_that_have_a_model(server, bundle, tmp_path):
     (tmp_path / "artifacts").rename(state / "artifacts")
     wait_for(lambda: server.log.read_text().count("demo version 1 serves") == 3, START_S, 0.2)
     assert all_answer(server, rows)
+    check_privacy(state)
+
+
+def check_privacy(state):
+    """Check that the server's user alone enters its folders, and reads the files that hold what people have sent."""
     others = {path.name for path in state.iterdir()} - {"mlflow.db", "mlflow.db.lock", "artifacts"}
-    written = [path for name in others for path in (state / name, *(state / name).rglob("*"))]
+    folders = [path for name in others for path in (state / name, *(state / name).rglob("*")) if path.is_dir()]
+    files = [path for folder in (state, state / "spool") for path in folder.iterdir() if path.is_file()]
+    files = [path for path in files if path.parent != state or path.name in others]
     assert {"models", "spool", "lockstep.db"} <= others
-    assert [path for path in written if path.stat().st_mode & 0o077] == []
+    assert [path for path in (*folders, *files) if path.stat().st_mode & 0o077] == []
