@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -85,8 +86,6 @@ def _run(name: str, main: Callable[[Any], None]) -> None:
 
 def _print_error(name: str, problem: str, hint: str) -> None:
     if os.environ.get("LOCKSTEP_DEBUG"):
-        import traceback
-
         traceback.print_exc()
     lines = [f"{name}: {' '.join(problem.split())}"] + ([f"  hint: {' '.join(hint.split())}"] if hint else [])
     print("\n".join(lines), file=sys.stderr)

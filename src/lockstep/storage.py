@@ -13,6 +13,7 @@ from typing import Any
 
 from lockstep import files
 from lockstep.config.params import DataIngestion
+from lockstep.data.sources import s3
 from lockstep.errors import DataError
 
 RECORDS = ".lockstep"
@@ -85,23 +86,17 @@ class BucketLocation:
 
     def names(self, pattern: str) -> list[str]:
         """Return the objects whose names fit the pattern."""
-        from lockstep.data.sources import s3
-
         keys = s3.below(self.bucket, self.prefix, self.params)
         return sorted(name for key in keys if matches(name := key.removeprefix(self.prefix), pattern))
 
     def identity(self, name: str) -> Any:
         """Return entity tag, size and version of an object."""
-        from lockstep.data.sources import s3
-
         version = s3.find_if_there(self / name, self.params)
         return version.identity if version else None
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
         """Yield a copy that goes afterwards."""
-        from lockstep.data.sources import s3
-
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, PurePosixPath(name).name)
             s3.download(s3.find(self / name, self.params), self.params, path, hidden=True)
@@ -110,8 +105,6 @@ class BucketLocation:
     @contextmanager
     def receiving(self, name: str) -> Iterator[Path]:
         """Yield a path of this machine; an object appears whole."""
-        from lockstep.data.sources import s3
-
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, PurePosixPath(name).name)
             yield path

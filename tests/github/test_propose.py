@@ -71,8 +71,8 @@ def clone(tmp_path):
         (made.root / folder).mkdir(parents=True)
     for name in SCRIPTS:
         shutil.copy(ops.ROOT / "scripts" / name, made.root / "scripts")
-    for name in (".gitignore", "data/external/README.md"):
-        shutil.copy(ops.ROOT / name, made.root / name)
+    shutil.copy(ops.ROOT / ".gitignore", made.root)
+    (made.root / "data/external/README.md").write_text("Put data here.\n")
     (made.root / "dvc.yaml").write_text(STAGE)
     (made.root / "count.py").write_text(COUNT)
     made("dvc", "init", "-q")

@@ -7,7 +7,11 @@ FOREIGN = re.compile(
     r"\$\{\{[^}]*?(github\.(event|head_ref|ref_name|actor)|inputs\.|client_payload|steps\.|vars\.|secrets\.)"
 )
 KEYS = ("aws-access-key-id", "aws_access_key_id", "aws-secret-access-key", "aws_secret_access_key")
-WRITE = {"contents": {"retrain"}, "pull-requests": {"retrain"}, "id-token": {"production", "retrain", "plan"}}
+WRITE = {
+    "contents": {"retrain"},
+    "pull-requests": {"retrain"},
+    "id-token": {"production", "retrain", "plan", "tests", "pipeline", "image"},
+}
 """Which jobs may write what."""
 
 

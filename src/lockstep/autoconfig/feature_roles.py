@@ -38,10 +38,7 @@ def decide(
 ) -> FeatureRoles:
     """Return the role of each column after leaks and the wishes of a person.
 
-    Raises
-    ------
-    LockstepError
-        A stated column does not exist, or no feature is left.
+    Raises LockstepError: a stated column does not exist, or no feature is left.
     """
     _check_named(frame, (*wishes.keep, *wishes.ignore))
     roles: dict[str, Role] = {name: finding.role for name, finding in findings.items()}

@@ -8,10 +8,7 @@ from lockstep.errors import DataError, QuestionError, nearest
 def choose(frame: pd.DataFrame, wished: str | None) -> str:
     """Return the target that was named, by its name or its place from 1 on.
 
-    Raises
-    ------
-    DataError
-        None was named, or none of that name exists.
+    Raises DataError: none was named, or none of that name exists.
     """
     names = [str(name) for name in frame.columns]
     if wished in names:

@@ -13,6 +13,8 @@ from typing import Any
 from lockstep import files, paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
+from lockstep.data import contract
+from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, DataError
 
 
@@ -44,23 +46,17 @@ def accept(margin: float) -> dict[str, Any]:
 
     Raises DataError: there is no schema yet.
     """
-    from lockstep.data import contract
-    from lockstep.data.schema import Schema
-
     try:
         schema, origin = Schema.from_json(files.read_json(paths.SCHEMA)), files.read_json(paths.SOURCE)
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} not found", "run `dvc repro` first: it learns the schema") from None
     page = contract.from_schema(schema, origin["source"], margin)
     files.write_json(page, paths.CONTRACT)
-    rules: dict[str, Any] = page["columns"]
-    return rules
+    return page["columns"]
 
 
 def in_force() -> dict[str, Any]:
     """Return the rules that the next `dvc repro` holds rows against."""
-    from lockstep.data import contract
-
     params = params_file.load()
     rules = contract.rules(params.data_preprocessing.contract, params.data_ingestion.named)
     return {name: rule.model_dump(exclude_defaults=True, mode="json") for name, rule in rules.items()}

@@ -22,8 +22,11 @@ from lockstep.compute import pool as compute
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion, Reader
 from lockstep.config.settings import Settings, model_name
+from lockstep.data.sources import read
 from lockstep.errors import ConfigError, DataError, RegistryError
 from lockstep.inference import batch, batch_job
+from lockstep.registry import tracking
+from lockstep.registry.model_registry import Registry
 from lockstep.runtime.progress import Progress
 
 MOST_NAMES = 5
@@ -133,8 +136,6 @@ def _here(location: str) -> Iterator[Path]:
             raise DataError(f"{location} not found", "name a CSV or Parquet file, or a folder or pattern of them")
         yield Path(location)
         return
-    from lockstep.data.sources import read
-
     with read.fetched(location, _ingestion(location)) as (content, _):
         yield content.path
 
@@ -146,9 +147,6 @@ def _ingestion(location: str) -> DataIngestion:
 
 
 def _model(number: str | None, settings: Settings) -> batch_job.ModelFiles:
-    from lockstep.registry import tracking
-    from lockstep.registry.model_registry import Registry
-
     name = model_name(settings)
     registry = Registry(tracking.connect(settings), name)
     version = registry.get(number) if number else registry.production()

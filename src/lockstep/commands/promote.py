@@ -10,17 +10,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from lockstep.config import params_file
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
 from lockstep.decision import Decision, GateRefused
 from lockstep.errors import ConfigError
+from lockstep.lifecycle import promotion
 from lockstep.registry.history import Event
-
-if TYPE_CHECKING:
-    from lockstep.lifecycle import promotion
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +33,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Promote, and say what serves now."""
-    from lockstep.lifecycle import promotion
-
     _check(arguments)
 
     params = params_file.load()
@@ -69,9 +64,7 @@ def _check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _dry_run(params: Params, settings: Settings, request: "promotion.PromotionRequest", as_json: bool) -> int:
-    from lockstep.lifecycle import promotion
-
+def _dry_run(params: Params, settings: Settings, request: promotion.PromotionRequest, as_json: bool) -> int:
     case, decision = promotion.decide(params, settings, request)
     promotion.write(case, decision)
     version = case.version

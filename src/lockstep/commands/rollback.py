@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
+from lockstep.lifecycle import promotion
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Go one step back, and say what serves now."""
-    from lockstep.lifecycle import promotion
-
     params = params_file.load()
     event = promotion.rollback(params, settings, arguments.reason)
     name = params.register_model.model_name

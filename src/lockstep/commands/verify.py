@@ -9,17 +9,22 @@ Example: lockstep verify --tolerance 1e-6
 
 import argparse
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import yaml
 
 from lockstep import paths
@@ -168,9 +173,6 @@ def _close(recorded: Path, rerun: Path, tolerance: float) -> bool:
 
 def _content(path: Path, suffix: str) -> Any:
     """Return the content of a file of a kind; in DVC's cache its name has no suffix."""
-    import numpy as np
-    import pandas as pd
-
     if suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     if suffix == ".npz":
@@ -183,11 +185,6 @@ def _content(path: Path, suffix: str) -> Any:
 
 
 def _members(path: Path) -> dict[str, Any]:
-    import io
-    import zipfile
-
-    import numpy as np
-
     with zipfile.ZipFile(path) as archive:
         arrays = {
             name: np.load(io.BytesIO(archive.read(name)), allow_pickle=False).tolist()
@@ -198,8 +195,6 @@ def _members(path: Path) -> dict[str, Any]:
 
 
 def _alike(left: Any, right: Any, tolerance: float) -> bool:
-    import math
-
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(_alike(left[key], right[key], tolerance) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):

@@ -4,6 +4,7 @@ import functools
 import logging
 import math
 import pickle
+import platform
 import threading
 import time
 from collections import Counter, deque
@@ -299,8 +300,6 @@ def _compare(name: str, there: Any) -> None:
 @functools.cache
 def versions() -> dict[str, str]:
     """Return what results depend on: Python, packages, and a digest of the code of this package."""
-    import platform
-
     versions_here = {"python": ".".join(platform.python_version_tuple()[:2]), "lockstep": _code()}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
