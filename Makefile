@@ -100,6 +100,9 @@ fault-figures: setup-dev  ## requests that fail while processes, disk, database 
 bench: setup-dev bench-scale  ## run time and memory of the pipeline, as ratios, and scaling with rows
 	python benchmarks/pipeline.py
 
+bench-init: setup-dev  ## time of `lockstep init` on a wide table, beside pandas and five fits of histogram boosting
+	python benchmarks/init.py $(ARGS)
+
 bench-scale: setup-dev  ## time and memory of the first stages from 50 thousand to 5 million rows, in five minutes
 	python benchmarks/scale.py $(ARGS)
 

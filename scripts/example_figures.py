@@ -1,8 +1,9 @@
 """Run every available example in a clean copy of the project and print its metrics and run time.
 
-    python -m scripts.example_figures [--data DIR] [NAME ...]
+    python -m scripts.example_figures [--init] [--data DIR] [NAME ...]
 
-The output is the table of docs/measurements/examples.md. Files tracked by git are used with their uncommitted changes.
+The output is the table of docs/measurements/examples.md; with `--init`, `lockstep init` writes the params.yaml, not
+a person. Files tracked by git are used with their uncommitted changes.
 """
 
 import os
@@ -14,6 +15,7 @@ from time import perf_counter
 
 from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
+from lockstep.config import params_file
 from scripts.ready_examples import selected_examples
 
 HEAD = "| example | train / test rows | best trial | metric on the test rows | 95 % interval | gate | time |"
@@ -22,17 +24,19 @@ HEAD = "| example | train / test rows | best trial | metric on the test rows | 9
 def main(words: Sequence[str]) -> None:
     """Print a Markdown table, one row an example."""
     print(HEAD, "| --- | ---: | --- | --- | --- | --- | ---: |", sep="\n", flush=True)
-    for name, source in selected_examples(words, __doc__):
-        print(figures(name, source), flush=True)
+    by_init = "--init" in words
+    for name, source in selected_examples([word for word in words if word != "--init"], __doc__):
+        print(figures(name, source, by_init), flush=True)
 
 
-def figures(name: str, source: str) -> str:
+def figures(name: str, source: str, by_init: bool) -> str:
     """Run the stages up to the evaluation and return the example's row."""
     bin_folder = Path(sys.executable).parent
     environment = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "src"}
+    chosen = _init(name, source) if by_init else ("use", name, "--source", source)
     commands: tuple[list[str | Path], ...] = (
         ["git", "init", "--quiet"],
-        [sys.executable, "-m", "lockstep", "use", name, "--force", "--source", source],
+        [sys.executable, "-m", "lockstep", *chosen, "--force"],
         [bin_folder / "dvc", "repro", "--force", "--no-run-cache", "model_evaluation"],
     )
     with clean_copy() as copy:
@@ -40,6 +44,11 @@ def figures(name: str, source: str) -> str:
         for command in commands:
             subprocess.run(command, cwd=copy, env=environment, stdout=sys.stderr, check=True)
         return row(name, copy, perf_counter() - started)
+
+
+def _init(name: str, source: str) -> tuple[str, ...]:
+    target = params_file.load(paths.EXAMPLES / f"{name}.yaml").data_preprocessing.target
+    return "init", source, "--target", target
 
 
 def row(name: str, copy: Path, took_s: float) -> str:

@@ -153,7 +153,9 @@ def planted(draw: Draw, column: Column) -> Column:
     gap = float(draw.choice([0, 0, 0.02, 0.1]))
     odd = float(draw.choice([0, 0.005, 0.03])) if column.role in ("numeric", "date") else 0.0
     marker, words = str(draw.choice(MARKERS[column.role])), draw.choice(ODD, 3)
-    for place, chance in enumerate(draw.random(rows)):
+    chances = draw.random(rows)
+    chances[:2] = gap, 0.0  # the train rows have what the test rows have: an odd cell if any, and a gap
+    for place, chance in enumerate(chances):
         if chance < gap + odd:
             values[place] = None
             cells[place] = (marker or None) if chance < gap else str(words[draw.integers(3)])

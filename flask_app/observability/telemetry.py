@@ -199,5 +199,4 @@ def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -
 
 def from_app(app: Flask) -> Telemetry:
     """Return the metrics of an app."""
-    telemetry: Telemetry = app.extensions["telemetry"]
-    return telemetry
+    return app.extensions["telemetry"]

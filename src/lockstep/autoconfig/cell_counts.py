@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 MARKERS = frozenset(
     (
@@ -51,7 +52,7 @@ class Cells:
     words: tuple[str, ...] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def present(self) -> dict[str, int]:
         """Return the distinct cells that are no markers, with their counts."""
         return {cell: count for cell, count in self.counts.items() if cell.casefold() not in MARKERS}

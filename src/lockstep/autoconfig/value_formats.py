@@ -16,8 +16,8 @@ NEARLY_ALL = 0.9
 """A column is a number, date or truth value if so large a share of its filled cells is; the others are missing."""
 FEW_WORDS, SHARE_BESIDE_WORDS = 5, 0.8
 """Beside so few different words a smaller share is enough: they are markers of missing values."""
-MOST_CELLS = 20_000
-"""So many cells of a column, evenly spread, are looked at."""
+MOST_CELLS, MOST_DISTINCT = 50_000, 4_000
+"""So many cells of a column, evenly spread, are looked at; of a column with more distinct ones, fewer."""
 EVERYWHERE = frozenset(("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N"))
 """Those of them that are missing in columns of text too."""
 TRUE = frozenset(["true", "t", "yes", "y", "on", "ja", "oui", "si", "sí", "sim", "да", "是", "1", "1.0"])
@@ -87,8 +87,9 @@ def _padded(columns: Columns) -> bool:
 
 def _counted(name: str, cells: Sequence[str]) -> Cells:
     """Count the cells of a column, evenly spread, trimmed."""
-    step = max(1, len(cells) // MOST_CELLS)
-    raw = Counter(cells[::step])
+    raw = Counter(cells[:: max(1, len(cells) // MOST_CELLS)])
+    if len(raw) > MOST_DISTINCT:
+        raw = Counter(cells[:: max(1, len(cells) // MOST_DISTINCT)])
     trimmed: Counter[str] = Counter()
     for cell, count in raw.items():
         trimmed[cell.strip()] += count

@@ -88,7 +88,9 @@ def _but(read: Parse, sentinels: Iterable[float | None]) -> Parse:
 
 def number(text: str, decimal: str = ".", thousands: str = "") -> float | None:
     """Return a finite number of plain digits, with its marks of decimals and thousands; None if it is none."""
-    text = text.translate(BLANKS)
+    if decimal == "." and PLAIN.fullmatch(text):
+        return _value(text)  # most cells are such
+    text = text if text.isascii() else text.translate(BLANKS)
     negative = text.startswith("(") and text.endswith(")")
     text = text[1:-1] if negative else text
     body, _, exponent = text.replace("E", "e").partition("e")
@@ -100,12 +102,16 @@ def number(text: str, decimal: str = ".", thousands: str = "") -> float | None:
             return None
         digits = digits.replace(thousands, "")
     plain = f"{sign}{digits}{'.' if mark else ''}{part}{'e' if exponent else ''}{exponent}"
-    if not PLAIN.fullmatch(plain):
-        return None
-    if not mark and not exponent and len(digits) > 15:  # a float may not hold it exactly
-        return -int(plain) if negative else int(plain)
+    value = _value(plain) if PLAIN.fullmatch(plain) else None
+    return -value if negative and value is not None else value
+
+
+def _value(plain: str) -> float | None:
+    """Return a finite number; a whole one of many digits as such, since a float may not hold it exactly."""
+    if len(plain) > 15 and plain.lstrip("+-").isdecimal():
+        return int(plain)
     value = float(plain)
-    return (-value if negative else value) if math.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
@@ -115,12 +121,10 @@ def _number(format_: CellFormat) -> Parse:
     units = sorted(format_.units.items(), key=lambda pair: -len(pair[0]))
 
     def single(text: str) -> float | None:
-        value = number(text, format_.decimal, format_.thousands)
-        if value is None and not format_.thousands and format_.decimal in text:
-            value = number(text, format_.decimal, OTHER[format_.decimal])  # beside decimals the groups are beyond doubt
-        if value is not None or not units:
-            return value
-        return _with_unit(text, units, format_)
+        if units and not (text[:1].isdecimal() and text[-1:].isdecimal()):
+            value = _with_unit(text, units, format_)
+            return _grouped(text, format_) if value is None else value
+        return _grouped(text, format_)
 
     def read(text: str) -> Any:
         value = single(text)
@@ -135,6 +139,12 @@ def _number(format_: CellFormat) -> Parse:
     return read
 
 
+def _grouped(text: str, format_: CellFormat) -> float | None:
+    """Return a number; where training had no thousands, those before decimals are beyond doubt."""
+    thousands = format_.thousands or (OTHER[format_.decimal] if format_.decimal in text else "")
+    return number(text, format_.decimal, thousands)
+
+
 def _with_unit(text: str, units: list[tuple[str, float]], format_: CellFormat) -> float | None:
     """Return a number that has units before or behind it, multiplied by what they stand for."""
     negative = text.startswith("(") and text.endswith(")")
@@ -146,7 +156,7 @@ def _with_unit(text: str, units: list[tuple[str, float]], format_: CellFormat) -
             rest, factor = rest.removeprefix(unit).strip(), factor * multiplier
         elif rest.endswith(unit):
             rest, factor = rest.removesuffix(unit).strip(), factor * multiplier
-    value = number(sign + rest, format_.decimal, format_.thousands)
+    value = _grouped(sign + rest, format_)
     return None if value is None else value * factor
 
 

@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS
+from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS, Floats
 
-Floats = NDArray[np.float64]
 POINTS = 101
 """Quantiles kept of each column."""
 
@@ -197,7 +196,7 @@ class StackedRidge(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    alphas : penalties, of which the one of least squared error on the held-out rows is taken.
+    alphas : penalties, of which the one of least squared error on the first fold is taken.
     seed : seed of the folds.
     groups : (n,) rows of one group stay in one fold; None takes each row for itself.
 
@@ -224,10 +223,11 @@ class StackedRidge(TransformerMixin, BaseEstimator):
         spread = answers.std(axis=0)
         answers = (answers - answers.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         folds = cross_fitting_folds(X.shape[0], self.seed, self.groups)
-        held_out = [_cross_fitted(X, answers, folds, alpha) for alpha in self.alphas]
-        best = int(np.argmin([float(((answers - predicted) ** 2).sum()) for predicted in held_out]))
-        self.coef_ = _ridge(X, answers, self.alphas[best])
-        return held_out[best].round(STACKED_DECIMALS)
+        first = [_cross_fitted(X, answers, np.where(folds == folds[0], 0, -1), alpha) for alpha in self.alphas]
+        errors = [float(((answers - predicted)[folds == folds[0]] ** 2).sum()) for predicted in first]
+        best = self.alphas[int(np.argmin(errors))]
+        self.coef_ = _ridge(X, answers, best)
+        return _cross_fitted(X, answers, folds, best).round(STACKED_DECIMALS)
 
     def transform(self, X: Any) -> Floats:
         """Return rows x answers."""
@@ -239,8 +239,9 @@ class StackedRidge(TransformerMixin, BaseEstimator):
 
 
 def _cross_fitted(X: Any, answers: Floats, folds: NDArray[np.int64], alpha: float) -> Floats:
+    """Return the predictions of each row (n, answers) from those of other folds; rows of the fold -1 get none."""
     predicted = np.zeros_like(answers)
-    for number in np.unique(folds):
+    for number in np.unique(folds[folds >= 0]):
         held_out = folds == number
         predicted[held_out] = X[held_out] @ _ridge(X[~held_out], answers[~held_out], alpha)
     return predicted
@@ -251,7 +252,7 @@ def _ridge(X: Any, answers: Floats, alpha: float) -> Floats:
     from sklearn.linear_model import Ridge
 
     solver = "sparse_cg" if hasattr(X, "tocsr") else "cholesky"
-    fitted = Ridge(alpha, fit_intercept=False, solver=solver, tol=1e-6).fit(X, answers)
+    fitted = Ridge(alpha, fit_intercept=False, solver=solver, tol=1e-4).fit(X, answers)
     return np.asarray(fitted.coef_, dtype=np.float64).reshape(answers.shape[1], X.shape[1]).T.copy()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lockstep.config.params import CellFormat, Reader
-from lockstep.data import columnwise, parquet
+from lockstep.data import parquet
 from lockstep.data.schema import Schema
 from lockstep.errors import DataError
 
@@ -138,7 +138,7 @@ def _content(path: Path) -> "Content":
 
 
 def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterator["pd.DataFrame"]:
-    from lockstep.data import cleaning
+    from lockstep.data import cleaning, columnwise  # here, since a worker of the server loads this module and no pandas
     from lockstep.data.frames import check_frame
 
     done, kinds = 0, predictor.schema.kinds
@@ -156,6 +156,7 @@ def _scored(predictor: "Predictor", tables: Iterator["pd.DataFrame"]) -> Iterato
 
 def unused(name: str, taken: Collection[str]) -> str:
     """Return a name for an added column that no column of the rows has: an underscore is put behind it."""
+
     while name in taken:
         name += "_"
     return name

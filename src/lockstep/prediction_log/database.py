@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, Table, and_, func, not_, or_, select, text
+from sqlalchemy import Connection, Engine, Executable, Select, Table, and_, func, not_, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lockstep.config.settings import Settings
@@ -148,20 +148,23 @@ class Store:
     def labels(self, prediction: str) -> list[Label]:
         """Return all labels that one prediction was given, the latest first."""
         wanted = select(LABELS).where(LABELS.c.prediction_id == prediction)
-        with self.reading() as link:
-            rows = link.execute(wanted.order_by(LABELS.c.at_us.desc(), LABELS.c.seq.desc())).all()
+        rows = self.rows(wanted.order_by(LABELS.c.at_us.desc(), LABELS.c.seq.desc()))
         return [
             Label(row.at_us, row.event, row.prediction_id, msgspec.json.decode(row.label), row.source) for row in rows
         ]
 
     def lost(self) -> int:
         """Return how many predictions could not be written down."""
+        ((count,),) = self.rows(select(func.coalesce(func.sum(LOSSES.c.count), 0)))
+        return int(count)
+
+    def rows(self, wanted: Executable) -> Sequence[Any]:
+        """Return all rows of a query."""
         with self.reading() as link:
-            return int(link.execute(select(func.coalesce(func.sum(LOSSES.c.count), 0))).scalar_one())
+            return link.execute(wanted).all()
 
     def _read(self, wanted: Select[Any]) -> list[Stored]:
-        with self.reading() as link:
-            return [_stored(row) for row in link.execute(wanted)]
+        return [_stored(row) for row in self.rows(wanted)]
 
     def _add_answers(self, link: Connection, answers: Sequence[Answer]) -> int:
         rows: dict[str, dict[str, Any]] = {}

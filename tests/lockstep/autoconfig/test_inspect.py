@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from lockstep import paths
+from lockstep.autoconfig import baseline_score, inspect
 from lockstep.autoconfig.inspect import Wish, survey
 from lockstep.config import params as sections
 from lockstep.config import params_file
@@ -14,6 +15,7 @@ from lockstep.config.params import DataIngestion
 from lockstep.data import prepare
 from lockstep.data.sources import read
 from lockstep.errors import DataError
+from lockstep.runtime import progress
 from tests.lockstep.autoconfig.sets import UNKNOWN, write
 from tests.lockstep.data.sources.test_http import here, server  # noqa: F401 - fixtures
 from tests.lockstep.data.sources.test_sql import QUERY, database  # noqa: F401 - a fixture
@@ -209,6 +211,13 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     )
     params = params_file.parse(look_at(path, "y").text)
     assert params.data_preprocessing.positive == rarer
+    measured = baseline_score.measure(
+        read.read(params.data_ingestion).frame,
+        params.model_copy(
+            update={"model_building": params.model_building.model_copy(update={"metric": "average_precision"})}
+        ),
+    )
+    assert measured.constant == pytest.approx(labels.count(rarer) / 200, abs=0.01)
     prepared = prepare.prepare(
         prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
     )
@@ -342,3 +351,21 @@ def test_long_names_and_spellings_are_no_keys_of_a_mapping(tmp_path):
 
     visit(yaml.safe_load(found.text))
     assert max(map(len, keys)) <= 40
+
+
+def test_init_says_how_far_it_is(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY_S", 0)
+    caplog.set_level("INFO", "init")
+    look_at(write(tmp_path / "rows.csv", ["x,c,y", *ROWS]), "c")
+    steps = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition("; ")[2] for line in steps[:3]] == list(inspect.STEPS)
+    assert steps[3].startswith("3 of 3 steps of init")
+
+
+def test_of_very_many_rows_some_are_drawn_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(inspect, "MOST_ROWS", 40)
+    path = write(tmp_path / "rows.csv", ["x,c,y", *ROWS])
+    first, second = (look_at(path, "c") for _ in range(2))
+    assert decided(first)["rows"] == "40 of 60"
+    assert first.text == second.text
+    assert first.rows == 60

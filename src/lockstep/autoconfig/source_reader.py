@@ -1,0 +1,195 @@
+"""How a source is read: a sample decides, and all rows are read so; odd cells and sentinels are counted."""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from lockstep.autoconfig import csv_dialect, params_writer, sentinels, value_formats
+from lockstep.autoconfig import target as target_column
+from lockstep.autoconfig.choice import Choice
+from lockstep.config.params import CellFormat, DataIngestion, Reader
+from lockstep.data.cleaning import ROW_NUMBERS
+from lockstep.data.sources import formats, read
+from lockstep.data.sources.content import Content
+from lockstep.data.sources.read import Rows
+from lockstep.errors import DataError, MixedTypesError
+
+SAMPLE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person says beforehand; nothing else is asked."""
+
+    target: str | None = None
+    header: bool | None = None
+    names: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    name: str | None = None
+    encoding: str = ""
+    separator: str = ""
+    sheet: str | int = 0
+    missing: tuple[str, ...] = ()
+    skip: int | None = None
+
+
+def describe(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+    """Decide how the first file of the source is read, and which of its columns need no description.
+
+    What a database holds needs no decision.
+    """
+    first = read.expand(ingestion.sources[0])[0]
+    stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
+    if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
+        return stated, (), frozenset()
+    with read.fetched(first, ingestion) as (content, _):
+        kind = content.format() if ingestion.format == "auto" else ingestion.format
+        if kind in ("csv", "sheet"):
+            with formats.as_text(content, kind, stated) as text:
+                return _of_text(text, wish)
+    return *_of_values(_values(ingestion, password), stated), frozenset()
+
+
+def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
+    """Read a file with types, and columns in which texts stand beside numbers as texts."""
+    try:
+        return read.read(ingestion, password).frame
+    except MixedTypesError as error:
+        texts = ingestion.reader.model_copy(update={"columns": dict.fromkeys(error.columns, CellFormat())})
+        return read.read(ingestion.model_copy(update={"reader": texts}), password).frame
+
+
+def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
+    """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
+    texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
+    columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
+    spelled = value_formats.inspect({name: cells for name, cells in columns.items() if cells})
+    return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
+
+
+def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+    with content.opened() as counted:
+        sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
+    written = csv_dialect.inspect(
+        sample, len(sample) < SAMPLE_BYTES, csv_dialect.Stated(wish.encoding, wish.separator, wish.skip)
+    )
+    if wish.header is not None and wish.header != written.header:
+        written = replace(written, header=wish.header)
+    heads, renamed = _heads(written, wish)
+    columns: dict[str, list[str]] = {name: [] for name in heads}
+    for row in written.values:
+        if len(row) == len(heads):
+            for name, cell in zip(heads, row, strict=True):
+                columns[name].append(cell)
+    spelled = value_formats.inspect(columns, wish.target, wish.missing)
+    heads = [head.strip() for head in heads] if spelled.trim and (renamed or wish.names) else heads
+    reader = Reader(
+        separator=written.separator,
+        header=written.header,
+        names=tuple(heads) if renamed or wish.names else (),
+        encoding=written.encoding,
+        missing=spelled.missing,
+        quote=written.quote or "",  # type: ignore[arg-type]
+        trim=spelled.trim,
+        skip=written.skip,
+        footer=written.footer,
+        comment=written.comment,
+        sheet=wish.sheet,
+        columns=dict(spelled.columns),
+    )
+    return reader, (*written.decisions, *renamed, *spelled.decisions), spelled.plain
+
+
+def rows(ingestion: DataIngestion, plain: frozenset[str], password: str) -> tuple[Rows, Reader]:
+    """Read all rows; of the columns that were plain in the sample, only those that are not so keep their format."""
+    columns = ingestion.reader.columns
+    described = {name: cell_format for name, cell_format in columns.items() if name not in plain}
+    table, reader = _described(ingestion, described, password)
+    if odd := {name: columns[name] for name in plain if not _as_expected(table.frame[name], columns[name])}:
+        return _described(ingestion, described | odd, password)
+    return table, reader
+
+
+def _described(ingestion: DataIngestion, columns: dict[str, CellFormat], password: str) -> tuple[Rows, Reader]:
+    reader = ingestion.reader.model_copy(update={"columns": columns})
+    return read.read(ingestion.model_copy(update={"reader": reader}), password), reader
+
+
+def _as_expected(values: pd.Series, described: CellFormat) -> bool:
+    """Tell whether a column that was read without its format holds what the format says."""
+    if described.kind == "number":
+        return pd.api.types.is_numeric_dtype(values) and not np.isinf(values).any()
+    present = values.dropna().astype(str)
+    return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
+
+
+def checked(table: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
+    """Say which cells are odd, and find sentinels."""
+    frame, columns = table.frame, dict(reader.columns)
+    decisions = []
+    for name, odd in table.odd.items():
+        examples = ", ".join(map(repr, odd.examples[:3]))
+        kind = columns[name].kind
+        look = f"{name}: {odd.count} of {len(frame)} cells are no {kind}, such as {examples}: they are missing"
+        decisions.append(
+            Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
+        )
+    numbers, target = (
+        [name for name in frame.columns if name not in wish.keep],
+        target_column.choose(frame, wish.target),
+    )
+    found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
+    if target in numbers:
+        found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
+    for name, values in found.items():
+        for value in values:
+            described = columns.get(name, CellFormat(kind="number"))
+            columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
+            decisions.append(_sentinel(frame[name], value))
+            frame = sentinels.without(frame, {name: value})
+    columns = {name: _spare(described, name in table.odd) for name, described in columns.items()}
+    return frame, reader.model_copy(update={"columns": columns}), tuple(decisions)
+
+
+def _sentinel(values: pd.Series, value: float) -> Choice:
+    """Return what becomes of a number that stands for a missing value."""
+    name, count = str(values.name), int((values == value).sum())
+    look = (
+        f"{name}: {value:g} in {count} rows stands far from all other values: taken for missing; "
+        f"if it is a number, take it out of reader.columns (or say --keep {params_writer.flow(name)})"
+    )
+    return Choice(name, f"missing: {value:g}", f"in {count} rows, far from all others", look)
+
+
+def _spare(described: CellFormat, has_odd: bool) -> CellFormat:
+    """Return a format that refuses odd cells if the source has none."""
+    return described if has_odd else described.model_copy(update={"odd": "refuse"})
+
+
+def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Choice]]:
+    """Return the names of the columns: the wished, those of the header, and made up ones where there are none."""
+    width = len(written.rows[0]) if written.rows else 0
+    if wish.names:
+        if len(wish.names) != width:
+            raise DataError(
+                f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column, in order"
+            )
+        return list(wish.names), []
+    names = written.rows[0] if written.header else [""] * width
+    if written.header and not names[0].strip() and width > 1 and written.decisions[-1].about == "row names":
+        names = [ROW_NUMBERS, *names[1:]]
+    heads: list[str] = []
+    for number, name in enumerate(names, 1):
+        unnamed = not name.strip() and (number > 1 or not written.header)
+        heads.append(f"column_{number}" if unnamed else f"{name}_{number}" if name in heads else name)
+    invented = [head for head, name in zip(heads, names, strict=True) if head != name]
+    if not written.header and heads:
+        look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
+        return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+    if not invented:
+        return heads, []
+    look = f"the header lacks names or repeats them: {', '.join(invented[:5])} are made up; write better ones"
+    return heads, [Choice("names", ", ".join(invented[:3]), "the header has none, or has them twice", look)]
