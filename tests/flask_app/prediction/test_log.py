@@ -157,10 +157,21 @@ def test_what_cannot_be_asked_is_refused(make, query):
     assert make().test_client().get(f"/predictions?{query}", headers=BEARER).status_code == 422
 
 
-def test_the_log_takes_the_admin_token(make):
+@pytest.mark.parametrize("path", ["/predictions", "/logs/recent"])
+def test_the_log_takes_the_admin_token(make, path):
     client = make().test_client()
-    assert client.get("/predictions").status_code == 401
-    assert client.get("/predictions", headers={"Authorization": "Bearer wrong-token-0123456"}).status_code == 401
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers={"Authorization": "Bearer wrong-token-0123456"}).status_code == 401
+
+
+def test_recent_predictions_are_shown_without_their_rows(make, rows):
+    client = make().test_client()
+    client.post("/predict", json={"rows": rows}, headers={"X-Sticky-Key": "someone"})
+    whole = client.get("/predictions", headers=BEARER).get_json()
+    recent = client.get("/logs/recent", headers=BEARER).get_json()
+    bare = [{name: value for name, value in row.items() if name not in ("row", "key")} for row in whole["predictions"]]
+    assert (recent["predictions"], recent["next"]) == (bare, whole["next"])
+    assert len(bare) == len(rows) and {"row", "key"} <= whole["predictions"][0].keys()
 
 
 def test_a_recorder_that_is_away_is_told(make, tmp_path):
