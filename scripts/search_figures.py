@@ -80,7 +80,7 @@ def rows(name: str, took: str) -> Iterator[Sequence[str]]:
     )
     test = cleaning.with_kinds(parquet.read(paths.TEST), schema.kinds)
     model, best, metric = serialization.load(paths.MODEL), record["trials"][record["best"]], record["metric"]
-    scored_on = model["features"].transform(test), frames.target_array(test, schema), np.unique(target)
+    scored_on = model["features"].transform(test), frames.target_array(test, schema), target, ground.positive
     selected = fold_score.predict(model["estimator"], *scored_on)
     sign = 1 if metrics.METRICS[metric].higher_is_better else -1
     for default in defaults(schema.task, sparse.issparse(matrix)):
@@ -108,10 +108,11 @@ def defaults(task: str, is_sparse: bool) -> list[Any]:
 def on_fold(estimator: Any, ground: CVData, number: int, metric: str) -> float:
     """Return the score of an unfitted estimator on one fold."""
     train, held_out = ground.folds[number]
-    matrix = ground.terms.by(ground.matrix, ground.target, train)
+    matrix = ground.terms.reweight(ground.matrix, ground.target, train)
     fitted = estimator.fit(matrix[train], ground.target[train])
-    classes = np.unique(ground.target)
-    return metrics.measure(metric, fold_score.predict(fitted, matrix[held_out], ground.target[held_out], classes))
+    held_target = ground.target[held_out]
+    predicted = fold_score.predict(fitted, matrix[held_out], held_target, ground.target, ground.positive)
+    return metrics.measure(metric, predicted)
 
 
 def on_average(differences: Any) -> tuple[float, float, float]:

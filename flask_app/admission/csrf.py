@@ -82,8 +82,7 @@ def token() -> str:
     if not from_browser():
         return ""
     session.permanent = session.modified = True
-    text: str = generate_csrf()
-    return text
+    return generate_csrf()
 
 
 def refuse_forged_forms() -> None:

@@ -50,5 +50,4 @@ def init_app(app: Flask) -> None:
 
 def from_app(app: Flask) -> Drain:
     """Return how an app leaves."""
-    drain: Drain = app.extensions["drain"]
-    return drain
+    return app.extensions["drain"]

@@ -196,8 +196,7 @@ def key_of(environ: Mapping[str, Any]) -> str:
 
 def from_app(app: Flask) -> Guard:
     """Return the guard of an app."""
-    guard: Guard = app.extensions["guard"]
-    return guard
+    return app.extensions["guard"]
 
 
 def _need() -> authentication.Need:

@@ -129,8 +129,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def current() -> Refusals:
     """Return the refusals of the current app."""
-    sample: Refusals = current_app.extensions["refusals"]
-    return sample
+    return current_app.extensions["refusals"]
 
 
 def _after(response: Response) -> Response:

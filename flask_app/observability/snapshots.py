@@ -63,5 +63,4 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def from_app(app: Flask) -> Snapshots:
     """Return what reads the snapshots of an app."""
-    snapshots: Snapshots = app.extensions["snapshots"]
-    return snapshots
+    return app.extensions["snapshots"]

@@ -137,8 +137,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def from_app(app: Flask) -> PredictionLog:
     """Return the prediction log of an app."""
-    log: PredictionLog = app.extensions["prediction_log"]
-    return log
+    return app.extensions["prediction_log"]
 
 
 def _after(response: Response) -> Response:

@@ -131,8 +131,7 @@ def unseen_categories(schema: Schema, rows: Sequence[Row]) -> list[tuple[int, st
 def answer(serving: Serving, rows: Sequence[Row], key: str = "") -> PredictionResult:
     """Answer checked rows in the app of the present request, which is logged when its answer is complete."""
     g.answered = from_app(current_app).answer(serving, rows, key, request.headers.get(STICKY, ""))
-    answered: PredictionResult = g.answered
-    return answered
+    return g.answered
 
 
 def answer_by_chosen(service: ModelService, rows: Callable[[Serving], Sequence[Row]], key: str) -> PredictionResult:
@@ -159,5 +158,4 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def from_app(app: Flask) -> PredictionService:
     """Return what answers in an app."""
-    service: PredictionService = app.extensions["prediction_service"]
-    return service
+    return app.extensions["prediction_service"]

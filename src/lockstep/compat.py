@@ -73,8 +73,7 @@ def stage_transition(client: "MlflowClient") -> Callable[..., Any]:
 
     The client's own method fetches the model first, and then a missing model looks like a server with stages.
     """
-    transition: Callable[..., Any] = client._get_registry_client().transition_model_version_stage
-    return transition
+    return client._get_registry_client().transition_model_version_stage
 
 
 def create_mlflow_tables(database_uri: str) -> None:
@@ -93,8 +92,7 @@ def mlflow_post(server_uri: str, path: str, body: Mapping[str, Any], timeout_s: 
 
     credentials = get_default_host_creds(server_uri)
     options: dict[str, Any] = {"json": dict(body), "max_retries": 1, "timeout": timeout_s, "raise_on_status": False}
-    response: Response = http_request(credentials, path, "POST", **options)
-    return response
+    return http_request(credentials, path, "POST", **options)
 
 
 def observe_many(histogram: "Histogram", total: float, counts: Mapping[int, int]) -> None:
@@ -121,5 +119,4 @@ def worker_death() -> type[Exception]:
     """Return the exception by which joblib says that a worker process was killed."""
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    death: type[Exception] = TerminatedWorkerError
-    return death
+    return TerminatedWorkerError

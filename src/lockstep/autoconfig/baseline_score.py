@@ -71,9 +71,13 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     metric = scores.primary(params.model_building.metric, cleaned.task)
     quick = ModelBuilding.model_validate({"candidates": QUICK[cleaned.task], "metric": metric, "folds": FOLDS})
     constraints = _constraints(cleaned, rows, params.data_preprocessing.split)
+    if cleaned.task == "binary":
+        positive = cleaning.positive_label(rows[name], params.data_preprocessing)
+        constraints["positive"] = np.asarray(np.unique(truth).tolist().index(positive))
     result = search.choose(matrix, truth, cleaned.task, quick, constraints)
     error = float(np.std(result.best.scores) / math.sqrt(FOLDS))
-    return Baseline(metric, _constant(truth, cleaned.task, metric), result.best.mean, error)
+    constant = _constant(truth, cleaned.task, metric, int(constraints.get("positive", 1)))
+    return Baseline(metric, constant, result.best.mean, error)
 
 
 def _constraints(table: CleanTable, rows: pd.DataFrame, by: Split) -> dict[str, NDArray[np.int64]]:
@@ -89,9 +93,9 @@ def _part(frame: pd.DataFrame, target: str) -> pd.DataFrame:
     return labelled.sample(MOST_ROWS, random_state=SEED) if len(labelled) > MOST_ROWS else labelled
 
 
-def _constant(truth: Any, task: Task, metric: str) -> float:
+def _constant(truth: Any, task: Task, metric: str, positive: int) -> float:
     if task == "regression":
         return scores.measure(metric, test_metrics.constant(Scored(truth, truth)))
     _, codes = np.unique(truth, return_inverse=True)
-    scored = Scored(codes, codes, np.eye(codes.max() + 1)[codes])
+    scored = Scored(codes, codes, np.eye(codes.max() + 1)[codes], positive)
     return scores.measure(metric, test_metrics.constant(scored))

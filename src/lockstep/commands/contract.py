@@ -52,8 +52,7 @@ def accept(margin: float) -> dict[str, Any]:
         raise DataError(f"{error.filename} not found", "run `dvc repro` first: it learns the schema") from None
     page = contract.from_schema(schema, origin["source"], margin)
     files.write_json(page, paths.CONTRACT)
-    rules: dict[str, Any] = page["columns"]
-    return rules
+    return page["columns"]
 
 
 def in_force() -> dict[str, Any]:

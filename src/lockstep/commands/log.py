@@ -9,6 +9,7 @@ Example: lockstep log export week.parquet --since 2026-11-14
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 
 from lockstep.config.settings import Settings
@@ -45,26 +46,21 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     named = {name: getattr(arguments, name) for name in ("model", "version", "variant", "labelled")}
     log_filter = PredictionFilter(**named, since_us=moment_us(arguments.since), until_us=moment_us(arguments.until))
-    store = Store.from_settings(settings)
-    with Progress("count", "predictions written") as progress:
+    with closing(Store.from_settings(settings)) as store, Progress("count", "predictions written") as progress:
         count = export(store, log_filter, arguments.to, progress.update)
-    store.close()
     print(f"{count} predictions in {arguments.to}")
     return 0
 
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> int:
-    store = Store.from_settings(settings)
     try:
-        with Progress("count", "predictions added") as progress:
+        with closing(Store.from_settings(settings)) as store, Progress("count", "predictions added") as progress:
             added = import_file(store, arguments.source, progress.update)
     except MissingSource as missing:
         if not arguments.missing_ok:
             raise
         print(f"{missing}: nothing is new")
         return 0
-    finally:
-        store.close()
     print(f"{added.predictions} predictions and {added.labels} labels are new, from {arguments.source}")
     return 0
 
@@ -73,10 +69,8 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     days = settings.log_days if arguments.days is None else arguments.days
     if days < 1:
         raise ConfigError(f"{days} days: nothing would be kept, or all", "name at least one day: --days 30")
-    store = Store.from_settings(settings)
-    with Progress("count", "predictions deleted") as progress:
+    with closing(Store.from_settings(settings)) as store, Progress("count", "predictions deleted") as progress:
         count = prune(store, time.time_ns() // 1000 - days * DAY_US, progress.update)
-    store.close()
     print(f"{count} predictions older than {days} days deleted")
     return 0
 

@@ -8,6 +8,7 @@ Example: lockstep retrain --reason "new tariffs since May"
 
 import argparse
 import sys
+from contextlib import closing
 
 import msgspec
 
@@ -46,15 +47,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from lockstep.lifecycle.retraining import run as retraining
 
     params = params_file.load()
-    store = Store.from_settings(settings)
-    try:
-        with retraining.exclusive(settings):
-            job = _job(arguments, params.register_model.model_name, store)
-            with retraining.heartbeat(store, job.id):
-                ended = retraining.run(params, settings, store, job, not arguments.no_promote)
-            job = _end(store, job, ended)
-    finally:
-        store.close()
+    with closing(Store.from_settings(settings)) as store, retraining.exclusive(settings):
+        job = _job(arguments, params.register_model.model_name, store)
+        with retraining.heartbeat(store, job.id):
+            ended = retraining.run(params, settings, store, job, not arguments.no_promote)
+        job = _end(store, job, ended)
     if job.state != "failed":
         report.draw(promotion.last_decision(predictor.digest(paths.MODELS)))
     _tell(job, arguments.json)
@@ -72,12 +69,9 @@ def _dispatch(arguments: argparse.Namespace, settings: Settings) -> int:
         raise ConfigError("--no-promote cannot be handed over", "say so in the workflow, or leave --dispatch out")
     repository = github.Repository.required(settings)
     model = model_name(settings)
-    store = Store.from_settings(settings)
-    try:
+    with closing(Store.from_settings(settings)) as store:
         job = _job(arguments, model, store)
         job = _end(store, job, github.dispatch(settings, store, repository, model, job))
-    finally:
-        store.close()
     _tell(job, arguments.json)
     return int(job.state == "failed")
 

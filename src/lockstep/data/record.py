@@ -73,8 +73,7 @@ class DataRecord(msgspec.Struct, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
-        content: dict[str, Any] = msgspec.to_builtins(self)
-        return content
+        return msgspec.to_builtins(self)
 
     @classmethod
     def read(cls, file: Path = paths.DATA_REPORT) -> Self:

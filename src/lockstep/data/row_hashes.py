@@ -34,12 +34,10 @@ def hashes(frame: pd.DataFrame, schema: Schema) -> Hashes:
 
 def read(file: Path) -> Hashes:
     """Read what `write` wrote."""
-    content: Hashes = np.load(file, allow_pickle=False)
-    return content
+    return np.load(file, allow_pickle=False)
 
 
 def fair(rows: Hashes, first: Hashes, second: Hashes) -> NDArray[np.bool_]:
     """Mark the rows (n,), by their hashes, that are train rows of both of two models, or surely of neither."""
     decidable = rows <= min(first[0], second[0])
-    same: NDArray[np.bool_] = decidable & (np.isin(rows, first[1:]) == np.isin(rows, second[1:]))
-    return same
+    return decidable & (np.isin(rows, first[1:]) == np.isin(rows, second[1:]))

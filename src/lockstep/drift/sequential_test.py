@@ -153,8 +153,7 @@ def labels_needed(variance: float, difference: float, alpha: float = 0.05) -> in
 
 def _boundary(weight: Floats, alpha: float) -> Floats:
     """Return by how many standard errors a mean must differ, with so many times the information of the mixture."""
-    bound: Floats = np.sqrt(2 * (1 + weight) / weight * np.log(np.sqrt(1 + weight) / alpha))
-    return bound
+    return np.sqrt(2 * (1 + weight) / weight * np.log(np.sqrt(1 + weight) / alpha))
 
 
 def _decide(challenge: Challenge, looks: Looks, least: float, alpha: float) -> Challenge:

@@ -15,9 +15,8 @@ from lockstep.metrics.evaluation_record import (
     ThresholdPoint,
 )
 from lockstep.metrics.intervals import wilson
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Floats, Scored
 
-Floats = NDArray[np.float64]
 POINTS = 60
 BINS = 10
 MOST_LABELS = 12
@@ -58,8 +57,7 @@ def _by_label(scored: Scored, schema: Schema) -> list[tuple[str, pd.DataFrame]]:
 
 def _thinned(points: pd.DataFrame, columns: list[str]) -> list[list[float]]:
     rows = np.unique(np.linspace(0, len(points) - 1, min(POINTS, len(points))).astype(int))
-    thinned: list[list[float]] = points[columns].iloc[rows].to_numpy(np.float64).tolist()
-    return thinned
+    return points[columns].iloc[rows].to_numpy(np.float64).tolist()
 
 
 def calibration(scored: Scored, schema: Schema) -> CalibrationCurve:

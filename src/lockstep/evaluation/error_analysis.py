@@ -13,9 +13,8 @@ from lockstep.metrics import scores, slices
 from lockstep.metrics.comparison import losses
 from lockstep.metrics.evaluation_record import SliceLoss, WeakestSlices, WorstRow
 from lockstep.metrics.intervals import wilson
-from lockstep.metrics.scores import Scored, short
+from lockstep.metrics.scores import Floats, Scored, short
 
-Floats = NDArray[np.float64]
 LEVEL = 0.95
 MOST_SLICES = 40
 MOST_COLUMNS = 12

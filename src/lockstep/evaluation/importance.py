@@ -17,10 +17,9 @@ from lockstep.features.transformers import TextTfidf
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores
 from lockstep.metrics.evaluation_record import ColumnImportance, Importance, LabelTerms
-from lockstep.metrics.scores import METRICS, Scored, short
+from lockstep.metrics.scores import METRICS, Floats, Scored, short
 from lockstep.runtime import progress
 
-Floats = NDArray[np.float64]
 log = logging.getLogger("evaluation")
 REPEATS = 5
 BUDGET = 30_000_000

@@ -1,12 +1,10 @@
 """Residuals of a regression: predicted against true values, histogram, and spread by predicted value."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.metrics.evaluation_record import ErrorSpread, Histogram, Residuals
-from lockstep.metrics.scores import Scored, short
+from lockstep.metrics.scores import Floats, Scored, short
 
-Floats = NDArray[np.float64]
 POINTS = 400
 BINS = 30
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)

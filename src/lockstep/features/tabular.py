@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS
+from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS, Floats
 
-Floats = NDArray[np.float64]
 POINTS = 101
 """Quantiles kept of each column."""
 

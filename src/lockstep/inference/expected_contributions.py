@@ -5,15 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
-from lockstep.drift.numeric_baseline import NumericBaseline
+from lockstep.drift.numeric_baseline import Floats, NumericBaseline
 from lockstep.drift.profile import Feature, Profile
 from lockstep.scoring.contributions import column_totals
 from lockstep.scoring.scorers import LinearScorer
 
-Floats = NDArray[np.float64]
 Values = list[float | str | None]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

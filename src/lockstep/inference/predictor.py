@@ -141,10 +141,7 @@ class Predictor:
         if not np.isfinite(scores).all():
             wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist()
             raise RowsRefused([FieldError(row, "", EXTREME) for row in wrong])
-        rounded: list[list[float]] = (
-            np.rint(scores * PROBABILITY_SCALE) / PROBABILITY_SCALE if self.schema.labels else scores
-        ).tolist()
-        return rounded
+        return (np.rint(scores * PROBABILITY_SCALE) / PROBABILITY_SCALE if self.schema.labels else scores).tolist()
 
     def explain(self, rows: Sequence[Row]) -> list[Explanation]:
         """Say of checked rows what each column adds to the score of the answer.

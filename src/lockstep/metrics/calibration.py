@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Floats, Scored
 
 BINS = 10
 NOISE = 0.975
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

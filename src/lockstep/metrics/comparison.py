@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.metrics import scores
-from lockstep.metrics.scores import Scored
+from lockstep.metrics.scores import Floats, Scored
 from lockstep.metrics.slices import LEAST_ROWS, Slice
 
-Floats = NDArray[np.float64]
 Verdict = Literal["better", "the same within noise", "worse", "not measurable"]
 
 

@@ -246,8 +246,7 @@ class Evaluation(_Record, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of reports/evaluation.json."""
-        content: dict[str, Any] = msgspec.to_builtins(self)
-        return content
+        return msgspec.to_builtins(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], source: str = "the evaluation record") -> "Evaluation":

@@ -93,8 +93,7 @@ class _Classes(ClassifierMixin):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return labels
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class _Values(RegressorMixin):
@@ -102,8 +101,7 @@ class _Values(RegressorMixin):
 
     def predict(self, X: Any) -> Floats:
         """Return a value for each row."""
-        values: Floats = self.margins(X).ravel()
-        return values
+        return self.margins(X).ravel()
 
 
 class XGBoost(Boosted):

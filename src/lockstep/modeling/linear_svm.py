@@ -68,13 +68,11 @@ class LinearSVMClassifier(ClassifierMixin, BaseEstimator):
             high = 0.5 * (1 + np.tanh(0.5 * scores))
             return np.column_stack((1 - high, high))
         raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares: Floats = raised / raised.sum(axis=1, keepdims=True)
-        return shares
+        return raised / raised.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return labels
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
 class LinearSVMRegressor(RegressorMixin, BaseEstimator):
@@ -117,5 +115,4 @@ class LinearSVMRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> Floats:
         """Return a value for each row, in the target's unit."""
         check_is_fitted(self)
-        values: Floats = np.asarray(X @ self.coef_) + self.intercept_
-        return values
+        return np.asarray(X @ self.coef_) + self.intercept_

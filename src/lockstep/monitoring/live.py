@@ -1,6 +1,7 @@
 """How the models are at this moment, for commands and programs that are no server."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 from lockstep.config.settings import Settings, model_name, model_names
@@ -29,11 +30,8 @@ def look(settings: Settings) -> Snapshot:
     from lockstep.monitoring import monitor
     from lockstep.prediction_log.database import Store
 
-    store = Store.from_settings(settings)
-    try:
+    with closing(Store.from_settings(settings)) as store:
         measured = monitor.start(settings, lambda: store).look(time.time(), LogState())
-    finally:
-        store.close()
     if not measured.log.reachable:
         raise StoreError(measured.log.fault, "check DATABASE_URL and the database")
     return measured

@@ -19,12 +19,9 @@ def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
     for piece in pieces(ids):
         predictions = select(PREDICTIONS.c.id, PREDICTIONS.c.model, PREDICTIONS.c.version)
         labels = select(LABELS.c.prediction_id, LABELS.c.label).order_by(LABELS.c.at_us, LABELS.c.seq)
-        with store.reading() as link:
-            for prediction_id, model, version in link.execute(predictions.where(PREDICTIONS.c.id.in_(piece))):
-                states[prediction_id] = LabelState(model, version)
-            for prediction_id, label in link.execute(labels.where(LABELS.c.prediction_id.in_(piece))):
-                if prediction_id in states:
-                    states[prediction_id] = LabelState(
-                        states[prediction_id].model, states[prediction_id].version, True, msgspec.json.decode(label)
-                    )
+        for prediction_id, model, version in store.rows(predictions.where(PREDICTIONS.c.id.in_(piece))):
+            states[prediction_id] = LabelState(model, version)
+        for prediction_id, label in store.rows(labels.where(LABELS.c.prediction_id.in_(piece))):
+            if state := states.get(prediction_id):
+                states[prediction_id] = LabelState(state.model, state.version, True, msgspec.json.decode(label))
     return states

@@ -86,9 +86,8 @@ def traffic(store: Store, model: str, since_s: float, bucket_s: int) -> dict[str
     bucket = (TRAFFIC.c.minute - TRAFFIC.c.minute % (bucket_s // MINUTE_S)).label("start")
     counts = select(TRAFFIC.c.version, bucket, func.sum(TRAFFIC.c.count)).where(_since(TRAFFIC, model, since_s))
     by_version: dict[str, dict[int, int]] = {}
-    with store.reading() as link:
-        for version, start, count in link.execute(counts.group_by(TRAFFIC.c.version, bucket)):
-            by_version.setdefault(version, {})[int(start) * MINUTE_S] = int(count)
+    for version, start, count in store.rows(counts.group_by(TRAFFIC.c.version, bucket)):
+        by_version.setdefault(version, {})[int(start) * MINUTE_S] = int(count)
     return by_version
 
 
@@ -108,27 +107,21 @@ def latencies(store: Store, model: str, since_s: float) -> dict[str, dict[int, i
 def rows_after(store: Store, table: Counted, seq: int) -> tuple[int, int]:
     """Return how many rows came after a mark, and the newest mark."""
     seq_column = PREDICTIONS.c.seq if table == "predictions" else LABELS.c.seq
-    with store.reading() as link:
-        count, newest = link.execute(select(func.count(), func.max(seq_column)).where(seq_column > seq)).one()
+    ((count, newest),) = store.rows(select(func.count(), func.max(seq_column)).where(seq_column > seq))
     return int(count), int(newest or seq)
 
 
 def labelled_after(store: Store, seq: int, limit: int) -> tuple[list[LabelledRow], list[int]]:
     """Return the labels after a mark in the order in which they came, and the marks of those without a prediction."""
     wanted = _labelled_rows().where(LABELS.c.seq > seq).order_by(LABELS.c.seq).limit(limit)
-    with store.reading() as link:
-        rows = link.execute(wanted).all()
+    rows = store.rows(wanted)
     return [_labelled(row) for row in rows if row.id], [row.seq for row in rows if not row.id]
 
 
 def labelled_at(store: Store, marks: Sequence[int]) -> list[LabelledRow]:
     """Return the labels at these marks whose predictions are there by now."""
-    labelled = []
-    with store.reading() as link:
-        for piece in pieces(marks):
-            rows = link.execute(_labelled_rows().where(LABELS.c.seq.in_(piece)))
-            labelled += [_labelled(row) for row in rows if row.id]
-    return labelled
+    wanted = (_labelled_rows().where(LABELS.c.seq.in_(piece)) for piece in pieces(marks))
+    return [_labelled(row) for each in wanted for row in store.rows(each) if row.id]
 
 
 def _labelled_rows() -> Select[Any]:
@@ -139,11 +132,8 @@ def _labelled_rows() -> Select[Any]:
 def answers(store: Store, ids: Sequence[str]) -> list[LabelledRow]:
     """Return predictions by their ids, as if not labelled yet; those that are not there are left out."""
     wanted = select(PREDICTIONS.c.seq, *ANSWER, literal(None).label("label"), literal(0).label("labelled_us"))
-    labelled = []
-    with store.reading() as link:
-        for piece in pieces(ids):
-            labelled += [_labelled(row) for row in link.execute(wanted.where(PREDICTIONS.c.id.in_(piece)))]
-    return labelled
+    named = (wanted.where(PREDICTIONS.c.id.in_(piece)) for piece in pieces(ids))
+    return [_labelled(row) for each in named for row in store.rows(each)]
 
 
 def waiting(store: Store, row_filter: PredictionFilter) -> tuple[int, float]:
@@ -152,16 +142,15 @@ def waiting(store: Store, row_filter: PredictionFilter) -> tuple[int, float]:
     named = [columns[name] == getattr(row_filter, name) for name in ("model", "version", "variant")]
     logged = select(columns.at_us).where(*named, columns.seq > (row_filter.after or 0)).order_by(columns.seq)
     inner = logged.limit(row_filter.limit).subquery()
-    with store.reading() as link:
-        count, first_us = link.execute(select(func.count(), func.min(inner.c.at_us)).select_from(inner)).one()
+    ((count, first_us),) = store.rows(select(func.count(), func.min(inner.c.at_us)).select_from(inner))
     return int(count), float(first_us or 0) / 1e6
 
 
 def end_of(store: Store, model: str, version: str, kind: Kind) -> int:
     """Return the last mark that the windows of a version cover, 0 before the first."""
     last = select(func.coalesce(func.max(WINDOWS.c.end_seq), 0)).where(*_windows_of(model, version, kind))
-    with store.reading() as link:
-        return int(link.execute(last).scalar_one())
+    ((end,),) = store.rows(last)
+    return int(end)
 
 
 def _windows_of(model: str, version: str, kind: Kind) -> list[ColumnElement[bool]]:
@@ -173,9 +162,8 @@ def windows(store: Store, of: type[R], model: str, limit: int, version: str = ""
     wanted = select(WINDOWS.c.result).where(WINDOWS.c.model == model, WINDOWS.c.kind == KINDS[of])
     if version:
         wanted = wanted.where(WINDOWS.c.version == version)
-    with store.reading() as link:
-        rows = link.execute(wanted.order_by(WINDOWS.c.id.desc()).limit(limit)).scalars().all()
-    return [msgspec.json.decode(result, type=of) for result in rows]
+    rows = store.rows(wanted.order_by(WINDOWS.c.id.desc()).limit(limit))
+    return [msgspec.json.decode(result, type=of) for (result,) in rows]
 
 
 def keep_window(store: Store, window: MonitoringWindow) -> bool:
@@ -213,15 +201,13 @@ def _slim(window: DriftWindow) -> DriftWindow:
 
 def open_alerts(store: Store) -> list[Alert]:
     """Return the alerts that are open, oldest first."""
-    with store.reading() as link:
-        rows = link.execute(select(ALERTS).where(ALERTS.c.open_key.is_not(None)).order_by(ALERTS.c.id))
-        return [_alert(row) for row in rows]
+    wanted = select(ALERTS).where(ALERTS.c.open_key.is_not(None)).order_by(ALERTS.c.id)
+    return [_alert(row) for row in store.rows(wanted)]
 
 
 def alerts(store: Store, limit: int) -> list[Alert]:
     """Return the newest alerts, newest first."""
-    with store.reading() as link:
-        return [_alert(row) for row in link.execute(select(ALERTS).order_by(ALERTS.c.id.desc()).limit(limit))]
+    return [_alert(row) for row in store.rows(select(ALERTS).order_by(ALERTS.c.id.desc()).limit(limit))]
 
 
 def keep_alert(store: Store, alert: Alert) -> None:
@@ -252,8 +238,7 @@ def keep_moves(store: Store, model: str, events: Iterable[Event]) -> None:
 def moves(store: Store, model: str, limit: int) -> list[Event]:
     """Return the moves and refusals that were seen, newest first."""
     wanted = select(PROMOTIONS).where(PROMOTIONS.c.model == model).order_by(PROMOTIONS.c.at.desc()).limit(limit)
-    with store.reading() as link:
-        rows = [dict(row._mapping) for row in link.execute(wanted)]
+    rows = [dict(row._mapping) for row in store.rows(wanted)]
     return [Event(**{name: value for name, value in row.items() if name not in ("seq", "model")}) for row in rows]
 
 
@@ -264,9 +249,8 @@ def _since(table: Any, model: str, since_s: float) -> ColumnElement[bool]:
 
 def _counted(store: Store, wanted: Any) -> dict[str, dict[Any, int]]:
     counts: dict[str, dict[Any, int]] = {}
-    with store.reading() as link:
-        for version, key, count in link.execute(wanted):
-            counts.setdefault(version, {})[key] = int(count)
+    for version, key, count in store.rows(wanted):
+        counts.setdefault(version, {})[key] = int(count)
     return counts
 
 

@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema
 from lockstep.errors import NotExplained
 from lockstep.scoring import tree_contributions
 from lockstep.scoring.links import UNITS
-from lockstep.scoring.scorers import Contributions, LinearScorer, Scorer, TreeScorer
+from lockstep.scoring.scorers import Contributions, Floats, LinearScorer, Scorer, TreeScorer
 from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
-Floats = NDArray[np.float64]
 EXTREME = "too extreme: the model's score cannot be told apart by column for these values"
 DIGITS = 7
 MOST_COLUMNS = 100

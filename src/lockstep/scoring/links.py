@@ -15,8 +15,7 @@ def _sigmoid(total: Scores) -> Scores:
 
 def _softmax(total: Scores) -> Scores:
     raised = np.exp(total - total.max(axis=1, keepdims=True))
-    shares: Scores = raised / raised.sum(axis=1, keepdims=True)
-    return shares
+    return raised / raised.sum(axis=1, keepdims=True)
 
 
 LINKS: dict[str, Callable[[Scores], Scores]] = {

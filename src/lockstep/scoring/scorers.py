@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
 from lockstep.scoring.links import LINKS
 from lockstep.scoring.row_encoders import (
     CalendarEncoding,
+    Floats,
     MissingIndicators,
     MultiHotEncoding,
     NumericEncoding,
@@ -21,7 +21,6 @@ from lockstep.scoring.row_encoders import (
 )
 from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
-Floats = NDArray[np.float64]
 Scores = Floats
 
 
@@ -174,8 +173,7 @@ Scorer = PipelineScorer | LinearScorer | TreeScorer
 
 def first(scores: Scores) -> list[float]:
     """Return the scores of the first row."""
-    listed: list[float] = scores[0].tolist()
-    return listed
+    return scores[0].tolist()
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep.data.schema import Row, Schema
 from lockstep.errors import MissingExtra, NotExplained
 from lockstep.scoring.links import LINKS
-from lockstep.scoring.scorers import Contributions, Scorer
+from lockstep.scoring.scorers import Contributions, Floats, Scorer
 
-Floats = NDArray[np.float64]
 RowContributions = Callable[[Floats], Floats]
 """From the features of one row (features,) to what each adds, and last the base: (features + 1, outputs)."""
 

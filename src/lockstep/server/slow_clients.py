@@ -58,8 +58,7 @@ def cut(patience_s: float) -> int:
 
 def port_of(link: socket.socket) -> int:
     """Return the port at this end."""
-    port: int = link.getsockname()[1]
-    return port
+    return link.getsockname()[1]
 
 
 def waiting_s(link: socket.socket) -> float:

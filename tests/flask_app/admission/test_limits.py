@@ -80,7 +80,8 @@ def test_what_an_earlier_boot_or_another_rate_left_counts_for_nothing(tmp_path, 
 
 
 def test_threads_together_get_what_one_would(tmp_path):
-    limit = RateLimit(Rate(500, 3600), tmp_path)
+    """In a period so long that no request comes back while they run."""
+    limit = RateLimit(Rate(500, 10**6), tmp_path)
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda _: admitted(limit, "a", 200), range(8))) == 500
 
@@ -89,7 +90,7 @@ PROCESS = """
 import sys
 from pathlib import Path
 from flask_app.admission.limits import Rate, RateLimit
-limit = RateLimit(Rate(2000, 3600), Path(sys.argv[1]))
+limit = RateLimit(Rate(2000, 10**6), Path(sys.argv[1]))
 sys.stdin.readline()
 print(sum(limit.allow("a") == 0 for _ in range(1500)))
 """

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lockstep import paths
-from lockstep.autoconfig import inspect
+from lockstep.autoconfig import baseline_score, inspect
 from lockstep.autoconfig.inspect import Wish, survey
 from lockstep.config import params as sections
 from lockstep.config import params_file
@@ -211,6 +211,13 @@ def test_the_rarer_class_is_the_positive_one_whatever_it_is_called(tmp_path, see
     )
     params = params_file.parse(look_at(path, "y").text)
     assert params.data_preprocessing.positive == rarer
+    measured = baseline_score.measure(
+        read.read(params.data_ingestion).frame,
+        params.model_copy(
+            update={"model_building": params.model_building.model_copy(update={"metric": "average_precision"})}
+        ),
+    )
+    assert measured.constant == pytest.approx(labels.count(rarer) / 200, abs=0.01)
     prepared = prepare.prepare(
         prepare.RawData(read.read(params.data_ingestion).frame, {"source": "x"}), params.data_preprocessing
     )

@@ -81,24 +81,23 @@ def end(store: Store, job: str, ended: JobOutcome, was: str = "running", owner: 
 
 def find(store: Store, job: str) -> Job | None:
     """Return a job by its id."""
-    with store.reading() as link:
-        row = link.execute(select(JOBS).where(JOBS.c.id == job)).one_or_none()
-    return _job(row) if row else None
+    return next(map(_job, store.rows(select(JOBS).where(JOBS.c.id == job))), None)
 
 
 def newest(store: Store, limit: int = 20, model: str = "") -> list[Job]:
     """Return the latest jobs, of all models or of one, newest first."""
     wanted = select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)
-    with store.reading() as link:
-        rows = link.execute(wanted.where(JOBS.c.model == model) if model else wanted).all()
-    return [_job(row) for row in rows]
+    return [_job(row) for row in store.rows(wanted.where(JOBS.c.model == model) if model else wanted)]
 
 
 def last_beat(store: Store) -> tuple[str, int] | None:
     """Return the job that runs and when it last showed that it lives, in microseconds since 1970."""
-    with store.reading() as link:
-        row = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    row = _running(store)
     return (row.id, row.beat_us) if row else None
+
+
+def _running(store: Store) -> Any:
+    return next(iter(store.rows(select(JOBS).where(JOBS.c.state == "running"))), None)
 
 
 def bury(store: Store, job: str) -> bool:
@@ -108,8 +107,7 @@ def bury(store: Store, job: str) -> bool:
 
 def bury_dead(store: Store) -> None:
     """Bury the running job if its process was one of this machine and is gone, or if it has long been silent."""
-    with store.reading() as link:
-        row = link.execute(select(JOBS).where(JOBS.c.state == "running")).first()
+    row = _running(store)
     if row and (_is_gone(row.owner) or _now_us() - row.beat_us > SILENT_S * 1e6):
         bury(store, row.id)
 

@@ -104,8 +104,7 @@ def timings(folder: Path, record: Path) -> list[dict[str, float]]:
     for path in sorted(folder.glob(f"*/{FINISHED}")):
         finished = files.read_json(path)
         if finished["record"] == digest:
-            durations: list[dict[str, float]] = finished["timings"]
-            return durations
+            return finished["timings"]
     return []
 
 
@@ -119,8 +118,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
     checksum, _, text = line.decode("utf-8", "replace").partition(" ")
     if checksum != _checksum(text):
         return None
-    record: dict[str, Any] = json.loads(text)
-    return record
+    return json.loads(text)
 
 
 def _checksum(text: str) -> str:
