@@ -152,14 +152,12 @@ def checked(table: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Read
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers, target = (
-        [name for name in frame.columns if name not in wish.keep],
-        target_column.choose(frame, wish.target),
-    )
-    found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
+    numbers = [name for name in frame.columns if name not in wish.keep]
+    target = target_column.choose(frame, wish.target)
+    markers = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
     if target in numbers:
-        found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
-    for name, values in found.items():
+        markers[target] = list(dict.fromkeys([*markers.get(target, []), *sentinels.impossible(frame[target])]))
+    for name, values in markers.items():
         for value in values:
             described = columns.get(name, CellFormat(kind="number"))
             columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
