@@ -194,7 +194,7 @@ def _in_order(spelled: str, orders: Sequence[str]) -> str:
 
 
 def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
-    """Say how dates and times are spelled."""
+    """Say how dates and times are spelled, and which numbers are none though their name says so."""
     if described.kind == "date" and described.dates != (cell_values.ISO,):
         yield Choice(name, f"dates spelled {', '.join(described.dates)}", such)
     elif described.kind == "epoch":
@@ -204,3 +204,11 @@ def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
         yield Choice(name, "times of day, as hours", such)
     elif described.kind == "duration":
         yield Choice(name, "durations, as seconds", such)
+
+
+def unread(column: Cells) -> Iterator[Choice]:
+    """Say that whole numbers of many digits, in a column that is called like a moment, are no moments."""
+    some = list(column.present)[:MOST_LOOKED_AT]
+    if NAMED_MOMENT.search(column.name) and all(len(cell) > 5 and DIGITS.fullmatch(cell) for cell in some):
+        look = f"{column.name}: {some[0]} is no date, nor seconds or milliseconds of this century: it stays a number"
+        yield Choice(column.name, "number", "called like a moment", look)

@@ -156,6 +156,7 @@ def _floor(frame: pd.DataFrame, params: sections.Params) -> tuple[baseline_score
 def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Split) -> baseline_score.Baseline:
     """Measure quick models in folds that respect a split."""
     preprocessing = params.data_preprocessing.model_copy(update={"split": split})
+    frame = frame[frame[split.column].notna()]
     return baseline_score.measure(frame, params.model_copy(update={"data_preprocessing": preprocessing}))
 
 
