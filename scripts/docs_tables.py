@@ -25,11 +25,24 @@ from pydantic.fields import FieldInfo
 from flask_app.observability.gauges import GAUGES
 from flask_app.observability.telemetry import Telemetry
 from lockstep import compat
-from lockstep.config.params import Between, Params, Section
+from lockstep.autoconfig import (
+    cell_counts,
+    column_roles,
+    csv_dialect,
+    date_formats,
+    encodings,
+    inspect,
+    number_formats,
+    split_proposals,
+    value_formats,
+)
+from lockstep.config.params import FORMATS, Between, Params, Reader, Section
 from lockstep.config.settings import SETTINGS
+from lockstep.data import cells, date_words
 from lockstep.data.sources.read import BUNDLED
 from lockstep.features.tokenizer import CLEANERS
 from lockstep.features.transformers import DATE_PARTS
+from lockstep.metrics import combinations, leakage
 from lockstep.metrics.scores import METRICS
 from lockstep.modeling.catalog import ESTIMATORS
 
@@ -215,6 +228,48 @@ def architecture_tables(_: str) -> dict[str, str]:
     return {"floors": table(("floor", "packages"), rows), "modules": table(("module", "contents"), modules)}
 
 
+def init_tables(_: str) -> dict[str, str]:
+    """Return the table of what `lockstep init` recognises, and that of the thresholds of its verdicts."""
+    markers = sorted(cell_counts.MARKERS - {""})
+    number_marks = (f"`{decimal}` and {f'`{mark}`' if mark else 'none'}" for decimal, mark in number_formats.MARKS)
+    recognised = [
+        ("file formats", "; ".join(f"{name}: {listed(endings)}" for name, endings in FORMATS.items())),
+        ("encodings beside Unicode", listed([*encodings.LATIN, *encodings.FREQUENT, *encodings.USUAL])),
+        ("separators", f"{', '.join(csv_dialect.SEPARATORS.values())}, blanks"),
+        ("marks of comment lines", listed(csv_dialect.COMMENTS)),
+        ("missing in every column", listed(dict.fromkeys([*Reader().missing[1:], *sorted(value_formats.EVERYWHERE)]))),
+        ("missing among numbers, dates and booleans", f"{listed(markers)}, in any case"),
+        ("decimal and thousands separators", "; ".join(number_marks)),
+        ("currencies", listed(sorted(number_formats.CURRENCIES))),
+        ("multipliers", ", ".join(f"`{word}` {factor:,.0f}" for word, factor in number_formats.FACTORS.items())),
+        ("true and false", f"{listed(sorted(value_formats.TRUE))}; {listed(sorted(value_formats.FALSE))}"),
+        ("days", f"`ISO8601`, {listed([*date_formats.DAYS, *date_formats.WORDS])}"),
+        ("months", listed(date_formats.MONTHS)),
+        ("times after a day", listed(time.strip() for time in date_formats.TIMES)),
+        ("other moments", f"{listed(date_formats.UNIX)}, `%Y%m%d`, seconds and milliseconds since 1970"),
+        ("names of months, such as those of January", listed(date_words.MONTHS[0].split())),
+        ("units of durations", listed(cells.SECONDS)),
+    ]
+    return {"recognised": table(("what", "spellings"), recognised), "verdicts": table(("verdict", "rule"), verdicts())}
+
+
+def verdicts() -> list[tuple[str, str]]:
+    """Return the rules of what is left out or named, with their thresholds."""
+    noisy, near, far = leakage.NOISY, leakage.NEAR, leakage.MARGIN
+    rows, filled = column_roles.ROWS_OF_GROUP, f"{leakage.ONE_CLASS:.1%} of its {leakage.MIN_FILLED} or more cells"
+    return [
+        ("leak", f"predicts {leakage.PERFECT:.1%} of held-out rows alone (mean recall of the classes, or R2)"),
+        ("leak", f"predicts {noisy['binary']:.0%} (R2 {noisy['regression']}), {far} ahead of every other column"),
+        ("leak", f"one of up to {combinations.MAX_TERMS} columns whose sum, product or ratio is the target"),
+        ("leak", f"has values in the rows of one class only ({filled})"),
+        ("near copy", f"{near['binary']} beyond chance, or a squared rank correlation of {near['regression']}"),
+        ("too good", f"quick models reach {inspect.TOO_GOOD} before training"),
+        ("group", f"{rows} rows a value, in which another column of many numbers is constant; or an id by its name"),
+        ("time", f"{split_proposals.ORDERED:.0%} of the rows follow each other in a date column"),
+        ("sample", f"beyond {inspect.MOST_ROWS:,} rows, as many are drawn with the seed {inspect.SEED}"),
+    ]
+
+
 def docstring(path: Path) -> str | None:
     """Return the docstring of a module."""
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
@@ -238,6 +293,7 @@ PAGES: dict[str, Callable[[str], Mapping[str, str]]] = {
     "pipeline.md": pipeline_tables,
     "monitoring.md": monitoring_tables,
     "architecture.md": architecture_tables,
+    "init.md": init_tables,
 }
 
 if __name__ == "__main__":

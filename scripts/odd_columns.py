@@ -113,13 +113,20 @@ def plain(draw: Draw, rows: int, _: Script) -> Column:
 def marked(draw: Draw, rows: int, _: Script) -> Column:
     """Numbers with other marks of decimals and thousands."""
     decimal, thousands = [(",", ""), (",", "."), (".", ","), (".", "'"), (",", " "), (",", "\u202f")][draw.integers(6)]
-    numbers = _numbers(draw, rows)
+    numbers = _largest_first(_numbers(draw, rows))
     return _of_numbers(numbers, [spell(number, decimal, thousands) for number in numbers])
+
+
+def _largest_first(numbers: Floats) -> Floats:
+    """Return numbers of which the largest, with its thousands, stands in a train row."""
+    largest = int(numbers.argmax())
+    numbers[[2, largest]] = numbers[[largest, 2]]
+    return numbers
 
 
 def money(draw: Draw, rows: int, _: Script) -> Column:
     """Amounts with a currency, in front or behind, some with a blank at the end."""
-    numbers, trail = _numbers(draw, rows), " " * int(draw.integers(2))
+    numbers, trail = _largest_first(_numbers(draw, rows)), " " * int(draw.integers(2))
     if draw.random() < 0.5:
         sign = str(draw.choice(["$", "£", "US$", "CHF "]))
         return _of_numbers(numbers, [f"{sign}{spell(number, '.', ',')}{trail}" for number in numbers])

@@ -23,6 +23,7 @@ from lockstep.lifecycle.retraining import jobs
 from lockstep.prediction_log import engine, monitoring_queries
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.shipper import Shipper
+from tests.lockstep.logged_answers import find
 from tests.root import ROOT
 
 RELEASE = ROOT / "tests" / "fixtures" / "earlier_release"
@@ -103,7 +104,7 @@ def test_a_log_of_each_revision_opens_migrated_with_its_rows(log, name):
     store = log(name)
     with store.reading() as connection:
         assert engine._revision(connection) == engine.REVISION
-    found = store.find("id-1-0")
+    found = find(store, "id-1-0")
     assert (found.model, found.version, found.label) == ("binary", "1", "yes")
     assert len(found.row) == 3 and len(found.shares) == 2 and found.value in ("yes", "no")
     assert store.lost() == 3
@@ -128,7 +129,7 @@ def test_a_spool_file_is_shipped_to_the_log(log, tmp_path):
     while shipper.ship():
         pass
     shipper.close()
-    assert store.find("id-10-0").label == "no"
-    assert store.find("id-12-1").latency_us == 912
+    assert find(store, "id-10-0").label == "no"
+    assert find(store, "id-12-1").latency_us == 912
     assert store.lost() == 5
     assert list(spool.glob("*.jsonl")) == []

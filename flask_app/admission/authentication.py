@@ -20,7 +20,7 @@ Need = Literal["nothing", "key", "admin"]
 OPEN = frozenset({"/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready", "/static/<path:filename>"})
 """What load balancers, orchestrators and a browser on its way to the log-in ask, and what tells nothing of the data."""
 
-ADMIN = frozenset({"/retrain", "/retrain/<job>", "/predictions"})
+ADMIN = frozenset({"/retrain", "/retrain/<job>", "/predictions", "/logs/recent"})
 ADMIN_FOLDER = "/admin/"
 
 BROWSER = 'Basic realm="Lockstep: an API key as the password", charset="UTF-8"'

@@ -30,7 +30,7 @@ REFUSED_S = 300.0
 """A refused version is fetched again after this long: its download may have been cut off."""
 
 UNKNOWN_S = 10.0
-"""The registry is asked again after this long for a version that it did not have."""
+"""The registry is asked again after this long for a version, or files of it, that it did not have."""
 
 MOST_REMEMBERED = 1000
 QUEUE_S = 5.0
@@ -60,15 +60,14 @@ class Serving:
 class ExpiringTexts:
     """Texts that stay for a while, a bounded number of them."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self._until: dict[str, tuple[str, float]] = {}
 
-    def put(self, key: str, text: str) -> None:
-        """Remember a text from now on."""
+    def put(self, key: str, text: str, seconds: float) -> None:
+        """Remember a text for so long from now on."""
         if len(self._until) >= MOST_REMEMBERED:
             self._until.clear()
-        self._until[key] = (text, time.monotonic() + self._seconds)
+        self._until[key] = (text, time.monotonic() + seconds)
 
     def get(self, key: str) -> str | None:
         """Return the text if it still stands."""
@@ -82,7 +81,7 @@ class Loader:
     def __init__(self, cache: ModelCache, baked: Path | None = None) -> None:
         self._cache = cache
         self._baked = baked
-        self._refused = ExpiringTexts(REFUSED_S)
+        self._refused = ExpiringTexts()
 
     def load(self, version: Version, registry: RegistryClient) -> Serving:
         """Load a version from the cache, the image or the registry.
@@ -96,7 +95,8 @@ class Loader:
             return Serving(wanted, self._load(wanted.sha256, version, registry), datetime.now(UTC))
         except (ArtifactError, RegistryError) as error:
             refusal = f"version {wanted.version} was refused: {error.problem}"
-            self._refused.put(repr(wanted), refusal)
+            seconds = UNKNOWN_S if isinstance(error, RegistryError) else REFUSED_S  # files that are gone may be back
+            self._refused.put(repr(wanted), refusal, seconds)
             raise ArtifactError(refusal, error.hint) from error
 
     def _load(self, sha256: str, version: Version, registry: RegistryClient) -> Predictor:
@@ -126,7 +126,7 @@ class PinnedVersions:
         self._name, self._loader, self._connect, self._most = name, loader, connect, most
         self._kept: OrderedDict[str, Serving] = OrderedDict()
         self._known: dict[str, Version] = {}
-        self._unknown = ExpiringTexts(UNKNOWN_S)
+        self._unknown = ExpiringTexts()
         self._turn, self._lock = threading.Lock(), threading.Lock()
 
     def get(self, number: str) -> Serving:
@@ -167,7 +167,7 @@ class PinnedVersions:
             version = self._known.get(number) or registry.get(number)
             serving = replace(self._loader.load(version, registry), role="pinned")
         except (RegistryError, ArtifactError) as error:
-            self._unknown.put(number, f'"version": {explain(error)}.')
+            self._unknown.put(number, f'"version": {explain(error)}.', UNKNOWN_S)
             raise UnprocessableEntity(f'"version": {explain(error)}.') from error
         except (TrackingError, OSError) as error:
             raise ServiceUnavailable(f"{explain(error)}.", retry_after=RETRY_AFTER_S) from error

@@ -194,6 +194,7 @@ def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -
     app.before_request(telemetry.start_clock)
     app.after_request(telemetry.count_request)
     _Exporter(app, registry=shown, path="/metrics", export_defaults=False, group_by="url_rule")
+    app.add_url_rule("/metrics/prometheus", "metrics_alias", app.view_functions["prometheus_metrics"])
 
 
 def from_app(app: Flask) -> Telemetry:

@@ -76,10 +76,8 @@ class ServedModel:
 
 def _request(model: ServedModel) -> Json:
     rows = json_schema.rows(model.ref("Row"), model.most)
-    optional = {"version": model.perhaps, "explain": EXPLAIN}
-    return closed({"rows": rows}, optional) | {
-        "examples": [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]
-    }
+    examples = [{"rows": [model.row]}, {"rows": [model.row], "explain": True}]
+    return closed({"rows": rows}, {"version": model.perhaps, "explain": EXPLAIN}) | {"examples": examples}
 
 
 def _answer(model: ServedModel) -> Json:
@@ -94,36 +92,33 @@ def _warnings(model: ServedModel, rows: bool = True) -> Json:
     """Describe the warnings of an answer, by row where all rows share one list."""
     described = ({"row": {"type": "integer"}} if rows else {}) | {"column": {"enum": list(model.schema.kinds)}}
     about = "Values that were predicted from although the model does not know them. Only where there are any."
-    return _list(closed(described | {"problem": TEXT})) | {"description": about}
+    return _list(closed(described | {"problem": TEXT}), about)
 
 
 def _explanation(model: ServedModel) -> Json:
     """Describe why a row is answered as it is."""
-    words = _list(closed({"word": TEXT, "contribution": NUMBER}))
-    about = "The words of a text that add most, and what the others add together."
-    parts = closed(
-        {"column": {"enum": list(model.schema.kinds)}, "contribution": NUMBER},
-        {
-            "value": {"type": ["number", "string", "null"], "description": "The value in the row; texts are left out."},
-            "words": words | {"description": about},
-            "other_words": NUMBER,
-        },
-    )
     required = {
         "unit": {"enum": ["log-odds", "probability", "value"], "description": "What base and contributions count."},
         "base": NUMBER | {"description": "The score of a usual row."},
         "score": NUMBER | {"description": "The score of this row: the base and all contributions."},
-        "contributions": _list(parts) | {"description": "What each column adds, the largest first."},
+        "contributions": _list(_contribution(model), "What each column adds, the largest first."),
     }
     if model.schema.labels:
-        required["label"] = json_schema.prediction(model.schema) | {
-            "description": "The label that the score speaks for."
-        }
-    other = closed({"columns": {"type": "integer"}, "contribution": NUMBER})
-    about = "Why: what each column adds to the score. Only where it was asked for."
-    return closed(required, {"other": other | {"description": "The columns that are not listed."}}) | {
-        "description": about
+        about = "The label that the score speaks for."
+        required["label"] = json_schema.prediction(model.schema) | {"description": about}
+    counts = {"columns": {"type": "integer"}, "contribution": NUMBER}
+    optional = {"other": closed(counts, about="The columns that are not listed.")}
+    return closed(required, optional, "Why: what each column adds to the score. Only where it was asked for.")
+
+
+def _contribution(model: ServedModel) -> Json:
+    about = "The words of a text that add most, and what the others add together."
+    optional = {
+        "value": {"type": ["number", "string", "null"], "description": "The value in the row; texts are left out."},
+        "words": _list(closed({"word": TEXT, "contribution": NUMBER}), about),
+        "other_words": NUMBER,
     }
+    return closed({"column": {"enum": list(model.schema.kinds)}, "contribution": NUMBER}, optional)
 
 
 def _invocation(model: ServedModel) -> Json:
@@ -161,9 +156,8 @@ def _shape(shape: str) -> Callable[[ServedModel], Json]:
 
 def _split(model: ServedModel) -> Json:
     columns = json_schema.exactly([{"const": name} for name in model.schema.kinds])
-    return closed({"columns": columns, "data": json_schema.rows(model.ref("Values"), model.most)}) | {
-        "description": "The columns may stand in any order; an index is taken and not looked at."
-    }
+    required = {"columns": columns, "data": json_schema.rows(model.ref("Values"), model.most)}
+    return closed(required, about="The columns may stand in any order; an index is taken and not looked at.")
 
 
 def _one_of_four(rows: Json) -> Json:
@@ -227,8 +221,8 @@ def _capstone_answer(model: ServedModel) -> Json:
     return closed(required | {"ids": _list(ID), "model": TEXT, "model_version": TEXT}, {"warnings": _warnings(model)})
 
 
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
+def _list(items: Json, about: str = "") -> Json:
+    return {"type": "array", "items": items} | ({"description": about} if about else {})
 
 
 PLAIN: dict[str, tuple[Callable[[Schema], Json], str]] = {

@@ -34,6 +34,7 @@ TAGS = {
     "open_inference": "Open Inference Protocol 2",
     "health": "Health",
     "prometheus_metrics": "Health",
+    "metrics_alias": "Health",
     "pages": PAGES,
     "dashboard": PAGES,
     "docs": PAGES,

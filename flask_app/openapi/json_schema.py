@@ -130,10 +130,12 @@ def shares(schema: Schema) -> Json:
     return {"type": "array", "items": share(), "minItems": len(schema.labels), "maxItems": len(schema.labels)}
 
 
-def closed(properties: Json, optional: Json | None = None) -> Json:
+def closed(properties: Json, optional: Json | None = None, about: str = "") -> Json:
     """Describe an object with these properties and no others."""
     described: Json = {"type": "object", "properties": properties | (optional or {}), "additionalProperties": False}
-    return described | ({"required": list(properties)} if properties else {})
+    return (
+        described | ({"required": list(properties)} if properties else {}) | ({"description": about} if about else {})
+    )
 
 
 def exactly(items: list[Json]) -> Json:

@@ -219,6 +219,7 @@ def _page(*statuses: str) -> Callable[[ServedModel], Json]:
 DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "predict.predict": _predict,
     "predict.predict_with": _predict,
+    "predict.predict_by_name": _predict,
     "files.predict_file": _table,
     "files.template": lambda model: reading(TEXT, "503", media="text/csv"),
     "feedback.take": _feedback,
@@ -236,7 +237,9 @@ DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "health.live": _state("status", {"const": "alive"}),
     "health.ready": _state("status", {"const": "ready"}, "503"),
     "health.health": lambda model: _state_or_page(["status"]),
+    "health.models": _state("models", OBJECT),
     "prometheus_metrics": lambda model: reading(TEXT, media="text/plain"),
+    "metrics_alias": lambda model: reading(TEXT, media="text/plain"),
     "pages.show_form": _page("503"),
     "card.show": lambda model: _state_or_page(["model", "card", "limits"], "404", "503"),
     "dashboard.show": _page("404"),
@@ -244,6 +247,7 @@ DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
     "docs.page": _page("503"),
     "docs.openapi": lambda model: reading(OBJECT, "503"),
     "predictions.show": _predictions,
+    "predictions.recent": _predictions,
     "admin.reload": lambda model: _move(model, {}),
     "admin.rollback": _rollback,
     "retrain.start": _retrain,
@@ -251,4 +255,4 @@ DESCRIBED: dict[str, Callable[[ServedModel], Json]] = {
 }
 """In the order in which they are shown."""
 
-SUMMARIES = {"prometheus_metrics": "Show the counts and times, for Prometheus"}
+SUMMARIES = dict.fromkeys(("prometheus_metrics", "metrics_alias"), "Show the counts and times, for Prometheus")

@@ -39,6 +39,12 @@ def health() -> ResponseReturnValue:
     return render_template("health.html", state=state) if errors.wants_page() else state
 
 
+@blueprint.get("/models/info")
+def models() -> ResponseReturnValue:
+    """List the models that are served here: version, task, columns and state of each."""
+    return {"models": {service.name: _describe(service) for service in model_service.all_of(current_app)}}
+
+
 def describe() -> dict[str, Any]:
     """Return the state of the service as JSON: that of the default model, with all of them where there are several."""
     states = {service.name: _describe(service) for service in model_service.all_of(current_app)}

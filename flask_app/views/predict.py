@@ -27,6 +27,9 @@ def predict_with(name: str) -> ResponseReturnValue:
     return _answer(model_service.named(current_app, name))
 
 
+blueprint.add_url_rule("/predict/<name>", "predict_by_name", predict_with, methods=["POST"])  # an alias
+
+
 @blueprint.errorhandler(RowsRefused)
 def refuse(error: RowsRefused) -> ResponseReturnValue:
     """Answer 422: a form with the form again, JSON with problem details."""

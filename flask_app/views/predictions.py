@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Blueprint, current_app, request
-from flask.typing import ResponseReturnValue
 from msgspec import Meta, Struct
 from werkzeug.exceptions import ServiceUnavailable, UnprocessableEntity
 
@@ -17,6 +16,8 @@ from lockstep.prediction_log.records import Variant
 blueprint = Blueprint("predictions", __name__)
 
 MOST = 1000
+CONTENTS = ("row", "key")
+"""What says something of the one whom a prediction is about."""
 
 
 class LogFilter(Struct, forbid_unknown_fields=True):
@@ -33,7 +34,7 @@ class LogFilter(Struct, forbid_unknown_fields=True):
 
 
 @blueprint.get("/predictions")
-def show() -> ResponseReturnValue:
+def show() -> dict[str, Any]:
     """Return logged predictions with their labels, the newest first."""
     log_filter = _asked()
     arguments = msgspec.structs.asdict(log_filter)
@@ -48,6 +49,13 @@ def show() -> ResponseReturnValue:
         raise ServiceUnavailable(f"{error.problem}.", retry_after=RETRY_AFTER_S) from None
     following = rows[-1]["seq"] if len(rows) == log_filter.limit else None
     return {"predictions": [_shown(row) for row in rows], "next": None if following is None else str(following)}
+
+
+@blueprint.get("/logs/recent")
+def recent() -> dict[str, Any]:
+    """Return logged predictions without the contents of their rows, the newest first."""
+    page = show()
+    return page | {"predictions": [{k: v for k, v in row.items() if k not in CONTENTS} for row in page["predictions"]]}
 
 
 def _asked() -> LogFilter:

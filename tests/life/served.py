@@ -110,13 +110,14 @@ class Served:
     # What happens, and is over at once.
 
     def worker_killed(self):
-        self._kill(self.server.workers()[0])
+        self._kill(living(lambda: next(iter(self.server.workers()), None)))
 
     def registry_sidecar_killed(self):
-        self._kill(self.server.sidecar())
+        self._kill(living(self.server.sidecar))
 
     def recorder_killed(self):
-        self._kill(next(one for one in self.server.tree() if "lockstep.server.recorder" in words(one)))
+        tree = self.server.tree
+        self._kill(living(lambda: next((one for one in tree() if "lockstep.server.recorder" in words(one)), None)))
 
     def server_killed(self):
         processes = self.server.tree()
@@ -261,6 +262,11 @@ def possible(served, long):
     if served.ending.keys() & {"registry_locked", "database_locked", "disk_full"}:
         lacking |= dict.fromkeys(NEED_THE_REGISTRY, True)
     return [name for name in begin if not lacking.get(name)], [*served.ending]
+
+
+def living(find):
+    """Return a process, which may be about to be replaced."""
+    return wait_for(find, ANSWER_S, 0.1)[0]
 
 
 @contextlib.contextmanager

@@ -97,12 +97,8 @@ def test_of_two_promotions_one_serves_and_the_history_says_so(versions, request)
         assert codes[1 - winner] == 1
         assert f"actor-{serving} moved it to version {serving}" in said[1 - winner]
         versions.promote("1")
-
-
-def test_of_two_promotions_of_one_version_both_succeed(versions):
-    codes, numbers = at_once(versions, *[("promote", "2", "1")] * 3)
-    assert (codes, numbers) == ([0, 0, 0], ["2", "2", "2"])
-    assert versions.registry.production().version == "2"
+    codes, numbers = at_once(versions, *[("promote", "2", "1")] * 2)
+    assert (codes, numbers) == ([0, 0], ["2", "2"])  # both wanted what is there now
 
 
 @pytest.mark.server

@@ -1,9 +1,12 @@
 import itertools
+import json
 
 import pytest
+from sqlalchemy import select
 
-from lockstep.prediction_log.database import Store
+from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.records import Answer, Label
+from lockstep.prediction_log.tables import LABELS
 from tests.postgres import postgres  # noqa: F401 - a fixture
 
 
@@ -43,3 +46,15 @@ def answer(*ids, at_us=60_000_000, version="1", variant="production", value="yes
 
 def label(prediction, label="yes", at_us=1, event=None, source="test"):
     return Label(at_us, event or f"event {next(COUNT)}", prediction, label, source)
+
+
+def find(store, prediction):
+    """Return a prediction by its id, or None."""
+    stored = store.predictions(PredictionFilter(limit=10_000))
+    return next((one for one in stored if one.id == prediction), None)
+
+
+def labels(store, prediction):
+    """Return all labels that a prediction was given, the latest first."""
+    wanted = select(LABELS.c.label).where(LABELS.c.prediction_id == prediction)
+    return [json.loads(text) for (text,) in store.rows(wanted.order_by(LABELS.c.at_us.desc(), LABELS.c.seq.desc()))]

@@ -36,7 +36,7 @@ TIMES = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S%z", "T%H
          " %H.%M.%S",         " %H:%M:%S.%f", "T%H:%M", ", %H:%M", " %H:%M:%S %z", " %I:%M%p")  # fmt: skip
 UNIX = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z")
 EVERY = (*MONTHS, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
-MOST_SHAPES, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 2000
+MOST_SHAPES, MOST_TRIED, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 3, 2000
 LEAST_SHARE = 0.01
 """A further format of a column must read so large a share of its cells."""
 LONGEST = 45
@@ -47,14 +47,15 @@ NAMED_MOMENT = re.compile(
 NAMED_SPAN = re.compile(r"(?i)(duration|elapsed|length|took|dauer|runtime|wait|stay|delay)")
 SECONDS, MILLIS = (631_152_000, 2_208_988_800), (631_152_000_000, 2_208_988_800_000)
 """The years 1990 to 2039 as seconds and milliseconds since 1970."""
-CERTAIN = 0.99
+NEARLY_ALL, CERTAIN = 0.9, 0.99
+"""So many cells must be whole numbers, and so many of these must be dates."""
 
 
 def of_digits(name: str, present: Mapping[str, int]) -> CellFormat | None:
     """Return the format of dates written as whole numbers: 20150224, or seconds since 1970."""
-    total = sum(present.values())
     whole = {cell: count for cell, count in present.items() if DIGITS.fullmatch(cell)}
-    if sum(whole.values()) < CERTAIN * total or len(present) < 3:
+    total = sum(whole.values())
+    if total < NEARLY_ALL * sum(present.values()) or len(whole) < 3:
         return None
     lengths = Counter(map(len, whole)).most_common(1)[0][0]
     spelled = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 6: "%Y%m"}.get(lengths)
@@ -92,15 +93,14 @@ def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
     if sum(some.values()) < 0.9 * sum(list(present.values())[:MOST_LOOKED_AT]):
         return None
     shapes = Counter[str]()
-    examples: dict[str, str] = {}
+    examples: dict[str, list[str]] = {}
     for cell, count in some.items():
         shape = _shape(cell)
         shapes[shape] += count
-        examples.setdefault(shape, cell)
-    likely = [
-        examples[shape] for shape, _ in shapes.most_common(MOST_SHAPES) if "9" in shape and len(examples[shape]) > 5
-    ]
-    formats = [spelled for spelled in EVERY if any(_reads(spelled, cell) for cell in likely)]
+        examples.setdefault(shape, []).append(cell)
+    shaped = [examples[shape] for shape, _ in shapes.most_common(MOST_SHAPES) if "9" in shape]
+    fitting = {spelled for cells in shaped for spelled in _fitting(cells)}
+    formats = [spelled for spelled in EVERY if spelled in fitting]
     iso = cell_values.ISO
     chosen: list[str] = []
     left, total = dict(some), sum(some.values())
@@ -112,6 +112,12 @@ def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
         chosen.append(best)
         left = {cell: count for cell, count in left.items() if not _reads(best, cell)}
     return CellFormat(kind="date", dates=tuple(chosen)) if chosen else None
+
+
+def _fitting(cells: Sequence[str]) -> list[str]:
+    """Return the formats of the first of a few cells of one shape that is a date at all."""
+    tried = ([spelled for spelled in EVERY if _reads(spelled, cell)] for cell in cells[:MOST_TRIED] if len(cell) > 5)
+    return next(filter(None, tried), [])
 
 
 def _shape(cell: str) -> str:
@@ -188,7 +194,7 @@ def _in_order(spelled: str, orders: Sequence[str]) -> str:
 
 
 def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
-    """Say how dates and times are spelled."""
+    """Say how dates and times are spelled, and which numbers are none though their name says so."""
     if described.kind == "date" and described.dates != (cell_values.ISO,):
         yield Choice(name, f"dates spelled {', '.join(described.dates)}", such)
     elif described.kind == "epoch":
@@ -198,3 +204,11 @@ def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
         yield Choice(name, "times of day, as hours", such)
     elif described.kind == "duration":
         yield Choice(name, "durations, as seconds", such)
+
+
+def unread(column: Cells) -> Iterator[Choice]:
+    """Say that whole numbers of many digits, in a column that is called like a moment, are no moments."""
+    some = list(column.present)[:MOST_LOOKED_AT]
+    if NAMED_MOMENT.search(column.name) and all(len(cell) > 5 and DIGITS.fullmatch(cell) for cell in some):
+        look = f"{column.name}: {some[0]} is no date, nor seconds or milliseconds of this century: it stays a number"
+        yield Choice(column.name, "number", "called like a moment", look)

@@ -42,7 +42,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class SourceSample:
     """The rows that decide, how the source is read, how many rows it has, and what was decided so far."""
 
     frame: pd.DataFrame
@@ -52,7 +52,7 @@ class _Sample:
 
 
 @dataclass(frozen=True)
-class _Draft:
+class TrainingDraft:
     """What is to be trained, the rows for it, the splits to weigh, and what was decided on the way."""
 
     target: str
@@ -70,16 +70,16 @@ def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
     """
     with Progress("items", "steps of init", len(STEPS), log=log) as progress:
         progress.update(0, STEPS[0])
-        sample = _sample(ingestion, wish, password)
+        sample = read_sample(ingestion, wish, password)
         progress.update(1, STEPS[1])
-        draft = _draft(sample.frame, wish)
+        draft = make_draft(sample.frame, wish)
         progress.update(2, STEPS[2])
         text, decisions = _judged(sample, draft, wish.name or _name(ingestion))
         progress.update(3)
     return Survey(text, (*sample.choices, *decisions), sample.rows)
 
 
-def _sample(ingestion: DataIngestion, wish: Wish, password: str) -> _Sample:
+def read_sample(ingestion: DataIngestion, wish: Wish, password: str = "") -> SourceSample:
     """Decide how the source is read and read it; of very many rows, draw some."""
     reader, choices, plain = source_reader.describe(ingestion, wish, password)
     table, reader = source_reader.rows(ingestion.model_copy(update={"reader": reader}), plain, password)
@@ -88,10 +88,10 @@ def _sample(ingestion: DataIngestion, wish: Wish, password: str) -> _Sample:
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
         choices = (*choices, Choice("rows", f"{MOST_ROWS} of {rows}", "drawn at random to decide what follows"))
-    return _Sample(frame, ingestion.model_copy(update={"reader": reader}), rows, choices)
+    return SourceSample(frame, ingestion.model_copy(update={"reader": reader}), rows, choices)
 
 
-def _draft(frame: pd.DataFrame, wish: Wish) -> _Draft:
+def make_draft(frame: pd.DataFrame, wish: Wish) -> TrainingDraft:
     """Decide target, task, roles and what is to be trained."""
     target = target_column.choose(frame, wish.target)
     findings = column_roles.roles(frame, target)
@@ -115,10 +115,10 @@ def _draft(frame: pd.DataFrame, wish: Wish) -> _Draft:
     )
     shown = Choice("target", target, target_column.described(frame, target))
     choices = (shown, why, *([rare] if rare else []), *features.decisions)
-    return _Draft(target, plan, frame, proposals, choices, metric)
+    return TrainingDraft(target, plan, frame, proposals, choices, metric)
 
 
-def _judged(sample: _Sample, draft: _Draft, name: str) -> tuple[str, tuple[Choice, ...]]:
+def _judged(sample: SourceSample, draft: TrainingDraft, name: str) -> tuple[str, tuple[Choice, ...]]:
     """Measure quick models, by each proposed split too; return the text of params.yaml and all decisions."""
     quick = params_file.parse(params_writer.render(sample.ingestion, draft.target, draft.plan, None, name))
     baseline, floor = _floor(draft.frame, quick)
@@ -156,6 +156,7 @@ def _floor(frame: pd.DataFrame, params: sections.Params) -> tuple[baseline_score
 def _by_split(frame: pd.DataFrame, params: sections.Params, split: sections.Split) -> baseline_score.Baseline:
     """Measure quick models in folds that respect a split."""
     preprocessing = params.data_preprocessing.model_copy(update={"split": split})
+    frame = frame[frame[split.column].notna()]
     return baseline_score.measure(frame, params.model_copy(update={"data_preprocessing": preprocessing}))
 
 

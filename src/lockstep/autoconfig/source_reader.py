@@ -63,11 +63,26 @@ def _values(ingestion: DataIngestion, password: str) -> pd.DataFrame:
 
 
 def _of_values(frame: pd.DataFrame, stated: Reader) -> tuple[Reader, tuple[Choice, ...]]:
-    """Decide how the texts of a file with types, such as JSON or Parquet, are read."""
-    texts = [str(name) for name in frame.columns if pd.api.types.is_string_dtype(frame[name])]
-    columns = {name: frame[name].dropna().astype(str).tolist() for name in texts}
-    spelled = value_formats.inspect({name: cells for name, cells in columns.items() if cells})
-    return stated.model_copy(update={"columns": dict(spelled.columns), "missing": spelled.missing}), spelled.decisions
+    """Decide how the texts of a file with types, such as JSON or Parquet, are read, and which numbers are dates."""
+    names = [str(name) for name in frame.columns]
+    texts = [name for name in names if pd.api.types.is_string_dtype(frame[name])]
+    cells = {name: frame[name].dropna().astype(str).tolist() for name in texts}
+    cells |= {name: _digits(frame[name]) for name in names if name not in texts}
+    spelled = value_formats.inspect({name: column for name, column in cells.items() if column})
+    columns = {
+        name: cell_format
+        for name, cell_format in spelled.columns.items()
+        if name in texts or cell_format.kind in ("date", "epoch")
+    }
+    return stated.model_copy(update={"columns": columns, "missing": spelled.missing}), spelled.decisions
+
+
+def _digits(values: pd.Series) -> list[str]:
+    """Return whole numbers as text; nothing of a column that holds anything else."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return []
+    present = values.dropna()
+    return [str(int(value)) for value in present] if (present % 1 == 0).all() else []
 
 
 def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
@@ -137,14 +152,12 @@ def checked(table: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Read
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers, target = (
-        [name for name in frame.columns if name not in wish.keep],
-        target_column.choose(frame, wish.target),
-    )
-    found = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
+    numbers = [name for name in frame.columns if name not in wish.keep]
+    target = target_column.choose(frame, wish.target)
+    markers = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
     if target in numbers:
-        found[target] = list(dict.fromkeys([*found.get(target, []), *sentinels.impossible(frame[target])]))
-    for name, values in found.items():
+        markers[target] = list(dict.fromkeys([*markers.get(target, []), *sentinels.impossible(frame[target])]))
+    for name, values in markers.items():
         for value in values:
             described = columns.get(name, CellFormat(kind="number"))
             columns[name] = described.model_copy(update={"missing": (*described.missing, f"{value:.15g}")})
@@ -179,8 +192,8 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
             )
         return list(wish.names), []
     names = written.rows[0] if written.header else [""] * width
-    if written.header and not names[0].strip() and width > 1 and written.decisions[-1].about == "row names":
-        names = [ROW_NUMBERS, *names[1:]]
+    if written.header and not names[0].strip() and width > 1:
+        names = [ROW_NUMBERS, *names[1:]]  # as pandas calls it
     heads: list[str] = []
     for number, name in enumerate(names, 1):
         unnamed = not name.strip() and (number > 1 or not written.header)
@@ -189,6 +202,8 @@ def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Ch
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"
         return heads, [Choice("names", f"{heads[0]} to {heads[-1]}", "there is no header", look)]
+    if written.decisions[-1].about == "row names":
+        return heads, [Choice("names", f"{ROW_NUMBERS}, {', '.join(heads[1:3])}, ...", "the first column has no name")]
     if not invented:
         return heads, []
     look = f"the header lacks names or repeats them: {', '.join(invented[:5])} are made up; write better ones"

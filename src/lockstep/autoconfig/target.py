@@ -15,7 +15,7 @@ def choose(frame: pd.DataFrame, wished: str | None) -> str:
         return str(wished)
     if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
         return names[int(wished) - 1]
-    listed = "; ".join(f"{place} {name} ({examples(frame[name])})" for place, name in _likely(frame))
+    listed = "; ".join(f"{position} {name} ({examples(frame[name])})" for position, name in _likely(frame))
     if wished is None:
         raise QuestionError(
             "which column is to be predicted?", f"say --target with a name or a number, such as {listed}"
@@ -28,8 +28,8 @@ def choose(frame: pd.DataFrame, wished: str | None) -> str:
 
 def _likely(frame: pd.DataFrame) -> list[tuple[int, str]]:
     """Return the columns that a person most often wants to predict: few classes, from the right."""
-    numbered = [(place, str(name)) for place, name in enumerate(frame.columns, 1)]
-    fits = [(place, name) for place, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
+    numbered = [(position, str(name)) for position, name in enumerate(frame.columns, 1)]
+    fits = [(position, name) for position, name in numbered if 2 <= frame[name].nunique() <= max(20, 0.01 * len(frame))]
     return [*reversed(fits), *reversed([entry for entry in numbered if entry not in fits])][:8]
 
 

@@ -188,6 +188,8 @@ def _said(column: Cells, described: CellFormat | None) -> Iterator[Choice]:
     such = f"such as {example!r}" if example else "by its cells"
     for part in (*number_formats.said(column.name, described, such), *date_formats.said(column.name, described, such)):
         yield replace(part, look=part.look or column.marks.get(part.about, ""))
+    if described.kind == "number":
+        yield from date_formats.unread(column)
     if described.kind == "boolean":
         yield Choice(column.name, "true or false", f"{', '.join(described.true)} and {', '.join(described.false)}")
     if described.missing:

@@ -19,16 +19,16 @@ Many = Annotated[tuple[T, ...], BeforeValidator(lambda given: tuple(given) if is
 Scalar = str | int | float | bool | None
 
 
-def _by_name(given: Any) -> Any:
+def _by_name(entries: Any) -> Any:
     """Return a list of `{name: ..., key: value}` as a mapping by name: DVC cannot store mappings with long keys."""
-    if isinstance(given, list) and all(isinstance(each, dict) and "name" in each for each in given):
-        return {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in given}
-    return given
+    if isinstance(entries, list) and all(isinstance(each, dict) and "name" in each for each in entries):
+        return {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in entries}
+    return entries
 
 
-def _of_pairs(given: Any) -> Any:
+def _of_pairs(pairs: Any) -> Any:
     """Return a list of pairs as a mapping, for the same reason."""
-    return dict(given) if isinstance(given, list) and all(isinstance(pair, list) for pair in given) else given
+    return dict(pairs) if isinstance(pairs, list) and all(isinstance(pair, list) for pair in pairs) else pairs
 
 
 class Section(BaseModel):

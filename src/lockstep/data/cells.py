@@ -30,7 +30,6 @@ ISO: Final = "ISO8601"
 """The name of ISO 8601 among the formats of dates, as in pandas."""
 GROUPS = {mark: re.compile(rf"\d{{1,3}}({re.escape(mark)}\d{{2,3}})*{re.escape(mark)}\d{{3}}") for mark in ",.' "}
 """Digits in groups of three; the groups above thousands may have two digits, as in India."""
-OTHER = {",": ".", ".": ","}
 BLANKS = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
 """Other blanks, minus signs and apostrophes than those of ASCII, which spreadsheets and web pages put in numbers."""
 RANGE = re.compile(r"(?P<low>\S.*?)\s*(?:\s-\s|\bto\b|\bbis\b|(?<=[\d%])-|[\u2013\u2014]|\.\.\.?)\s*(?P<high>\S.*)")
@@ -141,7 +140,10 @@ def _number(format_: CellFormat) -> Parse:
 
 def _grouped(text: str, format_: CellFormat) -> float | None:
     """Return a number; where training had no thousands, those before decimals are beyond doubt."""
-    thousands = format_.thousands or (OTHER[format_.decimal] if format_.decimal in text else "")
+    thousands: str = format_.thousands
+    if not thousands and format_.decimal in text:
+        plain = text.translate(BLANKS)
+        thousands = next((mark for mark in GROUPS if mark in plain and mark != format_.decimal), "")
     return number(text, format_.decimal, thousands)
 
 

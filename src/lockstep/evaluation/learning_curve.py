@@ -73,7 +73,7 @@ class Sample:
             name: fold_score.predict(fitted, matrix[part], self.target[part], self.target, self.positive)
             for name, part in parts.items()
         }
-        values = {name: metrics.measure(metric, own) for name, own in scored.items()}
+        values = {name: metrics.measure(metric, predicted) for name, predicted in scored.items()}
         return {name: short(value) if np.isfinite(value) else None for name, value in values.items()}
 
 

@@ -75,7 +75,7 @@ def formula(numeric: pd.DataFrame, target: Floats) -> tuple[list[str], str]:
 
 
 def _named(columns: pd.DataFrame, terms: dict[int, float]) -> list[str]:
-    return [str(columns.columns[place]) for place in sorted(terms, key=lambda place: -terms[place])]
+    return [str(columns.columns[index]) for index in sorted(terms, key=lambda index: -terms[index])]
 
 
 def _pursuit(table: Floats, target: Floats, least: float) -> dict[int, float]:

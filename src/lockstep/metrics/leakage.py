@@ -82,11 +82,6 @@ class _Target:
         return 0.0 if self.task == "regression" else 1 / self.classes
 
 
-def leaky_columns(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, task: Task) -> dict[str, Leak]:
-    """Return the feature columns of canonical rows (n,) that leak the target, alone or together, and why."""
-    return verdict(frame, kinds, target, task).leaks
-
-
 def verdict(frame: pd.DataFrame, kinds: Mapping[str, Kind], target: str, task: Task) -> Verdict:
     """Return the leaks among the feature columns of canonical rows (n,), and the columns that come near to one.
 

@@ -1,4 +1,4 @@
-"""The prediction log in its database: what the spool brings is added once, and found again by id, version and time."""
+"""The prediction log in its database: what the spool brings is added once, and found again by version and time."""
 
 import collections
 from collections.abc import Iterable, Iterator, Sequence
@@ -138,20 +138,7 @@ class Store:
 
     def predictions(self, row_filter: PredictionFilter) -> list[Stored]:
         """Return predictions with their latest labels."""
-        return self._read(_select(row_filter))
-
-    def find(self, prediction: str) -> Stored | None:
-        """Return one prediction by its id, with its latest label."""
-        rows = self._read(_joined().where(PREDICTIONS.c.id == prediction))
-        return rows[0] if rows else None
-
-    def labels(self, prediction: str) -> list[Label]:
-        """Return all labels that one prediction was given, the latest first."""
-        wanted = select(LABELS).where(LABELS.c.prediction_id == prediction)
-        rows = self.rows(wanted.order_by(LABELS.c.at_us.desc(), LABELS.c.seq.desc()))
-        return [
-            Label(row.at_us, row.event, row.prediction_id, msgspec.json.decode(row.label), row.source) for row in rows
-        ]
+        return [_stored(row) for row in self.rows(_select(row_filter))]
 
     def lost(self) -> int:
         """Return how many predictions could not be written down."""
@@ -162,9 +149,6 @@ class Store:
         """Return all rows of a query."""
         with self.reading() as link:
             return link.execute(wanted).all()
-
-    def _read(self, wanted: Select[Any]) -> list[Stored]:
-        return [_stored(row) for row in self.rows(wanted)]
 
     def _add_answers(self, link: Connection, answers: Sequence[Answer]) -> int:
         rows: dict[str, dict[str, Any]] = {}
@@ -252,7 +236,7 @@ def _json(content: Any) -> str:
     return msgspec.json.encode(content).decode()
 
 
-def _joined(labelled: bool = False) -> Select[Any]:
+def _joined(labelled: bool) -> Select[Any]:
     """Select predictions beside the latest of their labels; on demand only those that have one."""
     later = LABELS.alias("later")
     is_later = or_(later.c.at_us > LABELS.c.at_us, and_(later.c.at_us == LABELS.c.at_us, later.c.seq > LABELS.c.seq))

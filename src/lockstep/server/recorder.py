@@ -138,17 +138,8 @@ class Recorder:
             log.exception("monitoring failed")
 
 
-def _find(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
-    prediction = recorder.store().find(arguments["id"])
-    return msgspec.to_builtins(prediction) if prediction else None
-
-
 def _predictions(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
     return msgspec.to_builtins(recorder.store().predictions(msgspec.convert(arguments, PredictionFilter)))
-
-
-def _labels(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
-    return msgspec.to_builtins(recorder.store().labels(arguments["id"]))
 
 
 def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
@@ -157,10 +148,8 @@ def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
 
 
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
-    "find": _find,
     "known": _known,
     "predictions": _predictions,
-    "labels": _labels,
     "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"], arguments.get("model", "")),
     "job": lambda recorder, arguments: recorder.trainer.find(arguments["id"]),
 }

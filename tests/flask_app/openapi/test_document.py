@@ -69,7 +69,7 @@ def test_nothing_is_said_twice_or_missing(client):
 def test_examples_fit_and_are_answered_as_described(serve, bundle):
     client = serve(bundle).test_client()
     document = described(client)
-    assert len(predicting(document)) == 5
+    assert len(predicting(document)) == 6
     for path in predicting(document):
         schema = schema_of(document, path, "request")
         body = example_of(document, schema)

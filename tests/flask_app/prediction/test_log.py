@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -12,6 +13,7 @@ from lockstep.errors import ConfigError
 from lockstep.prediction_log import url
 from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.spool import SpoolReader
+from tests.lockstep.logged_answers import labels
 
 TOKEN = "admin-token-0123456789"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -143,8 +145,8 @@ def test_a_label_is_shown_beside_its_prediction(make, rows):
     log.from_app(app).label(own, "<low>", "an event", "test")
     (shown,) = app.test_client().get("/predictions?labelled=true", headers=BEARER).get_json()["predictions"]
     assert (shown["id"], shown["label"]) == (own, "<low>")
-    assert len(log.from_app(app).ask("labels", id=own)) == 1
-    assert log.from_app(app).ask("find", id="nothing") is None
+    with contextlib.closing(Store.from_settings(log.from_app(app).settings)) as store:
+        assert labels(store, own) == ["<low>"]
 
 
 @pytest.mark.parametrize(
@@ -155,10 +157,21 @@ def test_what_cannot_be_asked_is_refused(make, query):
     assert make().test_client().get(f"/predictions?{query}", headers=BEARER).status_code == 422
 
 
-def test_the_log_takes_the_admin_token(make):
+@pytest.mark.parametrize("path", ["/predictions", "/logs/recent"])
+def test_the_log_takes_the_admin_token(make, path):
     client = make().test_client()
-    assert client.get("/predictions").status_code == 401
-    assert client.get("/predictions", headers={"Authorization": "Bearer wrong-token-0123456"}).status_code == 401
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers={"Authorization": "Bearer wrong-token-0123456"}).status_code == 401
+
+
+def test_recent_predictions_are_shown_without_their_rows(make, rows):
+    client = make().test_client()
+    client.post("/predict", json={"rows": rows}, headers={"X-Sticky-Key": "someone"})
+    whole = client.get("/predictions", headers=BEARER).get_json()
+    recent = client.get("/logs/recent", headers=BEARER).get_json()
+    bare = [{name: value for name, value in row.items() if name not in ("row", "key")} for row in whole["predictions"]]
+    assert (recent["predictions"], recent["next"]) == (bare, whole["next"])
+    assert len(bare) == len(rows) and {"row", "key"} <= whole["predictions"][0].keys()
 
 
 def test_a_recorder_that_is_away_is_told(make, tmp_path):
@@ -173,7 +186,7 @@ def test_an_idempotency_key_is_one_prediction_in_the_log(make, rows):
     app = make()
     for _ in range(3):
         app.test_client().post("/predict", json={"rows": rows}, headers={"Idempotency-Key": "once"})
-    log.from_app(app).ask("find", id="x")
+    log.from_app(app).ask("known", ids=["x"])  # what was answered is in the database then
     opened = Store.from_settings(log.from_app(app).settings)
     assert len(opened.predictions(PredictionFilter())) == 3
     opened.close()

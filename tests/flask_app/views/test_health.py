@@ -133,3 +133,22 @@ def test_one_page_lists_all_models(pair):
     page = client.get("/health", headers=BROWSER).text
     for address in ("/models/demo", "/models/reviews", "/models/reviews/card", "/dashboard?model=reviews"):
         assert f'href="{address}"' in page
+
+
+def test_aliases_of_other_systems_answer_for_each_model(pair):
+    client = pair.test_client()
+    model_service.named(pair, "reviews").look()
+    models = client.get("/models/info").get_json()["models"]
+    assert {name: (state["status"], state["model"]["version"]) for name, state in models.items()} == {
+        "demo": ("ok", "1"),
+        "reviews": ("ok", "1"),
+    }
+    for name in models:
+        columns = model_service.named(pair, name).require().predictor.schema.columns
+        row = {column.name: column.example for column in columns}
+        (answer,) = client.post(f"/predict/{name}", json={"rows": [row]}).get_json()["predictions"]
+        (same,) = client.post(f"/models/{name}/predict", json={"rows": [row]}).get_json()["predictions"]
+        assert answer["prediction"] == same["prediction"]
+    assert client.post("/predict/other", json={"rows": []}).status_code == 404
+    for path in ("/metrics", "/metrics/prometheus"):
+        assert "app_request_count_total" in client.get(path).text

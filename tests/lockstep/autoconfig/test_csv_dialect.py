@@ -107,6 +107,13 @@ def test_a_date_that_no_value_tells_is_pointed_out():
     assert "%d/%m/%Y or %m/%d/%Y" in spelled.decisions[-1].look
 
 
+@pytest.mark.parametrize(("name", "says"), [("created", True), ("amount", False)])
+def test_numbers_that_are_called_like_moments_are_pointed_out(name, says):
+    spelled = value_formats.inspect({name: [str(1_424_736 + 133 * i) for i in range(50)]})
+    assert spelled.columns[name].kind == "number"
+    assert any("it stays a number" in choice.look for choice in spelled.decisions) == says
+
+
 def test_blanks_after_commas_are_cut_off():
     spelled = value_formats.inspect({"a": ["1", "2"] * 20, " b": [" x", " y"] * 20, " c": [" ?", " 3"] * 20})
     assert (spelled.trim, spelled.missing[-1]) == (True, "?")

@@ -369,3 +369,24 @@ def test_of_very_many_rows_some_are_drawn_and_that_is_said(tmp_path, monkeypatch
     assert decided(first)["rows"] == "40 of 60"
     assert first.text == second.text
     assert first.rows == 60
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_numbers_of_json_are_read_as_those_of_csv(tmp_path, seed):
+    """A column with texts beside numbers is what nearly all of its cells are; whole numbers may be moments."""
+    draw = random.Random(seed)
+    rows = [
+        {
+            "size": "see note" if draw.random() < 0.03 else draw.uniform(0, 99),
+            "at": draw.randint(1_400_000_000, 1_600_000_000),
+            "y": draw.choice("ab"),
+        }
+        for _ in range(200)
+    ]
+    rows[0]["size"] = "see note"
+    path = write(tmp_path / "rows.jsonl", list(map(json.dumps, rows)))
+    params = params_file.parse(look_at(path, "y").text)
+    frame = read.read(params.data_ingestion).frame
+    expected = [None if row["size"] == "see note" else row["size"] for row in rows]
+    assert [None if value != value else value for value in frame["size"]] == expected
+    assert params.data_preprocessing.columns.date == ("at",)

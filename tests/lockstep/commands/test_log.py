@@ -4,7 +4,7 @@ import pytest
 
 from lockstep import cli
 from lockstep.prediction_log.database import Store
-from tests.lockstep.logged_answers import answer
+from tests.lockstep.logged_answers import answer, find
 
 DAY_US = 86_400_000_000
 
@@ -51,7 +51,7 @@ def test_prune(log, capsys):
         "0 predictions older than 90 days deleted",
         "1 predictions older than 30 days deleted",
     ]
-    assert (log.find("old"), log.find("new").id) == (None, "new")
+    assert (find(log, "old"), find(log, "new").id) == (None, "new")
 
 
 @pytest.mark.parametrize(

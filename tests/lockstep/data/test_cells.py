@@ -19,6 +19,9 @@ CASES = {
     "thousands-of-dollars": ("$3.5k", {"kind": "number", "units": {"$": 1.0, "k": 1000.0}}, 3500.0),
     "percent": ("40%", {"kind": "number", "units": {"%": 1.0}}, 40.0),
     "groups-that-training-lacked": ("1.009,73", {"kind": "number", "decimal": ","}, 1009.73),
+    "blanks-that-training-lacked": (
+        "1\u202f009,73 €", {"kind": "number", "decimal": ",", "units": {"€": 1.0}}, 1009.73,
+    ),
     "range": ("1133 - 1384", {"kind": "number"}, 1258.5),
     "range-that-is-missing": ("10-20", {"kind": "number", "ranges": "missing"}, cells.ODD),
     "indian-groups": ("12,34,567", {"kind": "number", "thousands": ","}, 1234567.0),

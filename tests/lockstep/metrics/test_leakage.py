@@ -35,7 +35,7 @@ NO_LEAKS = {
 
 def leaks_of(kind, values, target, task):
     frame = cleaning.with_kinds(pd.DataFrame({"x": values, "y": target}), {"x": kind})
-    return leakage.leaky_columns(frame, {"x": kind}, "y", task)
+    return leakage.verdict(frame, {"x": kind}, "y", task).leaks
 
 
 @pytest.mark.parametrize(("kind", "values"), LEAKS.values(), ids=LEAKS.keys())
@@ -64,7 +64,7 @@ def test_honest_data_has_no_leak(load):
     kinds = dict.fromkeys(data.feature_names, "numeric")
     frame = cleaning.with_kinds(data.frame, kinds)
     task = "multiclass" if frame["target"].nunique() > 2 else "binary"
-    assert leakage.leaky_columns(frame, kinds, "target", task) == {}
+    assert leakage.verdict(frame, kinds, "target", task).leaks == {}
 
 
 def test_few_rows_tell_nothing():
@@ -104,7 +104,7 @@ def copied(task, noise):
     ],
 )
 def test_b36_a_copy_with_noise_is_found_and_refused(task, noise):
-    assert list(leakage.leaky_columns(*copied(task, noise))) == ["copy"]
+    assert list(leakage.verdict(*copied(task, noise)).leaks) == ["copy"]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_what_may_be_a_copy_or_a_good_feature_is_named_and_not_refused(task, noi
     [("binary", "flip 0.2"), ("binary", "noise 1"), ("regression", "noise 0.2"), ("regression", "noise 0.5")],
 )
 def test_b36_what_tells_much_but_not_nearly_all_is_no_copy(task, noise):
-    assert leakage.leaky_columns(*copied(task, noise)) == {}
+    assert leakage.verdict(*copied(task, noise)).leaks == {}
 
 
 def test_b36_of_two_columns_that_tell_alike_neither_is_taken_for_a_copy():
     frame, *subject = copied("binary", "noise 0.3")
     twin = frame.assign(**{"innocent 0": frame["y"] + np.random.default_rng(1).normal(size=600) * 0.35})
-    assert leakage.leaky_columns(twin, *subject) == {}
+    assert leakage.verdict(twin, *subject).leaks == {}

@@ -15,7 +15,7 @@ def test_several_columns_that_add_up_to_the_target_leak_it(seed, parts):
     total = (sum(columns.values()) + draw.normal(0, 0.005, ROWS)).round(2)
     frame = pd.DataFrame({**columns, "other": draw.normal(size=ROWS), "y": total})
     kinds = dict.fromkeys([*columns, "other"], "numeric")
-    assert set(leakage.leaky_columns(frame, kinds, "y", "regression")) == set(columns)
+    assert set(leakage.verdict(frame, kinds, "y", "regression").leaks) == set(columns)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -23,7 +23,7 @@ def test_features_of_a_noisy_total_are_fair(seed):
     draw = np.random.default_rng(seed)
     frame = pd.DataFrame({name: draw.normal(size=ROWS) for name in "abc"})
     frame["y"] = frame.sum(axis=1) + draw.normal(0, 0.3, ROWS)
-    assert leakage.leaky_columns(frame, dict.fromkeys("abc", "numeric"), "y", "regression") == {}
+    assert leakage.verdict(frame, dict.fromkeys("abc", "numeric"), "y", "regression").leaks == {}
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -36,6 +36,6 @@ def test_a_column_that_is_filled_for_one_class_alone_leaks_it(seed):
     chance = np.where(draw.random(ROWS) < 0.3, "x", None)
     frame = pd.DataFrame({"a": draw.normal(size=ROWS), "reason": reason, "chance": chance, "mood": mood})
     kinds = {"a": "numeric", "reason": "categorical", "chance": "categorical"}
-    leaks = leakage.leaky_columns(frame, kinds, "mood", "multiclass")
+    leaks = leakage.verdict(frame, kinds, "mood", "multiclass").leaks
     assert set(leaks) == {"reason"}
     assert "'negative'" in leaks["reason"].reason

@@ -4,7 +4,7 @@ from lockstep.prediction_log import retention
 from lockstep.prediction_log.database import PredictionFilter
 from lockstep.prediction_log.retention import prune
 from lockstep.prediction_log.tables import LABELS, LATENCIES, TRAFFIC
-from tests.lockstep.logged_answers import answer, label
+from tests.lockstep.logged_answers import answer, find, label
 
 MINUTE_US = 60_000_000
 
@@ -23,6 +23,6 @@ def test_what_is_old_goes_with_its_labels_and_counts_and_the_rest_stays(store, m
     assert prune(store, 10 * MINUTE_US, told.append) == 10
     assert told == [3, 6, 9, 10]
     assert [one.id for one in store.predictions(PredictionFilter())] == [f"p{at}" for at in range(19, 9, -1)]
-    assert store.find("p15").labelled
+    assert find(store, "p15").labelled
     assert [count(store, table) for table in (LABELS, TRAFFIC, LATENCIES)] == [2, 10, 10]
     assert prune(store, 10 * MINUTE_US) == 0

@@ -8,7 +8,7 @@ from lockstep.prediction_log import spool
 from lockstep.prediction_log.database import PredictionFilter, Store
 from lockstep.prediction_log.shipper import REFUSED, Shipper
 from lockstep.prediction_log.spool import Writer
-from tests.lockstep.logged_answers import answer, label
+from tests.lockstep.logged_answers import answer, find, label
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_was_spooled_is_stored_and_the_files_go(shipper, writer, folder):
     writer.write(label("07"))
     writer.close()
     assert shipped(shipper) == [f"{at:02}" for at in range(50)]
-    assert shipper.store().find("07").labelled
+    assert find(shipper.store(), "07").labelled
     assert list(folder.glob(f"*{spool.SUFFIX}")) == []
     assert shipper.state().reachable
 

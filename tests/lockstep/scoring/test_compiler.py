@@ -53,6 +53,7 @@ FEATURES = {
         categorical=Categorical(most_levels=2), numeric=Numeric(indicator=True, transform="power", scale="robust")
     ),
     "ranks and circles": FeatureEngineering(numeric=Numeric(transform="quantile"), date=Date(parts=list(DATE_PARTS))),
+    "filled": FeatureEngineering(missing="fill"),
     "characters": FeatureEngineering(text=Text(characters=[2, 4], ngrams=[1])),
     "sets": FeatureEngineering(text=Text(sets={"review": " "})),
     "stacked": FeatureEngineering(text=Text(characters=[2, 3], stack=True)),
@@ -122,6 +123,23 @@ def test_linear_models_on_columns_of_every_kind(task, params):
     assert (scorer.kind, note) == ("linear", "")
     probes = [*rows, *compiler.probes(schema, rows)]
     close(scorer.score(probes), PipelineScorer(schema, pipeline).score(probes))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_null_in_a_column_that_had_none_is_refused_or_filled(task):
+    estimator = "ridge" if task == "regression" else "logistic_regression"
+    schema, _, rows = fitted(task, estimator)
+    without = dict.fromkeys(("town", "review", "since"))
+    nulls = [row | {name: None} for row in schema.objects(rows[:1]) for name in without]
+    nulls += [row | without for row in schema.objects(rows[:1])]
+    with pytest.raises(RowsRefused, match="null, but this column had no missing value") as refused:
+        schema.check(nulls)
+    assert len(refused.value.faults) == 6
+    schema, pipeline, _ = fitted(task, estimator, params=FEATURES["filled"])
+    checked = schema.check(nulls)
+    scorer, _ = compiler.compile_or_fall_back(schema, pipeline, rows)
+    close(scorer.score(checked), PipelineScorer(schema, pipeline).score(checked))
+    assert np.isfinite(scorer.score(checked)).all()
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
