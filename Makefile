@@ -18,9 +18,8 @@ help:  ## this list
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
-repro: pipeline  ## pipeline, promotion and the HTML reports of every model, also for a refused one
-	code=0; for folder in $(MODELS); do \
-	  (cd $$folder && { lockstep promote; code=$$?; lockstep report && exit $$code; }) || code=$$?; done; exit $$code
+repro: setup  ## pipeline, promotion and the HTML reports of the models that a change affects, also for a refused one
+	scripts/repro
 
 pipeline: setup
 	dvc repro --all-pipelines

@@ -129,12 +129,7 @@ FILES = {
 
 def main(words: Sequence[str]) -> int:
     """Print a Markdown table, one row a file; return 1 where a figure falls short or answers differ."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    folder = os.environ.get("LOCKSTEP_REAL_FILES", ROOT.parent / "shared" / "data" / "real")
-    parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="folder with the files")
-    parser.add_argument("--serve", action="store_true", help="also compare the ways to ask the model")
-    parser.add_argument("names", nargs="*", metavar="NAME", default=list(FILES), help=f"of {', '.join(FILES)}")
-    options = parser.parse_args(words)
+    options = arguments(words)
     os.chdir(ROOT)
     print(HEAD, "| --- " * HEAD.count(" | ") + "| --- |", sep="\n", flush=True)
     good = True
@@ -151,6 +146,16 @@ def main(words: Sequence[str]) -> int:
         print(row, flush=True)
         good = good and holds
     return 0 if good else 1
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Return where the files are, and which of them to compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = os.environ.get("LOCKSTEP_REAL_FILES", ROOT.parent / "shared" / "data" / "real")
+    parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="folder with the files")
+    parser.add_argument("--serve", action="store_true", help="also compare the ways to ask the model")
+    parser.add_argument("names", nargs="*", metavar="NAME", default=list(FILES), help=f"of {', '.join(FILES)}")
+    return parser.parse_args(words)
 
 
 def compared(name: str, path: Path, copy: Path, serve: bool) -> tuple[str, bool]:

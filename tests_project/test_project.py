@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import yaml
+from dvc.utils.serialize import load_yaml
 
 from lockstep.config.params import Params
 from lockstep.data import cleaning, contract, parquet
@@ -42,8 +43,8 @@ def test_lock_is_in_step_with_params_code_and_data(folder, results):
 
 
 def test_every_stage_is_locked_with_the_params_in_force(folder, results):
-    locked = yaml.safe_load(results("dvc.lock").read_text(encoding="utf-8"))["stages"]
-    sections = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    locked = load_yaml(results("dvc.lock"))["stages"]
+    sections = load_yaml(folder / "params.yaml")  # as DVC does, to whom yes is a text
     recorded = {name: stage.get("params", {}).get("params.yaml", {}).get(name) for name, stage in locked.items()}
     other = [name for name, section in sections.items() if recorded.get(name) != section]
     assert other == [], f"params.yaml has changed since the last run, in {', '.join(other)}: {RUN_FIRST}"

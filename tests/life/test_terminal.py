@@ -19,7 +19,7 @@ ARGUMENTS = {
     "retrain": ["--help"],
     "serve": ["--help"],
 }
-QUICK = ("history", "doctor")
+QUICK = ("history",)
 
 
 @pytest.mark.pipeline

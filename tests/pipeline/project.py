@@ -31,6 +31,7 @@ class Project:
 
     root: Path
     settings: dict[str, str] = field(default_factory=dict)
+    timeout_s: int = 600
 
     @property
     def environment(self) -> dict[str, str]:
@@ -42,7 +43,9 @@ class Project:
 
     def run(self, *command: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the project; with `ok`, its failure is the test's."""
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=self.timeout_s
+        )
         assert done.returncode == 0 or not ok, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -156,17 +156,14 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     if levels:
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
-    if prose:
-        features["text"] = _text(frame, prose, task, stack=filled > 0)
-    if sets:
-        separators = {name: own.separator for name, own in sets.items()}
-        features["text"] = {**features.get("text", {}), "sets": separators}
+    if kinds["text"]:
+        separators = {"sets": {name: own.separator for name, own in sets.items()}} if sets else {}
+        features["text"] = (_text(frame, prose, task, stack=filled > 0) if prose else {}) | separators
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
     folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(TEST_SHARE * smallest)))
+    candidates = _for_tables(rows, task, dense or by_target)
     if prose:
         candidates = _for_both(rows, task) if filled else _for_text(frame, prose, task)
-    else:
-        candidates = _for_tables(rows, task, dense or by_target)
     return Plan(task, metric, roles, features, candidates, folds, 1000 if rows < 10_000 else 500)
 
 
@@ -187,8 +184,8 @@ def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, stack: bool) 
     sample = pd.concat([sampled.head(5000) for sampled in present])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
-    most = 200_000 if words * rows > 2_000_000 else 50_000
     characters = any(texts.without_blanks(sampled) for sampled in present)
+    most = 200_000 if characters or words * rows > 2_000_000 else 50_000
     return {
         "clean": [*clean, "lowercase"],
         "ngrams": [] if characters else [1, 2],

@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
 
-from lockstep.config.params import FeatureEngineering, Kind, Task
+from lockstep.config.params import FeatureEngineering, Kind, Task, Text
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
@@ -105,24 +105,7 @@ def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:
 
 
 def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> Steps:
-    chosen = params.text
-    _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
-    if chosen.ngrams or not chosen.characters:
-        _check_lengths(chosen.ngrams, 3, "ngrams")
-    if chosen.characters:
-        _check_lengths(chosen.characters, 6, "characters")
-    if chosen.weighting == "naive_bayes" and facts.task == "regression":
-        raise ConfigError(
-            "feature_engineering.text.weighting: naive_bayes tells classes apart, and the task is regression",
-            "set weighting: tfidf",
-        )
-    if chosen.weighting == "naive_bayes" and chosen.stack:
-        raise ConfigError(
-            "feature_engineering.text.weighting: naive_bayes learns from the target, which stacked terms must not",
-            "set weighting: tfidf",
-        )
-    default = "naive_bayes" if facts.task != "regression" and not chosen.stack else "tfidf"
-    weighting = default if chosen.weighting == "auto" else chosen.weighting
+    chosen, weighting = params.text, _weighting(params.text, facts.task)
     common = (chosen.min_documents, chosen.max_terms, chosen.sublinear)
     units = {"words": chosen.ngrams, "characters": chosen.characters}
     steps: list[tuple[object, ...]] = []
@@ -136,6 +119,21 @@ def _text(columns: list[str], params: FeatureEngineering, facts: TrainFacts) -> 
                 name = f"text {number}{' characters' if unit == 'characters' else ''}"
                 steps.append((name, _stacked(tfidf, facts) if chosen.stack else tfidf, column))
     return steps
+
+
+def _weighting(chosen: Text, task: Task) -> str:
+    """Return the weighting of terms, after a check of what is said about texts."""
+    _check_names(chosen.clean, CLEANERS, "feature_engineering.text.clean")
+    if chosen.ngrams or not chosen.characters:
+        _check_lengths(chosen.ngrams, 3, "ngrams")
+    if chosen.characters:
+        _check_lengths(chosen.characters, 6, "characters")
+    why = "tells classes apart, and the task is regression" if task == "regression" else ""
+    why = "learns from the target, which stacked terms must not" if chosen.stack else why
+    if chosen.weighting == "naive_bayes" and why:
+        raise ConfigError(f"feature_engineering.text.weighting: naive_bayes {why}", "set weighting: tfidf")
+    default = "tfidf" if why else "naive_bayes"
+    return default if chosen.weighting == "auto" else chosen.weighting
 
 
 def _stacked(terms: TransformerMixin, facts: TrainFacts) -> Pipeline:

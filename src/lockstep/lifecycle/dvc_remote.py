@@ -90,18 +90,18 @@ def _asked(bucket: RemoteBucket, client: Any) -> Iterator[RemoteCheck]:
 def _refused(bucket: RemoteBucket, response: Mapping[str, Any]) -> RemoteCheck:
     """Return the meaning of the server's refusal."""
     status = int(response["ResponseMetadata"]["HTTPStatusCode"])
-    begun = response["Error"].get("Code", "")
+    code = response["Error"].get("Code", "")
     if status in (301, 400, 307):
         todo = "dvc remote modify storage region REGION: the bucket may be in another one"
-        return RemoteCheck("remote bucket", f"{bucket.name}: the server answers {status} {begun}", todo)
+        return RemoteCheck("remote bucket", f"{bucket.name}: the server answers {status} {code}", todo)
     if status == 404:
         todo = "make it (infra/terraform), or mend the remote's url"
         if DAGSHUB in bucket.endpoint:
             todo = "the bucket is the repository's name, and endpointurl ends with its owner"
         return RemoteCheck("remote bucket", f"there is no bucket {bucket.name} at {bucket.where}", todo)
     if status in (401, 403):
-        return RemoteCheck("remote credentials", f"refused ({status} {begun})", _credentials(bucket))
-    return RemoteCheck("remote reachable", f"{bucket.where} answers {status} {begun}", "try again later")
+        return RemoteCheck("remote credentials", f"refused ({status} {code})", _credentials(bucket))
+    return RemoteCheck("remote reachable", f"{bucket.where} answers {status} {code}", "try again later")
 
 
 def _credentials(bucket: RemoteBucket) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from flask_app import create_app
 from flask_app.models import cache as model_cache
-from flask_app.models import model_service
+from flask_app.models import loading, model_service
 from flask_app.models.cache import Identity, ModelCache
 from flask_app.models.model_service import ModelService
 from lockstep.config.settings import Settings
@@ -152,7 +152,7 @@ def test_a_damaged_version_is_refused_once(service, registry, settings, tmp_path
 
 
 def test_a_refused_version_gets_another_chance_later(service, registry, bundles, monkeypatch):
-    monkeypatch.setattr(service._loader._refused, "_seconds", 0.0)
+    monkeypatch.setattr(loading, "REFUSED_S", 0.0)
     monkeypatch.setattr(model_cache, "REFUSED_S", 0.0)
     registry.add("2", bundles["binary"], digest(bundles["tree"]))
     service.look()

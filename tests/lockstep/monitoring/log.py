@@ -10,6 +10,7 @@ from lockstep.errors import TrackingError
 from lockstep.inference.predictor import Predictor, digest
 from lockstep.monitoring import monitor
 from lockstep.monitoring.registry_view import RegistryView
+from lockstep.prediction_log import refusals
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.records import Answer, Label
 from lockstep.registry.history import Event
@@ -69,7 +70,7 @@ class Log:
         self.roles.promote("1")
         self.predictor = Predictor.load(bundle)
         self.store = Store.open(url or f"sqlite:///{folder / 'log.db'}")
-        self.options = monitor.MonitorOptions(("demo",), challenger_share=share)
+        self.options = monitor.MonitorOptions(("demo",), challenger_share=share, refusals=folder / refusals.FILE)
         self.watcher = self.restarted()
         self.random = np.random.default_rng(5)
         self.drawn = 0

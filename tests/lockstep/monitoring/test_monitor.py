@@ -1,5 +1,6 @@
 import shutil
 
+import msgspec
 import pytest
 
 from lockstep.drift import results
@@ -7,7 +8,8 @@ from lockstep.drift.results import LogState
 from lockstep.errors import StoreError, TrackingError
 from lockstep.monitoring import registry_view
 from lockstep.monitoring.label_windows import shadow_id
-from lockstep.prediction_log import monitoring_queries
+from lockstep.prediction_log import monitoring_queries, refusals
+from lockstep.prediction_log.refusals import Group, Refusal
 from tests.flask_app import standins
 from tests.lockstep.monitoring.log import Log
 from tests.postgres import postgres  # noqa: F401 - a fixture
@@ -277,3 +279,16 @@ def test_on_postgresql_one_server_measures_and_all_tell(shared):
     assert also.models["demo"].history == seen.models["demo"].history
     shared.roles.promote("2", "2026-09-22T10:00:00+00:00")
     assert shared.look().alerts[0].closed is not None
+
+
+def test_rows_that_are_refused_beside_those_that_are_answered_open_an_alert(log):
+    log.answer(log.rows(80))
+    sample = log.folder / refusals.FILE
+    line = Refusal(log.at, "demo", [Group("size", "null", 20)], "key-1", 20)
+    sample.write_bytes(msgspec.json.encode(line) + b"\n{cut off")
+    (alert,) = log.look().alerts
+    assert (alert.kind, alert.model, alert.severity) == ("refused", "demo", "warning")
+    assert alert.detail.startswith("20 % refused since ")
+    assert alert.detail.endswith(" UTC: size is null, from key key-1")
+    sample.unlink()
+    assert [alert.closed is None for alert in log.look().alerts] == [False]

@@ -56,8 +56,7 @@ def find(source: str, params: DataIngestion) -> Object:
     bucket, key = _named(source)
     if not bucket:
         raise DataError(f"{source} names no bucket", "write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")
-    with _asking(source) as client_of:
-        client = client_of(params.timeout_s)
+    with _asking(source, params) as client:
         return _headed(client, bucket, key if key and not key.endswith("/") else _newest(client, bucket, key, source))
 
 
@@ -69,9 +68,9 @@ def find_if_there(source: str, params: DataIngestion) -> Object | None:
     from botocore.exceptions import ClientError
 
     bucket, key = _named(source)
-    with _asking(source) as client_of:
+    with _asking(source, params) as client:
         try:
-            return _headed(client_of(params.timeout_s), bucket, key)
+            return _headed(client, bucket, key)
         except ClientError as error:
             if error.response["Error"].get("Code") in ("404", "NoSuchKey"):
                 return None
@@ -83,8 +82,8 @@ def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
 
     Raises DataError: the store refuses.
     """
-    with _asking(f"s3://{bucket}/{prefix}") as client_of:
-        return [key for _, key in _listed(client_of(params.timeout_s), bucket, prefix)]
+    with _asking(f"s3://{bucket}/{prefix}", params) as client:
+        return [key for _, key in _listed(client, bucket, prefix)]
 
 
 def upload(path: Path, to: str, params: DataIngestion) -> None:
@@ -95,9 +94,9 @@ def upload(path: Path, to: str, params: DataIngestion) -> None:
     from boto3.exceptions import S3UploadFailedError
 
     bucket, key = _named(to)
-    with _asking(to) as client_of:
+    with _asking(to, params) as client:
         try:
-            client_of(params.timeout_s).upload_file(str(path), bucket, key)
+            client.upload_file(str(path), bucket, key)
         except S3UploadFailedError as error:
             said = str(error).removeprefix(f"Failed to upload {path} to ")
             raise DataError(f"{to} cannot be written: {said}", "the credentials need s3:PutObject there") from None
@@ -113,8 +112,7 @@ def download(item: Object, params: DataIngestion, to: Path, hidden: bool = False
         raise DataError(f"{name} is larger than {params.max_mb} MiB", "raise data_ingestion.max_mb if it is meant")
     to.parent.mkdir(parents=True, exist_ok=True)
     style: Style = "hidden" if hidden else "bytes"
-    with _asking(name) as client_of, to.open("wb") as stream, Progress(style, name, item.size) as progress:
-        client = client_of(params.timeout_s)
+    with _asking(name, params) as client, to.open("wb") as stream, Progress(style, name, item.size) as progress:
         for _ in range(ATTEMPTS):
             _receive(client, item, stream, progress)
             if stream.tell() >= item.size:
@@ -165,12 +163,12 @@ def _headed(client: Any, bucket: str, key: str) -> Object:
 
 
 @contextmanager
-def _asking(name: str) -> Iterator[Any]:
-    """Yield a function that makes a client, and turn what the store refuses into a cause and a hint."""
+def _asking(name: str, params: DataIngestion) -> Iterator[Any]:
+    """Yield a client, and turn what the store refuses into a cause and a hint; `name` is the address in question."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
     try:
-        yield _client
+        yield _client(params.timeout_s)
     except ClientError as error:
         code, said = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
         if code in ("PreconditionFailed", "412"):
