@@ -63,7 +63,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     separator = _separator(body, schema)
     records = _records(body, separator, schema.reader.quote if schema.reader else '"')
     _, names = next(records, (1, []))
-    header = [_column_name(name, schema) for name in names]
+    header = [_column_name(name, schema) or _unnamed(place, schema) for place, name in enumerate(names, 1)]
     _check_header(header, schema)
     rows = []
     for number, cells in records:
@@ -183,6 +183,13 @@ def _column_name(name: str, schema: Schema) -> str:
     """Return the column that a cell of the header names: as it stands, else without blanks, else without our escape."""
     spellings = (name, name.strip(), unescaped(name), unescaped(name.strip()))
     return next((spelling for spelling in spellings if spelling in schema.kinds), name.strip())
+
+
+def _unnamed(place: int, schema: Schema) -> str:
+    """Return the name that `lockstep init` made up for a column without one, if the training file has it."""
+    trained = schema.reader.columns if schema.reader else {}
+    made_up = [f"column_{place}", *(["Unnamed: 0"] if place == 1 else [])]
+    return next((name for name in made_up if name in trained), "")
 
 
 def _decoded(content: bytes, schema: Schema) -> str:

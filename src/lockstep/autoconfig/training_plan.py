@@ -184,8 +184,8 @@ def _text(frame: pd.DataFrame, columns: Sequence[str], task: Task, stack: bool) 
     sample = pd.concat([sampled.head(5000) for sampled in present])
     clean = [step for step, mark in TAGS.items() if sample.str.contains(mark).mean() >= SHARE_OF_TEXTS]
     rows, words = len(frame), sample.str.count(r"\S+").mean()
-    most = 200_000 if words * rows > 2_000_000 else 50_000
     characters = any(texts.without_blanks(sampled) for sampled in present)
+    most = 200_000 if characters or words * rows > 2_000_000 else 50_000
     return {
         "clean": [*clean, "lowercase"],
         "ngrams": [] if characters else [1, 2],

@@ -83,12 +83,10 @@ def leading(store: Store) -> Iterator[bool]:
 
 def traffic(store: Store, model: str, since_s: float, bucket_s: int) -> dict[str, dict[int, int]]:
     """Return predictions answered by version and start of the bucket, in seconds since 1970."""
-    bucket = (TRAFFIC.c.minute - TRAFFIC.c.minute % (bucket_s // MINUTE_S)).label("start")
-    counts = select(TRAFFIC.c.version, bucket, func.sum(TRAFFIC.c.count)).where(_since(TRAFFIC, model, since_s))
-    by_version: dict[str, dict[int, int]] = {}
-    for version, start, count in store.rows(counts.group_by(TRAFFIC.c.version, bucket)):
-        by_version.setdefault(version, {})[int(start) * MINUTE_S] = int(count)
-    return by_version
+    minute = TRAFFIC.c.minute
+    start = ((minute - minute % (bucket_s // MINUTE_S)) * MINUTE_S).label("start")
+    counts = select(TRAFFIC.c.version, start, func.sum(TRAFFIC.c.count)).where(_since(TRAFFIC, model, since_s))
+    return _counted(store, counts.group_by(TRAFFIC.c.version, start))
 
 
 def mix(store: Store, model: str, since_s: float) -> dict[str, dict[str, int]]:

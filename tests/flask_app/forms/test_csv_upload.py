@@ -10,6 +10,7 @@ import pytest
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.forms import csv_upload
+from lockstep.config.params import CellFormat, Reader
 from lockstep.data.schema import Column, RowsRefused, Schema
 from lockstep.inference.predictor import Predictions
 from tests.flask_app.standins import ODD, example
@@ -94,6 +95,18 @@ def test_cells_refused_by_row_and_column(case):
     (fault,) = caught.value.faults
     assert (fault.row, fault.column) == (row, column)
     assert problem in fault.problem
+
+
+@pytest.mark.parametrize(
+    ("head", "made_up"), [(b",n,c,t,", ("Unnamed: 0", "column_5")), (b",n,c,t,", ("column_1", "column_5"))]
+)
+def test_columns_without_a_name_are_those_of_the_training_file(head, made_up):
+    """As in files that end every line with a separator."""
+    columns = dict.fromkeys(("n", "c", "t", *made_up), CellFormat())
+    schema = replace(SCHEMA, reader=Reader(columns=columns | {"n": CellFormat(kind="number")}))
+    assert checked(head + b"\n7,1,true,hi,\n", schema) == [(1.0, "true", "hi")]
+    with pytest.raises(RowsRefused):
+        checked(b"n,c,t,\n1,true,hi,\n", schema)
 
 
 def test_a_flood_of_unknown_columns_is_refused_at_once():
