@@ -35,7 +35,8 @@ MONTHS = (
 TIMES = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S%z", "T%H:%M:%S", "T%H:%M:%S%z", " %H.%M",
          " %H.%M.%S",         " %H:%M:%S.%f", "T%H:%M", ", %H:%M", " %H:%M:%S %z", " %I:%M%p")  # fmt: skip
 UNIX = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z")
-EVERY = (*MONTHS, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
+COMPACT = "%Y%m%d"
+EVERY = (*MONTHS, COMPACT, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
 MOST_SHAPES, MOST_TRIED, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 3, 2000
 LEAST_SHARE = 0.01
 """A further format of a column must read so large a share of its cells."""
@@ -128,6 +129,8 @@ def _shape(cell: str) -> str:
 def _reads(spelled: str, cell: str) -> bool:
     if spelled == cell_values.ISO:
         return bool(re.match(r"\d{4}-\d\d-\d\d", cell)) and cell_values.date(cell, spelled) is not None
+    if spelled == COMPACT and len(cell) != 8:
+        return False  # strptime would take five digits for a day, too
     if "%b" in spelled and not any(word.casefold() in NUMBERS for word in re.findall(r"[^\W\d_]+", cell)):
         return False
     moment = cell_values.date(cell, spelled)

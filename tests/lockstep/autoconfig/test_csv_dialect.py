@@ -74,6 +74,9 @@ SPELLED = {
     "two-formats-of-which-one-tells": (
         ["01-01-07", "02-03-08", "01-04-07", "3/18/2009", "12/31/2010"], {"dates": ("%m-%d-%y", "%m/%d/%Y")},
     ),
+    "days-as-numbers-and-with-points": (
+        ["20200506", "24.05.2022", "20210918", "20220203"], {"dates": ("%Y%m%d", "%d.%m.%Y")},
+    ),
     "days-as-numbers": (["20150224", "20150402", "20150509", "20161231"], {"dates": ("%Y%m%d",)}),
     "epoch": ([str(1424736000 + i * 86399) for i in range(12)], {"kind": "epoch", "ticks": "s"}),
     "epoch-of-milliseconds": ([str(1424736000000 + i * 86399000) for i in range(12)], {"kind": "epoch", "ticks": "ms"}),
