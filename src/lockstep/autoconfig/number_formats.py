@@ -25,7 +25,8 @@ UNIT_SHARE = 0.5
 """A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too."""
 FEW = 0.1
 """A smaller share of the cells is odd, whatever it looks like."""
-MOST_LOOKED_AT = 5000
+MOST_LOOKED_AT, MOST_MARKED = 5000, 500
+"""So many cells are looked at, and so many of the longest for their marks: these have thousands and decimals."""
 
 
 def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:
@@ -81,10 +82,10 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[s
 
 def best_marks(numbers: Mapping[str, int]) -> tuple[str, str]:
     """Return the marks of decimals and thousands under which most cells are numbers."""
-    odd = {cell: count for cell, count in numbers.items() if not cell_values.PLAIN.fullmatch(cell)}
-    if not odd:
+    if all(map(cell_values.PLAIN.fullmatch, numbers)):
         return ".", ""
-    shares = {marks: _readable(numbers, *marks) for marks in MARKS}
+    longest = dict(sorted(numbers.items(), key=lambda pair: -len(pair[0]))[:MOST_MARKED])
+    shares = {marks: _readable(longest, *marks) for marks in MARKS}
     most = max(shares.values())
     fits = [marks for marks, share in shares.items() if share == most]
     return fits[0]

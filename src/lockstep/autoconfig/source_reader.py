@@ -94,11 +94,9 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], 
     if wish.header is not None and wish.header != written.header:
         written = replace(written, header=wish.header)
     heads, renamed = _heads(written, wish)
-    columns: dict[str, list[str]] = {name: [] for name in heads}
-    for row in written.values:
-        if len(row) == len(heads):
-            for name, cell in zip(heads, row, strict=True):
-                columns[name].append(cell)
+    whole = [row for row in written.values if len(row) == len(heads)]
+    cells = list(map(list, zip(*whole, strict=True))) or [[] for _ in heads]
+    columns: dict[str, list[str]] = dict(zip(heads, cells, strict=True))
     spelled = value_formats.inspect(columns, wish.target, wish.missing)
     heads = [head.strip() for head in heads] if spelled.trim and (renamed or wish.names) else heads
     reader = Reader(

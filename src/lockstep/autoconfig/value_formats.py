@@ -16,7 +16,7 @@ NEARLY_ALL = 0.9
 """A column is a number, date or truth value if so large a share of its filled cells is; the others are missing."""
 FEW_WORDS, SHARE_BESIDE_WORDS = 5, 0.8
 """Beside so few different words a smaller share is enough: they are markers of missing values."""
-MOST_CELLS, MOST_DISTINCT = 50_000, 4_000
+MOST_CELLS, MOST_DISTINCT = 50_000, 2_000
 """So many cells of a column, evenly spread, are looked at; of a column with more distinct ones, fewer."""
 EVERYWHERE = frozenset(("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N"))
 """Those of them that are missing in columns of text too."""
@@ -79,8 +79,9 @@ def _is_plain(column: Cells, described: CellFormat | None) -> bool:
 
 def _padded(columns: Columns) -> bool:
     """Tell whether most values carry blanks, as where a separator is a comma and a blank, or names do."""
-    padded = [sum(cell != cell.strip() and bool(cell.strip()) for cell in cells) for cells in columns.values()]
-    rows = max(1, max(map(len, columns.values()), default=1))
+    samples = [cells[:: max(1, len(cells) // MOST_DISTINCT)] for cells in columns.values()]
+    padded = [sum(cell != cell.strip() and bool(cell.strip()) for cell in cells) for cells in samples]
+    rows = max(1, max(map(len, samples), default=1))
     names = any(name != name.strip() for name in columns)
     return names or sum(count > 0.9 * rows for count in padded) >= max(1, (len(padded) + 1) // 2)
 

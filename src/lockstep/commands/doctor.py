@@ -138,7 +138,7 @@ def _remotes() -> tuple[dict[str, dict[str, str]], str]:
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read([_root() / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")
+        parser.read([paths.root_of(_root()) / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError(f".dvc/config: {' '.join(str(error).split())}", "mend the file") from None
     named = {section: re.fullmatch(r"""'?remote "(.+)"'?""", section) for section in parser.sections()}

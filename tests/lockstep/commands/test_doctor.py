@@ -250,3 +250,13 @@ def test_the_extras_are_those_of_setup_py():
     for extra, packages in doctor.EXTRAS.items():
         assert f'"{extra}": {extra.upper()},' in setup
         assert all(f'"{package}' in setup for package in packages)
+
+
+def test_a_use_case_has_the_remote_of_its_project(project, told, monkeypatch):
+    (project / ".dvc/config").write_text(REMOTE)
+    folder = project / "usecases/churn"
+    folder.mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).touch()
+    monkeypatch.chdir(folder)
+    assert (told("dvc remote").status, "s3://" in told("dvc remote").what) == ("ok", True)

@@ -50,6 +50,7 @@ def test_workers_get_their_settings_by_the_environment(started, tmp_path, memory
     runtime = Path(environment["PROMETHEUS_MULTIPROC_DIR"])
     assert environment == {
         "LOCKSTEP_MODEL_NAME": "demo",
+        "LOCKSTEP_STATE": ".lockstep",
         "LOCKSTEP_REGISTRY_SOCKET": str(runtime / "registry.sock"),
         "LOCKSTEP_RECORDER_SOCKET": str(runtime / "recorder.sock"),
         "PROMETHEUS_MULTIPROC_DIR": str(runtime),

@@ -77,3 +77,18 @@ def test_the_exit_code_says_that_recorded_bytes_are_missing(tmp_path, monkeypatc
     code, printed = verified()
     assert (code, printed.split()[:3]) == (3, ["unknown", "only", "out.json"])
     assert "dvc pull first" in printed
+
+
+def test_the_copy_of_a_use_case_has_the_code_and_its_own_data(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    for name in ("dvc.yaml", "src/stage.py", "usecases/churn/dvc.yaml", "usecases/churn/data/external/README.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    (root / "usecases/churn/data/external/rows.csv").write_text("a,b")  # as DVC has it: not in git
+    monkeypatch.chdir(root / "usecases/churn")
+    with verify.clean_copy() as copy:
+        assert copy.parts[-2:] == ("usecases", "churn") and not copy.is_relative_to(root)
+        assert (copy / "../../src/stage.py").read_text() == "src/stage.py"
+        assert (copy / "data/external/rows.csv").read_text() == "a,b"

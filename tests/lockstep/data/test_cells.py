@@ -95,3 +95,14 @@ def test_a_column_has_the_type_of_its_values():
     ):
         values, _ = column_values.column_values(pd.Series(texts, dtype="str"), reader.columns["a"], reader)
         assert values.dtype == kind
+
+
+@given(
+    st.text("0123456789.,' -+($€%)eE\u202f", max_size=14), st.sampled_from(MARKS), st.sampled_from(["", "$", "€", "%"])
+)
+def test_the_usual_pattern_reads_a_cell_as_the_long_way_does(text, marks, unit):
+    described = CellFormat(kind="number", decimal=marks[0], thousands=marks[1], units={unit: 1.0} if unit else {})
+    usual = cells._usual(described).fullmatch(text)
+    if usual and len(usual[3]) <= 15:
+        long_way = cells._with_unit(text, [(unit, 1.0)], described) if unit else cells._grouped(text, described)
+        assert cells.parser(described)(text) == long_way

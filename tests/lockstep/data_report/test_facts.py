@@ -191,3 +191,12 @@ def test_of_many_columns_the_most_telling_are_drawn(report, monkeypatch):
     page = data_report.html(report)
     assert page.count('<article class="feature') == 3
     assert "7 more columns are in the table only" in text_of(page)
+
+
+def test_a_near_copy_of_the_target_is_a_warning_and_no_leak():
+    draw = np.random.default_rng(0)
+    rows = pd.DataFrame({"y": draw.normal(size=400), "x": draw.normal(size=400)})
+    rows["near"] = rows["y"] + draw.normal(0, 0.3, 400)
+    report = report_of(rows, DataPreprocessing(target="y"))
+    assert [(warning.kind, warning.column) for warning in report.warnings] == [("near copy", "near")]
+    assert report.leaks == {}

@@ -39,3 +39,24 @@ def test_a_column_that_is_filled_for_one_class_alone_leaks_it(seed):
     leaks = leakage.verdict(frame, kinds, "mood", "multiclass").leaks
     assert set(leaks) == {"reason"}
     assert "'negative'" in leaks["reason"].reason
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_ratio_of_two_columns_leaks(seed):
+    draw = np.random.default_rng(seed)
+    frame = pd.DataFrame({"price": draw.gamma(4, 50, ROWS), "area": draw.gamma(3, 30, ROWS) + 5})
+    frame["other"] = draw.normal(size=ROWS)
+    frame["y"] = (frame["price"] / frame["area"]).round(2)
+    leaks = leakage.verdict(frame, dict.fromkeys(["price", "area", "other"], "numeric"), "y", "regression").leaks
+    assert set(leaks) == {"price", "area"}
+    assert leaks["price"].reason == "price and area divided give y"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_number_that_goes_along_with_the_target_is_a_near_copy(seed):
+    draw = np.random.default_rng(seed)
+    frame = pd.DataFrame({"total": draw.gamma(9, 3, ROWS), "weak": draw.normal(size=ROWS)})
+    frame["part"] = frame["total"] * 0.7 + draw.normal(0, 1.5, ROWS)
+    frame["half"] = frame["total"] + draw.normal(0, 9, ROWS)
+    found = leakage.verdict(frame, dict.fromkeys(["part", "half", "weak"], "numeric"), "total", "regression")
+    assert (set(found.leaks), set(found.near)) == (set(), {"part"})

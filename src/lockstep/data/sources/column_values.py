@@ -77,6 +77,8 @@ def column_values(texts: pd.Series, described: CellFormat, reader: Reader) -> tu
 
 def _spelled(cell: Any) -> str:
     """Return a cell as text; JSON and Parquet may hold numbers and true or false among texts."""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell)).lower()
     if isinstance(cell, float) and cell.is_integer():
