@@ -33,6 +33,11 @@ FAULTS = {
         1,
         "the_stage: rows.csv is empty\n  hint: fetch it again\n",
     ),
+    "question": (
+        raising(errors.QuestionError("which column?", "say --target")),
+        2,
+        "the_stage: which column?\n  hint: say --target\n",
+    ),
     "without-a-hint": (raising(errors.DataError("too low")), 1, "the_stage: too low\n"),
     "missing-file": (
         not_found,
