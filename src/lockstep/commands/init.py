@@ -63,14 +63,35 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Inspect the source, write params.yaml and say what was decided."""
+    _check_place(arguments.force)
+    ingestion = DataIngestion(
+        source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
+    )
+    result = survey(ingestion, _wish(arguments), settings.source_password)
+    source, tracking = _take(arguments.source, arguments.way)
+    text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
+    params_file.parse(text)
+    if paths.PARAMS.exists():
+        files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
+    files.write_bytes(text.encode(), paths.PARAMS)
+    commit = data_file.commit_command(tracking, f"Train on {Path(source).name}")
+    (_print_json if arguments.json else _print)(result, source, tracking, commit)
+    return 0
+
+
+def _check_place(force: bool) -> None:
+    """Refuse to write outside of a project, or over a params.yaml that is no example's."""
     if not paths.PIPELINE.exists():
         raise ConfigError("there is no dvc.yaml here", "run it inside a Lockstep project, a copy of this repository")
-    if paths.PARAMS.exists() and not arguments.force and not use.is_example():
+    if paths.PARAMS.exists() and not force and not use.is_example():
         raise ConfigError(
             "params.yaml is not that of an example, and would be replaced",
             f"say --force to replace it; the old one becomes {BACKUP}",
         )
-    wish = Wish(
+
+
+def _wish(arguments: argparse.Namespace) -> Wish:
+    return Wish(
         arguments.target,
         arguments.header,
         tuple(filter(None, arguments.names.split(","))),
@@ -83,19 +104,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         tuple(arguments.missing),
         arguments.skip,
     )
-    ingestion = DataIngestion(
-        source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
-    )
-    result = survey(ingestion, wish, settings.source_password)
-    source, tracking = _take(arguments.source, arguments.way)
-    text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
-    params_file.parse(text)
-    if paths.PARAMS.exists():
-        files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
-    files.write_bytes(text.encode(), paths.PARAMS)
-    commit = data_file.commit_command(tracking, f"Train on {Path(source).name}")
-    (_print_json if arguments.json else _print)(result, source, tracking, commit)
-    return 0
 
 
 def _take(source: str, way: data_file.Way) -> tuple[str, Tracking]:

@@ -83,6 +83,8 @@ def added(name: str) -> Iterator[None]:
     except BaseException:
         if is_new:
             shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # others are in it
+                folder.parent.rmdir()
         raise
 
 

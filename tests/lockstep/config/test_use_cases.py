@@ -58,7 +58,7 @@ def test_the_pipeline_of_a_use_case_is_that_of_the_root_with_its_paths_to_code(p
 def test_a_failure_leaves_no_new_use_case_and_keeps_an_old_one(project):
     with pytest.raises(RuntimeError), use_cases.added("churn"):
         raise RuntimeError
-    assert not (project / "usecases/churn").exists()
+    assert not (project / "usecases").exists()
     folder = add("churn")
     with pytest.raises(RuntimeError), use_cases.added("churn"):
         raise RuntimeError

@@ -250,3 +250,11 @@ def test_the_run_page_of_the_ui_can_be_drawn(mlflow_server):
     request = urllib.request.Request(f"{mlflow_server}/graphql", query, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert json.load(answer)["data"] == {"__typename": "Query"}
+
+
+def test_a_proxy_in_the_way_of_a_server_on_this_machine_is_the_hint(settings_for, monkeypatch):
+    for name, value in {"HTTP_PROXY": "http://127.0.0.1:1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrackingError, match="cannot reach the tracking server") as caught:
+        tracking.connect(settings_for(MLFLOW_TRACKING_URI="http://127.0.0.1:9"))
+    assert caught.value.hint.endswith("NO_PROXY=127.0.0.1")
