@@ -21,6 +21,7 @@ RIMS = {
     "src/lockstep/commands/verify.py",
     "src/lockstep/commands/serve.py",
     "src/lockstep/registry/sidecar.py",
+    "src/lockstep/registry/provenance.py",
     "flask_app/wsgi.py",
     "src/lockstep/registry/tracking.py",
     "src/lockstep/server/recorder.py",
