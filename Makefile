@@ -31,7 +31,7 @@ serve: setup  ## the app with the Production model
 	exec lockstep serve
 
 mlflow: setup  ## the MLflow UI on the local tracking store, on http://127.0.0.1:5001
-	mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///.lockstep/mlflow.db --host 127.0.0.1 --port 5001
 
 test: setup-dev  ## the tests of the product; ARGS=--long for all of them, ARGS=--cov with coverage
 	scripts/test $(ARGS)

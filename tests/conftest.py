@@ -76,7 +76,10 @@ def mlflow_server(tmp_path_factory, template_store):
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--serve-artifacts"),
         *("--artifacts-destination", str(folder / "artifacts")),
     ]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN)} | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN)} | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes that only its evaluations and prompts use
+    }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True)
     try:
