@@ -23,6 +23,8 @@ from lockstep.config.params import Reader
 from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema, label_name
 
+LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses of this machine, past any proxy."""
 ROWS, START_S = 200, 60
 Answers = list[tuple[str, ...]]
 
@@ -91,7 +93,7 @@ def wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
     """Return once the server answers predictions."""
     for _ in range(10 * START_S):
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=5):
+            with LOCAL.open(f"{address}/readyz", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             if process.poll() is not None:
@@ -104,7 +106,7 @@ def post(address: str, body: bytes, kind: str) -> str:
     """Send a request and return the text of its answer."""
     request = urllib.request.Request(address, body, {"Content-Type": kind, "Accept": "application/json, text/csv"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with LOCAL.open(request, timeout=60) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         raise SystemExit(f"{address}: {error.code} {error.read().decode()[:2000]}") from None

@@ -4,8 +4,6 @@ import logging
 import os
 from typing import Any
 
-import msgspec
-
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
 from lockstep.config.settings import Settings
@@ -57,7 +55,9 @@ def _origin(params: DataIngestion, rows: Rows, joined: JoinResult) -> dict[str, 
     if rows.columns:
         origin["reader"] = column_values.reader_json(params.reader, rows.columns)
     if rows.odd:
-        origin["odd_cells"] = msgspec.to_builtins(rows.odd)
+        origin["odd_cells"] = {
+            column: {"count": odd.count, "examples": odd.examples} for column, odd in rows.odd.items()
+        }
     if rows.origin:
         origin["found"] = rows.origin
     if not joined.record:

@@ -94,7 +94,7 @@ EDITS = {
         (
             LIBRARY + "config/settings.py",
             '    port: int = _setting("PORT"',
-            '    colour: str = _setting("LOCKSTEP_COLOUR", "blue", "colour")\n    port: int = _setting("PORT"',
+            '    colour: str = _setting("LOCKSTEP_COLOUR", "colour", "blue")\n    port: int = _setting("PORT"',
         )
     ],
     "another check of the gate": [

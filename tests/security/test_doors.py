@@ -18,6 +18,7 @@ KEYED = {"X-API-Key": KEY}
 PREDICTING = {
     "/predict",
     "/predict/file",
+    "/predict/<name>",
     "/models/<name>/predict",
     "/models/<name>/predict/file",
     "/invocations",
