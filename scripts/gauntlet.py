@@ -1,6 +1,6 @@
 """Bring random odd tables to `lockstep init` and the stages, and compare each model with one of the clean table.
 
-    python -m scripts.gauntlet [--tables 20] [--first 0] [--jobs 2] [--minutes 30]
+    python -m scripts.gauntlet [--tables 20] [--first 0] [--jobs 2]
 
 A table passes if `init` and the stages end in a model, or `init` asks a question with exit code 2 and takes the answer.
 The model must be within 0.02 (R2, ROC AUC, weighted F1) of one that the same estimators give on the clean form of the
