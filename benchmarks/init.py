@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from lockstep.autoconfig.inspect import Wish, survey
+from lockstep.autoconfig.inspect import InitOptions, survey
 from lockstep.config.params import DataIngestion
 
 ROUNDS, FITS, FITTED_ROWS, MOST_RATIO = 3, 5, 10_000, 3.0
@@ -100,7 +100,7 @@ KINDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 def init(path: Path) -> None:
     """Look at the table as `lockstep init` does."""
-    survey(DataIngestion(source=str(path)), Wish(target="y"))
+    survey(DataIngestion(source=str(path)), InitOptions(target="y"))
 
 
 def first_look(path: Path) -> None:

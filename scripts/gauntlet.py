@@ -185,7 +185,7 @@ def quick(params: dict[str, Any]) -> dict[str, Any]:
 def stated(table: Table) -> dict[str, Any]:
     """Return the roles that a careful person writes."""
     roles = dict.fromkeys(table.roles.values())
-    listed = {role: [name for name, own in table.roles.items() if own == role] for role in roles}
+    listed = {role: [name for name, assigned in table.roles.items() if assigned == role] for role in roles}
     return {**listed, "other": "ignore"}
 
 

@@ -78,16 +78,16 @@ class Column:
 Make = Callable[[Draw, int, Script], Column]
 
 
-def _numbers(draw: Draw, rows: int, places: int = 2, top: float = 20_000) -> Floats:
+def _numbers(draw: Draw, rows: int, decimals: int = 2, top: float = 20_000) -> Floats:
     """Return numbers (n,) of one of several distributions, rounded."""
     scale = float(draw.choice([top / 500, top / 20, top]))
     shapes = (draw.gamma(2, 0.2, rows), draw.uniform(0, 1, rows), np.abs(draw.normal(0.5, 0.15, rows)))
-    return np.round(scale * shapes[draw.integers(len(shapes))], places)
+    return np.round(scale * shapes[draw.integers(len(shapes))], decimals)
 
 
-def spell(value: float, decimal: str = ".", thousands: str = "", places: int = 2) -> str:
+def spell(value: float, decimal: str = ".", thousands: str = "", decimals: int = 2) -> str:
     """Return a number with its marks."""
-    return f"{value:,.{places}f}".translate(str.maketrans({",": thousands, ".": decimal}))
+    return f"{value:,.{decimals}f}".translate(str.maketrans({",": thousands, ".": decimal}))
 
 
 def _of_numbers(numbers: Floats, cells: Sequence[Any]) -> Column:
@@ -98,15 +98,15 @@ def _standardised(values: Floats) -> Floats:
     return np.asarray((values - values.mean()) / (values.std() or 1.0))
 
 
-def whole(draw: Draw, rows: int, _: Script) -> Column:
+def integers(draw: Draw, rows: int, _: Script) -> Column:
     """Whole numbers, as they are."""
-    numbers = _numbers(draw, rows, places=0)
+    numbers = _numbers(draw, rows, decimals=0)
     return _of_numbers(numbers, [int(number) for number in numbers])
 
 
 def plain(draw: Draw, rows: int, _: Script) -> Column:
     """Numbers, as they are."""
-    numbers = _numbers(draw, rows, places=3)
+    numbers = _numbers(draw, rows, decimals=3)
     return _of_numbers(numbers, numbers.tolist())
 
 
@@ -133,16 +133,16 @@ def money(draw: Draw, rows: int, _: Script) -> Column:
     return _of_numbers(numbers, [f"{spell(number, ',', '.')} €{trail}" for number in numbers])
 
 
-def united(draw: Draw, rows: int, _: Script) -> Column:
+def units(draw: Draw, rows: int, _: Script) -> Column:
     """Numbers with a unit or a percent sign."""
     unit = str(draw.choice(["%", " %", " kg", " km", "cm", " m²", " mg/l", "°C"]))
-    numbers = _numbers(draw, rows, places=1, top=1000)
+    numbers = _numbers(draw, rows, decimals=1, top=1000)
     return _of_numbers(numbers, [f"{number:g}{unit}" for number in numbers])
 
 
 def ranges(draw: Draw, rows: int, _: Script) -> Column:
     """Whole numbers, of which some are ranges: their value is the middle."""
-    low = np.round(_numbers(draw, rows, places=0, top=3000)) + 1
+    low = np.round(_numbers(draw, rows, decimals=0, top=3000)) + 1
     width = np.where(draw.random(rows) < 0.04, draw.integers(1, 40, rows), 0)
     dash = str(draw.choice(["-", " - ", "\u2013", " to "]))
     cells = [f"{a:.0f}{dash}{a + b:.0f}" if b else int(a) for a, b in zip(low, width, strict=True)]
@@ -170,7 +170,7 @@ def codes(draw: Draw, rows: int, _: Script) -> Column:
 def _of_levels(draw: Draw, rows: int, names: Sequence[Any]) -> Column:
     picked = draw.integers(0, len(names), rows)
     effects = draw.normal(size=len(names))
-    values = [names[place] for place in picked]
+    values = [names[index] for index in picked]
     return Column("categorical", values, values, _standardised(effects[picked]))
 
 
@@ -190,7 +190,7 @@ def spellings(draw: Draw, rows: int, script: Script) -> Column:
 def truth(draw: Draw, rows: int, _: Script) -> Column:
     """True and false in the words of several pairs."""
     pairs = [("yes", "no"), ("Y", "N"), ("true", "false"), ("TRUE", "FALSE"), ("ja", "nein")]
-    some = [pairs[place] for place in draw.choice(len(pairs), int(draw.integers(1, 4)), replace=False)]
+    some = [pairs[index] for index in draw.choice(len(pairs), int(draw.integers(1, 4)), replace=False)]
     column = _of_levels(draw, rows, [True, False])
     cells = [some[draw.integers(len(some))][0 if value else 1] for value in column.values]
     return Column("categorical", column.values, cells, column.effect)
@@ -290,7 +290,7 @@ def silent(draw: Draw, rows: int, script: Script) -> Column:
         "constant": lambda: [script.levels[0]] * rows,
         "empty": lambda: [None] * rows,
         "nearly": lambda: [script.plain[0] if draw.random() < 0.005 else None for _ in range(rows)],
-        "links": lambda: [f"https://www.example.com/{place}/{draw.integers(10**6)}.html" for place in range(rows)],
+        "links": lambda: [f"https://www.example.com/{row}/{draw.integers(10**6)}.html" for row in range(rows)],
     }
     return _silent("ignore", ways[str(draw.choice(list(ways)))]())
 
@@ -298,7 +298,7 @@ def silent(draw: Draw, rows: int, script: Script) -> Column:
 KINDS: dict[str, tuple[Make, float]] = {
     make.__name__: (make, share)
     for make, share in (
-        (whole, 2), (plain, 2), (marked, 2), (money, 1), (united, 1), (ranges, 1), (sentinel, 1), (codes, 1),
+        (integers, 2), (plain, 2), (marked, 2), (money, 1), (units, 1), (ranges, 1), (sentinel, 1), (codes, 1),
         (levels, 2), (spellings, 1), (truth, 1), (dates, 1), (moments, 1), (clock, 0.5), (durations, 0.5), (texts, 0.4),
         (products, 0.3), (sets, 0.5), (keys, 0.5), (silent, 0.5),
     )

@@ -53,16 +53,15 @@ class Table:
 
     def write_odd(self, folder: Path) -> tuple[Path, Path]:
         """Write the files of train and test rows as a person would."""
-        rows = len(self.labels)
-        parts = {"train": range(self.train_rows), "test": range(self.train_rows, rows)}
+        parts = {"train": range(self.train_rows), "test": range(self.train_rows, len(self.labels))}
         ending = self.form if self.form != "csv" else "tsv" if self.separator == "\t" else "csv"
         paths = {name: folder / f"{name}.{ending}" for name in parts}
-        for name, places in parts.items():
-            self._write(paths[name], places)
+        for name, rows in parts.items():
+            self._write(paths[name], rows)
         return paths["train"], paths["test"]
 
-    def _write(self, path: Path, places: range) -> None:
-        lines = [self._cells(place) for place in places]
+    def _write(self, path: Path, rows: range) -> None:
+        lines = [self._cells(index) for index in rows]
         if self.form in ("xlsx", "ods"):
             spreadsheets.write(path, "Tabelle 1", [[*self.columns, self.target], *lines])
             return
@@ -73,8 +72,8 @@ class Table:
             return
         path.write_bytes(self._csv(lines).encode(self.encoding))
 
-    def _cells(self, place: int) -> list[Any]:
-        return [*(column.cells[place] for column in self.columns.values()), self.label_cells[place]]
+    def _cells(self, index: int) -> list[Any]:
+        return [*(column.cells[index] for column in self.columns.values()), self.label_cells[index]]
 
     def _csv(self, lines: Sequence[Sequence[Any]]) -> str:
         text = io.StringIO()
@@ -119,7 +118,7 @@ def make(seed: int) -> Table:
     score = signal + draw.uniform(0.3, 0.8) * draw.normal(size=rows)
     columns = {name: planted(draw, column) for name, column in columns.items()}
     task, labels, cells = _target(draw, score)
-    cells = [None if place < train_rows and flag else c for place, (c, flag) in _gaps(draw, cells)]
+    cells = [None if index < train_rows and flag else c for index, (c, flag) in _gaps(draw, cells)]
     labels = [None if cell is None else label for cell, label in zip(cells, labels, strict=True)]
     form = str(draw.choice(list(FORMS), p=np.array(list(FORMS.values())) / sum(FORMS.values())))
     table = Table(columns, str(draw.choice(["y", "label", "Ziel", "target"])), task, labels, cells, train_rows, form)
@@ -140,9 +139,9 @@ def _columns(draw: Draw, rows: int, width: int, script: Script) -> Iterator[tupl
     shares = np.array([share for _, share in KINDS.values()])
     kinds = ["plain", *draw.choice(list(KINDS), width - 1, p=shares / shares.sum())]
     names = list(draw.permutation(NAMES))
-    for place, kind in enumerate(kinds):
-        named = str(names.pop()) if names and draw.random() < 0.4 else f"{kind}_{place}"
-        yield named, KINDS.get(kind, (plain, 1))[0](draw, rows, script)
+    for index, kind in enumerate(kinds):
+        name = str(names.pop()) if names and draw.random() < 0.4 else f"{kind}_{index}"
+        yield name, KINDS.get(kind, (plain, 1))[0](draw, rows, script)
 
 
 def planted(draw: Draw, column: Column) -> Column:
@@ -155,10 +154,10 @@ def planted(draw: Draw, column: Column) -> Column:
     marker, words = str(draw.choice(MARKERS[column.role])), draw.choice(ODD, 3)
     chances = draw.random(rows)
     chances[:2] = gap, 0.0  # the train rows have what the test rows have: an odd cell if any, and a gap
-    for place, chance in enumerate(chances):
+    for index, chance in enumerate(chances):
         if chance < gap + odd:
-            values[place] = None
-            cells[place] = (marker or None) if chance < gap else str(words[draw.integers(3)])
+            values[index] = None
+            cells[index] = (marker or None) if chance < gap else str(words[draw.integers(3)])
     return replace(column, values=values, cells=cells)
 
 
@@ -194,7 +193,7 @@ def _dialect(draw: Draw, table: Table, script: Script) -> Table:
     )  # fmt: skip
     encoding = str(draw.choice(["utf-8", "utf-8-sig", "utf-16", *3 * list(script.encodings)]))
     try:
-        table._csv([table._cells(place) for place in range(len(table.labels))]).encode(encoding)
+        table._csv([table._cells(index) for index in range(len(table.labels))]).encode(encoding)
     except UnicodeEncodeError:
         return table
     return replace(table, encoding=encoding)

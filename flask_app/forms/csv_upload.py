@@ -15,7 +15,17 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, Unprocessable
 from flask_app.forms.controls import cell, fields
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
-from lockstep.data.schema import Column, FieldError, Row, RowsRefused, Schema, as_category, label_name
+from lockstep.data.schema import (
+    ROW_NUMBERS,
+    Column,
+    FieldError,
+    Row,
+    RowsRefused,
+    Schema,
+    as_category,
+    label_name,
+    unnamed_column,
+)
 from lockstep.errors import nearest
 from lockstep.inference.batch import unused
 from lockstep.inference.predictor import Predictions
@@ -63,7 +73,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     separator = _separator(body, schema)
     records = _records(body, separator, schema.reader.quote if schema.reader else '"')
     _, names = next(records, (1, []))
-    header = [_column_name(name, schema) or _unnamed(place, schema) for place, name in enumerate(names, 1)]
+    header = [_column_name(name, schema) or _unnamed(number, schema) for number, name in enumerate(names, 1)]
     _check_header(header, schema)
     rows = []
     for number, cells in records:
@@ -90,10 +100,10 @@ def check(table: UploadedTable, schema: Schema) -> list[Row]:
     if ragged:
         raise RowsRefused(ragged)
     readers = [_reader(column, schema) for column in columns if column]
-    places = [index for index, column in enumerate(columns) if column]
+    indices = [index for index, column in enumerate(columns) if column]
     names = [column.name for column in columns if column]
     rows = [
-        {name: read(cells[index]) for name, read, index in zip(names, readers, places, strict=True)}
+        {name: read(cells[index]) for name, read, index in zip(names, readers, indices, strict=True)}
         for _, cells in table.rows
     ]
     try:
@@ -185,11 +195,11 @@ def _column_name(name: str, schema: Schema) -> str:
     return next((spelling for spelling in spellings if spelling in schema.kinds), name.strip())
 
 
-def _unnamed(place: int, schema: Schema) -> str:
-    """Return the name that `lockstep init` made up for a column without one, if the training file has it."""
+def _unnamed(number: int, schema: Schema) -> str:
+    """Return the name that `lockstep init` gives a column without one, if the training file has it."""
     trained = schema.reader.columns if schema.reader else {}
-    made_up = [f"column_{place}", *(["Unnamed: 0"] if place == 1 else [])]
-    return next((name for name in made_up if name in trained), "")
+    generated = [unnamed_column(number), *([ROW_NUMBERS] if number == 1 else [])]
+    return next((name for name in generated if name in trained), "")
 
 
 def _decoded(content: bytes, schema: Schema) -> str:

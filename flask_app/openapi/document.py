@@ -129,9 +129,9 @@ def _about(models: list[ServedModel]) -> str:
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Put what is named in the table first and in its order."""
-    places = {endpoint: rank for rank, endpoint in enumerate(DESCRIBED)}
+    ranks = {endpoint: rank for rank, endpoint in enumerate(DESCRIBED)}
     shown = [rule for rule in rules if rule.endpoint not in HIDDEN]
-    return sorted(shown, key=lambda rule: (places.get(rule.endpoint, len(places)), len(rule.rule), rule.rule))
+    return sorted(shown, key=lambda rule: (ranks.get(rule.endpoint, len(ranks)), len(rule.rule), rule.rule))
 
 
 def _path(app: Flask, rule: Rule, models: list[ServedModel]) -> Iterator[tuple[str, Json]]:

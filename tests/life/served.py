@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,39 +20,31 @@ from lockstep.config.settings import Settings
 from lockstep.errors import RegistryError
 from lockstep.prediction_log.database import Store as PredictionLog
 from lockstep.prediction_log.url import FILE
+from tests.life.disks import full
+from tests.serving.load import Clients
 from tests.serving.real import Server, Store, wait_for, words
 
 ANSWER_S, STORED_S, GONE_S = 90.0, 120.0, 15.0
 """How long answers, the storing of all predictions, and the end of all processes may take on a machine that is busy."""
 
-ROW = {"rows": 2, "pause_s": 0.02, "clients": 2}
+ROWS, PAUSE_S = 2, 0.02
 MODEL = "breast-cancer"
 
 
-class Traffic:
-    """Clients that ask without end, and note each prediction that was answered and each request that was not."""
+class Traffic(Clients):
+    """Clients that ask without pause, and note each prediction that was answered and each request that was not."""
+
+    ending_s = 60.0
 
     def __init__(self, server, rows):
         self.server, self.rows = server, rows
         self.answered, self.failed, self.sent = [], Counter(), 0
         self.moments = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(ROW["clients"])]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *fault):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
 
     def _run(self):
         while not self._stop.is_set():
             self.ask()
-            time.sleep(ROW["pause_s"])
+            time.sleep(PAUSE_S)
 
     def longest_gap_s(self, since):
         """Return the longest time between two answers from a moment on."""
@@ -95,7 +86,7 @@ class Served:
         for number in (2, 3):
             self.store.register(variant(project.root / "models", log.parent / f"variant {number}", number))
         smoke = json.loads((project.root / "models" / "smoke.json").read_text())
-        self.traffic = Traffic(self.server, smoke["rows"][: ROW["rows"]])
+        self.traffic = Traffic(self.server, smoke["rows"][:ROWS])
         self.server.start(within_s=ANSWER_S)
 
     def look_in(self, folder):
@@ -166,13 +157,9 @@ class Served:
 
     @contextlib.contextmanager
     def disk_full(self):
-        filling = self.disk / "filling"
         self.before_full = len(self.traffic.answered)
-        with contextlib.suppress(OSError), filling.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-        yield
-        filling.unlink()
+        with full(self.disk):
+            yield
 
     @contextlib.contextmanager
     def database_stopped(self):

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from lockstep.config.settings import Settings
 from lockstep.prediction_log.database import Store
 from tests.life.conftest import START_S, rows_of
+from tests.life.disks import full
 from tests.serving.real import wait_for
 
 pytestmark = pytest.mark.server
@@ -26,16 +27,6 @@ def small_disk(tmp_path):
         pytest.skip("NOT TESTED: a small disk can only be mounted by root")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@contextlib.contextmanager
-def full(disk):
-    filling = disk / "filling"
-    with contextlib.suppress(OSError), filling.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    yield
-    filling.unlink()
 
 
 @contextlib.contextmanager

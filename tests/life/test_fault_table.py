@@ -47,11 +47,11 @@ def test_no_more_requests_fail_than_must(served):
     names = [name for name in MOMENTS | LASTING if name not in absent]
     with served.traffic:
         served.answers()
-        found = {name: measured(served, name) for name in names}
+        measurements = {name: measured(served, name) for name in names}
         served.settle()
     if os.environ.get("FAULT_TABLE"):
-        fill(PAGE, {"faults": table(HEAD, [row for row, _ in found.values()])})
-    assert above_limit({name: failed for name, (_, failed) in found.items()}) == {}
+        fill(PAGE, {"faults": table(HEAD, [row for row, _ in measurements.values()])})
+    assert above_limit({name: failed for name, (_, failed) in measurements.items()}) == {}
 
 
 def test_the_table_has_a_row_for_each_fault_with_no_more_failures_than_the_limits():

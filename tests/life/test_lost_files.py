@@ -34,11 +34,11 @@ def other_model(project):
 def test_whatever_needs_them_says_which_are_gone_and_what_to_do(project, tmp_path):
     other_model(project)
     for words in (["export", str(tmp_path / "export")], ["promote", "--version", "1"]):
-        told = project.lockstep(*words, ok=False)
-        assert told.returncode == 1
-        assert "files of breast-cancer version 1 are gone from" in told.stderr, told.stderr
-        assert "model.skops" in told.stderr
-        assert "`lockstep promote --version 1` uploads them again" in told.stderr
+        refusal = project.lockstep(*words, ok=False)
+        assert refusal.returncode == 1
+        assert "files of breast-cancer version 1 are gone from" in refusal.stderr, refusal.stderr
+        assert "model.skops" in refusal.stderr
+        assert "`lockstep promote --version 1` uploads them again" in refusal.stderr
     rows = {row["name"]: row for row in json.loads(project.lockstep("doctor", "--json", ok=False).stdout)}
     assert (rows["model files"]["status"], rows["git"]["status"]) == ("fail", "ok")
     assert "are gone from" in rows["model files"]["what"]
@@ -48,7 +48,7 @@ def test_whatever_needs_them_says_which_are_gone_and_what_to_do(project, tmp_pat
 def test_they_are_uploaded_again_from_where_they_were_made(project, way):
     lost = (project.root / paths.MODEL).read_bytes()
     command = ["src/register_model.py"] if way == "register" else ["-m", "lockstep", *way.split()]
-    told = project.run(sys.executable, *command)  # in a process of its own: MLflow remembers where runs had their files
-    assert "the files of version 1 were gone, and are uploaded again: model.skops" in told.stderr
+    done = project.run(sys.executable, *command)  # in a process of its own: MLflow remembers where runs had their files
+    assert "the files of version 1 were gone, and are uploaded again: model.skops" in done.stderr
     assert uploaded(project).read_bytes() == lost
     assert json.loads(project.lockstep("history", "--json").stdout)["production"] == "1"

@@ -27,12 +27,12 @@ GOOD, BAD = "lovely brilliant warm funny touching", "dull awful slow clumsy bori
 def tables(folder):
     """Write a table of three classes, one of a number to predict, and one of texts."""
     draw = random.Random(7)
-    iris, housing, reviews = ["length,width,species"], ["rooms;age;place;price"], ["review\tmood"]
+    iris, housing, reviews = ["length,width,species"], ["rooms;age;region;price"], ["review\tmood"]
     for _ in range(240):
         species = draw.choice(["setosa", "versicolor", "virginica"])
         iris.append(f"{draw.gauss(len(species), 0.7):.2f},{draw.gauss(3, 0.4):.2f},{species}")
-        rooms, age, place = draw.randint(1, 9), draw.randint(0, 60), draw.choice(["coast", "inland"])
-        housing.append(f"{rooms};{age};{place};{rooms * 30 + 50 * (place == 'coast') + draw.gauss(0, 5):.1f}")
+        rooms, age, region = draw.randint(1, 9), draw.randint(0, 60), draw.choice(["coast", "inland"])
+        housing.append(f"{rooms};{age};{region};{rooms * 30 + 50 * (region == 'coast') + draw.gauss(0, 5):.1f}")
         good = draw.random() < 0.5
         words = draw.choices((GOOD if good else BAD).split(), k=6) + draw.choices(
             f"{GOOD} {BAD} film plot".split(), k=5
@@ -111,8 +111,8 @@ def test_all_models_are_served_together(mine):
         assert {name: state["status"] for name, state in ask_json(port, "/health")["models"].items()} == dict.fromkeys(
             MODELS, "ok"
         )
-        for name, place in MODELS.items():
-            row = json.loads(mine.read(f"{place}/models/smoke.json"))["rows"][0]
+        for name, region in MODELS.items():
+            row = json.loads(mine.read(f"{region}/models/smoke.json"))["rows"][0]
             answer = ask_json(port, f"/models/{name}/predict", {"rows": [row]})
             assert answer["model"]["name"] == name and len(answer["predictions"]) == 1
     finally:
@@ -137,11 +137,11 @@ def contents(root):
 
 
 def test_a_change_of_one_model_leaves_the_bytes_of_the_others(mine):
-    before = {name: contents(mine.root / place) for name, place in MODELS.items()}
+    before = {name: contents(mine.root / folder) for name, folder in MODELS.items()}
     assert "models with a change: 0 of 4" in mine.run(*MAKE, "repro").stdout
     mine.edit("usecases/iris/params.yaml", "method: auto, test_size: 0.2", "method: auto, test_size: 0.3")
     assert "models with a change: 1 of 4" in mine.run(*MAKE, "repro").stdout
-    after = {name: contents(mine.root / place) for name, place in MODELS.items()}
+    after = {name: contents(mine.root / folder) for name, folder in MODELS.items()}
     assert {name for name in MODELS if before[name] != after[name]} == {"iris"}
     (history,) = [json.loads(mine.lockstep("history", "--model", "housing", "--json").stdout)]
     assert (history["model"], history["production"]) == ("housing", "1")

@@ -48,9 +48,9 @@ def write_houses(path):
     random = np.random.default_rng(0)
     income, age = random.gamma(4, 1, HOUSING_ROWS).round(4), random.integers(1, 53, HOUSING_ROWS)
     rooms = np.where(random.random(HOUSING_ROWS) < 0.02, np.nan, random.integers(2, 6_000, HOUSING_ROWS))
-    place = random.choice(["INLAND", "NEAR BAY", "<1H OCEAN"], HOUSING_ROWS)
-    value = 40_000 * income + 500 * age + 30_000 * (place != "INLAND") + random.normal(0, 20_000, HOUSING_ROWS)
-    columns = {"median_income": income, "housing_median_age": age, "total_rooms": rooms, "ocean_proximity": place}
+    region = random.choice(["INLAND", "NEAR BAY", "<1H OCEAN"], HOUSING_ROWS)
+    value = 40_000 * income + 500 * age + 30_000 * (region != "INLAND") + random.normal(0, 20_000, HOUSING_ROWS)
+    columns = {"median_income": income, "housing_median_age": age, "total_rooms": rooms, "ocean_proximity": region}
     pd.DataFrame(columns | {"median_house_value": value.round(-2)}).to_csv(path, index=False)
     return path
 

@@ -57,10 +57,10 @@ def with_all(wanted, value):
     """Return the params with the value at every key that takes it."""
     content = yaml.safe_load(yaml.safe_dump(BASE))
     for *sections, key in leaves(Params, wanted):
-        place = content
+        section_params = content
         for section in sections:
-            place = place.setdefault(section, {})
-        place[key] = value
+            section_params = section_params.setdefault(section, {})
+        section_params[key] = value
     return content
 
 
@@ -80,5 +80,5 @@ def test_every_stage_takes_them(tmp_path, wanted, value):
     (project.root / "params.yaml").write_text(yaml.safe_dump(with_all(wanted, value)))
     project.stages()
     project.lockstep("report")
-    told = project.lockstep("promote", "--dry-run", ok=False)
-    assert "please report" not in told.stderr
+    refusal = project.lockstep("promote", "--dry-run", ok=False)
+    assert "please report" not in refusal.stderr

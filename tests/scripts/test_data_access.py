@@ -52,10 +52,10 @@ def dagshub():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project with a table of its own under DVC, which is not in this clone."""
-    made = copy_project(tmp_path_factory.mktemp("data") / "project")
-    (made.root.parent / "rows.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{i},{i % 2}\n" for i in range(60)))
-    made.run("lockstep", "init", "../rows.csv", "--target", "c", "--force")
-    return made
+    template = copy_project(tmp_path_factory.mktemp("data") / "project")
+    (template.root.parent / "rows.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{i},{i % 2}\n" for i in range(60)))
+    template.run("lockstep", "init", "../rows.csv", "--target", "c", "--force")
+    return template
 
 
 def script(project, name, *words, ok=True, **variables):

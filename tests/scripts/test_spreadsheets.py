@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from lockstep.autoconfig.inspect import Wish, survey
+from lockstep.autoconfig.inspect import InitOptions, survey
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
 from lockstep.data.sources import read
@@ -19,8 +19,9 @@ ROWS = [
 def test_a_spreadsheet_is_read_with_its_types(tmp_path, ending):
     head = ["zip", "size", "new", "day", "empty", "y"]
     path = spreadsheets.write(tmp_path / f"rows{ending}", "Tabelle & 1", [head, *ROWS])
-    found = survey(DataIngestion(source=str(path)), Wish(target="y", sheet="Tabelle & 1", keep=("zip",)))
-    params = params_file.parse(found.text)
+    options = InitOptions(target="y", sheet="Tabelle & 1", keep=("zip",))
+    result = survey(DataIngestion(source=str(path)), options)
+    params = params_file.parse(result.text)
     frame = read.read(params.data_ingestion).frame
     assert frame["zip"].tolist() == [row[0] for row in ROWS]
     assert frame["size"].tolist() == [row[1] for row in ROWS]

@@ -40,8 +40,31 @@ class Seen:
     fault: str = ""
 
 
+class Clients:
+    """Threads that send requests from the beginning of a block to its end."""
+
+    clients = 2
+    ending_s = 30.0
+
+    def __enter__(self):
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *fault):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(self.ending_s)
+            assert not thread.is_alive()
+
+    def _run(self):
+        raise NotImplementedError
+
+
 @dataclass
-class Load:
+class Load(Clients):
     """Steady requests over keep-alive connections; a connection that the server closed politely is opened anew."""
 
     port: int
@@ -53,19 +76,7 @@ class Load:
     seen: list = field(default_factory=list)
 
     def __post_init__(self):
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(self.clients)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *fault):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(self.timeout_s + 5)
-            assert not thread.is_alive()
+        self.ending_s = self.timeout_s + 5
 
     def _run(self):
         connection = None

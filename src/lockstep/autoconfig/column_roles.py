@@ -12,7 +12,8 @@ from pandas.api import types
 
 from lockstep.autoconfig import texts
 from lockstep.config.params import Role
-from lockstep.data.cleaning import LONG_TEXT, ROW_NUMBERS, suggest_kind
+from lockstep.data.cleaning import LONG_TEXT, suggest_kind
+from lockstep.data.schema import ROW_NUMBERS
 
 IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
 GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
@@ -29,79 +30,80 @@ MANY = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
-    """The role of a column and why; `told` if a person should hear of it."""
+class ColumnRole:
+    """The role of a column and why; `notable` if a person should read it."""
 
     role: Role
     why: str
-    told: bool = False
+    notable: bool = False
 
 
-def roles(frame: pd.DataFrame, target: str) -> dict[str, Found]:
+def roles(frame: pd.DataFrame, target: str) -> dict[str, ColumnRole]:
     """Return the role of each column but the target."""
     return {str(name): role(frame[name]) for name in frame.columns if name != target}
 
 
-def role(values: pd.Series) -> Found:
+def role(values: pd.Series) -> ColumnRole:
     """Return the role of one column."""
     name, present = str(values.name), values.dropna()
     distinct = int(present.nunique())
     if distinct == 0:
-        return Found("ignore", "it holds no value", told=True)
+        return ColumnRole("ignore", "it holds no value", notable=True)
     if len(present) < SPARSE * len(values) and len(values) >= 100:
-        return Found("ignore", f"missing in {1 - len(present) / len(values):.1%} of the rows", told=True)
+        return ColumnRole("ignore", f"missing in {1 - len(present) / len(values):.1%} of the rows", notable=True)
     if distinct == 1:
         if len(present) < len(values):
-            return Found("categorical", "one value, or missing")
-        return Found("ignore", f"every row says {str(present.iloc[0])[:20]!r}", told=True)
+            return ColumnRole("categorical", "one value, or missing")
+        return ColumnRole("ignore", f"every row says {str(present.iloc[0])[:20]!r}", notable=True)
     if name == ROW_NUMBERS:
-        return Found("id", "numbers of rows, without a name", told=True)
+        return ColumnRole("id", "numbers of rows, without a name", notable=True)
     if types.is_bool_dtype(values):
-        return Found("categorical", "true or false")
+        return ColumnRole("categorical", "true or false")
     if types.is_numeric_dtype(values):
         return _of_numbers(name, present, distinct)
     return _of_texts(name, present.astype(str) if suggest_kind(values) != "date" else present, distinct, values)
 
 
-def _of_numbers(name: str, present: pd.Series, distinct: int) -> Found:
+def _of_numbers(name: str, present: pd.Series, distinct: int) -> ColumnRole:
     whole = bool((present % 1 == 0).all())
     unique = distinct == len(present)
     if whole and unique and len(present) >= 20:
         if IDENTIFIER.search(name):
-            return Found("id", "a whole number of its own in each row", told=True)
+            return ColumnRole("id", "a whole number of its own in each row", notable=True)
         if (present.diff().dropna() == 1).all():
-            return Found("id", "it counts the rows", told=True)
+            return ColumnRole("id", "it counts the rows", notable=True)
     if whole and GROUP.search(name) and not unique:
         if distinct > FEW:
-            return Found("id", f"it names {distinct} things that have rows of their own", told=True)
-        return Found("categorical", f"it names one of {distinct}")
-    return Found("numeric", "numbers")
+            return ColumnRole("id", f"it names {distinct} things that have rows of their own", notable=True)
+        return ColumnRole("categorical", f"it names one of {distinct}")
+    return ColumnRole("numeric", "numbers")
 
 
-def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -> Found:
+def _of_texts(name: str, present: pd.Series, distinct: int, values: pd.Series) -> ColumnRole:
     if suggest_kind(values) == "date":
-        return Found("date", "dates")
+        return ColumnRole("date", "dates")
     share = distinct / len(present)
     if distinct > 20 and texts.are_links(present):
-        return Found("ignore", f"links or file names, such as {present.iloc[0][:40]!r}", told=True)
+        return ColumnRole("ignore", f"links or file names, such as {present.iloc[0][:40]!r}", notable=True)
     if distinct > FEW_SETS and (parts := texts.items(present)):
-        return Found("text", f"several of {parts.distinct} values in one cell, between {parts.separator!r}", told=True)
+        why = f"several of {parts.distinct} values in one cell, between {parts.separator!r}"
+        return ColumnRole("text", why, notable=True)
     sample = present.head(5000)
     words, length = sample.str.count(r"\S+").mean(), sample.str.len().mean()
     if length >= LONG_TEXT or (words >= WORDS and share >= TEXT_SHARE):
-        return Found("text", f"{words:.0f} words on average")
+        return ColumnRole("text", f"{words:.0f} words on average")
     if share >= TEXT_SHARE and distinct > 20 and length >= 4 and texts.without_blanks(present):
-        return Found("text", f"{length:.0f} characters on average, in a script without blanks", told=True)
+        return ColumnRole("text", f"{length:.0f} characters on average, in a script without blanks", notable=True)
     if len(present) >= 50 and share > MANY and texts.share_words(present):
-        return Found("text", f"short texts of {words:.0f} words, which come again", told=True)
+        return ColumnRole("text", f"short texts of {words:.0f} words, which come again", notable=True)
     if len(present) >= 20 and share == 1:
-        return Found("id", "a text of its own in each row", told=True)
+        return ColumnRole("id", "a text of its own in each row", notable=True)
     if len(present) >= 50 and share > MANY:
-        return Found("id", f"{distinct} different texts in {len(present)} rows", told=True)
-    return Found("categorical", f"{distinct} different texts")
+        return ColumnRole("id", f"{distinct} different texts in {len(present)} rows", notable=True)
+    return ColumnRole("categorical", f"{distinct} different texts")
 
 
-def groups(frame: pd.DataFrame, roles: Mapping[str, Found], target: str) -> list[str]:
+def groups(frame: pd.DataFrame, roles: Mapping[str, ColumnRole], target: str) -> list[str]:
     """Return columns that identify somebody or something with several rows each, by their name or by structure.
 
     By structure: few values of whole numbers or texts, within each of which another column of many numbers is constant.

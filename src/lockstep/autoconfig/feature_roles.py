@@ -1,4 +1,4 @@
-"""The role of each column once its values, the leaks and the wishes of a person are weighed."""
+"""The role of each column once its values, the leaks and the overrides of a person are weighed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import pandas as pd
 
 from lockstep.autoconfig import params_writer
 from lockstep.autoconfig.choice import Choice
-from lockstep.autoconfig.column_roles import Found
+from lockstep.autoconfig.column_roles import ColumnRole
 from lockstep.config import params as sections
 from lockstep.config.params import Role
 from lockstep.data import cleaning
@@ -17,7 +17,7 @@ from lockstep.metrics.leakage import Verdict
 
 
 @dataclass(frozen=True)
-class ColumnWishes:
+class ColumnOverrides:
     """Columns of which a person says that they are features, or none."""
 
     keep: tuple[str, ...] = ()
@@ -34,26 +34,30 @@ class FeatureRoles:
 
 
 def decide(
-    frame: pd.DataFrame, target: str, task: sections.Task, findings: Mapping[str, Found], wishes: ColumnWishes
+    frame: pd.DataFrame,
+    target: str,
+    task: sections.Task,
+    findings: Mapping[str, ColumnRole],
+    overrides: ColumnOverrides,
 ) -> FeatureRoles:
-    """Return the role of each column after leaks and the wishes of a person.
+    """Return the role of each column after leaks and the overrides of a person.
 
     Raises LockstepError: a stated column does not exist, or no feature is left.
     """
-    _check_named(frame, (*wishes.keep, *wishes.ignore))
+    _check_named(frame, (*overrides.keep, *overrides.ignore))
     roles: dict[str, Role] = {name: finding.role for name, finding in findings.items()}
     decisions = [
         Choice(name, finding.role, finding.why)
         for name, finding in findings.items()
-        if finding.told and name not in wishes.keep
+        if finding.notable and name not in overrides.keep
     ]
-    for name in wishes.ignore:
+    for name in overrides.ignore:
         roles[name] = "ignore"
-    for name in wishes.keep:
+    for name in overrides.keep:
         if roles.get(name) in ("id", "ignore"):
             roles[name] = "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical"
     verdict = _verdict(frame, roles, target, task)
-    left_out = [name for name in verdict.leaks if name not in wishes.keep]
+    left_out = [name for name in verdict.leaks if name not in overrides.keep]
     decisions += [Choice(name, "date", "its calendar parts become features") for name in roles if roles[name] == "date"]
     decisions += _said(verdict, roles, left_out, target)
     for name in left_out:
@@ -61,7 +65,7 @@ def decide(
     _check_left(roles, decisions, target)
     kinds = {kind: list(roles.values()).count(kind) for kind in sections.KINDS}
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    trusted = tuple(name for name in verdict.leaks if name in wishes.keep)
+    trusted = tuple(name for name in verdict.leaks if name in overrides.keep)
     return FeatureRoles(roles, (Choice("features", counted, "by their values"), *decisions), trusted)
 
 

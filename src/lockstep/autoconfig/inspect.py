@@ -18,7 +18,7 @@ from lockstep.autoconfig import (
 )
 from lockstep.autoconfig import target as target_column
 from lockstep.autoconfig.choice import Choice
-from lockstep.autoconfig.source_reader import Wish
+from lockstep.autoconfig.source_reader import InitOptions
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
@@ -63,27 +63,27 @@ class TrainingDraft:
     metric: Choice
 
 
-def survey(ingestion: DataIngestion, wish: Wish, password: str = "") -> Survey:
+def survey(ingestion: DataIngestion, options: InitOptions, password: str = "") -> Survey:
     """Look at a source and write the params.yaml that fits it; a display shows how far it is.
 
     Raises LockstepError: it cannot be read, or something is missing that only a person knows.
     """
     with Progress("items", "steps of init", len(STEPS), log=log) as progress:
         progress.update(0, STEPS[0])
-        sample = read_sample(ingestion, wish, password)
+        sample = read_sample(ingestion, options, password)
         progress.update(1, STEPS[1])
-        draft = make_draft(sample.frame, wish)
+        draft = make_draft(sample.frame, options)
         progress.update(2, STEPS[2])
-        text, decisions = _judged(sample, draft, wish.name or _name(ingestion))
+        text, decisions = _judged(sample, draft, options.name or _name(ingestion))
         progress.update(3)
     return Survey(text, (*sample.choices, *decisions), sample.rows)
 
 
-def read_sample(ingestion: DataIngestion, wish: Wish, password: str = "") -> SourceSample:
+def read_sample(ingestion: DataIngestion, options: InitOptions, password: str = "") -> SourceSample:
     """Decide how the source is read and read it; of very many rows, draw some."""
-    reader, choices, plain = source_reader.describe(ingestion, wish, password)
+    reader, choices, plain = source_reader.describe(ingestion, options, password)
     table, reader = source_reader.rows(ingestion.model_copy(update={"reader": reader}), plain, password)
-    frame, reader, more = source_reader.checked(table, reader, wish)
+    frame, reader, more = source_reader.checked(table, reader, options)
     rows, choices = len(frame), (*choices, *more)
     if rows > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, random_state=SEED).sort_index().reset_index(drop=True)
@@ -91,16 +91,17 @@ def read_sample(ingestion: DataIngestion, wish: Wish, password: str = "") -> Sou
     return SourceSample(frame, ingestion.model_copy(update={"reader": reader}), rows, choices)
 
 
-def make_draft(frame: pd.DataFrame, wish: Wish) -> TrainingDraft:
+def make_draft(frame: pd.DataFrame, options: InitOptions) -> TrainingDraft:
     """Decide target, task, roles and what is to be trained."""
-    target = target_column.choose(frame, wish.target)
+    target = target_column.choose(frame, options.target)
     findings = column_roles.roles(frame, target)
     task, why = training_plan.decide_task(frame[target])
     rare = training_plan.rare_classes(frame[target], task)
     if rare:
         counts = frame[target].map(frame[target].value_counts())
         frame = frame[frame[target].isna() | (counts >= training_plan.LEAST_IN_CLASS)].reset_index(drop=True)
-    features = feature_roles.decide(frame, target, task, findings, feature_roles.ColumnWishes(wish.keep, wish.ignore))
+    overrides = feature_roles.ColumnOverrides(options.keep, options.ignore)
+    features = feature_roles.decide(frame, target, task, findings, overrides)
     roles = features.roles
     metric = training_plan.choose_metric(task, frame[target], {"text"} == set(roles.values()) & set(sections.KINDS))
     distinct = feature_roles.distinct(frame, roles, target)

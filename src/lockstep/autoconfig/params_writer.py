@@ -138,13 +138,13 @@ def _preprocessing(target: str, plan: Plan) -> list[str]:
         *lines,
         "    other: ignore   # a column that comes with new data and is not named here: auto, ignore or refuse",
         f"  drop_duplicates: {flow(plan.drop_duplicates)}   # they must not stand on both sides of the split",
-        "  split: {method: auto, test_size: 0.2, seed: 42}   # auto: stratified for classes, random for regression",
+        f"  split: {_split(Split())}   # auto: stratified for classes, random for regression",
         *(f"  # split: {_split(split)}   # {WHEN[split.method]}" for split in plan.splits),
     ]
 
 
 def _split(split: Split) -> str:
-    return flow({"method": split.method, "column": split.column, "test_size": 0.2, "seed": 42})
+    return flow(split.model_dump(include={"method", "column", "test_size", "seed"}, exclude_none=True))
 
 
 WHEN = {"group": "if predictions are for others than those of these rows", "time": "if predictions are for later rows"}

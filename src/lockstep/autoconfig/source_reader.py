@@ -10,7 +10,7 @@ from lockstep.autoconfig import csv_dialect, params_writer, sentinels, value_for
 from lockstep.autoconfig import target as target_column
 from lockstep.autoconfig.choice import Choice
 from lockstep.config.params import CellFormat, DataIngestion, Reader
-from lockstep.data.cleaning import ROW_NUMBERS
+from lockstep.data.schema import ROW_NUMBERS, unnamed_column
 from lockstep.data.sources import formats, read
 from lockstep.data.sources.content import Content
 from lockstep.data.sources.read import Rows
@@ -20,7 +20,7 @@ SAMPLE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
-class Wish:
+class InitOptions:
     """What a person says beforehand; nothing else is asked."""
 
     target: str | None = None
@@ -36,20 +36,22 @@ class Wish:
     skip: int | None = None
 
 
-def describe(ingestion: DataIngestion, wish: Wish, password: str) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+def describe(
+    ingestion: DataIngestion, options: InitOptions, password: str
+) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
     """Decide how the first file of the source is read, and which of its columns need no description.
 
     What a database holds needs no decision.
     """
     first = read.expand(ingestion.sources[0])[0]
-    stated = ingestion.reader.model_copy(update={"sheet": wish.sheet})
+    stated = ingestion.reader.model_copy(update={"sheet": options.sheet})
     if read.scheme(first) in ("sklearn", "sqlite", "postgres", "postgresql"):
         return stated, (), frozenset()
     with read.fetched(first, ingestion) as (content, _):
         kind = content.format() if ingestion.format == "auto" else ingestion.format
         if kind in ("csv", "sheet"):
             with formats.as_text(content, kind, stated) as text:
-                return _of_text(text, wish)
+                return _of_text(text, options)
     return *_of_values(_values(ingestion, password), stated), frozenset()
 
 
@@ -85,24 +87,24 @@ def _digits(values: pd.Series) -> list[str]:
     return [str(int(value)) for value in present] if (present % 1 == 0).all() else []
 
 
-def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
+def _of_text(content: Content, options: InitOptions) -> tuple[Reader, tuple[Choice, ...], frozenset[str]]:
     with content.opened() as counted:
         sample = io.BufferedReader(counted).read(SAMPLE_BYTES)
     written = csv_dialect.inspect(
-        sample, len(sample) < SAMPLE_BYTES, csv_dialect.Stated(wish.encoding, wish.separator, wish.skip)
+        sample, len(sample) < SAMPLE_BYTES, csv_dialect.Stated(options.encoding, options.separator, options.skip)
     )
-    if wish.header is not None and wish.header != written.header:
-        written = replace(written, header=wish.header)
-    heads, renamed = _heads(written, wish)
-    whole = [row for row in written.values if len(row) == len(heads)]
-    cells = list(map(list, zip(*whole, strict=True))) or [[] for _ in heads]
+    if options.header is not None and options.header != written.header:
+        written = replace(written, header=options.header)
+    heads, renamed = _heads(written, options)
+    complete = [row for row in written.values if len(row) == len(heads)]
+    cells = list(map(list, zip(*complete, strict=True))) or [[] for _ in heads]
     columns: dict[str, list[str]] = dict(zip(heads, cells, strict=True))
-    spelled = value_formats.inspect(columns, wish.target, wish.missing)
-    heads = [head.strip() for head in heads] if spelled.trim and (renamed or wish.names) else heads
+    spelled = value_formats.inspect(columns, options.target, options.missing)
+    heads = [head.strip() for head in heads] if spelled.trim and (renamed or options.names) else heads
     reader = Reader(
         separator=written.separator,
         header=written.header,
-        names=tuple(heads) if renamed or wish.names else (),
+        names=tuple(heads) if renamed or options.names else (),
         encoding=written.encoding,
         missing=spelled.missing,
         quote=written.quote or "",  # type: ignore[arg-type]
@@ -110,7 +112,7 @@ def _of_text(content: Content, wish: Wish) -> tuple[Reader, tuple[Choice, ...], 
         skip=written.skip,
         footer=written.footer,
         comment=written.comment,
-        sheet=wish.sheet,
+        sheet=options.sheet,
         columns=dict(spelled.columns),
     )
     return reader, (*written.decisions, *renamed, *spelled.decisions), spelled.plain
@@ -139,7 +141,7 @@ def _as_expected(values: pd.Series, described: CellFormat) -> bool:
     return bool(pd.to_datetime(present, format="ISO8601", errors="coerce", utc=True).notna().all())
 
 
-def checked(table: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
+def checked(table: Rows, reader: Reader, options: InitOptions) -> tuple[pd.DataFrame, Reader, tuple[Choice, ...]]:
     """Say which cells are odd, and find sentinels."""
     frame, columns = table.frame, dict(reader.columns)
     decisions = []
@@ -150,8 +152,8 @@ def checked(table: Rows, reader: Reader, wish: Wish) -> tuple[pd.DataFrame, Read
         decisions.append(
             Choice(name, f"{odd.count} odd cells are missing", f"nearly all are a {columns[name].kind}", look)
         )
-    numbers = [name for name in frame.columns if name not in wish.keep]
-    target = target_column.choose(frame, wish.target)
+    numbers = [name for name in frame.columns if name not in options.keep]
+    target = target_column.choose(frame, options.target)
     markers = {name: [value] for name, value in sentinels.find(frame[numbers]).items()}
     if target in numbers:
         markers[target] = list(dict.fromkeys([*markers.get(target, []), *sentinels.impossible(frame[target])]))
@@ -180,22 +182,22 @@ def _spare(described: CellFormat, has_odd: bool) -> CellFormat:
     return described if has_odd else described.model_copy(update={"odd": "refuse"})
 
 
-def _heads(written: csv_dialect.Dialect, wish: Wish) -> tuple[list[str], list[Choice]]:
-    """Return the names of the columns: the wished, those of the header, and made up ones where there are none."""
+def _heads(written: csv_dialect.Dialect, options: InitOptions) -> tuple[list[str], list[Choice]]:
+    """Return the names of the columns: the stated, those of the header, or numbers where there are none."""
     width = len(written.rows[0]) if written.rows else 0
-    if wish.names:
-        if len(wish.names) != width:
+    if options.names:
+        if len(options.names) != width:
             raise DataError(
-                f"--names gives {len(wish.names)} names, the file has {width} columns", "name each column, in order"
+                f"--names gives {len(options.names)} names, the file has {width} columns", "name each column, in order"
             )
-        return list(wish.names), []
+        return list(options.names), []
     names = written.rows[0] if written.header else [""] * width
     if written.header and not names[0].strip() and width > 1:
         names = [ROW_NUMBERS, *names[1:]]  # as pandas calls it
     heads: list[str] = []
     for number, name in enumerate(names, 1):
         unnamed = not name.strip() and (number > 1 or not written.header)
-        heads.append(f"column_{number}" if unnamed else f"{name}_{number}" if name in heads else name)
+        heads.append(unnamed_column(number) if unnamed else f"{name}_{number}" if name in heads else name)
     invented = [head for head, name in zip(heads, names, strict=True) if head != name]
     if not written.header and heads:
         look = "the columns have made up names: --names A,B,... gives better ones, which clients of the service use too"

@@ -9,7 +9,7 @@ import pandas as pd
 from lockstep.autoconfig import column_roles
 from lockstep.autoconfig.baseline_score import Baseline
 from lockstep.autoconfig.choice import Choice
-from lockstep.autoconfig.column_roles import Found
+from lockstep.autoconfig.column_roles import ColumnRole
 from lockstep.config.params import Role, Split
 from lockstep.errors import LockstepError
 
@@ -31,7 +31,7 @@ class Proposal:
 
 
 def propose(
-    frame: pd.DataFrame, findings: Mapping[str, Found], roles: Mapping[str, Role], target: str
+    frame: pd.DataFrame, findings: Mapping[str, ColumnRole], roles: Mapping[str, Role], target: str
 ) -> Iterator[Proposal]:
     """Yield the splits by columns that name things with several rows each, and by dates in whose order the rows are."""
     for name in column_roles.groups(frame, findings, target)[:MOST]:

@@ -5,23 +5,23 @@ import pandas as pd
 from lockstep.errors import DataError, QuestionError, nearest
 
 
-def choose(frame: pd.DataFrame, wished: str | None) -> str:
+def choose(frame: pd.DataFrame, stated: str | None) -> str:
     """Return the target that was named, by its name or its place from 1 on.
 
     Raises DataError: none was named, or none of that name exists.
     """
     names = [str(name) for name in frame.columns]
-    if wished in names:
-        return str(wished)
-    if wished and wished.isdecimal() and 1 <= int(wished) <= len(names):
-        return names[int(wished) - 1]
+    if stated in names:
+        return str(stated)
+    if stated and stated.isdecimal() and 1 <= int(stated) <= len(names):
+        return names[int(stated) - 1]
     listed = "; ".join(f"{position} {name} ({examples(frame[name])})" for position, name in _likely(frame))
-    if wished is None:
+    if stated is None:
         raise QuestionError(
             "which column is to be predicted?", f"say --target with a name or a number, such as {listed}"
         )
     raise DataError(
-        f"target column {wished!r} not found{nearest(wished, names)}",
+        f"target column {stated!r} not found{nearest(stated, names)}",
         f"--target takes a name or a number: {listed}; --names A,B,... names the columns of a file without a header",
     )
 

@@ -17,8 +17,6 @@ from lockstep.metrics.scores import DEFAULT
 LEAST_IN_CLASS = 3
 """One test row, and two train rows for two folds."""
 LEAST_ROWS = 20
-TEST_SHARE = 0.2
-"""So many rows of each class are held out for the test, rounded up."""
 RARE = 0.1
 TAGS = {
     "unescape_html": r"&(?:#\d+|[a-z]+);",
@@ -147,7 +145,8 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
     sets = _sets(frame, kinds["text"])
     prose = [name for name in kinds["text"] if name not in sets]
     levels = [int(frame[name].nunique()) for name in kinds["categorical"]]
-    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels) + sum(own.distinct for own in sets.values())
+    of_sets = sum(items.distinct for items in sets.values())
+    filled = len(kinds["numeric"]) + 5 * len(kinds["date"]) + len(levels) + of_sets
     dense = filled >= DENSE * (filled - len(levels) + sum(levels))
     by_target = bool(levels) and not dense and (rows >= ENOUGH or bool(prose))
     features: dict[str, Mapping[str, Any]] = {}
@@ -157,10 +156,10 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
         rare = {"min_frequency": max(2, rows // 2000)} if max(levels) > 50 and not by_target else {}
         features["categorical"] = {"encode": "target" if by_target else "onehot", **rare, "unknown": "ignore"}
     if kinds["text"]:
-        separators = {"sets": {name: own.separator for name, own in sets.items()}} if sets else {}
+        separators = {"sets": {name: items.separator for name, items in sets.items()}} if sets else {}
         features["text"] = (_text(frame, prose, task, stack=filled > 0) if prose else {}) | separators
     smallest = rows if task == "regression" else int(frame[target].value_counts().iloc[-1])
-    folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(TEST_SHARE * smallest)))
+    folds = min(5 if rows < 2000 else 3, max(2, smallest - math.ceil(Split().test_size * smallest)))
     candidates = _for_tables(rows, task, dense or by_target)
     if prose:
         candidates = _for_both(rows, task) if filled else _for_text(frame, prose, task)
@@ -169,8 +168,8 @@ def make(frame: pd.DataFrame, target: str, roles: Mapping[str, Role], task: Task
 
 def _sets(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, texts.Items]:
     """Return the columns with several values in one cell of which each can be a feature."""
-    found = {name: texts.items(frame[name].dropna().astype(str)) for name in columns}
-    return {name: own for name, own in found.items() if own and own.distinct <= MOST_ITEMS}
+    items_of = {name: texts.items(frame[name].dropna().astype(str)) for name in columns}
+    return {name: items for name, items in items_of.items() if items and items.distinct <= MOST_ITEMS}
 
 
 def _numeric(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

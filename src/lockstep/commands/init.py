@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from lockstep import files, paths
-from lockstep.autoconfig.inspect import Survey, Wish, survey
+from lockstep.autoconfig.inspect import InitOptions, Survey, survey
 from lockstep.commands import use
 from lockstep.config import params_file, use_cases
 from lockstep.config.params import FORMATS, DataIngestion
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     ingestion = DataIngestion(
         source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
     )
-    result = survey(ingestion, _wish(arguments), settings.source_password)
+    result = survey(ingestion, _options(arguments), settings.source_password)
     source, tracking = _take(arguments.source, arguments.way)
     text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
     params_file.parse(text)
@@ -90,8 +90,8 @@ def _check_place(force: bool) -> None:
         )
 
 
-def _wish(arguments: argparse.Namespace) -> Wish:
-    return Wish(
+def _options(arguments: argparse.Namespace) -> InitOptions:
+    return InitOptions(
         arguments.target,
         arguments.header,
         tuple(filter(None, arguments.names.split(","))),

@@ -14,7 +14,7 @@ from pandas.api import types
 from lockstep.config.params import Columns, DataPreprocessing, Kind, Role, Task
 from lockstep.data import columnwise
 from lockstep.data.record import Dropped
-from lockstep.data.schema import as_category
+from lockstep.data.schema import ROW_NUMBERS, as_category
 from lockstep.errors import DataError, nearest
 
 LONG_TEXT = 40
@@ -22,9 +22,6 @@ LONG_TEXT = 40
 
 UNIQUE, UNIQUE_ROWS = 0.95, 100
 """From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category."""
-
-ROW_NUMBERS = "Unnamed: 0"
-"""What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from lockstep.config.params import CellFormat, Kind, Reader, Task
 from lockstep.errors import ArtifactError, LockstepError, nearest
 
 FORMAT = 1
+ROW_NUMBERS = "Unnamed: 0"
+"""What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
+
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 """The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
 LARGEST, FAR = 1e30, 1e6
@@ -272,6 +275,11 @@ CHECKS: dict[Kind, Callable[[Any], str | None]] = {
     "text": _check_text,
     "date": _check_date,
 }
+
+
+def unnamed_column(number: int) -> str:
+    """Return the name of a column whose header is empty, or that has none; columns are numbered from 1 on."""
+    return f"column_{number}"
 
 
 def as_category(value: Any) -> str | None:

@@ -33,11 +33,11 @@ def measure(scored: Scored, count: int, seed: int) -> Calibration:
     """
     claimed, hits = _claims(scored)
     edges = np.unique(np.quantile(claimed, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-    places = np.searchsorted(edges, claimed, side="left")
-    rows = np.bincount(places)
+    bins = np.searchsorted(edges, claimed, side="left")
+    rows = np.bincount(bins)
     filled = rows > 0
-    expected = np.bincount(places, claimed)[filled] / rows[filled]
-    observed = np.bincount(places, hits)[filled] / rows[filled]
+    expected = np.bincount(bins, claimed)[filled] / rows[filled]
+    observed = np.bincount(bins, hits)[filled] / rows[filled]
     weights = rows[filled] / len(claimed)
     random = np.random.default_rng(seed)
     drawn = random.binomial(rows[filled], np.clip(expected, 0, 1), (count, len(expected))) / rows[filled]

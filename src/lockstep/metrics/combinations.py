@@ -14,7 +14,7 @@ MIN_ROWS = 50
 EXACT = 0.9999
 """Share of rows, or of the variance, that columns together must give: combinations are many, so chance has more."""
 EXACT_LOG = 0.999
-"""The same of logarithms, of which small numbers feel their rounding more; exponents must be whole numbers too."""
+"""The same of logarithms, of which small numbers feel their rounding more; exponents must be complete numbers too."""
 MAX_COMBINED = 100
 """So many numeric columns are combined, and ten times as many choices of one column for each class are tried."""
 MAX_TERMS = 6
@@ -56,10 +56,10 @@ def formula(numeric: pd.DataFrame, target: Floats) -> tuple[list[str], str]:
     The terms of a sparse linear model are found by orthogonal matching pursuit (Pati et al. 1993), those of a product
     or ratio among logarithms. Rounding does not matter. Nothing is returned where there is no such formula.
     """
-    whole = numeric.notna().all(axis=1).to_numpy() & np.isfinite(target)
-    if whole.sum() < MIN_ROWS:
+    complete = numeric.notna().all(axis=1).to_numpy() & np.isfinite(target)
+    if complete.sum() < MIN_ROWS:
         return [], ""
-    rows, values = numeric[whole], target[whole]
+    rows, values = numeric[complete], target[complete]
     terms = _pursuit(rows.to_numpy(), values, EXACT)
     if len(terms) > 1 and np.allclose(np.abs(list(terms.values())), 1, atol=NEAR):
         return _named(rows, terms), "add up to"

@@ -107,9 +107,9 @@ def _by_quartile(
         return
     edges = np.unique(np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf"))
     edges = edges[edges < values.max()]
-    places = np.searchsorted(edges, values, side="left")
+    bins = np.searchsorted(edges, values, side="left")
     for index, name in enumerate(_ranges(spell(edges))):
-        yield name, places == index
+        yield name, bins == index
 
 
 def _ranges(edges: list[str]) -> Iterable[str]:

@@ -8,7 +8,7 @@ import yaml
 
 from lockstep import paths
 from lockstep.autoconfig import baseline_score, inspect
-from lockstep.autoconfig.inspect import Wish, survey
+from lockstep.autoconfig.inspect import InitOptions, survey
 from lockstep.config import params as sections
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
@@ -38,8 +38,8 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def look_at(path, target=None, **wish):
-    return survey(DataIngestion(source=str(path)), Wish(target=target, **wish))
+def look_at(path, target=None, **options):
+    return survey(DataIngestion(source=str(path)), InitOptions(target=target, **options))
 
 
 def decided(found):
@@ -163,7 +163,7 @@ def test_names_that_a_header_lacks_are_made_up_and_told(tmp_path, header, names)
 
 def test_a_source_in_the_web_keeps_what_it_needs(server, here):  # noqa: F811
     source = f"{server.at}/whole.csv"
-    found = survey(DataIngestion(source=source, allow_private=True), Wish(target="bought"))
+    found = survey(DataIngestion(source=source, allow_private=True), InitOptions(target="bought"))
     params = params_file.parse(found.text)
     assert (params.data_ingestion.source, params.data_ingestion.allow_private) == (source, True)
     assert params.register_model.model_name == "whole"
@@ -171,7 +171,7 @@ def test_a_source_in_the_web_keeps_what_it_needs(server, here):  # noqa: F811
 
 def test_a_database_keeps_its_query(database):  # noqa: F811
     asked = DataIngestion(source="sqlite:///shop.db", query=QUERY, newest="age")
-    params = params_file.parse(survey(asked, Wish(target="bought", keep=("age",))).text)
+    params = params_file.parse(survey(asked, InitOptions(target="bought", keep=("age",))).text)
     assert (params.data_ingestion.query, params.data_ingestion.newest) == (QUERY, "age")
     assert params.data_preprocessing.columns.date == ("day",)
 

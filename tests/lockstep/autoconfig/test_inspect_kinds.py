@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lockstep.autoconfig import inspect
-from lockstep.autoconfig.inspect import Wish
+from lockstep.autoconfig.inspect import InitOptions
 from lockstep.config.params import DataIngestion, DataPreprocessing
 from lockstep.data import cleaning
 from scripts import odd_tables, spreadsheets
@@ -20,10 +20,10 @@ SEEDS = range(10)
 ROWS = 150
 
 
-def look_at(path, target="y", **wish):
-    wished = Wish(target=target, **wish)
-    sample = inspect.read_sample(DataIngestion(source=str(path)), wished)
-    return sample, inspect.make_draft(sample.frame, wished)
+def look_at(path, target="y", **options):
+    options = InitOptions(target=target, **options)
+    sample = inspect.read_sample(DataIngestion(source=str(path)), options)
+    return sample, inspect.make_draft(sample.frame, options)
 
 
 def values_of(series):
@@ -116,11 +116,11 @@ FILES = {
 }  # fmt: skip
 
 
-def is_read(path, rows, **wish):
-    sample, draft = look_at(path, **wish)
+def is_read(path, rows, **options):
+    sample, draft = look_at(path, **options)
     names = {name.rpartition(".")[2]: name for name in sample.frame}
-    for place, name in enumerate("acy"):
-        assert same(sample.frame[names[name]], [row[place] for row in rows])
+    for index, name in enumerate("acy"):
+        assert same(sample.frame[names[name]], [row[index] for row in rows])
     return sample, draft
 
 
@@ -148,8 +148,8 @@ def test_a_file_with_types_is_read(tmp_path, ending, seed):
     head, rows = table(random.Random(seed))
     path = tmp_path / f"rows.{ending}"
     if ending.endswith("parquet"):
-        made = nested(head, rows) if "nested" in ending else objects(head, rows)
-        pd.DataFrame(made).to_parquet(path)
+        document = nested(head, rows) if "nested" in ending else objects(head, rows)
+        pd.DataFrame(document).to_parquet(path)
     else:
         spreadsheets.write(path, "Tabelle 1", [head, *rows])
     is_read(path, rows)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from lockstep.autoconfig.inspect import Wish, survey
+from lockstep.autoconfig.inspect import InitOptions, survey
 from lockstep.config import params_file
 from lockstep.config.params import DataIngestion
 from tests.lockstep.autoconfig.sets import write
 
 
-def looks_at(found, name):
-    return [one.look for one in found.decisions if one.about == "split" and f", {name}?" in one.decided]
+def looks_at(result, name):
+    return [one.look for one in result.decisions if one.about == "split" and f", {name}?" in one.decided]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -22,12 +22,12 @@ def test_rows_of_a_few_people_propose_a_split_by_person(tmp_path, seed):
         f"{p},{age[p]},{draw.normal():.3f},{draw.normal():.3f},{value:.2f}" for p, value in zip(person, y, strict=True)
     ]
     path = write(tmp_path / "rows.csv", ["subject#,age,jitter,shimmer,score", *lines])
-    found = survey(DataIngestion(source=str(path)), Wish(target="score"))
-    (look,) = looks_at(found, "subject#")
+    result = survey(DataIngestion(source=str(path)), InitOptions(target="score"))
+    (look,) = looks_at(result, "subject#")
     assert "its 40 values have 12 rows each" in look
     assert "a random split hides that" in look
-    assert "  # split: {method: group, column: subject#, " in found.text
-    assert params_file.parse(found.text).data_preprocessing.split.method == "auto"
+    assert "  # split: {method: group, column: subject#, " in result.text
+    assert params_file.parse(result.text).data_preprocessing.split.method == "auto"
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -41,10 +41,10 @@ def test_rows_in_the_order_of_a_date_propose_a_split_by_time(tmp_path, ordered, 
         for day in days
     ]
     path = write(tmp_path / "rows.csv", ["day,x,y", *lines])
-    found = survey(DataIngestion(source=str(path)), Wish(target="y"))
-    looks = looks_at(found, "day")
+    result = survey(DataIngestion(source=str(path)), InitOptions(target="y"))
+    looks = looks_at(result, "day")
     assert len(looks) == ordered
-    assert ("# split: {method: time, column: day" in found.text) == ordered
+    assert ("# split: {method: time, column: day" in result.text) == ordered
     assert all("on random rows" in look and "on a later day" in look for look in looks)
 
 
@@ -52,5 +52,5 @@ def test_groups_that_cannot_fill_the_folds_are_proposed_without_a_figure(tmp_pat
     draw = np.random.default_rng(0)
     lines = [f"{i // 20},{i // 20 * 7 % 5 + 3.5},{draw.normal():.3f},{'ab'[i // 20 % 2]}" for i in range(100)]
     path = write(tmp_path / "rows.csv", ["site,height,x,y", *lines])
-    found = survey(DataIngestion(source=str(path)), Wish(target="y"))
-    assert all("take the split by group" in look for look in looks_at(found, "site"))
+    result = survey(DataIngestion(source=str(path)), InitOptions(target="y"))
+    assert all("take the split by group" in look for look in looks_at(result, "site"))

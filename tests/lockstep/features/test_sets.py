@@ -16,7 +16,7 @@ def test_items_are_those_of_scikit_learn_s_binarizer(separator, seed):
     draw = random.Random(seed)
     sets = [draw.sample(ITEMS, draw.randint(0, 4)) for _ in range(60)]
     blanks = [draw.choice(["", " ", "  "]) for _ in sets]
-    cells = [f"{blank}{separator}{blank}".join(own) for own, blank in zip(sets, blanks, strict=True)]
+    cells = [f"{blank}{separator}{blank}".join(items) for items, blank in zip(sets, blanks, strict=True)]
     expected = MultiLabelBinarizer().fit_transform(sets)
     fitted = MultiHot(separator, min_cells=1).fit(cells)
     np.testing.assert_array_equal(fitted.transform(pd.Series(cells)), expected)

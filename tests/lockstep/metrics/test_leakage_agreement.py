@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lockstep.autoconfig import inspect
-from lockstep.autoconfig.inspect import Wish
+from lockstep.autoconfig.inspect import InitOptions
 from lockstep.config.params import DataIngestion, DataPreprocessing
 from lockstep.data.prepare import prepare
 from lockstep.data.raw import RawData
@@ -86,7 +86,7 @@ FRAMES = {
 
 
 def leaks_of_init(path):
-    survey = inspect.survey(DataIngestion(source=str(path)), Wish(target="y"))
+    survey = inspect.survey(DataIngestion(source=str(path)), InitOptions(target="y"))
     return {decision.about for decision in survey.decisions if decision.decided == "left out: a leak"}
 
 

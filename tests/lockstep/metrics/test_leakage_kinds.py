@@ -58,5 +58,5 @@ def test_a_number_that_goes_along_with_the_target_is_a_near_copy(seed):
     frame = pd.DataFrame({"total": draw.gamma(9, 3, ROWS), "weak": draw.normal(size=ROWS)})
     frame["part"] = frame["total"] * 0.7 + draw.normal(0, 1.5, ROWS)
     frame["half"] = frame["total"] + draw.normal(0, 9, ROWS)
-    found = leakage.verdict(frame, dict.fromkeys(["part", "half", "weak"], "numeric"), "total", "regression")
-    assert (set(found.leaks), set(found.near)) == (set(), {"part"})
+    verdict = leakage.verdict(frame, dict.fromkeys(["part", "half", "weak"], "numeric"), "total", "regression")
+    assert (set(verdict.leaks), set(verdict.near)) == (set(), {"part"})

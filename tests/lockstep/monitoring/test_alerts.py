@@ -81,9 +81,9 @@ def refused(at, rows, key="web", model="m"):
     ],
 )
 def test_refused_rows_are_told_with_their_share_begin_cause_and_key(lines, answered, severity, share, since, key):
-    found = alerts.of_refused("m", lines, answered, AT)
-    assert (found.kind, found.severity) == ("refused", severity)
-    assert found.detail == f"{share} % refused since {since} UTC: age is null{key}"
+    alert = alerts.of_refused("m", lines, answered, AT)
+    assert (alert.kind, alert.severity) == ("refused", severity)
+    assert alert.detail == f"{share} % refused since {since} UTC: age is null{key}"
 
 
 @pytest.mark.parametrize(
