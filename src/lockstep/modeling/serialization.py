@@ -26,6 +26,7 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
+        "lockstep.features.derived": "DerivedColumns",
         "lockstep.features.sets": "MultiHot",
         "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
@@ -82,6 +83,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
     import skops.io
 
     # the loader imports these by name; here the import is seen
+    import lockstep.features.derived
     import lockstep.features.sets
     import lockstep.features.tabular
     import lockstep.features.transformers
