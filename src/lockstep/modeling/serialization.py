@@ -31,6 +31,7 @@ ALLOWED_TYPES = frozenset(
         "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
+        "lockstep.modeling.kernel_svm": "KernelSVMClassifier KernelSVMRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
         **compat.SAVED_TYPES,
     }.items()
@@ -88,6 +89,7 @@ def load(path: Path, sha256: str | None = None) -> Any:
     import lockstep.features.tabular
     import lockstep.features.transformers
     import lockstep.modeling.boosting
+    import lockstep.modeling.kernel_svm
     import lockstep.modeling.linear_svm  # noqa: F401
 
     try:
