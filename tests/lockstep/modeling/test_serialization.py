@@ -73,7 +73,8 @@ SMALL = {
 }
 FEW = {
     **dict.fromkeys(["multinomial_naive_bayes", "complement_naive_bayes"], ("text", "categorical")),
-    **dict.fromkeys(["xgboost", "lightgbm", "linear_svm", "rbf_svm", "polynomial_svm"], ("text", "mixed")),
+    **dict.fromkeys(["xgboost", "lightgbm", "linear_svm"], ("text", "mixed")),
+    **dict.fromkeys(["rbf_svm", "polynomial_svm"], ("mixed", "date")),
 }
 """What an estimator is saved with, where not all features suit it, or its saved form is the same for all."""
 COMBINATIONS = [
