@@ -59,6 +59,9 @@ check-infra: setup-dev setup-ops  ## the same for Terraform only; ARGS=--long ap
 remote: setup  ## configure the DVC remote DVC_REMOTE_URL, or the bucket of the DagsHub repository DAGSHUB_REPO
 	scripts/remote
 
+ci-local: setup-dev  ## the jobs of ci.yml as a runner has them; ARGS="--skip long ci deploy", see scripts/ci_local.py
+	python -m scripts.ci_local $(ARGS)
+
 pull-data: setup  ## fetch data and models from the DVC remote, if one is set; says what is missing
 	scripts/pull_data
 
