@@ -1,4 +1,4 @@
-"""Workflows run as on a runner: fresh clones, declared variables alone, needs, conditions, outputs, a second attempt."""
+"""Workflows run as on a runner: fresh clones, declared variables alone, needs, conditions, outputs, a rerun."""
 
 import os
 import subprocess
