@@ -20,6 +20,7 @@ RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel
 # Check the model as a server would, and leave its compiled form beside it.
 COPY params.yaml ./
 COPY build/model model
+RUN mkdir .lockstep && mv model/features .lockstep/features
 RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model && rm -f model/*.lock
 
 FROM ${PYTHON_IMAGE}
@@ -45,6 +46,7 @@ ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 COPY params.yaml ./
 COPY --from=build /build/model model
+COPY --from=build /build/.lockstep .lockstep
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG MODEL_VERSION=unknown

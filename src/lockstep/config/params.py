@@ -286,6 +286,7 @@ class FeatureEngineering(Section):
     """How each kind of column becomes numbers, and what becomes of a null in a column that had none in training."""
 
     missing: Literal["refuse", "fill"] = "refuse"
+    functions: dict[str, str] = {}
     numeric: Numeric = Numeric()
     categorical: Categorical = Categorical()
     text: Text = Text()
