@@ -22,8 +22,8 @@ NOTE = "# Rendered from the dvc.yaml of the root: change that one, then `python 
 FUNCTIONS = b'"""Derived columns: functions that `feature_engineering.functions` of params.yaml names."""\n'
 """The features.py that a use case begins with: DVC watches the file, so it has to be there."""
 
-CODE = re.compile(r"(?<=[\s])(?=src/)")
-"""Where a path to the code begins."""
+CODE = re.compile(r"(?<=[\s])(?=src/|requirements-)")
+"""Where a path to the code begins, or to the requirement of the library."""
 
 
 def folders(root: Path) -> list[Path]:

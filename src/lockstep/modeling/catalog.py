@@ -13,7 +13,7 @@ from lockstep.errors import ConfigError, nearest
 
 CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 REGRESSION: tuple[Task, ...] = ("regression",)
-EXTRA = "`make setup-extras`, or `pip install 'lockstep[boosting]'`"
+EXTRA = "`make setup-extras`, or `pip install 'lockstep-mlops[boosting]'`"
 
 Space = Mapping[str, Sequence[Any] | Between]
 
