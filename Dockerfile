@@ -1,4 +1,4 @@
-# The app with its Production model; `make image` fills build/model first. docs/image.md says what is inside and why.
+# The app with its Production models; `make image` fills build/model first. docs/image.md says what is inside and why.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -17,10 +17,13 @@ COPY src/lockstep src/lockstep
 COPY flask_app flask_app
 RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
  && tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps wheels/*.whl
-# Check the model as a server would, and leave its compiled form beside it.
+# Check each model as a server would, and leave its compiled form beside it. The server finds the names of the models in
+# params.yaml and usecases/, as in a project.
+WORKDIR /build/app
 COPY params.yaml ./
 COPY build/model model
-RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model && rm -f model/*.lock
+RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model \
+ && find model -name '*.lock' -delete && mkdir -p model/usecases && ln -s model/usecases usecases
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/lockstep /opt/lockstep
@@ -43,8 +46,7 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensur
  && python -c 'import lockstep.scoring.compiler, scipy.stats, sklearn.pipeline, skops.io, sqlite3, urllib.request'
 ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-COPY params.yaml ./
-COPY --from=build /build/model model
+COPY --from=build /build/app ./
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG MODEL_VERSION=unknown
