@@ -12,18 +12,24 @@ RUN tools/bin/python -m pip install --quiet --require-hashes -r requirements-bui
         --only-binary :all: --require-hashes -r requirements-serve.lock
 COPY scripts/slim_image.py ./
 RUN tools/bin/python slim_image.py /opt/lockstep
+# <library
 COPY setup.py pyproject.toml ./
 COPY src/lockstep src/lockstep
 COPY flask_app flask_app
 RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
  && tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps wheels/*.whl
+# library>
+# project: COPY requirements-lockstep.txt ./
+# project: COPY wheels wheels
+# project: RUN tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps --no-index \
+# project:         --find-links wheels --require-hashes -r requirements-lockstep.txt
 # Check each model as a server would, and leave its compiled form beside it. The server finds the names of the models in
 # params.yaml and usecases/, as in a project.
 WORKDIR /build/app
 COPY params.yaml ./
 COPY build/model model
-RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model \
- && find model -name '*.lock' -delete && mkdir -p model/usecases && ln -s model/usecases usecases
+RUN mkdir -p .lockstep model/usecases && mv model/features .lockstep/features && ln -s model/usecases usecases \
+ && /opt/lockstep/bin/python -m lockstep.lifecycle.export model && find model -name '*.lock' -delete
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/lockstep /opt/lockstep
@@ -42,10 +48,11 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensur
  && echo 'lockstep:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd \
  && echo 'lockstep:x:10001:' >> /etc/group \
  && install -d -o 10001 -g 10001 /var/lib/lockstep \
- && python -c 'import flask_app.wsgi, granian.server.mp, lockstep.registry.sidecar, lockstep.server.recorder, mlflow, pandas' \
+ && python -c 'import lockstep_app.wsgi, granian.server.mp, lockstep.registry.sidecar, lockstep.server.recorder, mlflow, pandas' \
  && python -c 'import lockstep.scoring.compiler, scipy.stats, sklearn.pipeline, skops.io, sqlite3, urllib.request'
 ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
+# project: COPY flask_app flask_app
 COPY --from=build /build/app ./
 ARG REVISION=unknown
 ARG VERSION=unknown

@@ -1,9 +1,21 @@
 """Name the package, its roots, the floor of every dependency, and the extras.
 
 A ceiling stands where `lockstep.compat` uses private names of a package: raise it when its tests pass with the next.
+`flask_app` is too common a name for a wheel, where it is `lockstep_app`; an editable install has it as the folder is
+called. A wheel from the whole repository also carries the files of a project that depends on it.
 """
 
+import re
+import runpy
+import sys
+from pathlib import Path
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+RELEASE = runpy.run_path("src/lockstep/runtime/release.py")
+APP = "flask_app" if "editable_wheel" in sys.argv else "lockstep_app"
+TEMPLATE = Path("scripts/project_template.py")
 
 CORE = [
     "numpy>=2.4",  # names its instruction sets as numeric_pins does
@@ -68,17 +80,38 @@ TEST = [
     "mkdocs-material>=9.7",
 ]
 
+
+class BuildWithTemplate(build_py):
+    """Names the app as the wheel does in its own imports, and adds the template of a project."""
+
+    def build_module(self, module: str, module_file: str, package: str) -> tuple[str, bool]:
+        """Copy a module, one of the app under its name in the wheel."""
+        path, copied = super().build_module(module, module_file, package)
+        if package.partition(".")[0] == "lockstep_app":
+            Path(path).write_text(re.sub(r"\bflask_app\b", APP, Path(path).read_text("utf-8")), "utf-8")
+        return path, copied
+
+    def run(self) -> None:
+        """Build as usual; the image is built without the files of the repository, and needs no template."""
+        super().run()
+        if not self.editable_mode and TEMPLATE.is_file():
+            runpy.run_path(str(TEMPLATE))["write"](Path(self.build_lib) / "lockstep")
+
+
+PACKAGES = [*find_packages("src"), *find_packages(include=["flask_app", "flask_app.*"])]
+
 setup(
-    name="lockstep",
-    version="0.1.0",
+    name=RELEASE["DISTRIBUTION"],
+    version=RELEASE["VERSION"],
     description="From one params.yaml and any data set to a model service that is trained and served in lockstep.",
     license="MIT",
     python_requires=">=3.11",
-    package_dir={"lockstep": "src/lockstep", "flask_app": "flask_app"},
-    packages=[*find_packages("src"), *find_packages(include=["flask_app", "flask_app.*"])],
+    cmdclass={"build_py": BuildWithTemplate},
+    package_dir={"lockstep": "src/lockstep", APP: "flask_app"},
+    packages=[re.sub("^flask_app", APP, name) for name in PACKAGES],
     package_data={
         "lockstep": ["py.typed", "html/pages/*"],
-        "flask_app": ["templates/*.html", "static/*"],
+        APP: ["py.typed", "templates/*.html", "static/*"],
     },
     install_requires=CORE,
     extras_require={

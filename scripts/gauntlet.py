@@ -136,6 +136,7 @@ def _quiet() -> Any:
 def _outcome(seed: int, table: Table, folder: Path) -> Outcome:
     paths.EXTERNAL.mkdir(parents=True)
     shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "features.py").touch()
     odd, clean = table.write_odd(paths.EXTERNAL), table.write_clean(paths.EXTERNAL)
     started, question = time.monotonic(), ""
     try:

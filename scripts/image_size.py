@@ -18,7 +18,7 @@ for path in pathlib.Path("/opt/lockstep").rglob("*"):
         sizes[name] = sizes.get(name, 0) + path.stat().st_size
 print(json.dumps(sizes))
 """
-OWN = {"flask_app": "lockstep", "botocore": "boto3", "psycopg_binary": "psycopg", "s3transfer": "boto3"}
+OWN = {"lockstep_app": "lockstep", "botocore": "boto3", "psycopg_binary": "psycopg", "s3transfer": "boto3"}
 """Folders that are counted with another."""
 
 SHOWN_MB = 4.0

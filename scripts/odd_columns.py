@@ -149,6 +149,36 @@ def ranges(draw: Draw, rows: int, _: Script) -> Column:
     return _of_numbers(low + width / 2, cells)
 
 
+def limits(draw: Draw, rows: int, _: Script) -> Column:
+    """Measurements of which those outside a range are given as its limit, and some are approximations."""
+    numbers = np.round(draw.uniform(1, 99, rows), 1)
+    low, high = np.quantile(numbers, draw.uniform(0.05, 0.4)).round(1), np.quantile(numbers, 0.95).round(1)
+    below, above = [("<", ">"), ("< ", "> "), ("<=", ">="), ("\u2264", "\u2265")][draw.integers(4)]
+    about = str(draw.choice(["", "", "~", "ca. "]))
+    values = np.clip(numbers, low, high)
+    cells = [
+        f"{below}{low}" if number < low else f"{above}{high}" if number > high else f"{about}{number}"
+        for number in numbers
+    ]
+    return _of_numbers(values, cells)
+
+
+def scores(draw: Draw, rows: int, _: Script) -> Column:
+    """Points of so many, of which the most stand in each cell."""
+    most = int(draw.choice([5, 10, 100]))
+    way = str(draw.choice(["/{}", " / {}", " out of {}", " of {}"])).format(most)
+    numbers = np.round(draw.uniform(0, most, rows), 1)
+    return _of_numbers(numbers, [f"{number}{way}" for number in numbers])
+
+
+def ledger(draw: Draw, rows: int, _: Script) -> Column:
+    """Amounts whose minus stands behind them, or that are negative in parentheses."""
+    numbers = _largest_first(_numbers(draw, rows)) * np.where(draw.random(rows) < draw.uniform(0.05, 0.6), -1, 1)
+    way = str(draw.choice(["{}-", "({})", "{} -"]))
+    cells = [way.format(spell(-number, ".", ",")) if number < 0 else spell(number, ".", ",") for number in numbers]
+    return _of_numbers(numbers, cells)
+
+
 def sentinel(draw: Draw, rows: int, _: Script) -> Column:
     """Numbers in which one far from all others means that there is none."""
     marker = int(draw.choice([-200, -999, 9999, -1]))
@@ -298,7 +328,8 @@ def silent(draw: Draw, rows: int, script: Script) -> Column:
 KINDS: dict[str, tuple[Make, float]] = {
     make.__name__: (make, share)
     for make, share in (
-        (integers, 2), (plain, 2), (marked, 2), (money, 1), (units, 1), (ranges, 1), (sentinel, 1), (codes, 1),
+        (integers, 2), (plain, 2), (marked, 2), (money, 1), (units, 1), (ranges, 1), (limits, 0.5), (scores, 0.5),
+        (ledger, 0.5), (sentinel, 1), (codes, 1),
         (levels, 2), (spellings, 1), (truth, 1), (dates, 1), (moments, 1), (clock, 0.5), (durations, 0.5), (texts, 0.4),
         (products, 0.3), (sets, 0.5), (keys, 0.5), (silent, 0.5),
     )

@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(words: list[str]) -> int:
     """Write what differs, or only name it with --check; exit 1 if anything differed."""
     _, *folders = use_cases.folders(ROOT)
-    rendered = {folder / path: content for path, content in use_cases.render(ROOT).items() for folder in folders}
+    template = use_cases.render(ROOT)
+    rendered = {
+        folder / path: content for folder in folders for path, content in (template | use_cases.missing(folder)).items()
+    }
     stale = [path for path, content in rendered.items() if not path.is_file() or path.read_bytes() != content]
     for path in stale:
         if "--check" not in words:

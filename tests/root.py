@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "breast-cancer.yaml"
-USER_FILES = ("params.yaml", "dvc.lock", "data", "models", "reports", ".lockstep")
+USER_FILES = ("params.yaml", "features.py", "dvc.lock", "data", "models", "reports", ".lockstep")
 """What differs from one user's project to the next. Product tests make their own; tests_project/ checks these."""
 
 

@@ -2,16 +2,17 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 import pytest
 
 from lockstep import files
 from lockstep.config import params_file, use_cases
 from lockstep.config.params import Params
-from tests import answers
-from tests.root import ROOT
+from tests_project import answers
 from tests_project.hint import RUN_FIRST
 
+ROOT = Path(__file__).resolve().parents[1]
 OWN_VARIABLES = ("MLFLOW_", "DAGSHUB_", "LOCKSTEP_", "CAPSTONE_", "DATABASE_", "REDIS_")
 
 

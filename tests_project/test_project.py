@@ -14,7 +14,7 @@ from dvc.utils.serialize import load_yaml
 from lockstep.config.params import Params
 from lockstep.data import cleaning, contract, parquet
 from lockstep.inference import model_card
-from tests.answers import by_form, by_json
+from tests_project.answers import by_form, by_json
 from tests_project.hint import RUN_FIRST
 
 FORM_ROWS, JSON_ROWS = 10, 200

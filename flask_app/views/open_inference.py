@@ -1,7 +1,5 @@
 """The Open Inference Protocol, version 2, which KServe and Triton speak."""
 
-from importlib.metadata import version as version_of
-
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound, UnprocessableEntity
@@ -10,6 +8,7 @@ from flask_app.models import model_service
 from flask_app.models.model_service import Serving
 from flask_app.protocols import open_inference
 from flask_app.views import calls
+from lockstep.runtime.release import VERSION
 
 blueprint = Blueprint("open_inference", __name__, url_prefix="/v2")
 
@@ -20,7 +19,7 @@ BINARY = "application/octet-stream"
 @blueprint.get("", strict_slashes=False)
 def server() -> ResponseReturnValue:
     """Tell which server this is, and which extensions it has."""
-    return {"name": "lockstep", "version": version_of("lockstep"), "extensions": ["binary_tensor_data"]}
+    return {"name": "lockstep", "version": VERSION, "extensions": ["binary_tensor_data"]}
 
 
 @blueprint.get("/health/live")

@@ -20,10 +20,12 @@ from lockstep.stage import guarded
 
 COMMANDS = (
     *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
-    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments", "new", "upgrade"),
 )
 DEFINING = ("init", "use")
 """Commands that write a params.yaml: `--name` adds a model to the project. The others take `--model`."""
+OF_A_PROJECT = ("new", "upgrade")
+"""Commands about a project as a whole, which take neither."""
 
 REPEATABLE = ("probe", "report", "promote", "history", "drift", "quality", "retrain", "verify", "experiments")
 """Commands that take `--all-models`: they run for one model after the other, and a failure does not stop the next."""
@@ -108,7 +110,8 @@ def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
         )
         if name in words:
             _module(name).add(subparser)
-            _add_model(subparser, name)
+            if name not in OF_A_PROJECT:
+                _add_model(subparser, name)
     return parser
 
 

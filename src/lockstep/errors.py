@@ -92,7 +92,7 @@ class MissingExtra(LockstepError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{package} is needed {purpose}, and is not installed here",
-            f"pip install 'lockstep[{extra}]', or run `make setup-extras`",
+            f"pip install 'lockstep-mlops[{extra}]', or run `make setup-extras`",
         )
         self.extra = extra
 

@@ -9,6 +9,9 @@ EXAMPLES = Path("examples")
 USE_CASES = Path("usecases")
 """Folders of the models beside the first one, which is that of the root; each is laid out as the root is."""
 
+FUNCTIONS = Path("features.py")
+"""Functions of columns that params.yaml names: the project's own code."""
+
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
@@ -52,6 +55,8 @@ EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
 """State of this machine, never committed: local tracking database, model cache, metrics of the workers."""
+FUNCTIONS_HISTORY = STATE / "features"
+"""The features.py of each model that was trained here, by its digest."""
 SEARCHES = STATE / "search"
 """Checkpoints of searches, from which a killed one resumes."""
 

@@ -131,7 +131,7 @@ def copy_project(to: Path) -> Project:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, to / name)
     shutil.copy(PARAMS, to / "params.yaml")
-    for name in ("data/external/README.md", "models/.gitkeep"):
+    for name in ("data/external/README.md", "models/.gitkeep", "features.py"):
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         (to / name).touch()
     project = Project(to)

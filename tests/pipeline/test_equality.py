@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from lockstep.files import read_json
-from tests import answers
 from tests.pipeline.project import DATA, Project, copy_project
+from tests_project import answers
 
 EXAMPLES = {
     "breast-cancer": (None, "roc_auc", 0.98),

@@ -7,13 +7,17 @@ import pandas as pd
 
 from lockstep.autoconfig import params_writer
 from lockstep.autoconfig.choice import Choice
-from lockstep.autoconfig.column_roles import ColumnRole
+from lockstep.autoconfig.column_roles import FEW, ColumnRole
 from lockstep.config import params as sections
 from lockstep.config.params import Role
+from lockstep.data import cells as cell_values
 from lockstep.data import cleaning
 from lockstep.errors import DataError, QuestionError, nearest
 from lockstep.metrics import leakage
 from lockstep.metrics.leakage import Verdict
+
+MOSTLY = 0.5
+"""A column with a smaller share of texts among its numbers is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,11 @@ def decide(
     """
     _check_named(frame, (*overrides.keep, *overrides.ignore))
     roles: dict[str, Role] = {name: finding.role for name, finding in findings.items()}
+    mixed = {name: _mostly_numbers(frame[name], finding.role) for name, finding in findings.items()}
     decisions = [
-        Choice(name, finding.role, finding.why)
+        Choice(name, finding.role, finding.why, mixed[name])
         for name, finding in findings.items()
-        if finding.notable and name not in overrides.keep
+        if (finding.notable or mixed[name]) and name not in overrides.keep
     ]
     for name in overrides.ignore:
         roles[name] = "ignore"
@@ -67,6 +72,21 @@ def decide(
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
     trusted = tuple(name for name in verdict.leaks if name in overrides.keep)
     return FeatureRoles(roles, (Choice("features", counted, "by their values"), *decisions), trusted)
+
+
+def _mostly_numbers(values: pd.Series, role: Role) -> str:
+    """Say of a column that is no number that most of its cells are, with some that are not; else nothing."""
+    if role in ("numeric", "date", "ignore") or values.nunique() <= FEW:
+        return ""
+    cells = values.dropna()
+    is_text = cells.map(lambda cell: isinstance(cell, str) and cell_values.number(cell) is None)
+    if not 0 < is_text.sum() < MOSTLY * len(cells):
+        return ""
+    such = ", ".join(map(repr, cells[is_text].value_counts().index[:3]))
+    return (
+        f"{values.name}: taken as {role}, though {1 - is_text.mean():.0%} of its cells are numbers: the others, such "
+        f"as {such}, are too many to count as missing; say --missing TEXT for one that means it"
+    )
 
 
 def _check_named(frame: pd.DataFrame, named: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstep.autoconfig.cell_counts import Cells
 from lockstep.autoconfig.choice import Choice
-from lockstep.config.params import CellFormat
+from lockstep.config.params import QUALIFIERS, CellFormat
 from lockstep.data import cells as cell_values
 
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
@@ -16,9 +16,9 @@ CURRENCIES = frozenset(("$", "€", "£", "¥", "₹", "₽", "₩", "₺", "₴
                         "BRL", "kr", "zł", "Kč", "Ft", "Rs", "Rs."))  # fmt: skip
 FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "mn": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mio.": 1e6, "Mrd": 1e9}
 CORE = re.compile(
-    r"\(?(?P<front>[^\d\s.,+\-(]{0,4}?\.?)\s*"
+    r"\(?(?P<front>approx\.|[^\d\s.,+\-(]{0,4}?\.?)\s*"
     r"(?P<number>[+-]?\s?[\d][\d.,' \xa0\u202f\u2019]*(?:e[+-]?\d+)?|[+-]?[.,]\d+)"
-    r"\s*(?P<back>[^\d\s][^\d]{0,14}?[²³]?|)\)?",
+    r"\s*(?P<back>[^\d\s][^\d]{0,14}?[²³]?|(?:/|out of|of|von|sur|de)\s?\d+|)\)?",
     re.IGNORECASE,
 )
 UNIT_SHARE = 0.5
@@ -64,9 +64,12 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[s
         backs[back] += count
     total = sum(fronts.values())
     units: dict[str, float] = {}
-    for front, count in fronts.most_common(3):
+    qualifiers = dict.fromkeys(sorted(QUALIFIERS & fronts.keys()), 1.0)
+    for front, count in fronts.most_common(3 + len(qualifiers)):
         if front and front in CURRENCIES:
             units[front] = 1.0
+        elif front in qualifiers:
+            continue
         elif front and count > max(UNIT_SHARE * total, FEW * cells):
             return None  # letters in front of digits make codes
     factors = {back: FACTORS[back] for back in backs if back in FACTORS}
@@ -77,7 +80,7 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[s
         units[named[0][0]] = 1.0
     if factors and (units or sum(backs[back] for back in factors) > 0.2 * total or len(factors) > 1):
         units |= factors
-    return units
+    return units | qualifiers
 
 
 def best_marks(numbers: Mapping[str, int]) -> tuple[str, str]:
@@ -144,7 +147,9 @@ def said(name: str, described: CellFormat, such: str) -> Iterator[Choice]:
         marks.append("decimals after a comma")
     if described.thousands:
         marks.append(f"thousands grouped by {described.thousands!r}")
-    if described.units:
-        marks.append(f"in {', '.join(described.units)}")
+    if units := [unit for unit in described.units if unit not in QUALIFIERS]:
+        marks.append(f"in {', '.join(units)}")
+    if qualifiers := [unit for unit in described.units if unit in QUALIFIERS]:
+        marks.append(f"without {', '.join(qualifiers)}: a limit counts as a value")
     if marks:
         yield Choice(name, "; ".join(marks), such)

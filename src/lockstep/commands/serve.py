@@ -8,11 +8,13 @@ import errno
 import importlib
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from lockstep import processes
@@ -21,7 +23,8 @@ from lockstep.errors import ConfigError
 from lockstep.runtime import logger
 from lockstep.server import instance, slow_clients
 
-APP = "flask_app.wsgi"
+PROJECT_APP, LIBRARY_APP = "flask_app.wsgi", "lockstep_app.wsgi"
+"""The app of the project in this folder, and that of the installed wheel, whose name no other package has."""
 HELPERS = {"registry": "lockstep.registry.sidecar", "recorder": "lockstep.server.recorder"}
 """Processes beside the workers: the name of the socket and the module."""
 
@@ -138,6 +141,16 @@ def wait_for_port(host: str, port: int, folders: Path) -> None:
         time.sleep(0.1)
 
 
+def app_module() -> str:
+    """Return the module whose `build` makes the app: that of the project in this folder, else of the library."""
+    if Path("flask_app/wsgi.py").is_file():
+        sys.path.insert(0, str(Path.cwd()))  # a console script does not look into the current folder
+        return PROJECT_APP
+    return (
+        LIBRARY_APP if find_spec("lockstep_app") else PROJECT_APP
+    )  # an editable install has it as the folder is called
+
+
 def set_environment(settings: Settings, metrics: Path, sockets: Mapping[str, Path]) -> None:
     """Put into the environment what the workers read from it."""
     os.environ.update(
@@ -177,10 +190,11 @@ def _serve_with_workers(options: Options) -> int:
 
     from lockstep.server.supervisor import Workers
 
-    importlib.import_module(APP)  # once, before the workers are forked from here
+    app = app_module()
+    importlib.import_module(app)  # once, before the workers are forked from here
     server = Workers(
         options.drain_s,
-        target=f"{APP}:build",
+        target=f"{app}:build",
         factory=True,
         address=options.host,
         port=options.port,

@@ -89,7 +89,7 @@ def connected(address: str) -> Iterator["DaskPool"]:
         from distributed import Client
     except ImportError:
         raise ComputeError(
-            "distributed is not installed", "`make setup-extras`, or pip install lockstep[dask]"
+            "distributed is not installed", "`make setup-extras`, or pip install 'lockstep-mlops[dask]'"
         ) from None
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False, name="lockstep")

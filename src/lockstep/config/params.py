@@ -37,6 +37,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+QUALIFIERS = frozenset(("<", ">", "<=", ">=", "\u2264", "\u2265", "~", "\u2248", "ca.", "approx."))
+"""Marks of a limit or of an approximation, which stand before a number as a unit does; they are not shown as one."""
+
+
 class CellFormat(Section):
     """How the cells of one column of a file are spelled, and what becomes of a cell that is spelled otherwise."""
 
@@ -57,7 +61,7 @@ class CellFormat(Section):
     @property
     def unit(self) -> str:
         """Return the unit of the numbers, as it is shown to people."""
-        named = next((unit for unit, factor in self.units.items() if factor == 1), "")
+        named = next((unit for unit, factor in self.units.items() if factor == 1 and unit not in QUALIFIERS), "")
         return {"time": "h", "duration": "s"}.get(self.kind, named)
 
 
@@ -282,6 +286,7 @@ class FeatureEngineering(Section):
     """How each kind of column becomes numbers, and what becomes of a null in a column that had none in training."""
 
     missing: Literal["refuse", "fill"] = "refuse"
+    functions: dict[str, str] = {}
     numeric: Numeric = Numeric()
     categorical: Categorical = Categorical()
     text: Text = Text()

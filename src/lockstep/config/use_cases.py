@@ -19,8 +19,11 @@ COPIED = (Path(".gitignore"), paths.EXTERNAL / "README.md")
 """Files of the root that a use case has too; git keeps data/external by the second, and DVC needs the folder."""
 
 NOTE = "# Rendered from the dvc.yaml of the root: change that one, then `python scripts/use_cases.py`.\n"
-CODE = re.compile(r"(?<=[\s])(?=src/)")
-"""Where a path to the code begins."""
+FUNCTIONS = b'"""Derived columns: functions that `feature_engineering.functions` of params.yaml names."""\n'
+"""The features.py that a use case begins with: DVC watches the file, so it has to be there."""
+
+CODE = re.compile(r"(?<=[\s])(?=src/|requirements-)")
+"""Where a path to the code begins, or to the requirement of the library."""
 
 
 def folders(root: Path) -> list[Path]:
@@ -67,9 +70,14 @@ def render(root: Path) -> dict[Path, bytes]:
     return {paths.PIPELINE: pipeline.encode(), **copied}
 
 
+def missing(folder: Path) -> dict[Path, bytes]:
+    """Return the files that a use case begins with and lacks, by their paths in its folder."""
+    return {} if (folder / paths.FUNCTIONS).is_file() else {paths.FUNCTIONS: FUNCTIONS}
+
+
 def definition(folder: Path) -> tuple[Path, ...]:
     """Return the files that define a model beside those of the product, by their paths in its folder."""
-    return (paths.PARAMS, *(render(paths.root_of(folder)) if name_of(folder) else ()))
+    return (paths.PARAMS, *((paths.FUNCTIONS, *render(paths.root_of(folder))) if name_of(folder) else ()))
 
 
 @contextlib.contextmanager
@@ -82,7 +90,7 @@ def added(name: str) -> Iterator[None]:
     folder = root / paths.USE_CASES / _checked(name, root)
     is_new = not folder.exists()
     try:
-        for path, content in render(root).items():
+        for path, content in (render(root) | missing(folder)).items():
             files.write_bytes(content, folder / path)
         with contextlib.chdir(folder):
             yield

@@ -90,8 +90,8 @@ def number(text: str, decimal: str = ".", thousands: str = "") -> float | None:
     if decimal == "." and PLAIN.fullmatch(text):
         return _value(text)  # most cells are such
     text = text if text.isascii() else text.translate(BLANKS)
-    negative = text.startswith("(") and text.endswith(")")
-    text = text[1:-1] if negative else text
+    negative = (text.startswith("(") and text.endswith(")")) or text[1:].endswith("-")
+    text = text.strip("()").removesuffix("-").rstrip() if negative else text
     body, _, exponent = text.replace("E", "e").partition("e")
     whole, mark, part = body.partition(decimal)
     sign = whole[:1] if whole[:1] in ("+", "-") else ""

@@ -1,6 +1,6 @@
 """Put the transformers of all columns together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from lockstep.config.params import FeatureEngineering, Kind, Task, Text
 from lockstep.data.frames import target_array
 from lockstep.data.schema import Schema
 from lockstep.errors import ConfigError, nearest
+from lockstep.features import derived
 from lockstep.features.sets import MultiHot
 from lockstep.features.tabular import Absent, StackedRidge, TargetMeans, Unskew
 from lockstep.features.tokenizer import CLEANERS
@@ -24,6 +25,9 @@ from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 Steps = Sequence[tuple[object, ...]]
+
+DERIVED = "derived"
+"""The step of derived columns: a pipeline of their functions and of what turns their results into features."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,41 @@ def fit(
 
     Means of the target are cross-fitted, so that the matrix of the train rows can be cross-validated.
     """
-    many = frozenset(
-        name for name, kind in schema.kinds.items() if kind == "categorical" and _many(train[name], params)
-    )
-    features = build(schema.kinds, params, TrainFacts(many, constraints.get("groups"), schema.task))
+
+    def build_for(rows: pd.DataFrame, kinds: Mapping[str, Kind]) -> ColumnTransformer:
+        many = frozenset(name for name, kind in kinds.items() if kind == "categorical" and _many(rows[name], params))
+        return build(kinds, params, TrainFacts(many, constraints.get("groups"), schema.task))
+
+    features = build_for(train, schema.kinds)
+    if params.functions:
+        columns = list(schema.kinds)
+        functions = derived.fit(train[columns], params.functions)
+        encoded = build_for(functions.transform(train[columns]), functions.kinds_)
+        step = Pipeline([("functions", functions), ("features", encoded)])
+        features.transformers.append((DERIVED, step, columns))
     matrix = features.fit_transform(train, target_array(train, schema))
-    for _, transformer, _ in [*features.transformers, *features.transformers_]:
-        for part in (transformer, *(step for _, step in getattr(transformer, "steps", ()))):
-            if hasattr(part, "groups"):
-                part.groups = None  # they are the train rows', and no part of the model
+    for part in _parts(features):
+        if hasattr(part, "groups"):
+            part.groups = None  # they are the train rows', and no part of the model
     return features, matrix
+
+
+def _parts(transformer: Any) -> Iterator[Any]:
+    """Yield a transformer and all that it consists of, fitted or not."""
+    yield transformer
+    for name in ("steps", "transformers", "transformers_"):
+        for _, part, *_ in getattr(transformer, name, ()):
+            yield from _parts(part)
+
+
+def require_functions(pipeline: Pipeline) -> None:
+    """Import the features.py that a fitted pipeline needs, if it has derived columns.
+
+    Raises ArtifactError: it is not here.
+    """
+    for name, part, _ in pipeline.named_steps["features"].transformers_:
+        if name == DERIVED:
+            derived.load(part.named_steps["functions"].sha256)
 
 
 def _many(values: pd.Series, params: FeatureEngineering) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from lockstep.errors import ArtifactError
 from lockstep.inference import model_card
 from lockstep.inference import predictor as bundles
 from lockstep.inference.predictor import Bundle, Predictor
+from lockstep.runtime.release import version_of
 from lockstep.scoring.row_encoders import ENCODINGS, Scaling
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
 from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
@@ -80,7 +81,7 @@ def file_name(sha256: str) -> str:
 
 def _version(name: str) -> str:
     try:
-        return version(name)
+        return version_of(name)
     except PackageNotFoundError:
         return ""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lockstep import files, paths
 from lockstep.data.record import DataRecord, Dropped
 from lockstep.data.schema import Schema, label_name
 from lockstep.metrics.evaluation_record import Evaluation, SliceLoss
+from lockstep.runtime.release import version_of
 
 FORMAT = 1
 MOST_SLICES = 5
@@ -48,7 +48,7 @@ def build(schema: Schema, facts: CardFacts) -> dict[str, Any]:
         "rows": {"train": facts.data.train_rows, "test": facts.data.test_rows},
         "left_out": _left_out(facts.data.dropped),
         "source": {"name": shown_source(facts.source["source"]), "sha256": facts.source["sha256"]},
-        "made_with": {name: version(name) for name in MADE_WITH},
+        "made_with": {name: version_of(name) for name in MADE_WITH},
     }
 
 

@@ -106,11 +106,13 @@ class Predictor:
                 f"the model in {folder} has the digest {actual[:12]}, not {sha256[:12]}",
                 "it was changed or cut off: fetch it again",
             )
+        from lockstep.features.build import require_functions  # workers with a compiled scorer do without scikit-learn
+
         schema = Schema.from_json(read_json(folder / paths.SCHEMA.name))
         smoke = read_json(folder / paths.SMOKE.name)
-        predictor = cls.from_pipeline(
-            schema, serialization.load(folder / paths.MODEL.name), reference_rows(schema, smoke)
-        )
+        pipeline = serialization.load(folder / paths.MODEL.name)
+        require_functions(pipeline)
+        predictor = cls.from_pipeline(schema, pipeline, reference_rows(schema, smoke))
         predictor.check_smoke(smoke)
         predictor.card = model_card.read(folder)
         predictor.scorer = _with_expectations(predictor.scorer, schema, folder)

@@ -3,18 +3,23 @@
 Example: python -m lockstep.lifecycle.export build/model
 """
 
+import shutil
 import sys
 from pathlib import Path
 
 from lockstep import files, paths
 from lockstep.config import params_file
 from lockstep.errors import ArtifactError
+from lockstep.features import derived
 from lockstep.inference import compiled_cache
 from lockstep.registry.model_registry import Registry, Version
 from lockstep.stage import guarded
 
 PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha256", "data_sha256", "feedback_rows")
 """What the note repeats of a version's tags."""
+
+FUNCTIONS = "features"
+"""The folder of an export with the project's code, which the image takes from there."""
 
 
 def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:
@@ -27,8 +32,17 @@ def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]
     if folder.is_dir() and any(folder.iterdir()) and not (folder / paths.REGISTERED.name).is_file():
         raise ArtifactError(f"{folder} holds other files", "name a new folder, or one that an export made")
     registry.download(version, folder)
+    copy_functions(folder / FUNCTIONS)
     files.write_json(note, folder / paths.REGISTERED.name)
     return note
+
+
+def copy_functions(folder: Path) -> None:
+    """Copy every features.py of this project, by its digest, in place of what came with the download."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for content in (path.read_bytes() for path in derived.sources() if path.is_file()):
+        files.write_bytes(content, folder / f"{files.sha256_bytes(content)}.py")
+    folder.mkdir(exist_ok=True)
 
 
 def check(folder: Path, wanted: str) -> None:

@@ -125,18 +125,18 @@ def _tell(model_name: str, run_id: str, version: str) -> None:
 
 
 def _log(client: Any, params: RegisterModel, settings: Settings, origin: Mapping[str, str]) -> tuple[str, str]:
-    search, digest = files.read_json(paths.SEARCH), predictor.digest(paths.MODELS)
+    search, digest, chosen = files.read_json(paths.SEARCH), predictor.digest(paths.MODELS), params_file.load()
     best = search["trials"][search["best"]]
     children, counted, reached = search_runs.read()
     with _packaged() as model:
         run = tracking.Run(
             name=f"{params.model_name}-{origin.get('dvc_exp_name') or best['estimator']}-{digest[:8]}",
-            params=dict(flatten(params_file.load().model_dump()))
+            params=dict(flatten(chosen.model_dump()))
             | dict(flatten(best["params"], "best."))
             | {"best": best["estimator"]},
             metrics=_metrics(files.read_json(paths.METRICS)) | reached,
             tags=_tags(digest) | _identity(digest, params) | dict(origin) | counted,
-            artifacts=REPORTS,
+            artifacts=(*REPORTS, *([paths.FUNCTIONS] if chosen.feature_engineering.functions else [])),
             model=model,
             children=children,
         )

@@ -13,7 +13,7 @@ from lockstep.errors import ConfigError, nearest
 
 CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 REGRESSION: tuple[Task, ...] = ("regression",)
-EXTRA = "`make setup-extras`, or `pip install 'lockstep[boosting]'`"
+EXTRA = "`make setup-extras`, or `pip install 'lockstep-mlops[boosting]'`"
 
 Space = Mapping[str, Sequence[Any] | Between]
 
@@ -29,7 +29,8 @@ def _whole(low: int, high: int) -> Between:
 @dataclass(frozen=True)
 class Entry:
     """An estimator: its classes for labels and for numbers, with the parameters that are not the class's own defaults,
-    what matrices it takes, the package of an extra that it needs, and its ready space."""
+    what matrices it takes, the package of an extra that it needs, how many rows it takes (0: any number), and its ready
+    space."""
 
     classifier: str = ""
     regressor: str = ""
@@ -37,6 +38,7 @@ class Entry:
     sparse: bool = True
     negative: bool = True
     package: str = ""
+    most_rows: int = 0
     space: Space = field(default_factory=dict)
 
     @property
@@ -82,11 +84,18 @@ def make(candidate: Candidate, point: Mapping[str, Any], task: Task, seed: int, 
 
 
 def check_values(name: str, task: Task, matrix: Any) -> None:
-    """Refuse an estimator of counts and weights for a matrix (rows x features) that holds negative numbers.
+    """Refuse an estimator for a matrix (rows x features) of too many rows, or one of counts for negative numbers.
 
-    Raises ConfigError: there is a negative number, and the estimator takes none.
+    Raises ConfigError: there is a negative number or a row too many.
     """
-    if not find(name, task).negative and matrix.size and matrix.min() < 0:
+    entry = find(name, task)
+    if entry.most_rows and matrix.shape[0] > entry.most_rows:
+        raise ConfigError(
+            f"{name} takes at most {entry.most_rows:,} train rows, not {matrix.shape[0]:,}: "
+            "its cost grows with their square",
+            "choose linear_svm or hist_gradient_boosting",
+        )
+    if not entry.negative and matrix.size and matrix.min() < 0:
         raise ConfigError(
             f"{name} takes no negative numbers, which scaled columns give",
             "choose gaussian_naive_bayes or logistic_regression",
@@ -124,6 +133,10 @@ BOOSTING: Space = {
     "reg_lambda": _log(0.01, 10),
 }
 NEIGHBORS: Space = {"n_neighbors": _whole(1, 50), "weights": ["uniform", "distance"], "p": [1, 2]}
+KERNEL_SVM = _both("lockstep.modeling.kernel_svm.KernelSVM")
+KERNEL_ROWS = 20_000
+"""A kernel has a value for each pair of rows: with so many, one fit of the search takes 40 s."""
+RBF: Space = {"C": _log(0.01, 1000), "gamma": _log(0.0001, 1)}
 
 ESTIMATORS: dict[str, Entry] = {
     "logistic_regression": Entry(
@@ -131,6 +144,14 @@ ESTIMATORS: dict[str, Entry] = {
     ),
     "ridge": Entry(regressor="sklearn.linear_model.Ridge", space={"alpha": _log(0.001, 1000)}),
     "linear_svm": Entry(*_both("lockstep.modeling.linear_svm.LinearSVM"), space={"C": _log(0.001, 30)}),
+    "rbf_svm": Entry(*KERNEL_SVM, {"kernel": "rbf"}, sparse=False, most_rows=KERNEL_ROWS, space=RBF),
+    "polynomial_svm": Entry(
+        *KERNEL_SVM,
+        {"kernel": "poly"},
+        sparse=False,
+        most_rows=KERNEL_ROWS,
+        space={"C": _log(0.01, 100), "degree": [2, 3, 4]},
+    ),
     "multinomial_naive_bayes": Entry("sklearn.naive_bayes.MultinomialNB", negative=False, space=SMOOTHING),
     "complement_naive_bayes": Entry("sklearn.naive_bayes.ComplementNB", negative=False, space=SMOOTHING),
     "gaussian_naive_bayes": Entry(

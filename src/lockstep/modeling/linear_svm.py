@@ -18,6 +18,19 @@ Floats = NDArray[np.float64]
 FOLDS = 3
 
 
+def calibrate(machine: Any, X: Any, y: NDArray[Any], seed: int | None) -> LogisticRegression:
+    """Return the logistic regression of the classes (rows,) on a machine's margins of held-out rows.
+
+    Raises ValueError: a class has one row only, so that no margin of it can be held out.
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2:
+        raise ValueError(f"class {classes[counts.argmin()]!r} has one row, too few to calibrate margins")
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+    margins = cross_val_predict(machine, X, y, cv=folds, method="decision_function").reshape(len(y), -1)
+    return LogisticRegression(max_iter=1000).fit(margins, y)
+
+
 class LinearSVMClassifier(ClassifierMixin, BaseEstimator):
     """A linear SVM, calibrated by a logistic regression of the classes on its margins of held-out rows.
 
@@ -43,13 +56,9 @@ class LinearSVMClassifier(ClassifierMixin, BaseEstimator):
 
         Raises ValueError: a class has one row only, so that no margin of it can be held out.
         """
-        self.classes_, counts = np.unique(y, return_counts=True)
-        if counts.min() < 2:
-            raise ValueError(f"class {self.classes_[counts.argmin()]!r} has one row, too few to calibrate margins")
         machine = LinearSVC(C=self.C, tol=self.tol, max_iter=self.max_iter, random_state=self.random_state)
-        folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=self.random_state)
-        margins = cross_val_predict(machine, X, y, cv=folds, method="decision_function").reshape(len(y), -1)
-        outer = LogisticRegression(max_iter=1000).fit(margins, y)
+        outer = calibrate(machine, X, y, self.random_state)
+        self.classes_ = outer.classes_
         machine.fit(X, y)
         self.coef_ = outer.coef_ @ machine.coef_
         self.intercept_ = outer.coef_ @ machine.intercept_ + outer.intercept_

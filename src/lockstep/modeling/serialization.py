@@ -26,10 +26,12 @@ ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "builtins": "dict list slice str tuple",
+        "lockstep.features.derived": "DerivedColumns",
         "lockstep.features.sets": "MultiHot",
         "lockstep.features.tabular": "Absent StackedRidge TargetMeans Unskew",
         "lockstep.features.transformers": "DateParts TextTfidf",
         "lockstep.modeling.boosting": "LightGBMClassifier LightGBMRegressor XGBoostClassifier XGBoostRegressor",
+        "lockstep.modeling.kernel_svm": "KernelSVMClassifier KernelSVMRegressor",
         "lockstep.modeling.linear_svm": "LinearSVMClassifier LinearSVMRegressor",
         **compat.SAVED_TYPES,
     }.items()
@@ -82,10 +84,12 @@ def load(path: Path, sha256: str | None = None) -> Any:
     import skops.io
 
     # the loader imports these by name; here the import is seen
+    import lockstep.features.derived
     import lockstep.features.sets
     import lockstep.features.tabular
     import lockstep.features.transformers
     import lockstep.modeling.boosting
+    import lockstep.modeling.kernel_svm
     import lockstep.modeling.linear_svm  # noqa: F401
 
     try:

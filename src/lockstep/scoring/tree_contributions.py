@@ -104,7 +104,11 @@ def _owners(schema: Schema, features: Any) -> list[int]:
     """Return for each feature of the matrix the place of the column it comes from."""
     from lockstep.scoring import compiler
 
-    return [index for step in compiler.compiled_steps(schema, features) for index in step.form.column_of_feature]
+    try:
+        steps = compiler.compiled_steps(schema, features)
+    except compiler.NotCompiled as why:
+        raise NotExplained(f"this model cannot be explained: {why}", "ask without explain") from why
+    return [index for step in steps for index in step.form.column_of_feature]
 
 
 def _by_shap(estimator: Any) -> RowContributions:

@@ -99,7 +99,7 @@ def test_a_missing_package_is_named(serve, bundles, monkeypatch):
     app = serve(bundles["tree"])
     response = ask(app.test_client(), [example(app)])
     assert response.status_code == 501
-    assert "lockstep[explain]" in response.get_json()["detail"]
+    assert "lockstep-mlops[explain]" in response.get_json()["detail"]
 
 
 def test_a_version_whose_files_are_gone_says_so(serve, bundles, settings):

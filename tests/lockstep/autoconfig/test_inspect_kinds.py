@@ -259,3 +259,14 @@ def test_a_table_of_few_rows_that_repeat_stays_one(tmp_path, seed):
     assert not look_at(path)[1].plan.drop_duplicates
     path.write_text(text(["a", "c", "y"], few), encoding="utf-8")
     assert look_at(path)[1].plan.task == "binary"
+
+
+def test_numbers_among_too_many_texts_are_named(tmp_path):
+    draw = random.Random(3)
+    cells = [f"{draw.gauss(50, 10):.2f}" if draw.random() < 0.75 else f"see note {row}" for row in range(600)]
+    rows = [(cell, draw.choice(["no", "yes"])) for cell in cells]
+    (tmp_path / "rows.csv").write_text(text(["a", "y"], rows), "utf-8")
+    _, draft = look_at(tmp_path / "rows.csv")
+    (said,) = [choice.look for choice in draft.choices if "cells are numbers" in choice.look]
+    share = sum("see" not in cell for cell in cells) / len(cells)
+    assert said.startswith("a: ") and f"{share:.0%}" in said and "'see note " in said

@@ -9,6 +9,7 @@ from lockstep import files
 from lockstep.commands import export
 from lockstep.config import use_cases
 from lockstep.errors import ArtifactError, RegistryError
+from lockstep.features import derived
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import export as baked
 from tests.flask_app.standins import make_bundle
@@ -115,3 +116,23 @@ def test_the_models_of_use_cases_lie_below_that_of_the_root(store, settings, pro
     assert baked.main(["model"]) == 0
     assert load_baked(folder, "churn", tmp_path / "spare").name == "churn"
     assert use_cases.bundle_folder(project / "model", "demo") == project / "model"
+
+
+def test_the_code_of_derived_columns_comes_from_the_project_alone(store, settings, project, capsys):
+    (project / "usecases/churn").mkdir(parents=True)
+    texts = {
+        "features.py": "def a(rows): ...\n",
+        "usecases/churn/features.py": "b = 2\n",
+        "usecases/churn/params.yaml": "",
+    }
+    for name, text in texts.items():
+        (project / name).write_text(text)
+    assert export.run(arguments(project / "build"), settings) == 0
+    (project / "build/features" / f"{'0' * 64}.py").write_text("an older export\n")
+    assert export.run(arguments(project / "build"), settings) == 0
+    exported = {path.stem: path.read_text() for path in (project / "build/features").iterdir()}
+    assert exported == {files.sha256_bytes(text.encode()): text for text in ("def a(rows): ...\n", "b = 2\n")}
+    (project / "features.py").unlink()
+    (project / ".lockstep").mkdir(exist_ok=True)
+    (project / "build/features").rename(project / ".lockstep/features")
+    assert list(derived.load(files.sha256_bytes(b"def a(rows): ...\n"))) == ["a"]

@@ -39,7 +39,7 @@ def test_a_use_case_is_added_and_the_root_is_untouched(project):
     folder = add("churn")
     assert folder == project / "usecases/churn" and Path.cwd() == project
     assert {path: content for path, content in contents(project).items() if path in before} == before
-    assert contents(folder).keys() == {*RENDERED, Path("params.yaml")}
+    assert contents(folder).keys() == {*RENDERED, Path("params.yaml"), Path("features.py")}
     assert use_cases.names(project) == ("breast-cancer", "churn")
     assert model_names(Settings.read({})) == ("breast-cancer", "churn")
 
@@ -97,3 +97,13 @@ def test_a_folder_of_the_same_name_elsewhere_is_no_use_case(tmp_path):
     (tmp_path / "usecases/churn").mkdir(parents=True)
     assert paths.root_of(tmp_path / "usecases/churn") == tmp_path / "usecases/churn"
     assert use_cases.name_of(tmp_path / "usecases/churn") == ""
+
+
+def test_a_use_case_keeps_its_functions_and_gets_a_file_if_it_has_none(project):
+    folder = add("churn")
+    assert use_cases.missing(folder) == {}
+    (folder / "features.py").write_text("def ratio(rows): ...\n")
+    add("churn")
+    assert (folder / "features.py").read_text() == "def ratio(rows): ...\n"
+    (folder / "features.py").unlink()
+    assert use_cases.missing(folder) == {Path("features.py"): use_cases.FUNCTIONS}

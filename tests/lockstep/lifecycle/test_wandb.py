@@ -99,7 +99,7 @@ def hidden(monkeypatch, tmp_path):
     [
         ({}, "No API key configured", "set WANDB_API_KEY"),
         ({"WANDB_MODE": "ofline"}, "WANDB_MODE = 'ofline'", "online, offline, disabled"),
-        ({"WANDB_MODE": "offline", "package": "hidden"}, "wandb is needed to mirror runs", "lockstep[wandb]"),
+        ({"WANDB_MODE": "offline", "package": "hidden"}, "wandb is needed to mirror runs", "lockstep-mlops[wandb]"),
     ],
 )
 def test_what_is_wrong_is_one_warning_and_no_fault(copy, settings_of, tmp_path, monkeypatch, caplog, given, told, hint):

@@ -93,3 +93,29 @@ def test_catalog_faults(arguments, problem, hint):
         make(**arguments)
     assert problem in refused.value.problem
     assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["rbf_svm", "polynomial_svm"])
+def test_kernel_machines_separate_what_a_line_cannot_and_say_what_is_likely(name):
+    matrix = RANDOM.normal(size=(1200, 2))
+    likely = 1 / (1 + np.exp(4 * (1.2 - np.hypot(*matrix.T))))
+    target = RANDOM.random(len(matrix)) < likely
+    fitted = make(name).fit(matrix[:600], target[:600])
+    said = fitted.predict_proba(matrix[600:])[:, 1]
+    linear = make("linear_svm").fit(matrix[:600], target[:600]).predict_proba(matrix[600:])[:, 1]
+    assert np.abs(said - likely[600:]).mean() < 0.07 < 0.2 < np.abs(linear - likely[600:]).mean()
+
+
+@pytest.mark.parametrize("name", ["rbf_svm", "polynomial_svm"])
+def test_kernel_machines_answer_in_the_unit_of_the_target(name):
+    matrix = RANDOM.uniform(-1, 1, size=(400, 2))
+    target = 5e6 + 1e6 * matrix[:, 0] ** 2 - 1e6 * matrix[:, 1]
+    fitted = make(name, "regression", params={"C": 10.0}).fit(matrix[:200], target[:200])
+    assert np.abs(fitted.predict(matrix[200:]) - target[200:]).mean() < 1e5
+
+
+def test_a_kernel_machine_of_too_many_rows_is_refused_with_the_reason():
+    with pytest.raises(ConfigError, match="at most 20,000 train rows, not 20,001: its cost grows") as refused:
+        catalog.check_values("rbf_svm", "binary", np.zeros((20_001, 2)))
+    assert "linear_svm" in refused.value.hint
+    catalog.check_values("rbf_svm", "binary", np.zeros((20_000, 2)))

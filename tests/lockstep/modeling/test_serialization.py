@@ -74,6 +74,7 @@ SMALL = {
 FEW = {
     **dict.fromkeys(["multinomial_naive_bayes", "complement_naive_bayes"], ("text", "categorical")),
     **dict.fromkeys(["xgboost", "lightgbm", "linear_svm"], ("text", "mixed")),
+    **dict.fromkeys(["rbf_svm", "polynomial_svm"], ("mixed", "date")),
 }
 """What an estimator is saved with, where not all features suit it, or its saved form is the same for all."""
 COMBINATIONS = [
@@ -127,6 +128,7 @@ def test_the_allow_list_is_what_the_catalog_is_made_of():
         for node in nodes(serialization.dumps(fit(*combination))):
             types.add(f"{node['__module__']}.{node['__class__']}")
             loaders.add(node["__loader__"])
+    types.add("lockstep.features.derived.DerivedColumns")  # saved in its own test, since it needs a project
     assert types == serialization.ALLOWED_TYPES
     assert loaders == compat.SKOPS_LOADERS
 

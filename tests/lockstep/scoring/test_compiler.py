@@ -87,7 +87,7 @@ def close(found, expected):
 
 
 LINEAR = ("ridge", "logistic_regression", "linear_svm", "multinomial_naive_bayes", "complement_naive_bayes")
-PIPELINES = ("k_nearest_neighbors", "gaussian_naive_bayes")
+PIPELINES = ("k_nearest_neighbors", "gaussian_naive_bayes", "rbf_svm", "polynomial_svm")
 UNSCALED = FeatureEngineering(numeric=Numeric(scale="none", impute="zero"))
 TABULAR = [(task, name) for name, entry in catalog.ESTIMATORS.items() for task in entry.tasks]
 

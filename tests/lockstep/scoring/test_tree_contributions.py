@@ -109,4 +109,4 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "shap", None)
     with pytest.raises(MissingExtra, match="shap is needed to explain these trees") as missing:
         Predictor.from_pipeline(schema, pipeline, rows).explain(rows[:1])
-    assert "lockstep[explain]" in missing.value.hint
+    assert "lockstep-mlops[explain]" in missing.value.hint

@@ -6,7 +6,6 @@ import re
 import pandas as pd
 
 from flask_app import create_app
-from flask_app.models import model_service
 from lockstep.config.settings import Settings
 from lockstep.data import cleaning, frames, parquet
 from lockstep.data.schema import Schema, label_name
@@ -25,7 +24,7 @@ def client_of(root, name, state):
     """Return a client of the app that serves a project's models/, as an image does; the registry is away."""
     settings = {"LOCKSTEP_MODEL_NAME": name, "LOCKSTEP_BAKED_MODEL": str(root / "models"), "LOCKSTEP_STATE": str(state)}
     app = create_app(Settings.read(settings), away)
-    model_service.default(app).look()
+    app.extensions["model_services"][name].look()
     return app.test_client()
 
 
