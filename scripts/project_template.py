@@ -36,7 +36,7 @@ SCRIPTS = (
         "propose",
     ),
     *("pull_data", "push", "remote", "repro", "retrain", "rollback", "sbom", "slim_image.py", "smoke", "spaced.py"),
-    *("teardown", "use_cases.py"),
+    *("teardown", "use_cases.py", "ci_local.py", "workflow_expressions.py"),
 )
 LEFT_OUT = ("src/lockstep", "tests_project/test_lock.py", "requirements-ops.lock")
 """The library, which is in the wheel; what serves checks of this repository alone."""

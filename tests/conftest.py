@@ -48,8 +48,8 @@ def spread(items, workers):
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also run the tests that cost minutes, and longer faults")
-    parser.addoption("--openapi-cases", type=int, default=300, help="how many requests Schemathesis makes up, at least")
-    parser.addoption("--fuzz-runs", type=int, default=8000, help="how many requests the fuzzer makes up")
+    parser.addoption("--openapi-cases", type=int, default=150, help="how many requests Schemathesis makes up, at least")
+    parser.addoption("--fuzz-runs", type=int, default=4000, help="how many requests the fuzzer makes up")
     parser.addoption("--clients", action="store_true", help="make environments for clients that need their own")
     parser.addoption("--image", action="store_true", help="build the image and run the stack: make test-image")
     parser.addoption("--all-rows", action="store_true", help="ask the form about every test row of the large data sets")

@@ -1,5 +1,6 @@
 import ast
 import collections
+import functools
 import tomllib
 
 import pytest
@@ -37,7 +38,10 @@ def imports_of(module):
     return targets & MODULES.keys() - {module}
 
 
-IMPORTS = {module: imports_of(module) for module in MODULES}
+@functools.cache
+def imports():
+    """Return the imports of each module; read once, and not where these tests are only collected."""
+    return {module: imports_of(module) for module in MODULES}
 
 
 def unit_of(module):
@@ -62,16 +66,16 @@ def test_the_table_of_floors_names_every_package_and_module_once():
 @pytest.mark.parametrize("module", MODULES)
 def test_no_import_goes_up(module):
     own = FLOOR.get(unit_of(module), 0)
-    assert {target for target in IMPORTS[module] if FLOOR.get(unit_of(target), 0) > own} == set()
+    assert {target for target in imports()[module] if FLOOR.get(unit_of(target), 0) > own} == set()
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    assert circles(IMPORTS) == {}
+    assert circles(imports()) == {}
 
 
 def test_no_packages_import_each_other_in_a_circle():
     graph = {}
-    for module, targets in IMPORTS.items():
+    for module, targets in imports().items():
         graph.setdefault(unit_of(module), set()).update({unit_of(target) for target in targets} - {unit_of(module)})
     assert circles(graph) == {}
 
@@ -80,7 +84,7 @@ def test_the_packages_of_the_app_import_each_other_in_no_circle():
     graph = {}
     for module in (module for module in MODULES if module.startswith("flask_app.")):
         package = ".".join(module.split(".")[:2])
-        targets = {".".join(target.split(".")[:2]) for target in IMPORTS[module] if target.startswith("flask_app.")}
+        targets = {".".join(target.split(".")[:2]) for target in imports()[module] if target.startswith("flask_app.")}
         graph.setdefault(package, set()).update(targets - {package})
     assert circles(graph) == {}
 

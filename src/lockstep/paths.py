@@ -5,6 +5,8 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
+PIN = Path("requirements-lockstep.txt")
+"""Version and digest of the library, in a project that depends on its wheel."""
 EXAMPLES = Path("examples")
 USE_CASES = Path("usecases")
 """Folders of the models beside the first one, which is that of the root; each is laid out as the root is."""

@@ -21,6 +21,7 @@ WRONG_SETTINGS = 78
 
 LOOK_S = 0.5
 GRACE_S = 1.0
+PARENT_DIED = signal.SIGUSR2
 EXIT_CALLS: list[Callable[[], None]] = []
 """What a forked child calls at its end; `atexit` calls nothing in children of multiprocessing."""
 
@@ -39,11 +40,12 @@ def keep_memory_flat(arenas: int = 2) -> None:
 def end_with_parent(parent: int) -> None:
     """Let this process end with its parent: at once while it starts, later within a second.
 
-    The kernel sends SIGTERM when the parent dies (Linux). A thread looks too, since a handler of SIGTERM may hang. The
+    The kernel sends a signal when the parent dies (Linux). A thread looks too, since the main thread may hang. The
     number of the parent tells whether it died before this call; as its child, nobody else can have its number.
     """
+    signal.signal(PARENT_DIED, lambda *_: _end())
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, PARENT_DIED)
     if os.getppid() != parent:
         os._exit(1)
     threading.Thread(target=_watch, args=(parent,), name="parent-watch", daemon=True).start()
@@ -52,9 +54,13 @@ def end_with_parent(parent: int) -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK_S)
+    _end()
+
+
+def _end() -> None:
+    """End by SIGTERM, or by the kernel's alarm: Granian's handler may wait and keep the GIL, so that no thread runs."""
+    signal.setitimer(signal.ITIMER_REAL, GRACE_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_S)
-    os._exit(1)
 
 
 def exit_on_signals() -> threading.Event:

@@ -8,13 +8,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from lockstep import numeric_pins
+from lockstep import numeric_pins, paths
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
-from lockstep.errors import LockstepError
+from lockstep.errors import ConfigError, LockstepError
 from lockstep.runtime import logger
+from lockstep.runtime.release import VERSION
 
 STDOUT = 1
 NOT_READ = 141
@@ -71,9 +73,21 @@ def _is_read(pipe: int) -> bool:
     return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def check_release(folder: Path) -> None:
+    """Compare the library that runs with the one that dvc.lock will name, in a project that depends on a wheel.
+
+    Raises ConfigError: they differ, as after a pull without a new set-up.
+    """
+    pin = paths.root_of(folder) / paths.PIN
+    if pin.is_file() and f"=={VERSION} " not in (text := pin.read_text(encoding="utf-8")):
+        pinned = text.partition(" ")[0].strip()
+        raise ConfigError(f"the installed library is {VERSION}, and {pin.name} names {pinned}", "make setup")
+
+
 def _run(name: str, main: Callable[[Any], None]) -> None:
     settings = Settings.read(os.environ)
     logger.start(settings.log_level)
+    check_release(Path.cwd())
     params = params_file.load()
     log = logging.getLogger(name)
     if deviations := numeric_pins.deviations():

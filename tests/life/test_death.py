@@ -1,5 +1,6 @@
 """What each death of a server leaves: nothing that runs, and nothing that keeps the next one from starting."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -50,6 +51,29 @@ def test_a_signal_while_it_starts_leaves_no_process(make, orphans, request, numb
     assert server.process.wait(GONE_S) == (-9 if number == signal.SIGKILL else 0), server.log.read_text()
     until_gone(orphans)
     assert "Traceback" not in server.log.read_text()
+
+
+HANGS = """
+import ctypes, os, signal, sys, time
+from lockstep import processes
+processes.end_with_parent(os.getppid())
+signal.signal(signal.SIGTERM, lambda *_: ctypes.PyDLL(None).pause())
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+"""A handler that waits and keeps the GIL, as Granian's does after some kills of the master on a busy machine."""
+
+
+def test_a_child_whose_handler_stops_all_threads_ends_with_its_parent():
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    with subprocess.Popen([sys.executable, "-c", parent, HANGS], stdout=subprocess.PIPE, text=True) as process:
+        child = psutil.Process(int(process.stdout.readline()))
+        process.kill()
+        try:
+            child.wait(GONE_S)
+        finally:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def test_a_helper_whose_parent_is_gone_already_never_starts():

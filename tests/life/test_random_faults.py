@@ -9,7 +9,7 @@ import pytest
 from tests.life.served import possible
 
 pytestmark = [pytest.mark.server, pytest.mark.pipeline]
-SECONDS, LONG_SECONDS = 60, 1800
+SECONDS, LONG_SECONDS = 20, 1800
 
 
 def test_whatever_happens_it_answers_and_loses_nothing_uncounted(served, orphans, request, capsys):

@@ -35,7 +35,10 @@ def requests(server):
     return sum(float(line.split()[-1]) for line in lines if line.startswith("app_request_count_total"))
 
 
-@pytest.mark.parametrize("shared", [False, True])
+LONG = pytest.mark.long("is what the test of a dead server does between two living ones")
+
+
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=LONG)])
 def test_a_second_server_leaves_the_metrics_of_the_first(make, tmp_path, shared):
     options = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")} if shared else {}
     first, second = make(**options).start(within_s=START_S), make(**options)

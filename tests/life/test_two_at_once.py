@@ -15,26 +15,28 @@ from tests.pipeline.project import copy_of
 from tests.serving.real import Store, wait_for
 
 CODE = """
-import sys, time
+import json, sys
 from lockstep.config.settings import Settings
 from lockstep.errors import RegistryError
 from lockstep.registry import tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry
 
-state, uri, name, action, argument, champion = sys.argv[1:7]
-registry = Registry(tracking.connect(Settings.read({"LOCKSTEP_STATE": state, "MLFLOW_TRACKING_URI": uri})), name)
-registry.capabilities()
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    if action == "register":
-        print(registry.create(argument, "runs:/" + argument, {"sha256": "a" * 64}).version)
-    else:
-        print(registry.promote(argument, Event(actor="actor-" + argument), champion).version)
-except RegistryError as error:
-    print(error)
-    sys.exit(1)
+while line := sys.stdin.readline():
+    state, uri, name, action, argument, champion = json.loads(line)
+    settings = Settings.read({"LOCKSTEP_STATE": state, "MLFLOW_TRACKING_URI": uri})
+    registry = Registry(tracking.connect(settings), name)
+    registry.capabilities()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        if action == "register":
+            result = 0, registry.create(argument, "runs:/" + argument, {"sha256": "a" * 64}).version
+        else:
+            result = 0, registry.promote(argument, Event(actor="actor-" + argument), champion).version
+    except RegistryError as error:
+        result = 1, str(error)
+    print(json.dumps(result), flush=True)
 """
 ROUNDS = 4
 LONG = pytest.mark.long("is the lock that tests/lockstep/runtime/test_file_lock.py tests")
@@ -59,39 +61,42 @@ def versions(request, tmp_path, bundle, template_store):
     return store
 
 
-def at_once(store, *calls):
-    """Start processes that each do a call at the same moment; return their exit codes and what they say."""
-    settings = store.settings
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", CODE, settings.state, settings.tracking_uri, store.name, *call],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for call in calls
-    ]
-    assert [process.stdout.readline() for process in processes] == ["ready\n"] * len(calls)
+@pytest.fixture(scope="module")
+def clients():
+    """Processes that use a registry; they stay for all tests, since each takes seconds to import MLflow."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen([sys.executable, "-c", CODE], text=True, **pipes) for _ in range(3)]
+    yield processes
     for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    said = [process.communicate(timeout=120)[0].strip() for process in processes]
-    return [process.returncode for process in processes], said
+        process.communicate(timeout=60)
 
 
-def test_the_same_model_is_one_version(versions):
+def at_once(clients, store, *calls):
+    """Let processes each do a call at the same moment; return the code of each and what it says."""
+    settings, clients = store.settings, clients[: len(calls)]
+    for client, call in zip(clients, calls, strict=True):
+        client.stdin.write(json.dumps([settings.state, settings.tracking_uri, store.name, *call]) + "\n")
+        client.stdin.flush()
+    assert [client.stdout.readline() for client in clients] == ["ready\n"] * len(calls)
+    for client in clients:
+        client.stdin.write("\n")
+        client.stdin.flush()
+    return zip(*[json.loads(client.stdout.readline()) for client in clients], strict=True)
+
+
+def test_the_same_model_is_one_version(clients, versions):
     run = versions.registry.get("1").run_id
-    codes, numbers = at_once(versions, *[("register", run, "")] * 3)
-    assert codes == [0, 0, 0]
+    codes, numbers = at_once(clients, versions, *[("register", run, "")] * 3)
+    assert codes == (0, 0, 0)
     assert len(set(numbers)) == 1
     assert [version.sha256 for version in versions.registry.versions()].count("a" * 64) == 1
 
 
-def test_of_two_promotions_one_serves_and_the_history_says_so(versions, request):
+def test_of_two_promotions_one_serves_and_the_history_says_so(clients, versions, request):
     registry = versions.registry
     for _ in range(ROUNDS if request.config.getoption("long") else 2):
         champion = registry.production().version
-        codes, said = at_once(versions, ("promote", "2", champion), ("promote", "3", champion))
+        codes, said = at_once(clients, versions, ("promote", "2", champion), ("promote", "3", champion))
         serving = registry.production().version
         moves = [event for event in registry.history() if event.action == "promote"]
         assert moves[0].version == serving
@@ -100,8 +105,8 @@ def test_of_two_promotions_one_serves_and_the_history_says_so(versions, request)
         assert codes[1 - winner] == 1
         assert f"actor-{serving} moved it to version {serving}" in said[1 - winner]
         versions.promote("1")
-    codes, numbers = at_once(versions, *[("promote", "2", "1")] * 2)
-    assert (codes, numbers) == ([0, 0], ["2", "2"])  # both wanted what is there now
+    codes, numbers = at_once(clients, versions, *[("promote", "2", "1")] * 2)
+    assert (codes, numbers) == ((0, 0), ("2", "2"))  # both wanted what is there now
 
 
 @pytest.mark.server

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lockstep import errors
-from lockstep.stage import guarded
+from lockstep.runtime.release import VERSION
+from lockstep.stage import check_release, guarded
 from tests.root import EXAMPLE, ROOT
 
 OUTPUTS = ("data/raw/contract.json", "data/raw/data.parquet", "data/raw/source.json", "data/raw/test.parquet")
@@ -221,3 +222,17 @@ def test_an_interrupted_stage_leaves_nothing(project):
         "  hint: nothing half-written was left; run it again",
     ]
     assert left_in(project) == ["dvc.yaml", "params.yaml"]
+
+
+@pytest.mark.parametrize("folder", [".", "usecases/churn"])
+def test_a_library_that_is_not_the_pinned_one_runs_no_stage(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "dvc.yaml").touch()
+    check_release(tmp_path / folder)  # a clone of the library pins none
+    pin = tmp_path / "requirements-lockstep.txt"
+    pin.write_text(f"lockstep-mlops=={VERSION} --hash=sha256:0\n")
+    check_release(tmp_path / folder)
+    pin.write_text(f"lockstep-mlops=={VERSION}1 --hash=sha256:0\n")
+    with pytest.raises(errors.ConfigError, match=f"is {VERSION}, and .* names lockstep-mlops=={VERSION}1$") as refused:
+        check_release(tmp_path / folder)
+    assert refused.value.hint == "make setup"

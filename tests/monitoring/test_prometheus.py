@@ -84,7 +84,7 @@ def prometheus(tmp_path_factory, template_store):
     server = served(folder, template_store)
     found = None
     try:
-        server.start()
+        server.holds(folder / "bundle", folder / "challenger").start()
         found = Prometheus(folder, server.port)
         play(server, folder, found)
         ready = "min_over_time(monitor_up[2s]) == 1 and on () model_challenger_difference and on () model_quality"

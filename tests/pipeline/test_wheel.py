@@ -211,6 +211,8 @@ def test_an_upgrade_keeps_the_edits_and_shows_the_conflict(shop, wheels):
 
 
 def test_the_model_of_the_old_release_is_served_by_the_new_one_and_every_stage_is_to_run_again(shop):
+    early = shop.run(".venv/bin/python", "src/data_ingestion.py", ok=False)
+    assert "the installed library is 0.1.0, and requirements-lockstep.txt names lockstep-mlops==0.2.0" in early.stderr
     shop.run("make", "setup-dev")
     assert version_in(shop) == "0.2.0"
     with served(shop, "make", "serve") as port:

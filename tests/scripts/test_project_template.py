@@ -8,7 +8,7 @@ import tarfile
 import pytest
 import yaml
 
-from lockstep.lifecycle.project_template import PIN
+from lockstep.paths import PIN
 from tests.pipeline.project import STAGES
 from tests.root import ROOT
 
@@ -91,7 +91,9 @@ def test_nothing_is_left_that_only_this_repository_has(template):
 
 
 def test_a_script_of_a_make_target_is_there(template):
-    named = re.findall(r"scripts/[\w.]+", (template / "Makefile").read_text(encoding="utf-8"))
+    makefile = (template / "Makefile").read_text(encoding="utf-8")
+    named = re.findall(r"scripts/[\w.]+", makefile)
+    named += [f"scripts/{name}.py" for name in re.findall(r"-m scripts\.(\w+)", makefile)]
     assert [name for name in named if not (template / name).is_file()] == []
 
 

@@ -31,8 +31,8 @@ def serve(local, tmp_path):  # noqa: F811
         folder = tmp_path / f"server {share}"
         folder.mkdir()
         uri = {"MLFLOW_TRACKING_URI": store.settings.tracking_uri, "LOCKSTEP_POLL_S": "1", "LOCKSTEP_MONITOR_S": "1"}
-        made.append(Server(folder, LOCKSTEP_CHALLENGER_SHARE=str(share), **uri).start())
-        return made[-1]
+        made.append(Server(folder, LOCKSTEP_CHALLENGER_SHARE=str(share), **uri))
+        return made[-1].holds(*store.bundles.values()).start()
 
     yield start
     for server in made:

@@ -17,6 +17,12 @@ pytestmark = pytest.mark.server
 
 SCRIPTS = Path(__file__).parent / "clients"
 DATATYPES = {"numeric": "FP64"}
+ONE_MODEL = pytest.mark.parametrize(
+    "asked",
+    ["mixed", *(pytest.param(name, marks=pytest.mark.long("tries one more model")) for name in ("default", "text"))],
+    indirect=True,
+)
+"""For clients that take seconds to import; the model with columns of every kind is always tried."""
 
 
 @pytest.fixture(params=["default", "mixed", "text"])
@@ -97,6 +103,7 @@ def own_environment(config, requirement):
     return python
 
 
+@ONE_MODEL
 def test_mlflow(asked):
     target, rows, answers = asked
     found = run("scoring.py", target.port, json.dumps(rows))
@@ -106,6 +113,7 @@ def test_mlflow(asked):
     assert found["shares"] == shares(answers)
 
 
+@ONE_MODEL
 def test_sagemaker(asked):
     target, rows, answers = asked
     table = io.StringIO()

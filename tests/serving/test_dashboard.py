@@ -45,7 +45,7 @@ def server(folder):
     uri = f"sqlite:///{folder / 'state' / 'mlflow.db'}"
     server = Server(folder, workers=2, MLFLOW_TRACKING_URI=uri, LOCKSTEP_MONITOR_S="1")
     try:
-        yield server.start()
+        yield server.holds(folder / "bundle").start()
     finally:
         server.kill()
 

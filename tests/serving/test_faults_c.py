@@ -146,9 +146,9 @@ def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     assert len(running.seen) > 100
 
 
-def test_c01_a_killed_sidecar_is_replaced(server, local, load):
+def test_c01_a_killed_sidecar_is_replaced(server, local, load, request):
     with load(clients=2) as running:
-        for _ in range(2):
+        for _ in range(2 if request.config.getoption("long") else 1):
             victim = server.sidecar()
             victim.kill()
             wait_for(lambda gone=victim: not gone.is_running() and server.sidecar(), CHANGED_S)
@@ -177,7 +177,8 @@ def test_c02_all_workers_killed_at_once(server, load):
 
 
 def test_c03_a_killed_master_takes_all_with_it_and_a_new_start_can_bind(make, local):
-    first = make(folder="same", MLFLOW_TRACKING_URI=local[0].settings.tracking_uri).start()
+    first = make(folder="same", MLFLOW_TRACKING_URI=local[0].settings.tracking_uri)
+    first.holds(local[0].bundles["1"]).start()
     left = first.tree()
     assert len(left) == 4  # two workers, the sidecar and the recorder
     first.process.kill()
@@ -217,7 +218,7 @@ def pair(make, local):
     uri = local[0].settings.tracking_uri
     servers = [make(MLFLOW_TRACKING_URI=uri, LOCKSTEP_DRAIN_S="3", workers=1) for _ in range(2)]
     for server in servers:
-        server.start(ready=False)
+        server.holds(local[0].bundles["1"]).start(ready=False)
     for server in servers:
         server.until(200)
     balancer = Balancer([server.port for server in servers])
@@ -254,12 +255,13 @@ def test_c06_a_rolling_restart_loses_nothing(pair, rows, local):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), pytest.param(signal.SIGHUP, 0, marks=LONG)])
 def test_c05_ctrl_c_and_a_hang_up_stop_without_draining(make, local, number, code):
-    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1).start()
-    assert server.stop(number, within_s=5) == code
+    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1)
+    assert server.holds(local[0].bundles["1"]).start().stop(number, within_s=5) == code
 
 
 def test_c05_a_second_signal_cuts_the_drain_short(make, local):
-    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1).start()
+    server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1)
+    server.holds(local[0].bundles["1"]).start()
     server.process.send_signal(signal.SIGTERM)
     server.until(503)
     assert server.stop(signal.SIGTERM, within_s=5) == 0
@@ -296,7 +298,7 @@ def behind(make, gate):
 
 def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, remote):
     store, _ = remote
-    server = behind(folder="same").start()
+    server = behind(folder="same").holds(store.bundles["2"]).start()
     server.stop()
     gate.set("shut")
     store.promote("2")
@@ -310,7 +312,7 @@ def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, 
         "challenger": None,
     }
     gate.set("open")
-    wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew, and the version opened
+    wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew
 
 
 def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate):
@@ -339,8 +341,8 @@ def followed(mlflow_server, remote, tmp_path_factory):
     gate = Gate(int(mlflow_server.rsplit(":", 1)[1]))
     uri = f"http://127.0.0.1:{gate.port}"
     folder = tmp_path_factory.mktemp("followed")
-    server = Server(folder, name="remote", MLFLOW_TRACKING_URI=uri, LOCKSTEP_POLL_S="1").start()
-    yield server, gate
+    server = Server(folder, name="remote", MLFLOW_TRACKING_URI=uri, LOCKSTEP_POLL_S="1")
+    yield server.holds(*remote[0].bundles.values()).start(), gate
     server.kill()
     gate.close()
 

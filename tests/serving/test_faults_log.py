@@ -47,14 +47,14 @@ class Noting(Load):
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory, template_store):
-    """The address of a registry with one version, rows for it, and what it answers."""
+    """The address of a registry with one version, rows for it, what it answers, and its bundle."""
     folder = tmp_path_factory.mktemp("local registry")
     bundle = make_bundle("binary", folder / "bundle")
     uri = copy_store(template_store, folder)
     versions = Versions(Settings.read({"MLFLOW_TRACKING_URI": uri, "LOCKSTEP_STATE": str(folder)}), "demo")
     versions.promote(versions.register(bundle))
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:2]
-    return uri, rows, versions.answers(rows)
+    return uri, rows, versions.answers(rows), bundle
 
 
 CLOCK = """
@@ -77,7 +77,7 @@ def standing(tmp_path_factory, local):
     (folder / "sitecustomize.py").write_text(CLOCK)
     server = Server(folder, MLFLOW_TRACKING_URI=local[0], PYTHON_TEST_CLOCK=str(folder / "clock"), LOCKSTEP_DRAIN_S="0")
     server.environment["PYTHONPATH"] += f"{os.pathsep}{folder}"
-    yield server.start()
+    yield server.holds(local[3]).start()
     server.kill()
 
 
@@ -89,7 +89,7 @@ def gated(tmp_path_factory, local, postgres):  # noqa: F811 - the fixture
     postgres.stop()
     options = {"MLFLOW_TRACKING_URI": local[0], "DATABASE_URL": postgres.url(database, gate.port)}
     server = Server(tmp_path_factory.mktemp("gated"), workers=4, LOCKSTEP_DRAIN_S="0", **options)
-    yield server.start(), gate, postgres
+    yield server.holds(local[3]).start(), gate, postgres
     server.kill()
     gate.close()
     if postgres.process.poll() is not None:
@@ -185,12 +185,12 @@ def test_c18_c19_a_database_that_is_away_at_start_and_at_run_time_loses_nothing(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long("kills it as well"))])
-def test_c01_c02_c03_whoever_is_killed_every_answer_is_in_the_log_once(make, load, kind, request):
+def test_c01_c02_c03_whoever_is_killed_every_answer_is_in_the_log_once(make, load, local, kind, request):
     options = {}
     if kind == "postgresql":
         cluster = request.getfixturevalue("postgres")
         options["DATABASE_URL"] = cluster.url(cluster.database())
-    server = make(workers=4, **options).start()
+    server = make(workers=4, **options).holds(local[3]).start()
     choose = random.Random(7)
     with load(server, clients=8) as running:
         for _ in range(15 if request.config.getoption("long") else 3):

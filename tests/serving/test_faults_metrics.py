@@ -17,7 +17,7 @@ from tests.serving.load import Load
 from tests.serving.real import Server, Store, copy_store, wait_for
 
 pytestmark = pytest.mark.server
-PREDICTIONS = 10_000
+PREDICTIONS = 4_000
 COUNTERS = re.compile(r"(_total|_count|_sum|_bucket)(\{|$)")
 
 
@@ -32,7 +32,7 @@ def served(tmp_path_factory, template_store):
     rows = json.loads((bundle / "smoke.json").read_text())["rows"][:1]
     server = Server(folder, workers=4, MLFLOW_TRACKING_URI=uri, LOCKSTEP_MONITOR_S="1")
     try:
-        yield server.start(), rows, store.answers(rows)
+        yield server.holds(bundle).start(), rows, store.answers(rows)
     finally:
         server.kill()
 

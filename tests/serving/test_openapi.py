@@ -15,6 +15,7 @@ pytestmark = pytest.mark.server
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 MODELS = ("default", "mixed", "text")
 QUICK_MODEL = "mixed"
+LONG = pytest.mark.long("starts a server for one more model")
 GET = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 SPARE = 1.5
 """Some generated cases are equal to others and left out."""
@@ -23,7 +24,7 @@ MANY = 1000
 """From so many cases on, every boundary of every column is tried too, which alone makes thousands."""
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=[QUICK_MODEL, *(pytest.param(name, marks=LONG) for name in MODELS if name != QUICK_MODEL)])
 def described(request, servers):
     """A running server and its description of itself, with each model in turn."""
     target = servers.target(request.param, "admin")
@@ -37,8 +38,6 @@ def described(request, servers):
 def test_schemathesis_finds_nothing(described, request, tmp_path):
     needed()
     target, content = described
-    if target.name != QUICK_MODEL and not request.config.getoption("long"):
-        pytest.skip(f"--long tries more than the model {QUICK_MODEL!r}")
     least = request.config.getoption("--openapi-cases") // len(MODELS)
     found = run(f"http://{target.host}:{target.port}", content, least, tmp_path)
     assert found["errors"] == found["failures"] == []

@@ -15,15 +15,13 @@ import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lockstep import files
+from lockstep import files, paths
 from lockstep.errors import ConfigError
 from lockstep.runtime.release import DISTRIBUTION
 
 ARCHIVE = "lockstep/template.tar.xz"
 WHEELS = Path("wheels")
 """Where a project holds the wheel that it depends on, so that no package index is asked for it."""
-PIN = Path("requirements-lockstep.txt")
-"""The requirement that names the wheel by version and digest: a dependency of every stage."""
 
 AUTHOR = ("-c", f"user.name={DISTRIBUTION}", "-c", "user.email=none", "-c", "commit.gpgSign=false")
 """Of the commits that a merge makes of two templates, which no branch of the project holds."""
@@ -65,7 +63,7 @@ def unpack(wheel: Path, folder: Path) -> None:
         template.extractall(folder, filter="data")
     (folder / WHEELS).mkdir(exist_ok=True)
     shutil.copyfile(wheel, folder / WHEELS / wheel.name)
-    files.write_bytes(f"{DISTRIBUTION}=={version} --hash=sha256:{files.sha256(wheel)}\n".encode(), folder / PIN)
+    files.write_bytes(f"{DISTRIBUTION}=={version} --hash=sha256:{files.sha256(wheel)}\n".encode(), folder / paths.PIN)
 
 
 def create(folder: Path, wheel: Path) -> None:
@@ -89,12 +87,14 @@ def pinned_wheel() -> Path:
 
     Raises ConfigError: this is no project of `lockstep new`, or its wheel is gone.
     """
-    if not PIN.is_file():
-        raise ConfigError(f"there is no {PIN} here", "run it in a project that `lockstep new` made")
-    pin = PIN.read_text(encoding="utf-8")
+    if not paths.PIN.is_file():
+        raise ConfigError(f"there is no {paths.PIN} here", "run it in a project that `lockstep new` made")
+    pin = paths.PIN.read_text(encoding="utf-8")
     wheel = next((path for path in sorted(WHEELS.glob("*.whl")) if files.sha256(path) in pin), None)
     if wheel is None:
-        raise ConfigError(f"{WHEELS}/ has no wheel of the digest in {PIN}", f"git checkout HEAD -- {WHEELS} {PIN}")
+        raise ConfigError(
+            f"{WHEELS}/ has no wheel of the digest in {paths.PIN}", f"git checkout HEAD -- {WHEELS} {paths.PIN}"
+        )
     return wheel
 
 

@@ -26,6 +26,7 @@ SECOND = FIRST | {
     ".github/workflows/ci.yml": "on: pull_request\n\njobs: 1\n",
     "k8s/limits.yaml": "memory: 2\n",
     "src/added.py": "added = True\n",
+    "models/notes.md": "ignored by git, and tracked\n",
 }
 EDITS = {
     "params.yaml": PARAMS.replace("a: 1", "a: 100"),
@@ -39,6 +40,7 @@ MERGED = {
     ".github/workflows/ci.yml": "on: pull_request\n\njobs: 2\n",
     "src/own.py": "own = True\n",
     "src/added.py": "added = True\n",
+    "models/notes.md": "ignored by git, and tracked\n",
     "k8s/limits.yaml": "memory: 2\n",
 }
 

@@ -17,13 +17,15 @@ def project(tmp_path, monkeypatch):
     """A project under git and DVC, and a file outside of it."""
     root = tmp_path / "project"
     (root / "data/external").mkdir(parents=True)
-    for name in (".gitignore", "dvc.yaml"):
+    (root / ".dvc").mkdir()
+    for name in (".gitignore", "dvc.yaml", ".dvc/.gitignore"):
         (root / name).write_bytes((ROOT / name).read_bytes())
+    (root / ".dvc/config").write_text("[core]\nanalytics = false\ncheck_update = false\n")
     (tmp_path / "my rows.csv").write_bytes(ROWS)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(root)
     sh("git init -q . && git config user.name a && git config user.email a@b.c")
-    sh("dvc init -q && touch params.yaml && git add -A && git commit -qm first")
+    sh("touch params.yaml .dvcignore && git add -A && git commit -qm first")
     return root
 
 

@@ -225,6 +225,13 @@ def compiled_once(written, tmp_path_factory):
     return folder, *written[1:]
 
 
+LONG = pytest.mark.long("opens a bundle of one more kind in another process")
+ONE_KIND = pytest.mark.parametrize(
+    "written", ["linear", *(pytest.param(kind, marks=LONG) for kind in ("trees", "pipeline"))], indirect=True
+)
+"""For what does not depend on the kind of scorer; each bundle is opened by a process, which takes seconds."""
+
+
 def own_copy(bundle, to):
     shutil.copytree(bundle[0], to)
     return to, *bundle[1:]
@@ -251,6 +258,7 @@ def test_a_stored_form_answers_the_same(stored):
         assert [loaded.predict([row]) for row in rows[:9]] == [predictor.predict([row]) for row in rows[:9]]
 
 
+@ONE_KIND
 @pytest.mark.parametrize("damage", ["cut", "other"])
 def test_a_damaged_form_is_made_anew(opened, damage):
     folder, predictor, rows = opened
@@ -260,6 +268,7 @@ def test_a_damaged_form_is_made_anew(opened, damage):
     assert compiled_cache.load(folder, digest(folder)).predict(rows) == predictor.predict(rows)
 
 
+@ONE_KIND
 @pytest.mark.parametrize(
     ("name", "change", "problem"),
     [
@@ -284,6 +293,7 @@ def test_a_digest_that_is_not_the_bundles_is_refused(stored):
         compiled_cache.load(stored[0], "0" * 64)
 
 
+@ONE_KIND
 def test_a_read_only_bundle_is_compiled_elsewhere(stored, tmp_path, monkeypatch):
     folder, predictor, rows = stored
     monkeypatch.setattr(compiled_cache, "_may_write", lambda folder: folder == tmp_path / "spare")
