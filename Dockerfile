@@ -1,4 +1,4 @@
-# The app with its Production model; `make image` fills build/model first. docs/image.md says what is inside and why.
+# The app with its Production models; `make image` fills build/model first. docs/image.md says what is inside and why.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -23,11 +23,13 @@ RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel
 # project: COPY wheels wheels
 # project: RUN tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps --no-index \
 # project:         --find-links wheels --require-hashes -r requirements-lockstep.txt
-# Check the model as a server would, and leave its compiled form beside it.
+# Check each model as a server would, and leave its compiled form beside it. The server finds the names of the models in
+# params.yaml and usecases/, as in a project.
+WORKDIR /build/app
 COPY params.yaml ./
 COPY build/model model
-RUN mkdir .lockstep && mv model/features .lockstep/features
-RUN /opt/lockstep/bin/python -m lockstep.lifecycle.export model && rm -f model/*.lock
+RUN mkdir -p .lockstep model/usecases && mv model/features .lockstep/features && ln -s model/usecases usecases \
+ && /opt/lockstep/bin/python -m lockstep.lifecycle.export model && find model -name '*.lock' -delete
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/lockstep /opt/lockstep
@@ -50,10 +52,8 @@ RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensur
  && python -c 'import lockstep.scoring.compiler, scipy.stats, sklearn.pipeline, skops.io, sqlite3, urllib.request'
 ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-COPY params.yaml ./
 # project: COPY flask_app flask_app
-COPY --from=build /build/model model
-COPY --from=build /build/.lockstep .lockstep
+COPY --from=build /build/app ./
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG MODEL_VERSION=unknown

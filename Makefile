@@ -5,11 +5,13 @@
 # library>
 PYTHON ?= python3
 BIN := .venv/bin
+# make 3.81, that of macOS, finds the programs of a recipe without quotes or pipes by the PATH that it was started with,
+# unless the shell is another than /bin/sh.
+SHELL := $(or $(wildcard /bin/bash),/bin/sh)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DVC_NO_ANALYTICS := 1
 unexport PYTHONDONTWRITEBYTECODE
-MODELS := . $(patsubst %/params.yaml,%,$(wildcard usecases/*/params.yaml))
 INSTALL := $(BIN)/python -m pip install --quiet --no-deps
 # <library
 LIBRARY := --no-build-isolation --editable .
@@ -21,7 +23,7 @@ LIBRARY := --no-build-isolation --editable .
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "%-15s %s\n", $$1, $$2}' Makefile
 
 run: repro serve  ## pipeline, promotion, then the app on http://127.0.0.1:5000
 
@@ -32,7 +34,7 @@ pipeline: setup
 	dvc repro --all-pipelines
 
 promote: setup
-	code=0; for folder in $(MODELS); do (cd $$folder && lockstep promote) || code=$$?; done; exit $$code
+	lockstep promote --all-models
 
 serve: setup  ## the app with the Production model
 	exec lockstep serve

@@ -20,7 +20,7 @@ value() {  # value OPTION [VALUE]: the value of an option, or a complaint
 }
 
 help() {  # help FILE: the comment at its beginning
-    sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$1"
+    sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$1"
 }
 
 need() {  # need TOOL WHERE-FROM

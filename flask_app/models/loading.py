@@ -190,13 +190,17 @@ def load_baked(folder: Path, name: str, spare: Path) -> Serving:
     """Load a bundle that came with the image, which may be read-only.
 
     Its `registered.json` names the version if it is of these very bytes.
+
+    Raises ArtifactError: it is of another model, or damaged.
     """
-    sha256 = bundles.digest(folder)
-    predictor = compiled_cache.load(folder, sha256, spare)
     try:
         origin = files.read_json(folder / paths.REGISTERED.name)
     except (FileNotFoundError, ValueError):
         origin = {}
-    same = isinstance(origin, dict) and origin.get("sha256") == sha256
-    version = str(origin.get("version", "baked")) if same else "baked"
+    origin = origin if isinstance(origin, dict) else {}
+    if origin.get("model", name) != name:
+        raise ArtifactError(f"it is of the model {origin['model']!r} and not of {name!r}")
+    sha256 = bundles.digest(folder)
+    predictor = compiled_cache.load(folder, sha256, spare)
+    version = str(origin.get("version", "baked")) if origin.get("sha256") == sha256 else "baked"
     return Serving(Identity(name, version, sha256), predictor, datetime.now(UTC))

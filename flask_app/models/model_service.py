@@ -19,6 +19,7 @@ from flask_app.models.cache import Identity, ModelCache
 from flask_app.models.challenger import Challenger
 from flask_app.models.loading import SHA256, Loader, PinnedVersions, Serving, explain, load_baked
 from lockstep import decision
+from lockstep.config import use_cases
 from lockstep.config.settings import Settings, model_name, model_names
 from lockstep.decision import GateRecord
 from lockstep.errors import ArtifactError, RegistryError
@@ -51,7 +52,7 @@ class ModelService:
         self.swapped: list[Callable[[Serving | None, Serving], None]] = []
         self.looked: list[Callable[[bool], None]] = []
         self._cache = ModelCache(Path(settings.state).absolute() / "models")
-        self._baked = Path(settings.baked_model) if settings.baked_model else None
+        self._baked = use_cases.bundle_folder(Path(settings.baked_model), name) if settings.baked_model else None
         self._loader = Loader(self._cache, self._baked)
         self._pinned = PinnedVersions(name, self._loader, self._connected, settings.pinned)
         self.challenger = Challenger(settings.challenger_share, self._loader, self._connected)

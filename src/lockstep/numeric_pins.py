@@ -9,6 +9,7 @@ processes inherit. So numpy must not be loaded earlier; `deviations` reports whe
 
 import ctypes
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +32,9 @@ INSTRUCTIONS = {
     "NPY_DISABLE_CPU_FEATURES": ",".join(NUMPY_ABOVE),
     "ARROW_USER_SIMD_LEVEL": "AVX2",
 }
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops", "treelite")
+"""What computes in training and in serving: other versions may round otherwise, or read a model file otherwise."""
+
 PREFIXES = ("OMP_", "OPENBLAS_", "NPY_", "ARROW_")
 """What a process must not take out of its environment before it has loaded the libraries."""
 
@@ -94,3 +98,12 @@ def _numpy_deviations() -> list[str]:
     used = {*sets["baseline"], *sets["found"]}
     above, absent = sorted(used - set(NUMPY_BASE)), sorted(set(NUMPY_BASE) - used)
     return [f"numpy uses {name}" for name in above] + [f"numpy does without {name}" for name in absent]
+
+
+def other_versions(lock: Path) -> list[str]:
+    """Return the numeric libraries that are installed here in another version than a lock file pins."""
+    from importlib.metadata import version  # inside, since every process imports this module
+
+    pinned = dict(re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8")))
+    differing = [name for name in LIBRARIES if name in pinned and version(name) != pinned[name]]
+    return [f"{name} {version(name)}, and {pinned[name]} in {lock.name}" for name in differing]

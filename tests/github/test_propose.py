@@ -117,6 +117,26 @@ def test_a_second_retraining_replaces_the_rows_and_nothing_new_proposes_nothing(
     assert [call["words"][5] for call in clone.calls()] == ["retrain/0123abcd", "retrain/next"]
 
 
+def test_what_several_models_became_is_one_proposal(long, clone, tmp_path):
+    churn = clone.root / "usecases/churn"
+    for name in ("data/external/feedback", "reports"):
+        (churn / name).mkdir(parents=True)
+    (churn / "params.yaml").touch()
+    (churn / "dvc.yaml").write_text(STAGE.replace("count.py", "../../count.py"))
+    (churn / "data/external/feedback/churn.parquet").write_text("xxx")
+    clone("dvc", "repro", "-q", "usecases/churn/dvc.yaml")
+    clone.retrain(2)
+    jobs = [JOB, JOB | {"model": "churn", "state": "promoted"}, JOB | {"model": "iris", "state": "failed"}]
+    (clone.root / "build/retrain.json").write_text("\n".join(map(json.dumps, jobs)))
+    clone("scripts/propose", "build/retrain.json")
+    (call,) = clone.calls()
+    assert "Retrained: kept, promoted" in call["words"]
+    assert "A retraining of `churn` ended as **promoted**" in call["read"]
+    assert "A retraining of `iris` ended as **failed**" in call["read"]
+    tracked = clone("git", "ls-tree", "-r", "--name-only", "origin/retrain/0123abcd").stdout.split()
+    assert {"dvc.lock", "usecases/churn/dvc.lock", "usecases/churn/data/external/feedback.dvc"} <= set(tracked)
+
+
 @pytest.mark.parametrize(
     ("job", "problem"),
     [("{", "retrain.json: "), (json.dumps(JOB | {"state": "failed"}), "ended as failed: worse")],

@@ -52,7 +52,7 @@ def test_an_image_is_pushed_once_and_its_tag_never_holds_another(push):
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert first.stdout.startswith(f"{push.repository}@sha256:")
     assert second.stdout == first.stdout
-    assert push.calls() == ["image", "login", "tag", "push", "logout", "image"]
+    assert push.calls() == ["image", "image", "login", "tag", "push", "logout", "image", "image"]
     (image,) = push.ecr.describe_images(repositoryName=push.repository.partition("/")[2])["imageDetails"]
     assert (image["imageTags"], image["imageDigest"]) == ([TAG], first.stdout.strip().rpartition("@")[2])
 
@@ -81,13 +81,22 @@ def test_a_dry_run_changes_nothing(long, push):
     done = push("--dry-run")
     assert done.returncode == 0, done.stderr
     assert "+ docker push" in done.stderr
-    assert push.calls() == ["image"]
+    assert push.calls() == ["image", "image"]
 
 
 def test_a_repository_that_is_not_there_is_named(long, push):
     done = push(ECR_REPOSITORY=f"{HOST}/none")
     assert (done.returncode, done.stdout) == (1, "")
     assert "RepositoryNotFoundException" in done.stderr
+
+
+def test_an_image_for_other_processors_than_the_hosts_is_not_pushed(push):
+    (push.folder / "arm64").touch()
+    refused = push()
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "flask-app:local is for linux/arm64, and not for linux/amd64" in refused.stderr
+    assert "push" not in push.calls()
+    assert push("--platform", "linux/arm64").returncode == 0
 
 
 def test_a_push_that_fails_is_told_and_logs_out(long, push):

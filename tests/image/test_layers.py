@@ -69,7 +69,7 @@ def test_s32_nothing_in_it_changes_the_user(members):
 def test_s26_the_context_holds_what_is_named_and_nothing_else(members):
     own = {member.name for member in members if member.name.startswith("app/")}
     assert {"app/params.yaml", "app/model/model.skops", "app/model/registered.json"} <= own
-    assert {name.split("/")[1] for name in own} == {"params.yaml", "model"}
+    assert {name.split("/")[1] for name in own} == {"params.yaml", "model", "usecases", ".lockstep"}
 
 
 def test_the_environment_of_the_image_is_settings_and_paths(image):

@@ -104,6 +104,28 @@ def test_a_command_goes_to_the_folder_of_its_model(two_models, monkeypatch, caps
     assert (json.loads(capsys.readouterr().out)["model"], Path.cwd()) == (model, (two_models / folder).resolve())
 
 
+def test_all_models_are_taken_one_after_the_other_wherever_it_is_called(two_models, monkeypatch, capsys):
+    monkeypatch.chdir(two_models / "usecases/churn")
+    assert cli.main(["drift", "--all-models", "--json"]) == 0
+    assert [json.loads(line)["model"] for line in capsys.readouterr().out.splitlines()] == ["first", "churn"]
+
+
+def test_an_image_has_the_params_of_its_models_and_no_pipeline(two_models, capsys):
+    for path in two_models.rglob("dvc.yaml"):
+        path.unlink()
+    assert cli.main(["drift", "--all-models", "--json"]) == 0
+    assert [json.loads(line)["model"] for line in capsys.readouterr().out.splitlines()] == ["first", "churn"]
+    assert Path.cwd() == two_models
+    cli.main(["drift", "--model", "churn", "--json"])
+    assert Path.cwd() == two_models / "usecases/churn"  # so that no command reads the params.yaml of another model
+
+
+def test_a_failure_of_one_model_does_not_stop_the_next(two_models, capsys):
+    assert cli.main(["report", "--all-models"]) == 1
+    told = capsys.readouterr().err
+    assert "first: " in told and "churn: " in told
+
+
 def test_a_model_that_the_project_lacks_is_refused(two_models):
     with pytest.raises(ConfigError, match="no model 'chrun'; did you mean 'churn'"):
         cli.main(["drift", "--model", "chrun"])

@@ -27,6 +27,7 @@ from lockstep.registry import provenance, tracking, tracking_server
 from lockstep.registry.model_registry import Capabilities, Registry
 from lockstep.runtime.terminal import print_table
 
+SERVE_LOCK = "requirements-serve.lock"
 ONLINE_TIMEOUT_S = 60
 OLDEST_PYTHON = (3, 11)
 EXTRAS = {
@@ -105,6 +106,16 @@ def _processor(_: Settings) -> Outcome:
     if deviations := numeric_pins.deviations():
         return Outcome("warn", ", ".join(deviations), "load numpy after lockstep, from the locked packages")
     return Outcome("ok", "x86-64-v3; numeric libraries are pinned to it")
+
+
+def _libraries(_: Settings) -> Outcome:
+    """Check that training here has the numeric libraries of the image."""
+    lock = paths.root_of(_root()) / SERVE_LOCK
+    if not lock.is_file():
+        return Outcome("ok", f"not compared with those of the image: no {SERVE_LOCK} here")
+    if differing := numeric_pins.other_versions(lock):
+        return Outcome("warn", "; ".join(differing), "`make setup`, so that the image computes as training does")
+    return Outcome("ok", "the versions of the image")
 
 
 def _root() -> Path:
@@ -249,7 +260,7 @@ def _state(settings: Settings) -> Outcome:
 
 def _extras(_: Settings) -> Outcome:
     """Say which extras are there; none is needed unless params.yaml or a setting asks for it."""
-    there = [extra for extra, packages in EXTRAS.items() if all(map(_installed, packages))]
+    there = [extra for extra, packages in EXTRAS.items() if all(map(find_spec, packages))]
     lacking = [extra for extra in EXTRAS if extra not in there]
     what = "; ".join(
         [f"installed: {', '.join(there) or 'none'}"] + ([f"not installed: {', '.join(lacking)}"] if lacking else [])
@@ -257,16 +268,12 @@ def _extras(_: Settings) -> Outcome:
     return Outcome("ok", what, "`make setup-extras`, where they are wanted" if lacking else "")
 
 
-def _installed(package: str) -> bool:
-    return find_spec(package) is not None
-
-
 def _mirror(settings: Settings) -> Outcome:
     """Say whether runs are mirrored, and what is in the way of it."""
     if not settings.wandb_project or settings.wandb_mode == "disabled":
         return Outcome("ok", "off: WANDB_PROJECT names no project")
     where = f"project {settings.wandb_project}, {settings.wandb_mode}"
-    if not _installed("wandb"):
+    if not find_spec("wandb"):
         return Outcome("warn", f"{where}: wandb is not installed", "`make setup-extras`, or unset WANDB_PROJECT")
     if settings.wandb_mode not in MODES:
         return Outcome("warn", f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
@@ -278,6 +285,7 @@ def _mirror(settings: Settings) -> Outcome:
 CHECKS: dict[str, Callable[[Settings], Outcome]] = {
     "python": _python,
     "processor": _processor,
+    "numeric libraries": _libraries,
     "project": _project,
     "git": _git,
     "params.yaml": _params,

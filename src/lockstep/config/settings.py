@@ -112,7 +112,7 @@ class Settings:
     dispatch_url: str = _setting("LOCKSTEP_DISPATCH_URL", "address of GitHub's API", "https://api.github.com")
     dispatch_rows: str = _setting(
         "LOCKSTEP_DISPATCH_ROWS",
-        "s3://BUCKET/KEY.csv or .parquet to which labelled predictions go before the workflow is started",
+        "s3://BUCKET/{model}.csv or .parquet to which labelled predictions go before the workflow is started",
     )
     dask_address: str = _setting(
         "DASK_SCHEDULER_ADDRESS",

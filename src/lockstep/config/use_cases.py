@@ -57,6 +57,12 @@ def name_of(folder: Path) -> str:
     return folder.name if paths.root_of(folder) != folder else ""
 
 
+def bundle_folder(folder: Path, model: str) -> Path:
+    """Return where an image has the bundle of a model: beside that of the root, as the project has its folder."""
+    beside = folder / paths.USE_CASES / model
+    return beside if beside.is_dir() else folder
+
+
 def render(root: Path) -> dict[Path, bytes]:
     """Return the files of a use case that follow from the root's, by their paths in its folder."""
     pipeline = NOTE + CODE.sub("../../", (root / paths.PIPELINE).read_text(encoding="utf-8"))

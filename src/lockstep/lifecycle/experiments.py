@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lockstep import paths
@@ -42,7 +43,20 @@ def shown(*options: str) -> list[Experiment]:
             f"dvc exp show failed: {cause[0] if cause else 'no reason given'}",
             "experiments need a git repository with a commit: `dvc exp show` says more",
         )
-    return list(parse(json.loads(done.stdout)))
+    folder = Path.cwd().relative_to(paths.root_of(Path.cwd()))
+    return list(parse([_of_model(row, folder) for row in json.loads(done.stdout)]))
+
+
+def _of_model(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Leave in a row the files of one model, since DVC lists the params and metrics of all models of a project."""
+    for kind in ("params", "metrics"):
+        files = (row.get("data") or {}).get(kind) or {}
+        for path in map(Path, tuple(files)):
+            if not path.is_relative_to(folder) or path.relative_to(folder).is_relative_to(paths.USE_CASES):
+                del files[str(path)]
+    for group in row.get("experiments") or ():
+        group["revs"] = [_of_model(revision, folder) for revision in group["revs"]]
+    return row
 
 
 def parse(rows: Sequence[Mapping[str, Any]]) -> Iterator[Experiment]:

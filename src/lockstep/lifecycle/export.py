@@ -45,27 +45,29 @@ def copy_functions(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
 
 
-def check(folder: Path) -> None:
+def check(folder: Path, wanted: str) -> None:
     """Load a folder as a server would, which leaves the compiled form there.
 
-    Raises ArtifactError: its files are not those that its note names, or are of another model than params.yaml's.
+    Raises ArtifactError: its files are not those that its note names, or are of another model than wanted.
     """
     try:
         note = files.read_json(folder / paths.REGISTERED.name)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no exported model", f"run `lockstep export {folder}`") from None
-    wanted = params_file.load().register_model.model_name
     if note["model"] != wanted:
         raise ArtifactError(
-            f"{folder} holds the model {note['model']!r}, and params.yaml names {wanted!r}",
-            f"run `lockstep export {folder}` again",
+            f"{folder} holds the model {note['model']!r}, and not {wanted!r}",
+            f"run `lockstep export --model {wanted} {folder}` again",
         )
     compiled_cache.load(folder, note["sha256"])
 
 
 def main(words: list[str]) -> int:
-    """Check the folder that is named."""
-    check(Path(words[0]))
+    """Check the folder that is named, with the model of params.yaml, and those of use cases below it."""
+    folder = Path(words[0])
+    check(folder, params_file.load().register_model.model_name)
+    for use_case in sorted((folder / paths.USE_CASES).glob("*")):
+        check(use_case, use_case.name)
     return 0
 
 

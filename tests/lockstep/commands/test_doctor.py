@@ -1,4 +1,5 @@
 import argparse
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -53,6 +54,15 @@ def examine(capsys):
         return code, {row["name"]: row for row in json.loads(printed)}, printed
 
     return act
+
+
+@pytest.mark.parametrize(("version", "status"), [(None, "ok"), ("0.1", "warn")])
+def test_numeric_libraries_of_another_version_are_named(project, examine, local_settings, version, status):
+    installed = importlib.metadata.version("numpy")
+    (project / "requirements-serve.lock").write_text(f"numpy=={version or installed} \\\n    --hash=sha256:a\n")
+    row = examine(local_settings)[1]["numeric libraries"]
+    assert row["status"] == status
+    assert version is None or row["what"] == f"numpy {installed}, and 0.1 in requirements-serve.lock"
 
 
 def test_the_help_ends_with_an_example():

@@ -7,6 +7,7 @@ import pytest
 from flask_app.models.loading import load_baked
 from lockstep import files
 from lockstep.commands import export
+from lockstep.config import use_cases
 from lockstep.errors import ArtifactError, RegistryError
 from lockstep.features import derived
 from lockstep.inference.predictor import digest
@@ -91,15 +92,30 @@ def test_a_checked_folder_has_its_compiled_form(store, settings, project):
 
 def test_a_folder_that_must_not_be_baked_is_refused(store, settings, project):
     with pytest.raises(ArtifactError, match="holds no exported model"):
-        baked.check(project / "nothing")
+        baked.check(project / "nothing", "demo")
     export.run(arguments(project / "model"), settings)
     shutil.copytree(project / "model", project / "changed")
     (project / "changed/smoke.json").write_text("{}")
     with pytest.raises(ArtifactError, match="has not the digest"):
-        baked.check(project / "changed")
-    (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("name: demo", "name: other"))
-    with pytest.raises(ArtifactError, match=r"'demo', and params.yaml names 'other'"):
-        baked.check(project / "model")
+        baked.check(project / "changed", "demo")
+    with pytest.raises(ArtifactError, match=r"holds the model 'demo', and not 'other'"):
+        baked.check(project / "model", "other")
+
+
+def test_the_models_of_use_cases_lie_below_that_of_the_root(store, settings, project, tmp_path):
+    export.run(arguments(project / "model"), settings)
+    export.run(arguments(project / "model/usecases/churn"), settings)
+    with pytest.raises(ArtifactError, match=r"usecases/churn holds the model 'demo', and not 'churn'"):
+        baked.main(["model"])
+    folder = use_cases.bundle_folder(project / "model", "churn")
+    assert folder == project / "model/usecases/churn"
+    with pytest.raises(ArtifactError, match="it is of the model 'demo' and not of 'churn'"):
+        load_baked(folder, "churn", tmp_path / "spare")
+    note = files.read_json(folder / "registered.json")
+    (folder / "registered.json").write_text(json.dumps(note | {"model": "churn"}))
+    assert baked.main(["model"]) == 0
+    assert load_baked(folder, "churn", tmp_path / "spare").name == "churn"
+    assert use_cases.bundle_folder(project / "model", "demo") == project / "model"
 
 
 def test_the_code_of_derived_columns_comes_from_the_project_alone(store, settings, project, capsys):

@@ -1,4 +1,6 @@
+import copy
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_the_workspace_comes_first_then_the_commit_then_its_experiments():
     ]
     assert [dict(row.params) for row in rows] == [{"model_building.folds": 7}, {}, {"model_building.folds": 3}]
     assert [row.metrics["accuracy"] for row in rows] == [0.9, 0.9, 0.8]
+
+
+def test_experiments_of_one_model_have_its_params_and_metrics_alone():
+    """DVC names the files of all models by their paths from the root, wherever it is called."""
+    row = seen("c0ffee", BASE)
+    for kind, other in (("params", {"model_building": {"folds": 9}}), ("metrics", {"r2": 0.5})):
+        (name,) = row["data"][kind]
+        row["data"][kind][f"usecases/churn/{name}"] = {"data": other}
+    row["experiments"] = [ran(copy.deepcopy(row | {"experiments": None}), "three")]
+    for folder, metrics in ((".", {"accuracy": 0.9}), ("usecases/churn", {"r2": 0.5})):
+        rows = list(experiments.parse([experiments._of_model(copy.deepcopy(row), Path(folder))]))
+        assert [dict(each.metrics) for each in rows] == [metrics, metrics]
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def dispatch(settings: Settings, store: "Store", repository: Repository, model: 
 
     rows = 0
     try:
-        if settings.dispatch_rows:
-            rows = export(store, PredictionFilter(model=model, labelled=True), settings.dispatch_rows)
-            log.info("%d labelled predictions are in %s", rows, settings.dispatch_rows)
+        if address := settings.dispatch_rows.replace("{model}", model):
+            rows = export(store, PredictionFilter(model=model, labelled=True), address)
+            log.info("%d labelled predictions are in %s", rows, address)
         send(repository, RetrainRequest(model, job.reason, job.trigger, job.id))
     except LockstepError as error:
         return JobOutcome("failed", str(error), labelled_rows=rows)

@@ -5,7 +5,6 @@ import secrets
 import socket
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -141,7 +140,13 @@ def busy(store: Store, job: Job) -> AlreadyRunning:
 
 def _is_gone(owner: str) -> bool:
     host, _, number = owner.rpartition(":")
-    return host == socket.gethostname() and not Path("/proc", number).exists()
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(number), 0)  # asks only whether the process is there
+    except (ProcessLookupError, PermissionError) as error:
+        return isinstance(error, ProcessLookupError)
+    return False
 
 
 def _update(store: Store, job: str, state: str, values: dict[str, Any], owner: str = "") -> bool:
