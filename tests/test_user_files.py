@@ -9,7 +9,7 @@ from tests.pipeline.project import copy_project, product_files
 from tests.root import ROOT, USER_FILES
 from tests.user_files import UserFileOpened
 
-OWN = {"params.yaml", "data/external/README.md", "models/.gitkeep"}
+OWN = {"params.yaml", "features.py", "data/external/README.md", "models/.gitkeep"}
 """What the project of the tests has of its own."""
 
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -207,6 +207,7 @@ class ConcurrencyLimiter:
         for _ in range(large):
             self._permits.put(None)
         self._held = threading.local()
+        self.count: Callable[[int], None] = lambda change: None
 
     def acquire(self) -> None:
         """Take a slot, to be given back by `release`.
@@ -217,9 +218,11 @@ class ConcurrencyLimiter:
             self._slots.pop()
         except IndexError:
             raise Overloaded(BUSY_S) from None
+        self.count(1)
 
     def release(self) -> None:
         """Give the slot back."""
+        self.count(-1)
         self._slots.append(None)
 
     @contextmanager

@@ -16,14 +16,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
+from flask_app.admission import guard
 from flask_app.models.model_service import ModelService, Serving
 from flask_app.observability.gauges import SnapshotGauges
 from flask_app.observability.metric_files import MetricFile
 from lockstep import compat
 from lockstep.config.settings import Settings
-from lockstep.data.schema import label_name
+from lockstep.data.schema import Label, label_name
 from lockstep.drift import results
 from lockstep.inference.predictor import Predictions
+from lockstep.prediction_log.records import Scalar
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 BUCKETS_SCORE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -67,7 +69,8 @@ class _Exporter(PrometheusMetrics):
 class Telemetry:
     """The metrics of one app."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, shown: CollectorRegistry | None = None) -> None:
+        self.shown = shown or registry  # that of all processes
         self._children: dict[tuple[str, str, str], Counter] = {}
         self._score_children: dict[tuple[str, str], Histogram] = {}
         counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
@@ -80,6 +83,12 @@ class Telemetry:
         self.scores = histogram("model_prediction_score", about, ["model", "version"], buckets=BUCKETS_SCORE)
         self.cached = counter("prediction_cache", "Rows looked up in the cache, and its faults.", ["result"])
         self.refused = counter("model_refused_values", "Values refused with 422.", ["model", "column", "reason"])
+        self.feedback = counter("model_feedback", "Predictions whose label came back.", ["model", "label"])
+        about = "Values that came with labels, those above 0 and the sizes of those below."
+        self.values = counter("model_feedback_value", about, ["model", "label", "sign"])
+        about = "Requests under way, of which a scrape is one; LOCKSTEP_MAX_IN_FLIGHT bounds those of a worker."
+        self.in_flight = Gauge("app_requests_in_flight", about, registry=registry, multiprocess_mode="sum")
+        self.in_flight.set(0)  # the file of a worker that was killed may have another number
         about = "Categories predicted from that training has not seen."
         self.unseen = counter("model_unseen_categories", about, ["model", "column"])
         self.lost = counter("prediction_log_lost", "Predictions answered that there was no room to write down.")
@@ -128,6 +137,25 @@ class Telemetry:
     def count_refused(self, model: str, column: str, reason: str, values: int) -> None:
         """Count values that were refused; the caller bounds the columns."""
         self.refused.labels(model, column, reason).inc(values)
+
+    def count_feedback(self, model: str, labels: Sequence[Label], label: Scalar, new: int, value: float) -> None:
+        """Count a label that is new, and its value; a regression's count as `value`, rare labels as `other`."""
+        name = next((label_name(each) for each in labels[:MOST_LABELS] if each == label), OTHER if labels else VALUE)
+        self.feedback.labels(model, name).inc(new)
+        if value:
+            self.values.labels(model, name, "gain" if value > 0 else "loss").inc(abs(value))
+
+    def summary(self, model: str) -> tuple[int, dict[str, list[float]]]:
+        """Return the requests under way, and of a model the labels that came back with count and value."""
+        in_flight, feedback = 0, dict[str, list[float]]()
+        for sample in (sample for metric in self.shown.collect() for sample in metric.samples):
+            at = {"model_feedback_total": 0, "model_feedback_value_total": 1}.get(sample.name)
+            if sample.name == "app_requests_in_flight":
+                in_flight = int(sample.value)
+            elif at is not None and sample.labels["model"] == model:
+                sign = -1 if sample.labels.get("sign") == "loss" else 1
+                feedback.setdefault(sample.labels["label"], [0.0, 0.0])[at] += sign * sample.value
+        return in_flight, feedback
 
     def count_unseen(self, model: str, column: str, values: int) -> None:
         """Count values of a category that training has not seen."""
@@ -186,7 +214,8 @@ def init_app(app: Flask, services: Sequence[ModelService], settings: Settings) -
         shown = CollectorRegistry()
         shown.register(_Summed(settings.metrics_dir))
     shown.register(SnapshotGauges(Path(settings.state).absolute() / results.FILE, settings.monitor_s))
-    telemetry = Telemetry(registry)
+    telemetry = Telemetry(registry, shown)
+    guard.from_app(app).limiter.count = telemetry.in_flight.inc
     for service in services:
         service.swapped.append(telemetry.on_swap)
         service.looked.append(telemetry.on_look)

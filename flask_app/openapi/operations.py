@@ -162,8 +162,9 @@ def _feedback(model: ServedModel) -> Json:
         "label": json_schema.prediction(model.schema),
     }
     example = {"id": "0123456789abcdef0123456789abcdef", "label": (*model.schema.labels, 1.5)[0]}
-    body = {"application/json": {"schema": closed(said) | {"examples": [example]}}}
-    outcome = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}})
+    worth: Json = {"value": {"type": "number", "description": "What the outcome was worth, in a unit of yours."}}
+    body = {"application/json": {"schema": closed(said, worth) | {"examples": [example]}}}
+    outcome = closed(said | {"status": {"enum": ["new", "changed", "unchanged", "waiting"]}}, worth)
     return _labelling(body, outcome, "404")
 
 

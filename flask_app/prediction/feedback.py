@@ -21,6 +21,7 @@ from werkzeug.exceptions import BadRequest, Conflict, NotFound, RequestEntityToo
 
 from flask_app.errors import RETRY_AFTER_S
 from flask_app.models import model_service
+from flask_app.observability import telemetry
 from flask_app.prediction import log as store
 from flask_app.prediction.log import PredictionLog
 from lockstep.data import cells
@@ -44,12 +45,13 @@ UNKNOWN = "no prediction with this id is logged"
 
 @dataclass(frozen=True)
 class SubmittedLabel:
-    """What somebody says was true, as JSON has it or still as text, and in which line of a file."""
+    """What somebody says was true and worth, as JSON has it or still as text, and in which line of a file."""
 
     prediction: str
     label: Scalar
     line: int = 0
     is_text: bool = False
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,21 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
         raise RowsRefused(faults)
     results = [LabelResult(label.label, _outcome(label, logged)) for label in submitted]
     for label, result in zip(submitted, results, strict=True):
+        before = (logged or {}).get(label.prediction, LabelState("", ""))
         if result.outcome != "unchanged":
-            predictions.label(label.prediction, label.label, _event(label, key), source)
+            value = before.value if label.value is None else label.value
+            predictions.label(label.prediction, label.label, _event(label, key), source, value)
+            _count(label, before)
     return results
+
+
+def _count(label: SubmittedLabel, before: LabelState) -> None:
+    """Count a label that is new, and by how much its value is more than what was said before."""
+    if schema := schemas(current_app).get(before.model):
+        more = 0.0 if label.value is None else label.value - (before.value or 0.0)
+        telemetry.from_app(current_app).count_feedback(
+            before.model, schema.labels, label.label, 1 - before.labelled, more
+        )
 
 
 def read(content: bytes, most: int) -> list[SubmittedLabel]:
@@ -187,13 +201,15 @@ def _outcome(submitted: SubmittedLabel, logged: Mapping[str, LabelState] | None)
     before = logged[submitted.prediction]
     if not before.labelled:
         return "new"
-    return "unchanged" if before.label == submitted.label else "changed"
+    same = before.label == submitted.label and submitted.value in (None, before.value)
+    return "unchanged" if same else "changed"
 
 
 def _event(submitted: SubmittedLabel, key: str) -> str:
     if not key:
         return secrets.token_hex(16)
-    return hashlib.blake2b(repr((key, submitted.prediction, submitted.label)).encode(), digest_size=16).hexdigest()
+    said = (key, submitted.prediction, submitted.label, *([] if submitted.value is None else [submitted.value]))
+    return hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()
 
 
 def _meant(submitted: SubmittedLabel, logged: Mapping[str, LabelState] | None) -> Scalar:

@@ -64,9 +64,9 @@ class PredictionLog:
             )
         )
 
-    def label(self, prediction: str, label: Scalar, event: str, source: str) -> None:
+    def label(self, prediction: str, label: Scalar, event: str, source: str, value: float | None = None) -> None:
         """Write down what is said to be the truth about a prediction; `event` names this saying, which counts once."""
-        self.write(Label(time.time_ns() // 1000, event, prediction, label, source))
+        self.write(Label(time.time_ns() // 1000, event, prediction, label, source, value))
 
     def write(self, record: Record) -> None:
         """Write any record down."""

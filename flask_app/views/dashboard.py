@@ -3,13 +3,13 @@
 import hashlib
 import time
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, g, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
 from flask_app.models import model_service
-from flask_app.observability import refusals
+from flask_app.observability import refusals, telemetry
 from flask_app.observability import snapshots as dashboard
 from flask_app.observability.snapshots import SnapshotState
 from lockstep.html import formatting, templates
@@ -30,7 +30,9 @@ def show() -> ResponseReturnValue:
     if name not in names:
         raise NotFound("No model of this name is served or logged here.")
     late = snapshots.is_late(state)
-    tag = _tag(state, late, refusals.current().mark())
+    in_flight, outcomes = telemetry.from_app(current_app).summary(name)
+    in_flight -= "limiter" in g  # this request
+    tag = _tag(state, late, refusals.current().mark(), in_flight, outcomes)
     if request.if_none_match.contains_weak(tag):
         return Response(status=304, headers={"ETag": f'"{tag}"'})
     age = formatting.duration(state.age_s())
@@ -44,6 +46,8 @@ def show() -> ResponseReturnValue:
         moment=formatting.moment,
         machine=formatting.machine,
         sections=_sections(state, name),
+        in_flight=in_flight,
+        outcomes=outcomes,
         refused=refusals.current().recent(name, time.time()),
     )
     response = current_app.make_response(page)
@@ -76,9 +80,9 @@ def _sections(state: SnapshotState, name: str) -> Markup | None:
     return monitoring.fragment(state.snapshot, name, bucket_s, links=True)
 
 
-def _tag(state: SnapshotState, late: bool, refused: tuple[int, ...]) -> str:
+def _tag(state: SnapshotState, late: bool, *counted: object) -> str:
     """Name the state of the page, so that a browser that has it need not be sent it again."""
     minutes = int(state.age_s() // 60) if late else -1
     return hashlib.blake2b(
-        repr((state.mark, state.fault, minutes, refused, request.query_string)).encode(), digest_size=12
+        repr((state.mark, state.fault, minutes, counted, request.query_string)).encode(), digest_size=12
     ).hexdigest()

@@ -23,10 +23,11 @@ ABOUT_FILE = "Nothing was taken, as some lines are wrong. Lines are counted as a
 
 
 class Body(Struct, forbid_unknown_fields=True):
-    """A prediction's id and what was true."""
+    """A prediction's id, what was true, and what that was worth: revenue, cost."""
 
     id: Annotated[str, Meta(min_length=1, max_length=feedback.LONGEST_ID)]
     label: str | int | float | bool
+    value: float | None = None
 
 
 @blueprint.get("/feedback")
@@ -47,7 +48,8 @@ def take() -> ResponseReturnValue:
     status = 202 if taken.outcome == "waiting" else 200
     if typed and errors.wants_page():
         return _page(taken=taken), status
-    return {"id": said.prediction, "label": taken.label, "status": taken.outcome}, status
+    worth = {} if said.value is None else {"value": said.value}
+    return {"id": said.prediction, "label": taken.label, **worth, "status": taken.outcome}, status
 
 
 @blueprint.post("/feedback/file")
@@ -84,7 +86,7 @@ def _sent() -> SubmittedLabel:
         raise UnprocessableEntity(f"{error}. Send {{'id': ..., 'label': ...}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
-    return SubmittedLabel(body.id, body.label)
+    return SubmittedLabel(body.id, body.label, value=body.value)
 
 
 def _typed() -> SubmittedLabel:

@@ -1,4 +1,5 @@
 import ast
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,9 @@ IMDB = ROOT.parent / "shared/data/imdb.csv.gz"
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 assert NOTEBOOKS, "no notebook found"
+EXTRAS = ("wandb", "xgboost")
+"""What the notebook on Weights & Biases needs beyond the lock."""
+
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -38,7 +42,7 @@ def test_code_is_imported_and_not_defined(path):
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """What a notebook needs of a fresh clone."""
-    for name in ("dvc.yaml", "examples/breast-cancer.yaml", "examples/reviews.csv"):
+    for name in ("dvc.yaml", *map("examples/{}".format, ("breast-cancer.yaml", "iris-algorithms.yaml", "reviews.csv"))):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "examples/breast-cancer.yaml", tmp_path / "params.yaml")
@@ -61,9 +65,30 @@ def run(path, folder):
     return "".join(output.get("text", "") for output in outputs)
 
 
-@every
+@pytest.mark.parametrize("path", NOTEBOOKS[:3], ids=lambda path: path.stem)
 def test_runs_in_a_fresh_clone(path, clone):
     run(path, clone / "notebooks")
+
+
+@pytest.mark.long("runs a client of Weights & Biases, from the extras")
+def test_five_algorithms_and_their_plots_are_in_a_run_that_no_network_saw(clone, monkeypatch):
+    for package in EXTRAS:
+        pytest.importorskip(package)
+    for name, value in {"HOME": str(clone), "WANDB_BASE_URL": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(name, value)
+    printed = run(NOTEBOOKS[3], clone / "notebooks")
+    assert "120 rows to train" in printed or "119 rows to train" in printed
+    (folder,) = (clone / ".lockstep/wandb").glob("offline-run-*")
+    assert f"wandb sync {folder.relative_to(clone)}" in printed
+    (record,) = folder.glob("*.wandb")
+    content = record.read_bytes()
+    plots = ("data/petals", "data/classes", "data/means", "compared/accuracy", "compared/f1_weighted", "compared/log_loss")
+    assert [name for name in plots if name.encode() not in content] == []
+    (scores,) = [json.loads(path.read_text()) for path in folder.rglob("compared/scores*.table.json")]
+    assert [row[0] for row in scores["data"]] == [
+        *("logistic_regression", "decision_tree", "random_forest", "rbf_svm", "xgboost")
+    ]
+    assert all(row[scores["columns"].index("accuracy")] > 0.9 for row in scores["data"])
 
 
 def test_runs_from_the_root_of_the_project_too(clone):

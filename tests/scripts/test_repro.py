@@ -1,5 +1,6 @@
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -39,6 +40,15 @@ def write(path, text="x"):
 def unchanged(script):
     script.shared.cache_clear()
     return [script.is_unchanged(folder) for folder in (Path(), Path("usecases/churn"))]
+
+
+def test_of_two_runs_at_once_the_second_names_the_first(repro):
+    with repro.exclusive():
+        refused = rf"runs already: process {os.getpid()} on \S+, since 20"
+        with pytest.raises(repro.Problem, match=refused), repro.exclusive():
+            pass
+    with repro.exclusive():
+        assert unchanged(repro) == [True, True]
 
 
 def test_without_a_change_nothing_is_run(repro):

@@ -1,6 +1,9 @@
+import shutil
+
 import pytest
 
 from lockstep.config.settings import Settings
+from lockstep.inference.predictor import digest
 from tests.flask_app.standins import make_bundle
 from tests.pipeline.prepared import finished  # noqa: F401 - a fixture
 from tests.pipeline.project import copy_of
@@ -17,6 +20,7 @@ def servers(tmp_path_factory, finished):  # noqa: F811
     settings = Settings.read({"MLFLOW_TRACKING_URI": f"sqlite:///{project.root / '.lockstep' / 'mlflow.db'}"})
     bundles = {name: make_bundle(task, folder / name) for name, task in (("mixed", "binary"), ("text", "text"))}
     for name, bundle in bundles.items():
+        shutil.copytree(bundle, project.root / ".lockstep" / "models" / digest(bundle))  # spares a process to open it
         store = Store(settings, name)
         store.promote(store.register(bundle))
     servers = Servers(project, bundles)

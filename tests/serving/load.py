@@ -71,7 +71,7 @@ class Load(Clients):
     rows: list
     expected: dict
     clients: int = 4
-    pause_s: float = 0.005
+    pause_s: float = 0.02
     timeout_s: float = 10.0
     seen: list = field(default_factory=list)
 

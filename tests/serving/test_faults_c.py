@@ -298,7 +298,7 @@ def behind(make, gate):
 
 def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, remote):
     store, _ = remote
-    server = behind(folder="same").start()
+    server = behind(folder="same").holds(store.bundles["2"]).start()
     server.stop()
     gate.set("shut")
     store.promote("2")
@@ -312,7 +312,7 @@ def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, 
         "challenger": None,
     }
     gate.set("open")
-    wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew, and the version opened
+    wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew
 
 
 def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate):

@@ -21,7 +21,7 @@ NAME_LINE = re.compile(r"^( +model_name: )([\w.-]+)", re.MULTILINE)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("example", help="breast-cancer, iris, housing, sentiment or toxicity")
+    parser.add_argument("example", help="breast-cancer, iris, iris-algorithms, housing, sentiment or toxicity")
     parser.add_argument("--source", type=from_here, metavar="PATH", help="where the data file lies")
     parser.add_argument("--force", action="store_true", help="replace a params.yaml that was edited by hand")
 

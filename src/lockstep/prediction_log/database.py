@@ -76,6 +76,7 @@ class Stored(msgspec.Struct):
     label: Scalar = None
     labelled: bool = False
     labelled_us: int | None = None
+    label_value: float | None = None
 
 
 class Store:
@@ -242,7 +243,8 @@ def _joined(labelled: bool) -> Select[Any]:
     is_later = or_(later.c.at_us > LABELS.c.at_us, and_(later.c.at_us == LABELS.c.at_us, later.c.seq > LABELS.c.seq))
     beaten = select(later.c.seq).where(later.c.prediction_id == LABELS.c.prediction_id, is_later).exists()
     latest = and_(LABELS.c.prediction_id == PREDICTIONS.c.id, not_(beaten))
-    wanted = select(PREDICTIONS, LABELS.c.label, LABELS.c.at_us.label("labelled_us"))
+    worth = LABELS.c.value.label("label_value")
+    wanted = select(PREDICTIONS, LABELS.c.label, LABELS.c.at_us.label("labelled_us"), worth)
     return wanted.select_from(PREDICTIONS.join(LABELS, latest, isouter=not labelled))
 
 

@@ -16,7 +16,7 @@ from lockstep.prediction_log.tables import METADATA
 
 log = logging.getLogger("prediction log")
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest of `migrations/versions`."""
 
 WRITES = "lockstep_writes"

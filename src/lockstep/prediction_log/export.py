@@ -29,6 +29,7 @@ COLUMNS = {
     "shares": "string",
     "label": "string",
     "labelled_at": "string",
+    "label_value": "float64",
 }
 """What a line holds: times by ISO 8601, `row` and `shares` as JSON lists, in the schema's order."""
 
@@ -70,6 +71,7 @@ def _line(row: Stored) -> tuple[Any, ...]:
         None if row.shares is None else _json(row.shares),
         _text(row.label) if row.labelled else None,
         None if row.labelled_us is None else _moment(row.labelled_us),
+        row.label_value,
     )
 
 

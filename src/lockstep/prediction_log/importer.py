@@ -70,17 +70,19 @@ def _pages(lines: Iterable[Line], source: str) -> Iterator[list[Record]]:
 
 def _records(line: Line, where: str) -> list[Record]:
     """Return one line as the answer that it was, and its label."""
-    missing = [name for name in COLUMNS if name not in line]
+    missing = [name for name in COLUMNS if name not in {"label_value", *line}]  # which earlier exports lack
     if missing:
         raise ConfigError(f"{where}: no column {missing[0]!r}", "import what `lockstep log export` wrote")
     try:
         answer = msgspec.convert(_answer(line), Answer)
         if not line["labelled_at"]:
             return [answer]
-        at_us = _us(line["labelled_at"])
+        at_us, worth = _us(line["labelled_at"]), line.get("label_value")
+        value = None if worth in (None, "") else float(worth)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         raise ConfigError(f"{where}: {error}", "import what `lockstep log export` wrote") from None
-    return [answer, Label(at_us, f"import {answer.ids[0]} {at_us}", answer.ids[0], _scalar(line["label"]), "import")]
+    event = f"import {answer.ids[0]} {at_us}"
+    return [answer, Label(at_us, event, answer.ids[0], _scalar(line["label"]), "import", value)]
 
 
 def _answer(line: Line) -> dict[str, Any]:

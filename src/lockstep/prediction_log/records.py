@@ -31,6 +31,7 @@ class Label(msgspec.Struct, tag="label"):
     prediction: str
     label: Scalar
     source: str
+    value: float | None = None
 
 
 class LabelState(msgspec.Struct):
@@ -40,6 +41,7 @@ class LabelState(msgspec.Struct):
     version: str
     labelled: bool = False
     label: Scalar = None
+    value: float | None = None
 
 
 class Lost(msgspec.Struct, tag="lost"):

@@ -51,10 +51,13 @@ LABELS = Table(
     *required(Text, "prediction_id", "label"),
     Column("at_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
+    Column("value", Float(53)),
     Index("labels_of_prediction", "prediction_id", "at_us"),
     sqlite_autoincrement=True,
 )
-"""What people said the truth was. All are kept; of several for one prediction the latest counts."""
+"""What people said the truth was. All are kept; of several for one prediction the latest counts.
+
+`value` is what the outcome was worth, in the unit of whoever says so."""
 
 MINUTE = ("model", "version", "variant", "minute")
 

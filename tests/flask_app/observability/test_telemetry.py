@@ -8,6 +8,7 @@ import pytest
 
 from flask_app.models import model_service
 from flask_app.observability import telemetry
+from flask_app.prediction.prediction_service import PredictionService
 from tests.flask_app.standins import example
 
 PREDICTED = 'model_prediction_count_total{model="%s",prediction="%s",version="%s"}'
@@ -138,3 +139,18 @@ def test_workers_that_share_a_folder_are_summed_up(bundles, tmp_path):
         assert f'app_request_count_total{{endpoint="/predict",method="POST",status="200"}} {total}\n' in text
         assert 'model_loaded{name="demo",version="1"} 1.0\n' in text
         assert "pid=" not in text
+
+
+def test_requests_in_flight_are_those_that_hold_a_slot(client, app, monkeypatch):
+    seen, answer = [], PredictionService.answer
+
+    def answer_and_look(*given):
+        seen.append(telemetry.from_app(app).summary("demo")[0])
+        return answer(*given)
+
+    monkeypatch.setattr(PredictionService, "answer", answer_and_look)
+    assert client.post("/predict", json={"rows": [example(app)]}).status_code == 200
+    assert client.post("/predict", json={"rows": [{}]}).status_code == 422
+    assert (seen, telemetry.from_app(app).summary("demo")[0]) == ([1], 0)
+    assert metrics(client)["app_requests_in_flight"] == "1.0"
+    assert "<p>0 requests in flight</p>" in client.get("/dashboard", headers={"Accept": "text/html"}).text

@@ -53,6 +53,58 @@ def test_a_later_label_wins_and_all_are_kept(app, client):
     assert (shown["id"], shown["label"]) == (own, "<low>")
 
 
+def worth(client, own, label, value):
+    return client.post("/feedback", json={"id": own, "label": label, "value": value})
+
+
+def figures(client):
+    text = client.get("/metrics").text
+    return dict(re.findall(r"^(model_feedback\S*?_total{.*?}) ([\d.]+)$", text, re.MULTILINE))
+
+
+def test_a_value_is_kept_with_its_label_and_counted_once(app, client):
+    (own, other), _ = predicted(client, 2)
+    answers = [worth(client, *said).get_json() for said in ((own, "middle", 120.5), (own, "middle", 120.5))]
+    assert [(answer["status"], answer["value"]) for answer in answers] == [("new", 120.5), ("unchanged", 120.5)]
+    assert sent(client, own, "middle").get_json()["status"] == "unchanged"
+    assert worth(client, own, "middle", 100).get_json()["status"] == "changed"
+    assert sent(client, own, "<low>").get_json()["status"] == "changed"  # what it was worth stands
+    assert worth(client, other, "<low>", -7).get_json()["status"] == "new"
+    stored = {row["id"]: (row["label"], row["label_value"]) for row in log.from_app(app).ask("predictions")}
+    assert stored == {own: ("<low>", 100.0), other: ("<low>", -7.0)}
+    assert figures(client) == {
+        'model_feedback_total{label="<low>",model="demo"}': "1.0",
+        'model_feedback_total{label="middle",model="demo"}': "1.0",
+        'model_feedback_value_total{label="middle",model="demo",sign="gain"}': "120.5",
+        'model_feedback_value_total{label="middle",model="demo",sign="loss"}': "20.5",
+        'model_feedback_value_total{label="<low>",model="demo",sign="loss"}': "7.0",
+    }
+    page = client.get("/dashboard", headers=PAGE).text
+    assert re.findall(
+        r'<th scope="row">(\S+)</th><td class="number">(\S+)</td><td class="number">(\S+)</td>', page
+    ) == [
+        ("&lt;low&gt;", "1", "-7.00"),
+        ("middle", "1", "100.00"),
+    ]
+
+
+@pytest.mark.parametrize("value", ["12", True, [1], {}])
+def test_a_value_that_is_no_number_is_refused(client, value):
+    (own,), _ = predicted(client)
+    assert worth(client, own, "middle", value).status_code == 422
+    assert figures(client) == {}
+
+
+def test_feedback_counts_have_no_more_labels_than_the_model(serve, bundles, monkeypatch):
+    client = serve(bundles["regression"]).test_client()
+    for own in predicted(client, 3)[0]:
+        worth(client, own, float(len(own)), 2)
+    assert figures(client) == {
+        'model_feedback_total{label="value",model="demo"}': "3.0",
+        'model_feedback_value_total{label="value",model="demo",sign="gain"}': "6.0",
+    }
+
+
 def test_an_idempotency_key_makes_it_one_saying(app, client, monkeypatch):
     (own,), _ = predicted(client)
     monkeypatch.setattr(log.PredictionLog, "ask", out_of_reach)

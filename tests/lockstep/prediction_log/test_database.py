@@ -2,6 +2,7 @@ import subprocess
 import sys
 import threading
 
+import msgspec
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -188,10 +189,14 @@ def migrated_to(url, revision):
 
 def test_a_database_of_the_first_revision_is_upgraded_with_its_rows(url):
     first = migrated_to(url, "0001")
-    Store(first).add([answer("a"), label("a")])
+    Store(first).add([answer("a"), answer("b")])
+    with engine.writing(first) as link:
+        columns = "event, prediction_id, label, at_us, source"
+        link.execute(text(f"INSERT INTO labels ({columns}) VALUES ('e', 'a', '\"yes\"', 1, 'api')"))
     first.dispose()
     store = Store.open(url)
-    assert find(store, "a").label == "yes"
+    store.add([msgspec.structs.replace(label("b"), value=2.5)])
+    assert [(find(store, name).label, find(store, name).label_value) for name in "ab"] == [("yes", None), ("yes", 2.5)]
     with store.reading() as link:
         assert link.execute(text("SELECT count(*) FROM jobs")).scalar() == 0
     store.close()

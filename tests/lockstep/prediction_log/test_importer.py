@@ -17,7 +17,11 @@ def logs(tmp_path):
         [
             answer("p1", "p2", at_us=1_700_000_000_000_001, key='a "b", c'),
             answer("p3", rows=None, share=None, value=2.5, variant="shadow"),
-            *(label("p1", "no", at_us=5_500_001), label("p2", 3.25), label("p3", True)),
+            *(
+                label("p1", "no", at_us=5_500_001),
+                label("p2", 3.25),
+                msgspec.structs.replace(label("p3", True), value=-7.25),
+            ),
         ]
     )
     yield opened
@@ -36,6 +40,14 @@ def test_what_was_exported_comes_back_whole_and_once(logs, tmp_path, name):
     assert import_file(ours, str(tmp_path / name)) == Added(3, 3)
     assert content(ours) == content(theirs)
     assert import_file(ours, str(tmp_path / name)) == Added(0, 0)
+
+
+def test_an_export_from_before_values_comes_back(logs, tmp_path):
+    export(logs[0], PredictionFilter(), str(tmp_path / "log.csv"))
+    lines = [line.rpartition(",")[0] for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert lines[0].endswith(",labelled_at")
+    (tmp_path / "older.csv").write_text("\n".join(lines) + "\n")
+    assert import_file(logs[1], str(tmp_path / "older.csv")) == Added(3, 3)
 
 
 @pytest.mark.parametrize(
