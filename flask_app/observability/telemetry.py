@@ -14,6 +14,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 from prometheus_flask_exporter import PrometheusMetrics
 
 from flask_app.admission import guard
@@ -145,17 +146,12 @@ class Telemetry:
         if value:
             self.values.labels(model, name, "gain" if value > 0 else "loss").inc(abs(value))
 
-    def summary(self, model: str) -> tuple[int, dict[str, list[float]]]:
-        """Return the requests under way, and of a model the labels that came back with count and value."""
-        in_flight, feedback = 0, dict[str, list[float]]()
-        for sample in (sample for metric in self.shown.collect() for sample in metric.samples):
-            at = {"model_feedback_total": 0, "model_feedback_value_total": 1}.get(sample.name)
-            if sample.name == "app_requests_in_flight":
-                in_flight = int(sample.value)
-            elif at is not None and sample.labels["model"] == model:
-                sign = -1 if sample.labels.get("sign") == "loss" else 1
-                feedback.setdefault(sample.labels["label"], [0.0, 0.0])[at] += sign * sample.value
-        return in_flight, feedback
+    def summary(self, model: str) -> tuple[int, list[Sample]]:
+        """Return the requests under way, and the counts of what came back of a model."""
+        samples = [sample for metric in self.shown.collect() for sample in metric.samples]
+        feedback = {"model_feedback_total", "model_feedback_value_total"}
+        in_flight = sum(int(sample.value) for sample in samples if sample.name == "app_requests_in_flight")
+        return in_flight, [each for each in samples if each.name in feedback and each.labels["model"] == model]
 
     def count_unseen(self, model: str, column: str, values: int) -> None:
         """Count values of a category that training has not seen."""

@@ -24,7 +24,6 @@ from lockstep.data.schema import FieldError, RowsRefused
 from lockstep.errors import ArtifactError, ConfigError, DataError, nearest
 
 Function = Callable[[pd.DataFrame], Any]
-Compute = Callable[[pd.DataFrame], pd.Series]
 
 KEY = "feature_engineering.functions"
 PROBED_ROWS = 300
@@ -150,7 +149,7 @@ def _canonical(X: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def _failing_row(compute: Compute, rows: pd.DataFrame) -> int | None:
+def _failing_row(compute: Function, rows: pd.DataFrame) -> int | None:
     """Return the first row on which a computation fails alone, by halving the rows; None if it fails on no half."""
     try:
         compute(rows.reset_index(drop=True))
@@ -181,9 +180,7 @@ def fit(train: pd.DataFrame, functions: Mapping[str, str]) -> DerivedColumns:
         fitted = DerivedColumns(dict(functions), sha256).fit(train)
         together = fitted.transform(train)
     except RowsRefused as refused:
-        raise DataError(
-            f"train {refused.problem}", f"{refused.__cause__ or 'mend it, or leave such rows out'}"
-        ) from None
+        raise DataError(f"train {refused.problem}", str(refused.__cause__ or "return a number for it")) from None
     for row in _probed(train.reset_index(drop=True), together):
         _check_parity(fitted, row, fitted.transform(train.iloc[[row]]), together)
     return fitted
