@@ -70,7 +70,7 @@ LABEL org.opencontainers.image.title="lockstep" \
       lockstep.model.dvc-lock="${DVC_LOCK}" \
       lockstep.model.data-sha256="${DATA_SHA256}"
 USER 10001:10001
-VOLUME /var/lib/lockstep
+VOLUME ["/var/lib/lockstep", "/tmp"]
 EXPOSE 5000
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["python", "-c", "\
 import http.client, os; \

@@ -83,6 +83,9 @@ pull-data: setup  ## fetch data and models from the DVC remote, if one is set; s
 push-data: setup
 	dvc push
 
+results: setup  ## append metrics and reports of each model, by version, to RESULTS_URL (s3://BUCKET/PATH)
+	scripts/results
+
 metrics-diff: setup  ## metrics and parameters that differ from BASE, as Markdown
 	scripts/metrics_diff "$$BASE"
 

@@ -13,7 +13,7 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity
 
 from flask_app.forms.controls import cell, fields
-from lockstep.config.params import CellFormat
+from lockstep.config.params import CellFormat, Reader
 from lockstep.data import cells as cell_values
 from lockstep.data.schema import (
     ROW_NUMBERS,
@@ -71,7 +71,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
     text = _decoded(content, schema)
     body = text.removeprefix(BOM)
     separator = _separator(body, schema)
-    records = _records(body, separator, schema.reader.quote if schema.reader else '"')
+    records = _records(body, separator, schema.reader or Reader())
     _, names = next(records, (1, []))
     header = [_column_name(name, schema) or _unnamed(number, schema) for number, name in enumerate(names, 1)]
     _check_header(header, schema)
@@ -232,17 +232,10 @@ def _separator(text: str, schema: Schema) -> str:
     return max(SEPARATORS + (trained if len(trained) == 1 and trained not in SEPARATORS else ""), key=columns)
 
 
-def _records(text: str, separator: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, separator: str, described: Reader) -> Iterator[tuple[int, list[str]]]:
     """Yield the records that hold anything, numbered from 1."""
     csv.field_size_limit(MAX_CELL)
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=separator,
-        quotechar=quote or '"',
-        quoting=quoting,  # type: ignore[arg-type]
-        strict=True,
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, **described.marks, strict=True)
     try:
         for number, cells in enumerate(reader, 1):
             if cells:

@@ -70,10 +70,16 @@ def test_the_compose_file_is_one():
     assert code == 0, said
 
 
-def config(passwords, folder):
+def compose_command():
+    """Return the command that reads compose files, or skip."""
     command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
     if not shutil.which(command[0]) or ran(*command, "version")[0]:
         pytest.skip("neither docker-compose nor docker compose is installed: apt-get install docker-compose")
+    return command
+
+
+def config(passwords, folder):
+    command = compose_command()
     kept = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     (folder / "empty").touch()
     return ran(*command, "--env-file", folder / "empty", "config", "-q", env=kept | passwords)

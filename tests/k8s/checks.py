@@ -25,7 +25,10 @@ def deployments(objects):
         for other in of_kind(objects, "Deployment"):
             if other is not each and matches(spec["selector"], template(other)["metadata"]["labels"]):
                 yield f"{name(each)} selects the pods of {name(other)}"
-        if spec.get("strategy", {}).get("rollingUpdate", {}).get("maxUnavailable") != 0:
+        one_at_a_time = any("persistentVolumeClaim" in volume for volume in template(each)["spec"]["volumes"])
+        if one_at_a_time != (spec["strategy"] == {"type": "Recreate"}):
+            yield f"{name(each)} waits for a volume that its old pod holds, or stops pods for none"
+        elif not one_at_a_time and spec.get("strategy", {}).get("rollingUpdate", {}).get("maxUnavailable") != 0:
             yield f"{name(each)} may take pods away before others are ready"
         for spread in template(each)["spec"].get("topologySpreadConstraints", [{}]):
             if not matches(
@@ -162,15 +165,31 @@ def resources(objects):
                 yield f"{own}: the volume {volume['name']} has no limit"
 
 
+def claims(objects):
+    """A volume claim that one pod may hold is there, and its Deployment never has two pods."""
+    known = {each["metadata"]["name"] for each in of_kind(objects, "PersistentVolumeClaim")}
+    most = {
+        each["spec"]["scaleTargetRef"]["name"]: each["spec"] for each in of_kind(objects, "HorizontalPodAutoscaler")
+    }
+    for each in of_kind(objects, "Deployment"):
+        for volume in template(each)["spec"]["volumes"]:
+            wanted = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if wanted and wanted not in known:
+                yield f"{name(each)} mounts {wanted}, which no claim is for"
+            if wanted and most.get(each["metadata"]["name"], {}).get("maxReplicas") != 1:
+                yield f"{name(each)} may have two pods, and {wanted} is for one"
+
+
 def disk(objects):
     """A pod is not evicted for what it may write: the volumes fit into its limit, the spool and models into theirs."""
     given = {key: value for each in of_kind(objects, "ConfigMap") for key, value in each.get("data", {}).items()}
     spool = Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
     for own, _, spec, container in workloads(objects):
         volumes = {each["name"]: mebibytes(each.get("emptyDir", {}).get("sizeLimit")) for each in spec["volumes"]}
+        claimed = [each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
         if sum(volumes.values()) > mebibytes(container.get("resources", {}).get("limits", {}).get("ephemeral-storage")):
             yield f"{own} is evicted before its volumes are full"
-        if container.get("ports") and 2 * spool > volumes.get("state", 0):
+        if container.get("ports") and "state" not in claimed and 2 * spool > volumes.get("state", 0):
             yield f"{own}: a full spool leaves too little of the state folder to the models"
 
 
@@ -197,7 +216,7 @@ CHECKS = {
     check.__name__: check
     for check in (
         deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, disk, names,
-        traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
+        claims, traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
     )
 }  # fmt: skip
 

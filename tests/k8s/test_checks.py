@@ -332,4 +332,19 @@ def test_each_fault_is_found(read, fault):
 
 
 def test_every_check_finds_something():
-    assert {said.partition(":")[0] for _, said in FAULTS.values()} == {*checks.CHECKS}
+    assert {said.partition(":")[0] for _, said in FAULTS.values()} | {"claims"} == {*checks.CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without("PersistentVolumeClaim", "flask-app-state"), "mounts flask-app-state, which no claim is for"),
+        (lambda o: one(o, "HorizontalPodAutoscaler")["spec"].update(maxReplicas=2), "may have two pods"),
+        (lambda o: deployment(o).update(strategy={"rollingUpdate": {"maxUnavailable": 0}}), "that its old pod holds"),
+    ],
+)
+def test_faults_of_a_volume_are_found(read, change, said):
+    objects = read("volume")
+    assert checks.faults(objects) == []
+    change(objects)
+    assert any(said in fault for fault in checks.faults(objects))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.config import use_cases
 from tests.pipeline.project import STAGES, Project, copy_project
 from tests.pipeline.test_own_data import ask_json
 from tests.serving.real import free_port, wait_for
@@ -58,6 +59,8 @@ def wheel_of(library, tag):
 def wheels(tmp_path_factory):
     """The wheels of two releases."""
     library = copy_project(tmp_path_factory.mktemp("library") / "library")
+    (library.root / "features.py").write_bytes(use_cases.FUNCTIONS)
+    library.commit("as in a fresh clone")
     old = wheel_of(library, "v0.1.0")
     for name, (before, after) in RELEASE.items():
         if name != "params.yaml":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lockstep.autoconfig import encodings
 from lockstep.autoconfig.choice import Choice
+from lockstep.config.params import Reader
 from lockstep.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
@@ -39,6 +40,7 @@ class Dialect:
     skip: int = 0
     footer: int = 0
     comment: str = ""
+    escape: str = ""
 
     @property
     def values(self) -> Cells:
@@ -70,7 +72,10 @@ def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     frame, body = _frame(text, stated.skip)
     separator, quote, decisions = _separator(body, stated.separator or frame.separator)
-    rows = split(body, separator, quote)
+    escape = _escape(body, separator) if quote == '"' else ""
+    if escape:
+        decisions.append(Choice("escape", escape, "it stands before quotes within quotes"))
+    rows = split(body, separator, quote, escape)
     footer = _footer(rows) if complete else 0
     if footer:
         shown = " ".join(rows[-footer])[:40]
@@ -86,10 +91,11 @@ def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect
     header = _header(rows)
     if (even := _even(rows)) is not rows:
         rows = even
-        header = Choice("row names", "yes", "the header has one name less than the lines have values")
+        if rows[0][-1]:
+            header = Choice("row names", "yes", "the header has one name less than the lines have values")
     return Dialect(
         named.decided, separator, quote, header.decided == "yes", rows, (named, *frame.decisions, *decisions, header),
-        frame.skip, footer, frame.comment,
+        frame.skip, footer, frame.comment, escape,
     )  # fmt: skip
 
 
@@ -159,7 +165,8 @@ def _titles(lines: Sequence[str]) -> int:
         heads = (at for at, row in enumerate(cells) if len(row) >= 0.7 * below[0][0] and len(_filled(row)) > 1)
         titles = next(heads, 0)
         commented = any(line.startswith(COMMENTS) for line in some[:titles])
-        return lines.index(some[titles]) if 0 < titles <= MOST_TITLES and not commented else 0
+        quoted = "".join(some[:titles]).count('"') % 2 == 1  # a line break within quotes is no end of a title
+        return lines.index(some[titles]) if 0 < titles <= MOST_TITLES and not commented and not quoted else 0
     return 0
 
 
@@ -188,20 +195,31 @@ def _footer(rows: Cells) -> int:
 
 
 def _even(rows: Cells) -> Cells:
-    """Return rows in which a header that lacks the name of the row numbers has one, as R writes them."""
+    """Return rows in which a header that has one name less than the lines have values has another, empty one.
+
+    It stands in front of the others, for row numbers as R writes them, or behind them if all lines end in a separator.
+    """
     if len(rows) > 2 and len(rows[0]) + 1 == Counter(map(len, rows[1:])).most_common(1)[0][0]:
-        return [["", *rows[0]], *rows[1:]]
+        ends = not any(row[-1].strip() for row in rows[1:] if len(row) == len(rows[0]) + 1)
+        return [[*rows[0], ""] if ends else ["", *rows[0]], *rows[1:]]
     return rows
 
 
-def split(text: str, separator: str, quote: str) -> Cells:
+def _escape(text: str, separator: str) -> str:
+    """Return the backslash if it stands before quotes within quoted values, which are even only if it is read so."""
+    if not re.search(rf'\\"(?!"|$|{re.escape(separator)})', text, re.MULTILINE):
+        return ""
+    escaped = split(text, separator, '"', "\\")
+    return "\\" if _share(escaped) >= _share(split(text, separator, '"')) else ""
+
+
+def split(text: str, separator: str, quote: str, escape: str = "") -> Cells:
     """Take a text apart into rows of values, without empty lines."""
     csv.field_size_limit(sys.maxsize)
     if separator == BLANKS:
         return [line.split() for line in text.splitlines() if line.strip()]
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    lines = io.StringIO(text, newline="")
-    return [row for row in csv.reader(lines, delimiter=separator, quotechar=quote or '"', quoting=quoting) if row]  # type: ignore[arg-type]
+    marks = Reader(quote=quote, escape=escape).marks  # type: ignore[arg-type]
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, **marks) if row]
 
 
 def _separator(text: str, stated: str = "") -> tuple[str, str, list[Choice]]:
@@ -219,8 +237,9 @@ def _separator(text: str, stated: str = "") -> tuple[str, str, list[Choice]]:
                 ],
             )
         plain, quoted = split(text, separator, ""), split(text, separator, '"')
-        bare = _regular(plain) and _stray_quotes(plain, quoted)
-        rows = plain if bare else quoted
+        escape = _escape(text, separator)
+        bare = not escape and _regular(plain) and _stray_quotes(plain, quoted)
+        rows = _even(plain if bare else split(text, separator, '"', escape) if escape else quoted)
         if _regular(rows):
             why = f"{len(rows[0])} values in {_share(rows):.1%} of the lines".replace("100.0%", "all")
             decisions = [Choice("separator", called, why)]

@@ -49,6 +49,8 @@ CLOSE = 0.08
 """Readings whose scores differ by less are as likely as each other."""
 LEAST, RARE = 0.55, 0.25
 """What a reading must score, and what an encoding that hardly any file has is set back by."""
+MIXED = 0.2
+"""Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception."""
 WORD = re.compile(r"[^\W\d_]+")
 MOST_CHARACTERS = 20_000
 
@@ -83,6 +85,7 @@ def encoding(sample: bytes) -> Choice:
 def _other(sample: bytes, start: int) -> Choice:
     """Return the encoding of a text that is not UTF-8."""
     line = sample.count(b"\n", 0, start) + 1
+    _check_not_mixed(sample)
     candidates = readings(sample)
     where = sample[:start].rfind(b"\n") + 1
     examples = {reading.encoding: reading.text for reading in candidates[:4]}
@@ -106,6 +109,26 @@ def _other(sample: bytes, start: int) -> Choice:
     excerpt = sample[where : where + 400].split(b"\n")[0].decode(candidates[0].encoding, "replace")[:60]
     look = f"the file is not UTF-8: {candidates[0].encoding} reads line {line} as {excerpt!r}; --encoding says another"
     return Choice("encoding", candidates[0].encoding, f"its letters make words, as in {excerpt!r}", look)
+
+
+def _check_not_mixed(sample: bytes) -> None:
+    """Refuse a text of which most lines with letters beyond ASCII are UTF-8, and a few are not."""
+    beyond = [(number, line) for number, line in enumerate(sample.split(b"\n")[:-1], 1) if not line.isascii()]
+    others = [number for number, line in beyond if not _is_utf8(line)]
+    if 0 < len(others) < MIXED * len(beyond):
+        named = f"line{'s' if len(others) > 1 else ''} {', '.join(map(str, others[:5]))}"
+        raise QuestionError(
+            f"the file mixes encodings: {named} of {len(beyond)} with letters beyond ASCII are not UTF-8, the rest is",
+            "write these lines in UTF-8 too; or say --encoding with the one that all of the file is in",
+        )
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def readings(sample: bytes) -> list[Reading]:

@@ -23,6 +23,8 @@ CORE = re.compile(
 )
 UNIT_SHARE = 0.5
 """A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too."""
+MOST_BINS = 20
+"""So many different limits, in most of the cells, are the names of bins."""
 FEW = 0.1
 """A smaller share of the cells is odd, whatever it looks like."""
 MOST_LOOKED_AT, MOST_MARKED = 5000, 500
@@ -65,6 +67,8 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[s
     total = sum(fronts.values())
     units: dict[str, float] = {}
     qualifiers = dict.fromkeys(sorted(QUALIFIERS & fronts.keys()), 1.0)
+    if len(cores) <= MOST_BINS and sum(fronts[mark] for mark in qualifiers) > UNIT_SHARE * cells:
+        return None  # a few limits name ranges, such as <=50K and >50K
     for front, count in fronts.most_common(3 + len(qualifiers)):
         if front and front in CURRENCIES:
             units[front] = 1.0
@@ -73,7 +77,11 @@ def _units(cores: Mapping[str, tuple[str, str, str, int]], cells: int) -> dict[s
         elif front and count > max(UNIT_SHARE * total, FEW * cells):
             return None  # letters in front of digits make codes
     factors = {back: FACTORS[back] for back in backs if back in FACTORS}
-    named = [(back, count) for back, count in backs.most_common(3) if back and back not in factors and "-" not in back]
+    named = [
+        (back, count)
+        for back, count in backs.most_common(3)
+        if back and back not in factors and not {"-", "?"} & set(back)
+    ]
     if named and named[0][1] > UNIT_SHARE * (
         total - sum(backs[back] for back in factors) - backs[""] * bool(units) + 0.5
     ):

@@ -19,6 +19,7 @@ READER = {
     "encoding": "how letters are written as bytes",
     "missing": "the texts that count as missing, and no others",
     "quote": "empty: quotes are part of the text",
+    "escape": "stands before a quote within quotes",
     "trim": "cut off blanks around values",
     "skip": "lines above the header that are left out",
     "footer": "lines at the end that are no rows",

@@ -108,6 +108,7 @@ def _of_text(content: Content, options: InitOptions) -> tuple[Reader, tuple[Choi
         encoding=written.encoding,
         missing=spelled.missing,
         quote=written.quote or "",  # type: ignore[arg-type]
+        escape=written.escape,  # type: ignore[arg-type]
         trim=spelled.trim,
         skip=written.skip,
         footer=written.footer,

@@ -1,5 +1,6 @@
 """The sections of params.yaml, one a stage: frozen, typed, and closed to keys that are not known."""
 
+import csv
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
@@ -74,6 +75,7 @@ class Reader(Section):
     encoding: str = "utf-8"
     missing: Many[str] = ("", "NA", "N/A", "NaN", "nan", "null")
     quote: Literal['"', "'", ""] = '"'
+    escape: Literal["", "\\"] = ""
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
     trim: bool = False
@@ -83,6 +85,12 @@ class Reader(Section):
     comment: str = ""
     sheet: str | int = 0
     columns: Annotated[dict[str, CellFormat], BeforeValidator(_by_name)] = {}
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """Return the marks around values and before quotes, in the words of `csv.reader`."""
+        quoting = csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE
+        return {"quotechar": self.quote or '"', "quoting": quoting, "escapechar": self.escape or None}
 
 
 FORMATS: dict[str, tuple[str, ...]] = {

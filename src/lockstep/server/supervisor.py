@@ -29,9 +29,9 @@ LONGEST_PAUSE_S = 4.0
 """Between the death of a process that never settled and its replacement."""
 
 SIGNAL_AGAIN_S = 0.2
-LOOK_S = 1.0
-"""Between two signals to a worker, and the longest sleep of the master: Python may sleep over a signal that comes just
-as its main thread goes to wait, and a worker that is only just starting does not listen yet."""
+LOOK_S = 0.2
+"""Between two signals to a worker, and the longest sleep of the master. A worker that is only just starting does not
+listen yet, and the master's handler wakes nobody: `Event.set` takes a lock that the interrupted thread may hold."""
 
 STARTING = threading.Lock()
 """Held while a process is started. A worker that is forked between the fork and the exec of another child keeps open
@@ -79,7 +79,6 @@ class Workers(MPServer):
         """Stop in haste: 1 drains first, 2 ends what is under way, 3 leaves nothing running; each signal adds one."""
         self._haste += 1 if self._haste or number == signal.SIGTERM else 2
         self.interrupt_signal = True
-        self.main_loop_interrupt.set()
         if self._haste > 2:
             for worker in self.wrks:
                 worker.kill()

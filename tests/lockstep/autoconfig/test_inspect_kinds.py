@@ -271,3 +271,16 @@ def test_numbers_among_too_many_texts_are_named(tmp_path):
     (said,) = [choice.look for choice in draft.choices if "cells are numbers" in choice.look]
     share = sum("see" not in cell for cell in cells) / len(cells)
     assert said.startswith("a: ") and f"{share:.0%}" in said and "'see note " in said
+
+
+@pytest.mark.parametrize("labels", [("<=50K", ">50K"), ("<18", "18-65", ">65"), ("~5", "~10")])
+def test_names_of_ranges_stay_classes_and_categories(tmp_path, labels):
+    draw = random.Random(1)
+    rows = [(draw.choice(labels), draw.choice(labels)) for _ in range(200)]
+    (tmp_path / "rows.csv").write_text(text(["a", "y"], rows), "utf-8")
+    sample, draft = look_at(tmp_path / "rows.csv")
+    if "18-65" not in labels:  # a third of which are ranges: their middle is a number
+        assert set(sample.frame["y"]) == set(labels)
+        assert (draft.plan.task, draft.plan.roles["a"]) == ("binary", "categorical")
+    else:
+        assert draft.plan.task == "multiclass"

@@ -130,3 +130,17 @@ def test_no_worker_is_forked_while_another_process_is_started(master):
     replacing.join(10)
     assert master.wrks[0].is_alive()
     helper.stop(5)
+
+
+def test_signals_that_come_while_the_master_handles_one_do_not_block_it(master):
+    """As where make hands on a signal that the whole process group has got."""
+
+    def interrupted():
+        with master.main_loop_interrupt._cond:
+            master.signal_handler_interrupt(signal.SIGTERM, None)
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert master.interrupt_signal

@@ -1,14 +1,16 @@
-"""The bytes of a file, unpacked and counted on the way: plain, gzip, or the one member of a zip."""
+"""The bytes of a file, unpacked and counted on the way: plain, gzip, bzip2, xz, or the one member of a zip."""
 
+import bz2
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lockstep.config.params import FORMATS
 from lockstep.errors import DataError
@@ -17,6 +19,7 @@ MIB = 1 << 20
 SMALL, TIMES = 100 * MIB, 150
 """Tables shrink to a hundredth at best; deflate's limit, of which bombs are made, is a thousandth."""
 GZIP = b"\x1f\x8b"
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 PARQUET = b"PAR1"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 KINDS = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
@@ -32,8 +35,8 @@ class Content:
 
     @property
     def packed(self) -> bool:
-        """Tell whether the file is a gzip or a zip."""
-        return self.path.suffix.lower() in (".gz", ".zip") or self._starts_with(GZIP)
+        """Tell whether the file is compressed."""
+        return self.path.suffix.lower() in (*OPENERS, ".zip") or self._starts_with(GZIP)
 
     @property
     def inner(self) -> str:
@@ -41,7 +44,7 @@ class Content:
         if self.path.suffix.lower() == ".zip":
             with self._zip() as archive:
                 return self._member(archive).filename
-        return self.path.stem if self.path.suffix.lower() == ".gz" else self.path.name
+        return self.path.stem if self.path.suffix.lower() in OPENERS else self.path.name
 
     def format(self) -> str:
         """Tell the format by the first bytes, then by the ending.
@@ -74,9 +77,10 @@ class Content:
         try:
             with self._raw() as raw:
                 yield Counted(raw, self.name, self._most() if self.packed else None, text)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+            kind = {".bz2": "bzip2", ".xz": "xz"}.get(self.path.suffix.lower(), "gzip")
             raise DataError(
-                f"{self.name} is no whole gzip file: {error}", "it is cut off or damaged: fetch it again"
+                f"{self.name} is no whole {kind} file: {error}", "it is cut off or damaged: fetch it again"
             ) from None
         except (zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(
@@ -93,8 +97,8 @@ class Content:
             with self._zip() as archive, self._open_member(archive) as member:
                 yield member  # type: ignore[misc]
         elif self.packed:
-            with gzip.open(self.path) as stream:
-                yield stream  # type: ignore[misc]
+            with OPENERS.get(self.path.suffix.lower(), gzip.open)(self.path, "rb") as stream:
+                yield stream
         else:
             with self.path.open("rb") as plain:
                 yield plain

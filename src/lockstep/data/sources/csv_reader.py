@@ -19,6 +19,9 @@ from lockstep.errors import DataError, nearest
 
 HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 READER_HINT = "check data_ingestion.reader: separator, header, names, encoding, quote, skip"
+LINE_HINT = "mend the line: each row needs as many values as there are columns, and one with a separator in it quotes"
+TOO_MANY = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
+"""What pandas says of a line with too many values."""
 BUFFER = 1 << 20
 
 
@@ -103,6 +106,8 @@ def _faults(counted: Counted, reader: Reader) -> Iterator[None]:
     except pd.errors.ParserWarning:  # pandas would drop the surplus
         raise DataError(f"{name}: rows hold more values than there are column names", HEADER_HINT) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        if match := TOO_MANY.search(str(error)):
+            raise DataError(f"{name}: line {match[2]} holds {match[3]} values, not {match[1]}", LINE_HINT) from None
         raise DataError(f"{name} is not a table with separator {reader.separator!r}: {error}", READER_HINT) from None
 
 
@@ -133,11 +138,10 @@ def spelling(reader: Reader) -> dict[str, Any]:
         "encoding": reader.encoding,
         "keep_default_na": False,
         "na_values": list(reader.missing),
-        "quotechar": reader.quote or '"',
-        "quoting": csv.QUOTE_MINIMAL if reader.quote else csv.QUOTE_NONE,
         "decimal": reader.decimal,
         "thousands": reader.thousands or None,
         "skipinitialspace": reader.trim,
+        **reader.marks,
     }
 
 
@@ -164,13 +168,16 @@ def _check_widths(content: Content, reader: Reader, frame: pd.DataFrame) -> None
     width = len(frame.columns)
     if width == 1 or not frame.iloc[:, -1].isna().any():
         return
-    for line, row in _rows(content, reader):
+    rows = _rows(content, reader)
+    if reader.header and reader.names:
+        next(rows, None)  # the names count, not those of the file
+    for line, row in rows:
         if 0 < len(row) < width:
             other = next((mark for mark in ";\t|," if mark != reader.separator and mark in "".join(row)), "")
             why = f", perhaps because {other!r} separates its values" if other else ""
             raise DataError(
                 f"{content.name}: line {line} holds {len(row)} values, not {width}{why}",
-                "mend the line: each row needs as many values as there are columns, be they empty",
+                LINE_HINT,
             )
 
 
@@ -187,12 +194,7 @@ def _rows(content: Content, reader: Reader) -> Iterator[tuple[int, list[str]]]:
             for number, line in enumerate(lines, reader.skip + 1):
                 yield number, re.split(reader.separator, line.strip()) if line.strip() else []
             return
-        rows = csv.reader(
-            lines,
-            delimiter=reader.separator,
-            quotechar=reader.quote or '"',
-            quoting=csv.QUOTE_MINIMAL if reader.quote else csv.QUOTE_NONE,
-        )
+        rows = csv.reader(lines, delimiter=reader.separator, **reader.marks)
         for row in rows:
             yield rows.line_num + reader.skip, row
 

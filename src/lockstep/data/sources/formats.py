@@ -63,7 +63,7 @@ def read_jsonl(content: Content, reader: Reader) -> Table:
 
 
 def read_json(content: Content, reader: Reader) -> Table:
-    """Read a JSON file: a list of objects, or an object of which one value is such a list."""
+    """Read a JSON file: a list of objects, an object of which one value is such a list, or a table of pandas."""
     with content.opened(text=True) as counted:
         try:
             page = json.loads(io.BufferedReader(counted, BUFFER).read().decode("utf-8-sig"))
@@ -72,12 +72,28 @@ def read_json(content: Content, reader: Reader) -> Table:
                 f"{content.name} is not JSON in UTF-8: {error}",
                 "of one object on each line, set data_ingestion.format: jsonl",
             ) from None
-    lists = [value for value in page.values() if isinstance(value, list)] if isinstance(page, dict) else [page]
-    if len(lists) != 1 or not lists[0] or not all(isinstance(row, dict) for row in lists[0]):
+    rows = _records(page)
+    if not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(
             f"{content.name} holds no list of objects", "write one object of columns and values for each row"
         )
-    return _of_objects([nested.flat(row) for row in lists[0]], reader, content.name)
+    return _of_objects([nested.flat(row) for row in rows], reader, content.name)
+
+
+def _records(page: Any) -> list[Any]:
+    """Return the rows of a JSON page: a list, the only list in an object, or one of the layouts that pandas writes."""
+    if not isinstance(page, dict):
+        return page if isinstance(page, list) else []
+    values = list(page.values())
+    if isinstance(page.get("columns"), list) and isinstance(page.get("data"), list):
+        return [dict(zip(page["columns"], row, strict=False)) for row in page["data"]]
+    if values and all(isinstance(value, dict) for value in values):
+        by_column = all(key.isdigit() for key in values[0]) and not all(key.isdigit() for key in page)
+        return [{name: page[name].get(key) for name in page} for key in values[0]] if by_column else values
+    lists = [value for value in values if isinstance(value, list)]
+    if len(lists) == len(page) > 1 and len({len(value) for value in lists}) == 1:
+        return [dict(zip(page, row, strict=True)) for row in zip(*lists, strict=True)]
+    return lists[0] if len(lists) == 1 else []
 
 
 def _of_objects(rows: list[dict[str, Any]], reader: Reader, name: str) -> Table:

@@ -145,8 +145,8 @@ FAULTS = {
         "rows.csv",
         f"{TEXT}1,Bonn,0,9\n",
         {},
-        "Expected 3 fields in line 42, saw 4",
-        "data_ingestion.reader",
+        "line 42 holds 4 values, not 3",
+        "mend the line",
     ),
     "B13-long-first-row": (
         "rows.csv",
