@@ -62,7 +62,6 @@ SAVED_TYPES = {
     "sklearn.preprocessing._data": "RobustScaler StandardScaler",
     "sklearn.preprocessing._encoders": "OneHotEncoder",
     "sklearn.preprocessing._label": "LabelEncoder",
-    "sklearn.svm._classes": "SVC SVR",
     "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor",
     "sklearn.tree._tree": "Tree",
 }

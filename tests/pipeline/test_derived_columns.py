@@ -102,9 +102,9 @@ def test_changed_code_makes_another_model_and_both_serve(project):
         assert "'data_ingestion' didn't change" in project.repro()
         assert json.loads(project.read("models/registered.json")) != before
         project.lockstep("promote", "--force", "--reason", "another feature")
-        wait_for(lambda: server.get("/health")[2]["model"]["version"] == "2")
+        wait_for(lambda: server.get("/health")[2]["model"]["version"] == "2", within_s=90)
         project.lockstep("rollback")
-        wait_for(lambda: server.get("/health")[2]["model"]["version"] == "1")
+        wait_for(lambda: server.get("/health")[2]["model"]["version"] == "1", within_s=90)
     finally:
         server.stop()
 

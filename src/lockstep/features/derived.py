@@ -145,8 +145,9 @@ def _kind(name: str, values: pd.Series) -> Kind:
 def _canonical(X: pd.DataFrame) -> pd.DataFrame:
     """Return rows in the one form in which training and serving pass them: float64, or objects with None."""
     rows = X.reset_index(drop=True)
-    texts = rows.select_dtypes(exclude=np.float64).astype(object)
-    return rows.assign(**texts.where(texts.notna(), None))
+    for name in rows.select_dtypes(exclude=np.float64):
+        rows[name] = rows[name].astype(object).where(rows[name].notna(), None)
+    return rows
 
 
 def _failing_row(compute: Compute, rows: pd.DataFrame) -> int | None:

@@ -147,7 +147,7 @@ ESTIMATORS: dict[str, Entry] = {
     "rbf_svm": Entry(*KERNEL_SVM, {"kernel": "rbf"}, sparse=False, most_rows=KERNEL_ROWS, space=RBF),
     "polynomial_svm": Entry(
         *KERNEL_SVM,
-        {"kernel": "poly"},
+        {"kernel": "poly", "coef0": 1.0},
         sparse=False,
         most_rows=KERNEL_ROWS,
         space={"C": _log(0.01, 100), "degree": [2, 3, 4]},

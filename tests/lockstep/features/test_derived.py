@@ -13,6 +13,7 @@ from lockstep.modeling import serialization
 KINDS = {"price": "numeric", "floor area": "numeric", "town": "categorical"}
 CODE = """
 import math
+from textwrap import dedent
 
 def per_area(rows):
     return rows["price"] / rows["floor area"]
@@ -35,6 +36,9 @@ def position(rows):
 def clipped(rows):
     return rows["price"].clip(upper=rows["price"].quantile(0.99))
 
+def clipped_far(rows):
+    return rows["price"].clip(upper=rows["price"].nlargest(2).min())
+
 def shorter(rows):
     return rows["price"].head(1)
 
@@ -53,6 +57,9 @@ def cautious(rows):
 def logarithm(rows):
     import numpy as np
     return np.log(rows["price"] - 13.0)
+
+def infinite(rows):
+    return rows["price"].map(lambda value: math.inf if value == 13.0 else value)
 
 def broken(rows):
     raise KeyError("pricee")
@@ -121,6 +128,20 @@ def test_a_function_of_other_rows_is_refused(project, name):
     assert "the row itself only" in refused.value.hint
 
 
+def test_a_function_that_treats_the_largest_value_otherwise_is_found_among_many_rows(project):
+    train = frame(4000)[list(KINDS)]
+    train["price"] = np.roll(train["price"], 1777)  # the largest one stands at no place of an even sample
+    with pytest.raises(ConfigError, match=r"clipped_far\(\) of features.py gives .* for train row 1776 beside"):
+        derived.fit(train, {"new": "clipped_far"})
+
+
+@pytest.mark.parametrize("name", ["self", "0", "new"])
+def test_columns_may_have_any_name(project, name):
+    train = frame()[list(KINDS)].rename(columns={"town": name})
+    fitted = derived.fit(train, {"price per area": "per_area"})
+    assert fitted.transform(train.iloc[[1]])["price per area"].tolist() == [10.5]
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
@@ -131,6 +152,7 @@ def test_a_function_of_other_rows_is_refused(project, name):
         ("dated", "functions.new returns object"),
         ("per_aera", "defines no function 'per_aera'; did you mean 'per_area'"),
         ("math", "defines no function 'math'"),
+        ("dedent", "defines no function 'dedent'"),
     ],
 )
 def test_what_a_function_may_not_do(project, name, problem):
@@ -143,7 +165,7 @@ def test_a_derived_column_may_not_hide_a_column(project):
         fit({"price": "is_dear"})
 
 
-@pytest.mark.parametrize("name", ["cautious", "logarithm"])
+@pytest.mark.parametrize("name", ["cautious", "logarithm", "infinite"])
 @pytest.mark.parametrize("rows", [1, 2, 3, 8])
 def test_the_row_that_fails_is_named(project, name, rows):
     for wrong in range(rows):
