@@ -47,6 +47,7 @@ def docker(tmp_path_factory):
         os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
         process.terminate()
         process.wait(60)
+        subprocess.run(["umount", "--quiet", folder / "exec/netns/default"], check=False)
 
 
 @pytest.fixture(scope="module")

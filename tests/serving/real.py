@@ -104,8 +104,12 @@ class Server:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=self.environment, cwd=self.folder, start_new_session=True
             )
-        if ready:
-            self.until(200, within_s=within_s)
+        try:
+            if ready:
+                self.until(200, within_s=within_s)
+        except AssertionError:
+            self.kill()  # a fixture that fails here never gets to its end
+            raise
         return self
 
     def until(self, status, path="/readyz", within_s=30):
