@@ -101,9 +101,10 @@ def _numpy_deviations() -> list[str]:
 
 
 def other_versions(lock: Path) -> list[str]:
-    """Return the numeric libraries that are installed here in another version than a lock file pins."""
+    """Return the numeric libraries that are installed here in another version than a lock file pins for the image."""
     from importlib.metadata import version  # inside, since every process imports this module
 
-    pinned = dict(re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", lock.read_text(encoding="utf-8")))
+    lines = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)(?: ; python_full_version (>=|<))?", lock.read_text(encoding="utf-8"))
+    pinned = {name: pin for name, pin, limit in lines if limit != ">="}  # the image has the oldest Python
     differing = [name for name in LIBRARIES if name in pinned and version(name) != pinned[name]]
     return [f"{name} {version(name)}, and {pinned[name]} in {lock.name}" for name in differing]

@@ -157,4 +157,6 @@ def test_the_app_runs_on_ecs(module, aws):
     (service,) = call(aws, "ecs", "list-services", "--cluster", "lockstep")["serviceArns"]
     assert service.endswith("/lockstep")
     made("destroy", "-auto-approve")
-    assert call(aws, "ecs", "list-services", "--cluster", "lockstep", "--include", "TAGS")["serviceArns"] == []
+    assert call(aws, "elbv2", "describe-target-groups")["TargetGroups"] == []
+    found = call(aws, "ecs", "describe-clusters", "--clusters", "lockstep")["clusters"]
+    assert [cluster for cluster in found if cluster["status"] == "ACTIVE"] == []

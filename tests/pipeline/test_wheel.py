@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -21,7 +22,6 @@ import pytest
 
 from lockstep.config import use_cases
 from tests.pipeline.project import STAGES, Project, copy_project
-from tests.pipeline.test_own_data import ask_json
 from tests.serving.real import free_port, wait_for
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.long("builds two wheels and runs a project that depends on them")]
@@ -118,6 +118,14 @@ def served(project, *command):
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
+
+
+def ask_json(port, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def _is_ready(port):

@@ -114,7 +114,7 @@ def _libraries(_: Settings) -> Outcome:
     if not lock.is_file():
         return Outcome("ok", f"not compared with those of the image: no {SERVE_LOCK} here")
     if differing := numeric_pins.other_versions(lock):
-        return Outcome("warn", "; ".join(differing), "`make setup`, so that the image computes as training does")
+        return Outcome("warn", "; ".join(differing), "`make setup` with Python 3.11, that of the image")
     return Outcome("ok", "the versions of the image")
 
 

@@ -59,7 +59,9 @@ def examine(capsys):
 @pytest.mark.parametrize(("version", "status"), [(None, "ok"), ("0.1", "warn")])
 def test_numeric_libraries_of_another_version_are_named(project, examine, local_settings, version, status):
     installed = importlib.metadata.version("numpy")
-    (project / "requirements-serve.lock").write_text(f"numpy=={version or installed} \\\n    --hash=sha256:a\n")
+    newer = "numpy==99 ; python_full_version >= '3.12' \\\n    --hash=sha256:b\n"
+    pinned = f"numpy=={version or installed} ; python_full_version < '3.12' \\\n    --hash=sha256:a\n"
+    (project / "requirements-serve.lock").write_text(pinned + newer)
     row = examine(local_settings)[1]["numeric libraries"]
     assert row["status"] == status
     assert version is None or row["what"] == f"numpy {installed}, and 0.1 in requirements-serve.lock"
