@@ -24,19 +24,20 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
+    *("ci_local.py", "cluster.sh", "compose", "deploy", "image", "infra", "metrics_diff", "outside.py"),
     *(
-        "cluster.sh",
-        "compose",
-        "deploy",
-        "image",
-        "infra",
-        "metrics_diff",
-        "outside.py",
         "prometheus_rule.py",
         "propose",
+        "pull_data",
+        "push",
+        "remote",
+        "repro",
+        "results",
+        "retrain",
+        "rollback",
+        "sbom",
     ),
-    *("pull_data", "push", "remote", "repro", "retrain", "rollback", "sbom", "slim_image.py", "smoke", "spaced.py"),
-    *("teardown", "use_cases.py", "ci_local.py", "workflow_expressions.py"),
+    *("slim_image.py", "smoke", "spaced.py", "teardown", "use_cases.py", "workflow_expressions.py"),
 )
 LEFT_OUT = ("src/lockstep", "tests_project/test_lock.py", "requirements-ops.lock")
 """The library, which is in the wheel; what serves checks of this repository alone."""
