@@ -1,5 +1,6 @@
 """Functions of features.py from params.yaml to answers: two models, a change of the code, a server without it."""
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -52,18 +53,21 @@ def add_houses(project):
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def serve(project, folder=None, **settings):
+@contextlib.contextmanager
+def serving(project, folder=None, ready=True, **settings):
+    """A server of the project, in its folder or another one, which is stopped however the test ends."""
     own = {"LOCKSTEP_STATE": str(project.root / ".lockstep"), "PYTHONPATH": project.environment["PYTHONPATH"]}
-    return Server(folder or project.root, "", workers=1, **own | settings)
+    server = Server(folder or project.root, "", workers=1, **own | settings)
+    try:
+        yield server.start(ready, within_s=120)
+    finally:
+        server.stop()
 
 
 def test_served_answers_are_those_of_the_pipeline(project):
-    server = serve(project).start(within_s=120)
-    try:
+    with serving(project) as server:
         check_answers(project, server)
         check_other_model(server)
-    finally:
-        server.stop()
 
 
 def check_answers(project, server):
@@ -97,16 +101,13 @@ def test_changed_code_makes_another_model_and_both_serve(project):
     (project.root / "features.py").write_text(CODE.replace("worst area", "worst radius"))
     status = project.run("dvc", "status").stdout
     assert "features.py" in status and "data_preprocessing" not in status
-    server = serve(project).start(within_s=120)
-    try:
+    with serving(project) as server:
         assert "'data_ingestion' didn't change" in project.repro()
         assert json.loads(project.read("models/registered.json")) != before
         project.lockstep("promote", "--force", "--reason", "another feature")
         wait_for(lambda: server.get("/health")[2]["model"]["version"] == "2", within_s=90)
         project.lockstep("rollback")
         wait_for(lambda: server.get("/health")[2]["model"]["version"] == "1", within_s=90)
-    finally:
-        server.stop()
 
 
 def test_a_server_without_the_code_refuses_the_version_by_name(project, tmp_path):
@@ -114,10 +115,7 @@ def test_a_server_without_the_code_refuses_the_version_by_name(project, tmp_path
     (tmp_path / "features.py").write_text("# nothing\n")
     registry = f"sqlite:///{project.root}/.lockstep/mlflow.db"
     own = {"LOCKSTEP_STATE": str(tmp_path / "state"), "MLFLOW_TRACKING_URI": registry}
-    server = serve(project, tmp_path, LOCKSTEP_MODEL_NAME="breast-cancer", **own).start(ready=False)
-    try:
+    with serving(project, tmp_path, ready=False, LOCKSTEP_MODEL_NAME="breast-cancer", **own) as server:
         fault = f"version 1 was refused: it needs features.py with digest {digests[0]}; this server has {digests[1]}"
         wait_for(lambda: fault in str(server.get("/health")[2]), within_s=60)
         assert server.get("/readyz")[0] == 503
-    finally:
-        server.stop()
