@@ -58,7 +58,7 @@ def test_the_makefile_uses_what_macos_has():
 def test_recipes_find_the_programs_of_the_environment_with_make_3_81():
     """It looks up a simple command by the PATH that it got itself, unless SHELL is another than its default."""
     text = (ops.ROOT / "Makefile").read_text(encoding="utf-8")
-    done = ops.run("make", "-f", "-", "shell", input=text + "\nshell:\n\t@echo $(SHELL)\n")
+    done = ops.run("make", "--no-print-directory", "-f", "-", "shell", input=text + "\nshell:\n\t@echo $(SHELL)\n")
     assert done.stdout.strip() == "/bin/bash", done.stderr
 
 

@@ -371,6 +371,7 @@ def test_c29_a_soak_grows_nothing(standing, load, request):
     requests = 1_000_000 if request.config.getoption("long") else 2_000
     with load(server, clients=4, pause_s=0) as running:
         wait_for(lambda: len(running.seen) > requests / 4, 3600, 0.1)
+        until_stored(server, running.ids[: requests // 8])  # by then the recorder has imported what it needs
         watched = [*server.workers(), recorder(server)]
         before, files = memory(watched), [one.num_fds() for one in watched]
         wait_for(lambda: len(running.seen) > requests, 7200, 0.1)

@@ -50,7 +50,7 @@ FAULTS = {
     "B10-utf-16": (GOOD.encode("utf-16"), {}, "is not utf-8"),
     "B11-nul": (changed("Bonn", "Bo\0nn", 1), {}, "holds a NUL byte"),
     "B12-unclosed-quote": (f'{GOOD}1,2,"Bonn,0\n2,1,Bonn,1\n', {}, "is not a table"),
-    "B13-long-row": (f"{GOOD}1,2,Bonn,0,9\n", {}, "Expected 4 fields in line 62, saw 5"),
+    "B13-long-row": (f"{GOOD}1,2,Bonn,0,9\n", {}, "line 62 holds 5 values, not 4"),
     "B13-short-row": (f"{GOOD}1,2,Bonn\n", {}, "line 62 holds 3 values, not 4"),
     "B15-twice": (changed("income", "age", 1), {}, "the column name 'age' stands twice"),
     "B16-no-name": (changed("income", "", 1), {}, "column 2 has no name"),
