@@ -214,6 +214,7 @@ def contents(root):
 
 
 def test_a_change_of_one_model_leaves_the_bytes_of_the_others(mine):
+    mine.run(*MAKE, "repro")  # after the commands of other tests, such as a retraining
     before = {name: contents(mine.root / folder) for name, folder in MODELS.items()}
     assert "models with a change: 0 of 4" in mine.run(*MAKE, "repro").stdout
     mine.edit("usecases/iris/params.yaml", "method: auto, test_size: 0.2", "method: auto, test_size: 0.3")
