@@ -368,10 +368,10 @@ def memory(processes):
 def test_c29_a_soak_grows_nothing(standing, load, request):
     """Memory after the first part beside memory at the end; --long asks a million times."""
     server = standing
-    requests = 1_000_000 if request.config.getoption("long") else 3_000
+    requests = 1_000_000 if request.config.getoption("long") else 8_000
     with load(server, clients=4, pause_s=0) as running:
-        wait_for(lambda: len(running.seen) > requests / 2, 3600, 0.1)
-        until_stored(server, running.ids[: requests // 3])  # by then the recorder has imported all that it needs
+        wait_for(lambda: len(running.seen) > requests * 3 / 4, 3600, 0.1)
+        until_stored(server, running.ids[: requests // 2])  # by then the recorder has imported all that it needs
         watched = [*server.workers(), recorder(server)]
         before, files = memory(watched), [one.num_fds() for one in watched]
         wait_for(lambda: len(running.seen) > requests, 7200, 0.1)
@@ -379,7 +379,7 @@ def test_c29_a_soak_grows_nothing(standing, load, request):
         assert all(one.is_running() for one in watched)
         assert all(now <= then + 8 for now, then in zip([one.num_fds() for one in watched], files, strict=True))
     assert running.failed() == []
-    print(f"{before:.1f} MiB after {requests // 2} requests, {after:.1f} MiB after {len(running.seen)}")
+    print(f"{before:.1f} MiB after {requests * 3 // 4} requests, {after:.1f} MiB after {len(running.seen)}")
     assert after < before * 1.05 + (0 if request.config.getoption("long") else 10)  # what a start allocates
     until_stored(server, running.ids)
     assert len(spooled(server)) <= 4
