@@ -71,10 +71,7 @@ def inspect(sample: bytes, complete: bool, stated: Stated = Stated()) -> Dialect
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     frame, body = _frame(text, stated.skip)
-    separator, quote, decisions = _separator(body, stated.separator or frame.separator)
-    escape = _escape(body, separator) if quote == '"' else ""
-    if escape:
-        decisions.append(Choice("escape", escape, "it stands before quotes within quotes"))
+    separator, quote, escape, decisions = _separator(body, stated.separator or frame.separator)
     rows = split(body, separator, quote, escape)
     footer = _footer(rows) if complete else 0
     if footer:
@@ -222,20 +219,14 @@ def split(text: str, separator: str, quote: str, escape: str = "") -> Cells:
     return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, **marks) if row]
 
 
-def _separator(text: str, stated: str = "") -> tuple[str, str, list[Choice]]:
-    """Return the separator and the quote under which the lines have the same number of values."""
+def _separator(text: str, stated: str = "") -> tuple[str, str, str, list[Choice]]:
+    """Return the separator, the quote and its escape under which the lines have the same number of values."""
     for separator, called in SEPARATORS.items():
         if separator not in text or (stated and separator != stated):
             continue
         if _single_quoted(text, separator):
-            return (
-                separator,
-                "'",
-                [
-                    Choice("separator", called, "by the header"),
-                    Choice("quotes", "single", "they stand around values"),
-                ],
-            )
+            single = Choice("quotes", "single", "they stand around values")
+            return separator, "'", "", [Choice("separator", called, "by the header"), single]
         plain, quoted = split(text, separator, ""), split(text, separator, '"')
         escape = _escape(text, separator)
         bare = not escape and _regular(plain) and _stray_quotes(plain, quoted)
@@ -247,15 +238,14 @@ def _separator(text: str, stated: str = "") -> tuple[str, str, list[Choice]]:
                 decisions.append(
                     Choice("quotes", "part of the text", "taken as marks around values, they would swallow lines")
                 )
-            return separator, "" if bare else '"', decisions
+            if escape:
+                decisions.append(Choice("escape", escape, "it stands before quotes within quotes"))
+            return separator, "" if bare else '"', escape, decisions
     rows = split(text, BLANKS, "")
     if _regular(rows):
-        return BLANKS, "", [Choice("separator", "blanks", f"{len(rows[0])} words in nearly all of the lines")]
-    return (
-        ",",
-        '"',
-        [Choice("separator", "commas", "nothing else divides the lines evenly", "does the file hold a table?")],
-    )
+        return BLANKS, "", "", [Choice("separator", "blanks", f"{len(rows[0])} words in nearly all of the lines")]
+    unsure = Choice("separator", "commas", "nothing else divides the lines evenly", "does the file hold a table?")
+    return ",", '"', "", [unsure]
 
 
 def _single_quoted(text: str, separator: str) -> bool:

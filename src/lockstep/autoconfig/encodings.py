@@ -113,8 +113,11 @@ def _other(sample: bytes, start: int) -> Choice:
 
 def _check_not_mixed(sample: bytes) -> None:
     """Refuse a text of which most lines with letters beyond ASCII are UTF-8, and a few are not."""
-    beyond = [(number, line) for number, line in enumerate(sample.split(b"\n")[:-1], 1) if not line.isascii()]
-    others = [number for number, line in beyond if not _is_utf8(line)]
+    *lines, last = sample.split(b"\n")
+    beyond = {number: _is_utf8(line) for number, line in enumerate(lines, 1) if not line.isascii()}
+    if not last.isascii():
+        beyond[len(lines) + 1] = _is_utf8(last, complete=False)
+    others = [number for number, valid in beyond.items() if not valid]
     if 0 < len(others) < MIXED * len(beyond):
         named = f"line{'s' if len(others) > 1 else ''} {', '.join(map(str, others[:5]))}"
         raise QuestionError(
@@ -123,9 +126,10 @@ def _check_not_mixed(sample: bytes) -> None:
         )
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is_utf8(line: bytes, complete: bool = True) -> bool:
+    """Tell whether a line is valid UTF-8; one that is not complete may end within a character."""
     try:
-        line.decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(line, final=complete)
     except UnicodeDecodeError:
         return False
     return True
