@@ -1,4 +1,4 @@
-"""The modules beside infra/terraform: each is made against an AWS on this machine, as far as that has the service."""
+"""The modules beside infra/terraform: each is applied to an AWS on this machine, as far as that has the service."""
 
 import json
 import re
@@ -58,23 +58,23 @@ def module(tmp_path, request):
         shutil.copytree(MODULES / name, folder)
         (folder / "provider.tf").write_text(PROVIDER)
         (folder / "own.auto.tfvars.json").write_text(json.dumps(variables))
-        made, plugins = Infra(folder, terraform, aws), local_plugins()
-        done = made("init", "-input=false", *([f"-plugin-dir={plugins}"] if plugins else []), ok=False)
+        infra, plugins = Infra(folder, terraform, aws), local_plugins()
+        done = infra("init", "-input=false", *([f"-plugin-dir={plugins}"] if plugins else []), ok=False)
         if done.returncode:
             pytest.skip(f"no AWS provider for Terraform here: {' '.join(done.stderr.split())[:300]}")
-        made("validate")
-        return made
+        infra("validate")
+        return infra
 
     return make
 
 
-def applied(made, forgotten=()):
+def applied(infra, forgotten=()):
     """Make a module, see that a second plan changes nothing but what moto forgets, and return the resources."""
-    made("apply", "-input=false", "-auto-approve")
-    again = made("plan", "-input=false", "-detailed-exitcode", ok=False)
+    infra("apply", "-input=false", "-auto-approve")
+    again = infra("plan", "-input=false", "-detailed-exitcode", ok=False)
     assert set(re.findall(r"# (\S+) will be", again.stdout)) == {*forgotten}, again.stdout
     assert again.returncode == (2 if forgotten else 0)
-    return made.resources()
+    return infra.resources()
 
 
 def client(service, aws):
@@ -86,8 +86,8 @@ def test_new_data_in_s3_become_the_request_of_a_retraining(module, aws):
     """From the object to the text that GitHub gets; a queue stands where GitHub would, which moto does not call."""
     s3, events, sqs = (client(service, aws) for service in ("s3", "events", "sqs"))
     s3.create_bucket(Bucket="own-data")
-    made = module("data_events", bucket="own-data", repository="own/er", model="churn", token="secret")
-    resources = applied(made, forgotten=["aws_s3_bucket_notification.data"])
+    infra = module("data_events", bucket="own-data", repository="own/er", model="churn", token="secret")
+    resources = applied(infra, forgotten=["aws_s3_bucket_notification.data"])
     destination = resources["aws_cloudwatch_event_api_destination.github"]
     assert destination["invocation_endpoint"] == "https://api.github.com/repos/own/er/dispatches"
 
@@ -114,7 +114,7 @@ def test_new_data_in_s3_become_the_request_of_a_retraining(module, aws):
     events.remove_targets(Rule="again", Ids=[target["Id"]])
     events.delete_rule(Name="again")
     events.remove_targets(Rule=rule, Ids=["q"])
-    made("destroy", "-auto-approve")
+    infra("destroy", "-auto-approve")
     assert events.list_rules()["Rules"] == []
 
 
@@ -127,23 +127,23 @@ def received(sqs, queue):
 
 
 def test_the_rules_are_in_a_workspace_of_prometheus(module, aws):
-    made = module("monitoring", rules=str(ops.ROOT / "monitoring/rules"), grafana=False)  # moto has no Grafana
-    resources = applied(made)
+    infra = module("monitoring", rules=str(ops.ROOT / "monitoring/rules"), grafana=False)  # moto has no Grafana
+    resources = applied(infra)
     names = {values["name"] for where, values in resources.items() if "rule_group_namespace" in where}
     assert names == {"recording", "alerts"}
-    assert json.loads(made("output", "-json").stdout)["remote_write_url"]["value"].endswith("/api/v1/remote_write")
-    made("destroy", "-auto-approve")
+    assert json.loads(infra("output", "-json").stdout)["remote_write_url"]["value"].endswith("/api/v1/remote_write")
+    infra("destroy", "-auto-approve")
     assert client("amp", aws).list_workspaces()["workspaces"] == []
 
 
 def test_grafana_is_planned(module):
-    made = module("monitoring", rules=str(ops.ROOT / "monitoring/rules"))
-    assert "aws_grafana_workspace.this[0]" in made("plan", "-input=false").stdout
+    infra = module("monitoring", rules=str(ops.ROOT / "monitoring/rules"))
+    assert "aws_grafana_workspace.this[0]" in infra("plan", "-input=false").stdout
 
 
 def test_the_app_runs_on_ecs(module, aws):
     place = network(aws)
-    made = module(
+    infra = module(
         "ecs",
         image=f"{ops.ACCOUNT}.dkr.ecr.{ops.REGION}.amazonaws.com/flask-app@sha256:{'a' * 64}",
         repository_arn=f"arn:aws:ecr:{ops.REGION}:{ops.ACCOUNT}:repository/flask-app",
@@ -153,10 +153,10 @@ def test_the_app_runs_on_ecs(module, aws):
         settings={"MLFLOW_TRACKING_URI": "https://mlflow.example.com"},
         secrets={"DATABASE_URL": f"arn:aws:secretsmanager:{ops.REGION}:{ops.ACCOUNT}:secret:database"},
     )
-    applied(made, forgotten=["aws_ecs_service.app"])
+    applied(infra, forgotten=["aws_ecs_service.app"])
     (service,) = call(aws, "ecs", "list-services", "--cluster", "lockstep")["serviceArns"]
     assert service.endswith("/lockstep")
-    made("destroy", "-auto-approve")
+    infra("destroy", "-auto-approve")
     assert call(aws, "elbv2", "describe-target-groups")["TargetGroups"] == []
     found = call(aws, "ecs", "describe-clusters", "--clusters", "lockstep")["clusters"]
     assert [cluster for cluster in found if cluster["status"] == "ACTIVE"] == []

@@ -35,10 +35,10 @@ def docker(tmp_path_factory):
     if not shutil.which("dockerd") or not shutil.which("docker") or os.getuid():
         pytest.skip("NOT TESTED: no Docker engine answers, and only root can start one: apt-get install docker.io")
     folder, before = tmp_path_factory.mktemp("docker"), os.environ.get("DOCKER_HOST")
-    own = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
+    options = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     address = f"unix://{folder}/socket"
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(["dockerd", *ALONE, *own, f"--host={address}"], stdout=log, stderr=log)
+        process = subprocess.Popen(["dockerd", *ALONE, *options, f"--host={address}"], stdout=log, stderr=log)
     os.environ["DOCKER_HOST"] = address
     try:
         wait_for(lambda: engine.docker("info", ok=False).returncode == 0, START_S, 0.2)

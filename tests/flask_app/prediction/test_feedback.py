@@ -53,8 +53,8 @@ def test_a_later_label_wins_and_all_are_kept(app, client):
     assert (shown["id"], shown["label"]) == (own, "<low>")
 
 
-def worth(client, own, label, value):
-    return client.post("/feedback", json={"id": own, "label": label, "value": value})
+def worth(client, prediction, label, value):
+    return client.post("/feedback", json={"id": prediction, "label": label, "value": value})
 
 
 def figures(client):
