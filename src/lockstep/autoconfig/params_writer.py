@@ -179,10 +179,7 @@ def _building(plan: Plan) -> list[str]:
 
 
 def _evaluation(plan: Plan, baseline: Baseline | None) -> list[str]:
-    lines = [
-        "model_evaluation:",
-        f"  resamples: {plan.resamples}   # bootstrap resamples behind every 95 % interval",
-    ]
+    lines = ["model_evaluation:", f"  resamples: {plan.resamples}   # bootstrap resamples behind every 95 % interval"]
     if plan.trusted:
         lines += [
             "  # columns that tell the target alone, and are known before it",

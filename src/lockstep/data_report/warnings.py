@@ -17,11 +17,7 @@ MIN_ROWS = 20
 
 
 def warnings(
-    columns: Sequence[ColumnFacts],
-    target: TargetFacts,
-    dropped: Dropped,
-    verdict: Verdict,
-    sampled_rows: int,
+    columns: Sequence[ColumnFacts], target: TargetFacts, dropped: Dropped, verdict: Verdict, sampled_rows: int
 ) -> list[DataWarning]:
     """Return all warnings; leaks come first, then those of rows and target, then those of each column."""
     by_column = [

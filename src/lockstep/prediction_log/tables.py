@@ -81,12 +81,7 @@ LATENCIES = Table(
 )
 """Requests by minute and time to answer: a bucket is `bucket_of` the microseconds."""
 
-LOSSES = Table(
-    "losses",
-    METADATA,
-    Column("event", Text, primary_key=True),
-    *required(BigInteger, "at_us", "count"),
-)
+LOSSES = Table("losses", METADATA, Column("event", Text, primary_key=True), *required(BigInteger, "at_us", "count"))
 """Predictions that were answered while there was no room to write them down."""
 
 WINDOWS = Table(
