@@ -14,12 +14,8 @@ from flask_app.models import model_service
 from flask_app.openapi.json_schema import Json
 from flask_app.openapi.served_model import ServedModel, specification
 
-HIDDEN = ("static", "dashboard.style")
-"""Endpoints that are no part of the API."""
-
-MOST_DOCUMENTS = 4
-"""Documents that stay: one for each URL prefix, as a trusted proxy names it."""
-
+HIDDEN = ("static", "dashboard.style")  # Endpoints that are no part of the API.
+MOST_DOCUMENTS = 4  # Documents that stay: one for each URL prefix, as a trusted proxy names it.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NAME = "<name>"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")

@@ -23,8 +23,7 @@ TYPES: dict[Kind, Json] = {
     "text": {"type": "string"},
     "date": {"type": "string", "pattern": DATE},
 }
-ALL_LABELS = 100
-"""A model with more labels than this has them described, not listed."""
+ALL_LABELS = 100  # A model with more labels than this has them described, not listed.
 
 
 def value(column: Column) -> Json:

@@ -18,8 +18,7 @@ from lockstep.data.schema import Schema
 from lockstep.drift.results import Job
 
 FILE = Path(__file__).with_name("openapi.yaml")
-ABSENT = object()
-"""The fact that a model does not have: what would hold it is left out."""
+ABSENT = object()  # The fact that a model does not have: what would hold it is left out.
 
 
 @cache

@@ -130,8 +130,7 @@ BOOSTING: Space = {
 }
 NEIGHBORS: Space = {"n_neighbors": _whole(1, 50), "weights": ["uniform", "distance"], "p": [1, 2]}
 KERNEL_SVM = _both("lockstep.modeling.kernel_svm.KernelSVM")
-KERNEL_ROWS = 20_000
-"""A kernel has a value for each pair of rows: with so many, one fit of the search takes 40 s."""
+KERNEL_ROWS = 20_000  # A kernel has a value for each pair of rows: with so many, one fit of the search takes 40 s.
 RBF: Space = {"C": _log(0.01, 1000), "gamma": _log(0.0001, 1)}
 
 ESTIMATORS: dict[str, Entry] = {

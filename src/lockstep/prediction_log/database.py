@@ -20,8 +20,7 @@ ORDER_LOCK = 7_302_118
 """One at a time adds to PostgreSQL, so that `seq` grows in the order in which rows become visible."""
 
 VALUE = "value"
-NO_NUL = "\ufffd"
-"""PostgreSQL holds no text with a zero byte; JSON spells it out."""
+NO_NUL = "\ufffd"  # PostgreSQL holds no text with a zero byte; JSON spells it out.
 MINUTE_US = 60_000_000
 PIECE = 500
 

@@ -16,9 +16,7 @@ from lockstep.prediction_log.records import Scalar
 from lockstep.prediction_log.tables import ALERTS, LABELS, LATENCIES, PREDICTIONS, PROMOTIONS, TRAFFIC, WINDOWS
 from lockstep.registry.history import Event
 
-WATCH_LOCK = 7_302_119
-"""One at a time evaluates windows in PostgreSQL."""
-
+WATCH_LOCK = 7_302_119  # One at a time evaluates windows in PostgreSQL.
 SHADOW = "shadow"
 MINUTE_S = 60
 ANSWER = [PREDICTIONS.c[name] for name in ("id", "model", "version", "variant", "at_us", "value", "shares")]

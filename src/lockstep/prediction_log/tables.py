@@ -12,8 +12,7 @@ METADATA = MetaData()
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up by itself only in a column that is called INTEGER, which holds 64 bits there anyway."""
 
-STEPS = 8
-"""Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
+STEPS = 8  # Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most.
 
 
 def required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
