@@ -15,6 +15,7 @@ from outside import Problem
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 TIMEOUT_S = 30
+OPENER = urllib.request.build_opener()
 RIGHTS = "log in again; the role needs ecr:BatchGetImage and ecr:GetDownloadUrlForLayer on the repository"
 
 
@@ -65,7 +66,7 @@ class RegistryClient:
         request = urllib.request.Request(address, headers={"Accept": accept})
         request.add_unredirected_header("Authorization", self._authorization)  # not for the bucket that has the blobs
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            with OPENER.open(request, timeout=TIMEOUT_S) as response:
                 content: bytes = response.read()
                 return content
         except urllib.error.HTTPError as error:
