@@ -32,9 +32,9 @@ from lockstep.runtime import logger
 
 log = logging.getLogger("recorder")
 
-SHIP_S = 0.25
-AGAIN_S = 1.0
-LAST_S = 5.0  # Between two reads of the spool; after a fault of the database; and for the rest of the spool at a stop.
+SHIP_S = 0.25  # Between two reads of the spool.
+AGAIN_S = 1.0  # After a fault of the database.
+LAST_S = 5.0  # For the rest of the spool at a stop.
 BEHIND = 5  # Niceness of this process and its children: the workers come first.
 PRUNE_S = 3600.0  # Between two deletions of what is older than the retention.
 
