@@ -26,8 +26,8 @@ NAMED_MOMENT = re.compile(
     r"(?i)(time|date|stamp|epoch|unix|created|updated|posted|_at$|_ts$|^ts$|when|zeit|datum|fecha)"
 )
 NAMED_SPAN = re.compile(r"(?i)(duration|elapsed|length|took|dauer|runtime|wait|stay|delay)")
+# The years 1990 to 2039 as seconds and milliseconds since 1970.
 SECONDS, MILLIS = (631_152_000, 2_208_988_800), (631_152_000_000, 2_208_988_800_000)
-"""The years 1990 to 2039 as seconds and milliseconds since 1970."""
 NEARLY_ALL, CERTAIN = 0.9, 0.99  # So many cells must be whole numbers, and so many of these must be dates.
 
 

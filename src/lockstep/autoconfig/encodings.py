@@ -17,8 +17,8 @@ USUAL: dict[str, tuple[int, int]] = {name: (low, high) for name, (low, high) in 
 HANZI, SIGNS = frozenset(SPELLINGS["characters"]["hanzi"]), frozenset(SPELLINGS["characters"]["signs"])
 CLOSE = 0.08  # Readings whose scores differ by less are as likely as each other.
 LEAST, RARE = 0.55, 0.25  # What a reading must score, and what an encoding that hardly any file has is set back by.
+# Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception.
 MIXED = 0.2
-"""Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception."""
 WORD = re.compile(r"[^\W\d_]+")
 MOST_CHARACTERS = 20_000
 

@@ -142,13 +142,13 @@ def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
     return msgspec.to_builtins(feedback.label_states(recorder.store(), arguments["ids"]))
 
 
+# The operations that a request may name; another package adds its own functions here.
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"], arguments.get("model", "")),
     "job": lambda recorder, arguments: recorder.trainer.find(arguments["id"]),
 }
-"""The operations that a request may name; another package adds its own functions here."""
 
 
 def _unexpected(error: Exception) -> StoreError:
