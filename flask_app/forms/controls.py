@@ -17,12 +17,8 @@ FORM_FIELDS = (FIELD, EXPLAIN, IDEMPOTENCY_KEY)
 """The form's own fields: the CSRF token, the tick box for an explanation, and a name for this very page."""
 
 PREFIX = "column:"
-NOT_SUBMITTED = ("", "_charset_")
-"""Names that browsers do not submit, or fill in by themselves."""
-
-LEGACY_TEXT = "text"
-"""The field that copies of the capstone project send, whatever their text column is called."""
-
+NOT_SUBMITTED = ("", "_charset_")  # Names that browsers do not submit, or fill in by themselves.
+LEGACY_TEXT = "text"  # The field that copies of the capstone project send, whatever their text column is called.
 MOST_ECHOED, LONGEST_ECHO = 200_000, 1_000
 """Where more characters were typed than the one, values longer than the other are not sent back: escaped, each may
 take five times its size."""

@@ -13,9 +13,7 @@ from prometheus_client.registry import Collector
 
 from lockstep.drift import results
 
-MOST_FEATURES = 100
-"""Features with a series of their own, those that moved most first."""
-
+MOST_FEATURES = 100  # Features with a series of their own, those that moved most first.
 OLD_S, OLD_LOOKS = 30, 3
 """The recorder counts as down when its last look is older than so many looks and seconds together."""
 

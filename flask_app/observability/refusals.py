@@ -35,9 +35,7 @@ REASONS = (
 MOST_COLUMNS = 100
 OTHER = "other"
 MOST_BYTES = 1_000_000
-EVERY_S = 1.0
-"""A process appends to the sample at most this often; what comes between is counted into the next line."""
-
+EVERY_S = 1.0  # A process appends to the sample at most this often; what comes between is counted into the next line.
 WINDOW_S = 24 * 60 * 60
 MOST_GROUPS = 10
 

@@ -1,5 +1,6 @@
 """What a model takes and gives, as JSON Schema that refuses what the app refuses."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask_app.protocols import open_inference
@@ -22,8 +23,7 @@ TYPES: dict[Kind, Json] = {
     "text": {"type": "string"},
     "date": {"type": "string", "pattern": DATE},
 }
-ALL_LABELS = 100
-"""A model with more labels than this has them described, not listed."""
+ALL_LABELS = 100  # A model with more labels than this has them described, not listed.
 
 
 def value(column: Column) -> Json:
@@ -141,3 +141,16 @@ def closed(properties: Json, optional: Json | None = None, about: str = "") -> J
 def exactly(items: list[Json]) -> Json:
     """Describe a list with these items and no others; `items: false` would say it too, and generators refuse it."""
     return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+
+
+ROW_FORMATS: dict[str, tuple[Callable[[Schema], Json], str]] = {
+    "Row": (row, "A row: the name of each column, and its value."),
+    "Values": (places, "A row: its values in the order of the columns."),
+    "Columns": (lists, "A list of values under the name of each column, described here for one row."),
+    "Tensors": (
+        tensors,
+        "A tensor for each column, in any order, described here for one row; of n rows the shape is [n] or [n, 1]. "
+        "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too.",
+    ),
+}
+"""The spellings of rows: what the page shows once, and then calls by name."""

@@ -37,9 +37,7 @@ LONGEST_ID = 64
 PATIENCE_S, EACH_S = 3.0, 0.001
 """How long feedback waits for the log before it is taken unchecked; for each label of a file so much longer."""
 
-NAMED = 20
-"""So many labels are listed when another is refused."""
-
+NAMED = 20  # So many labels are listed when another is refused.
 UNKNOWN = "no prediction with this id is logged"
 
 

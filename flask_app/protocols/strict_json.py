@@ -13,8 +13,7 @@ from flask_app.errors import shown
 from lockstep.data.schema import FieldError, Row, RowsRefused, Schema
 from lockstep.errors import nearest
 
-MAX_UNKNOWN = 100
-"""With more unknown columns than this, no time is spent on finding what each may have meant."""
+MAX_UNKNOWN = 100  # With more unknown columns than this, no time is spent on finding what each may have meant.
 
 
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -24,9 +24,7 @@ COMMANDS = (
 )
 DEFINING = ("init", "use")
 """Commands that write a params.yaml: `--name` adds a model to the project. The others take `--model`."""
-OF_A_PROJECT = ("new", "upgrade")
-"""Commands about a project as a whole, which take neither."""
-
+OF_A_PROJECT = ("new", "upgrade")  # Commands about a project as a whole, which take neither.
 REPEATABLE = ("probe", "report", "promote", "history", "drift", "quality", "retrain", "verify", "experiments")
 """Commands that take `--all-models`: they run for one model after the other, and a failure does not stop the next."""
 

@@ -5,15 +5,12 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
-PIN = Path("requirements-lockstep.txt")
-"""Version and digest of the library, in a project that depends on its wheel."""
+PIN = Path("requirements-lockstep.txt")  # Version and digest of the library, in a project that depends on its wheel.
 EXAMPLES = Path("examples")
 USE_CASES = Path("usecases")
 """Folders of the models beside the first one, which is that of the root; each is laid out as the root is."""
 
-FUNCTIONS = Path("features.py")
-"""Functions of columns that params.yaml names: the project's own code."""
-
+FUNCTIONS = Path("features.py")  # Functions of columns that params.yaml names: the project's own code.
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
@@ -57,10 +54,8 @@ EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
 STATE = Path(".lockstep")
 """State of this machine, never committed: local tracking database, model cache, metrics of the workers."""
-FUNCTIONS_HISTORY = STATE / "features"
-"""The features.py of each model that was trained here, by its digest."""
-SEARCHES = STATE / "search"
-"""Checkpoints of searches, from which a killed one resumes."""
+FUNCTIONS_HISTORY = STATE / "features"  # The features.py of each model that was trained here, by its digest.
+SEARCHES = STATE / "search"  # Checkpoints of searches, from which a killed one resumes.
 
 
 EXPERIMENT_FOLDERS = (".dvc", "tmp", "exps")

@@ -16,9 +16,7 @@ from pathlib import Path
 
 M_ARENA_MAX = -8
 PR_SET_PDEATHSIG = 1
-WRONG_SETTINGS = 78
-"""The exit code of a worker that can never start, so that the master does not try again."""
-
+WRONG_SETTINGS = 78  # The exit code of a worker that can never start, so that the master does not try again.
 LOOK_S = 0.5
 GRACE_S = 1.0
 PARENT_DIED = signal.SIGUSR2

@@ -120,8 +120,7 @@ class BucketLocation:
         return f"{S3}{self.bucket}/{self.prefix}{name}"
 
 
-Location = FolderLocation | BucketLocation
-"""Files by names with slashes, below one folder or prefix."""
+Location = FolderLocation | BucketLocation  # Files by names with slashes, below one folder or prefix.
 
 
 def location(path: str, params: DataIngestion) -> Location:

@@ -94,7 +94,7 @@ def test_the_image_is_what_the_manifests_take_it_for(read):
 
 
 IMAGE = f"registry.test/flask-app@sha256:{'a' * 64}"
-SNIPPETS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
+SNIPPETS = re.findall(r"```yaml\n(?!apiVersion)(.*?)```", (ROOT / "docs/kubernetes.md").read_text(), re.DOTALL)
 MADE = ("LOCKSTEP_DISPATCH_REPO: owner/name", f"image: {IMAGE}")
 
 

@@ -38,8 +38,7 @@ UNIX = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z
 COMPACT = "%Y%m%d"
 EVERY = (*MONTHS, COMPACT, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
 MOST_SHAPES, MOST_TRIED, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 3, 2000
-LEAST_SHARE = 0.01
-"""A further format of a column must read so large a share of its cells."""
+LEAST_SHARE = 0.01  # A further format of a column must read so large a share of its cells.
 LONGEST = 45
 DIGITS = re.compile(r"\d+", re.ASCII)
 NAMED_MOMENT = re.compile(
@@ -48,8 +47,7 @@ NAMED_MOMENT = re.compile(
 NAMED_SPAN = re.compile(r"(?i)(duration|elapsed|length|took|dauer|runtime|wait|stay|delay)")
 SECONDS, MILLIS = (631_152_000, 2_208_988_800), (631_152_000_000, 2_208_988_800_000)
 """The years 1990 to 2039 as seconds and milliseconds since 1970."""
-NEARLY_ALL, CERTAIN = 0.9, 0.99
-"""So many cells must be whole numbers, and so many of these must be dates."""
+NEARLY_ALL, CERTAIN = 0.9, 0.99  # So many cells must be whole numbers, and so many of these must be dates.
 
 
 def of_digits(name: str, present: Mapping[str, int]) -> CellFormat | None:

@@ -45,10 +45,8 @@ HANZI = frozenset(
 )
 """The characters that Chinese texts use most, simplified and traditional: a third or more of a text."""
 SIGNS = frozenset("’‘“”„–—…€£°«»²³©®™·\xa0№、。，！？：；（）「」・")
-CLOSE = 0.08
-"""Readings whose scores differ by less are as likely as each other."""
-LEAST, RARE = 0.55, 0.25
-"""What a reading must score, and what an encoding that hardly any file has is set back by."""
+CLOSE = 0.08  # Readings whose scores differ by less are as likely as each other.
+LEAST, RARE = 0.55, 0.25  # What a reading must score, and what an encoding that hardly any file has is set back by.
 MIXED = 0.2
 """Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception."""
 WORD = re.compile(r"[^\W\d_]+")

@@ -23,10 +23,8 @@ CORE = re.compile(
 )
 UNIT_SHARE = 0.5
 """A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too."""
-MOST_BINS = 20
-"""So many different limits, in most of the cells, are the names of bins."""
-FEW = 0.1
-"""A smaller share of the cells is odd, whatever it looks like."""
+MOST_BINS = 20  # So many different limits, in most of the cells, are the names of bins.
+FEW = 0.1  # A smaller share of the cells is odd, whatever it looks like.
 MOST_LOOKED_AT, MOST_MARKED = 5000, 500
 """So many cells are looked at, and so many of the longest for their marks: these have thousands and decimals."""
 

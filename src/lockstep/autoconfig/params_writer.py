@@ -10,8 +10,7 @@ from lockstep.autoconfig.training_plan import LEAST_IN_CLASS, Plan
 from lockstep.config.params import KINDS, DataIngestion, Role, Split
 
 WIDTH = 110
-LONGEST_KEY = 40
-"""DVC folds longer keys in dvc.lock, which it then cannot read."""
+LONGEST_KEY = 40  # DVC folds longer keys in dvc.lock, which it then cannot read.
 READER = {
     "separator": "what stands between two values",
     "header": "whether the first line names the columns",
@@ -179,10 +178,7 @@ def _building(plan: Plan) -> list[str]:
 
 
 def _evaluation(plan: Plan, baseline: Baseline | None) -> list[str]:
-    lines = [
-        "model_evaluation:",
-        f"  resamples: {plan.resamples}   # bootstrap resamples behind every 95 % interval",
-    ]
+    lines = ["model_evaluation:", f"  resamples: {plan.resamples}   # bootstrap resamples behind every 95 % interval"]
     if plan.trusted:
         lines += [
             "  # columns that tell the target alone, and are known before it",

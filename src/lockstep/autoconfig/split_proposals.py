@@ -17,8 +17,7 @@ MOST, LEAST_MOMENTS = 2, 10
 """So many columns are proposed of each kind; a column of fewer moments has no order to speak of."""
 ORDERED = 0.99
 """Share of rows that must not be earlier than the row before (or not later), for a table that is ordered by time."""
-GAP = 0.05
-"""From so large a difference on, a random split hides something."""
+GAP = 0.05  # From so large a difference on, a random split hides something.
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ FALSE = frozenset(["false", "f", "no", "n", "off", "nein", "non", "não", "nao",
 PAIRS = ({"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"on", "off"}, {"1", "0"}, {"ja", "nein"})
 CODE = re.compile(r"0\d+", re.ASCII)
 DIGITS = re.compile(r"\d+", re.ASCII)
-CODES = 0.01
-"""Share of whole numbers with a leading zero from which on they are codes, even if they differ in length."""
+CODES = 0.01  # Share of whole numbers with a leading zero from which on they are codes, even if they differ in length.
 MOST_SPELLINGS, LONGEST_LABEL = 100, 40
 """So many categories, of so many characters, may be spelled in several ways; more or longer ones are texts."""
 
@@ -39,8 +38,7 @@ class ValueFormats:
     trim: bool
     columns: Mapping[str, CellFormat]
     decisions: tuple[Choice, ...]
-    plain: frozenset[str] = frozenset()
-    """Columns whose cells every reader of a CSV takes for what they are."""
+    plain: frozenset[str] = frozenset()  # Columns whose cells every reader of a CSV takes for what they are.
 
 
 def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:

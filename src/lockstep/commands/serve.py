@@ -35,19 +35,13 @@ HEADERS_MS = 75_000
 """A connection that brings no whole header for so long is closed, also between two requests: load balancers keep theirs
 for 60 seconds, and must be the ones to close."""
 
-HEADER_BYTES = 64 * 1024
-"""A longer header is answered with 431."""
-
+HEADER_BYTES = 64 * 1024  # A longer header is answered with 431.
 STOP_S = 20
 LAST_S = 6.0
 """Seconds that requests under way get to end after draining; and that the log gets to be stored after that."""
 
-BUSY_S = 3.0
-"""How long a start waits for the port, which the workers of a killed server leave within 2 seconds."""
-
-PRIVATE = 0o077
-"""The files of the server hold what people have sent: they are for its user alone."""
-
+BUSY_S = 3.0  # How long a start waits for the port, which the workers of a killed server leave within 2 seconds.
+PRIVATE = 0o077  # The files of the server hold what people have sent: they are for its user alone.
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 

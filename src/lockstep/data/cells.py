@@ -26,8 +26,7 @@ class Odd:
 
 
 ODD: Final = Odd()
-ISO: Final = "ISO8601"
-"""The name of ISO 8601 among the formats of dates, as in pandas."""
+ISO: Final = "ISO8601"  # The name of ISO 8601 among the formats of dates, as in pandas.
 GROUPS = {mark: re.compile(rf"\d{{1,3}}({re.escape(mark)}\d{{2,3}})*{re.escape(mark)}\d{{3}}") for mark in ",.' "}
 """Digits in groups of three; the groups above thousands may have two digits, as in India."""
 BLANKS = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})

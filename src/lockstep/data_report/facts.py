@@ -26,8 +26,7 @@ BINS = 20
 MOST_LABELS = 8
 MOST_PERIODS = 24
 OTHER = "other"
-PERIODS = {"year": 4, "month": 7, "day": 10}
-"""How many characters of an ISO 8601 date name the period."""
+PERIODS = {"year": 4, "month": 7, "day": 10}  # How many characters of an ISO 8601 date name the period.
 
 
 def describe(train: pd.DataFrame, record: DataRecord, types: Mapping[str, str]) -> DataReport:

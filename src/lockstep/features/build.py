@@ -123,10 +123,7 @@ def _categorical(columns: list[str], params: FeatureEngineering, facts: TrainFac
     )
     means = Pipeline([("means", TargetMeans(chosen.smoothing, groups=facts.groups)), *_named(_scaler(params))])
     plain = [name for name in columns if name not in encoded]
-    return [
-        *([("categorical", encoder, plain)] if plain else []),
-        *([("means", means, encoded)] if encoded else []),
-    ]
+    return [*([("categorical", encoder, plain)] if plain else []), *([("means", means, encoded)] if encoded else [])]
 
 
 def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:

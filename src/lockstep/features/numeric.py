@@ -50,8 +50,7 @@ def quantile(numbers: Floats, fitted: Floats) -> Floats:
     return transformed
 
 
-CYCLES = {"month": 12, "weekday": 7, "hour": 24}
-"""Parts of a date that come round, and how many steps a round has."""
+CYCLES = {"month": 12, "weekday": 7, "hour": 24}  # Parts of a date that come round, and how many steps a round has.
 
 
 def sine(steps: object, cycle: str) -> Floats:

@@ -18,8 +18,7 @@ from lockstep.stage import guarded
 PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha256", "data_sha256", "feedback_rows")
 """What the note repeats of a version's tags."""
 
-FUNCTIONS = "features"
-"""The folder of an export with the project's code, which the image takes from there."""
+FUNCTIONS = "features"  # The folder of an export with the project's code, which the image takes from there.
 
 
 def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:

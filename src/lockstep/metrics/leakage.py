@@ -21,9 +21,7 @@ Floats = NDArray[np.float64]
 
 MAX_ROWS = 5_000
 """Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart."""
-MIN_ROWS = 50
-"""With fewer rows a column may predict all of them by chance."""
-
+MIN_ROWS = 50  # With fewer rows a column may predict all of them by chance.
 PERFECT = 0.999
 """Mean recall, or R2, from which on a column alone is a leak: real measurements err in more than one row of 1,000."""
 
@@ -35,8 +33,7 @@ NEAR: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.8
 """A column with such a score beyond chance, or squared rank correlation, is no leak by itself, but a person should say
 whether it is known before the target."""
 
-MAX_CODES = 50
-"""A numeric column of at most so many distinct values may hold codes, whose order means nothing."""
+MAX_CODES = 50  # A numeric column of at most so many distinct values may hold codes, whose order means nothing.
 MAX_MISSING = 0.5
 """A column is also scored on the rows that have a value, if no larger share is missing: a copy with gaps is a copy."""
 

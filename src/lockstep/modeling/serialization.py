@@ -18,9 +18,7 @@ from lockstep import compat, files
 from lockstep.errors import ArtifactError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-ZIP64_BYTES = 1 << 30
-"""An array this large gets the header of a large entry, whose size must be known beforehand."""
-
+ZIP64_BYTES = 1 << 30  # An array this large gets the header of a large entry, whose size must be known beforehand.
 PROTOCOL = 2
 ALLOWED_TYPES = frozenset(
     f"{module}.{name}"

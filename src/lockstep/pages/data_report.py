@@ -24,8 +24,7 @@ COUNTS = {
     "rows_quarantined": "rows quarantined",
     "rows_on_both_sides": "test rows that repeat a train row",
 }
-ALWAYS_SHOWN = 3
-"""The first of them are shown even where they are 0."""
+ALWAYS_SHOWN = 3  # The first of them are shown even where they are 0.
 
 
 def draw(record: Path = paths.DATA_REPORT, to: Path = paths.DATA_PAGE) -> Path:

@@ -30,9 +30,7 @@ OLDEST_S = 60.0
 """A file is closed at this size or age, so that it can be removed, and little is read twice after a restart."""
 
 MEMORY_BYTES = 4 << 20
-RETRY_S = 0.25
-"""While the disk takes nothing: how much waits in this process' memory, and how often the disk is tried."""
-
+RETRY_S = 0.25  # While the disk takes nothing: how much waits in this process' memory, and how often the disk is tried.
 CHECK_S = 1.0
 """Between two checks whether somebody removed the file: a system call for every line would cost as much as its text."""
 

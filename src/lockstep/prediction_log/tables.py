@@ -12,8 +12,7 @@ METADATA = MetaData()
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
 """SQLite counts up by itself only in a column that is called INTEGER, which holds 64 bits there anyway."""
 
-STEPS = 8
-"""Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
+STEPS = 8  # Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most.
 
 
 def required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
@@ -81,12 +80,7 @@ LATENCIES = Table(
 )
 """Requests by minute and time to answer: a bucket is `bucket_of` the microseconds."""
 
-LOSSES = Table(
-    "losses",
-    METADATA,
-    Column("event", Text, primary_key=True),
-    *required(BigInteger, "at_us", "count"),
-)
+LOSSES = Table("losses", METADATA, Column("event", Text, primary_key=True), *required(BigInteger, "at_us", "count"))
 """Predictions that were answered while there was no room to write them down."""
 
 WINDOWS = Table(

@@ -22,9 +22,7 @@ LIMITS_S = {
 }
 """How long each request waits for the registry, and the first one before that: it may make the tables of a store."""
 
-START_S = 21.0
-"""How much longer a worker waits: a sidecar that has just been started loads MLflow first, and connects."""
-
+START_S = 21.0  # How much longer a worker waits: a sidecar that has just been started loads MLflow first, and connects.
 HISTORY = 100
 
 

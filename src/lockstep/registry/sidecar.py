@@ -136,9 +136,7 @@ OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
     "promote": lambda registry, arguments: asdict(registry.promote(arguments["version"], Event(**arguments["event"]))),
     "rollback": lambda registry, arguments: asdict(registry.rollback(Event(**arguments["event"]))),
 }
-POLLED = ("production", "challenger", "history")
-"""What the workers poll, so that a result is shared for a moment."""
-
+POLLED = ("production", "challenger", "history")  # What the workers poll, so that a result is shared for a moment.
 MOVES = ("promote", "rollback")
 
 

@@ -16,9 +16,7 @@ from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 T = TypeVar("T")
 
-TOLERANCE = 1e-9
-"""Most that a probability, or a value in relation to its size, may differ from the pipeline's."""
-
+TOLERANCE = 1e-9  # Most that a probability, or a value in relation to its size, may differ from the pipeline's.
 MOST_PROBES = 300
 NEVER_SEEN = "\x00 a category that no data holds"
 

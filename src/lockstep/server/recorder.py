@@ -34,14 +34,9 @@ log = logging.getLogger("recorder")
 
 SHIP_S = 0.25
 AGAIN_S = 1.0
-LAST_S = 5.0
-"""Between two reads of the spool; after a fault of the database; and for the rest of the spool at a stop."""
-
-BEHIND = 5
-"""Niceness of this process and its children: the workers come first."""
-
-PRUNE_S = 3600.0
-"""Between two deletions of what is older than the retention."""
+LAST_S = 5.0  # Between two reads of the spool; after a fault of the database; and for the rest of the spool at a stop.
+BEHIND = 5  # Niceness of this process and its children: the workers come first.
+PRUNE_S = 3600.0  # Between two deletions of what is older than the retention.
 
 
 class Recorder:

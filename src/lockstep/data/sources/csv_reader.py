@@ -175,10 +175,7 @@ def _check_widths(content: Content, reader: Reader, frame: pd.DataFrame) -> None
         if 0 < len(row) < width:
             other = next((mark for mark in ";\t|," if mark != reader.separator and mark in "".join(row)), "")
             why = f", perhaps because {other!r} separates its values" if other else ""
-            raise DataError(
-                f"{content.name}: line {line} holds {len(row)} values, not {width}{why}",
-                LINE_HINT,
-            )
+            raise DataError(f"{content.name}: line {line} holds {len(row)} values, not {width}{why}", LINE_HINT)
 
 
 def _rows(content: Content, reader: Reader) -> Iterator[tuple[int, list[str]]]:
