@@ -269,7 +269,7 @@ def test_a_file_and_a_form_bring_values(app, client):
 
 
 @pytest.mark.parametrize("text", ["much", "nan", "inf", "1,5"])
-def test_a_value_that_is_no_number_is_refused(app, client, text):
+def test_a_value_in_a_file_or_form_that_is_no_number_is_refused(app, client, text):
     ids, _ = predicted(client, rows=2)
     answer = uploaded(client, "id,label,value", f"{ids[0]},middle,1", f'{ids[1]},middle,"{text}"')
     assert (answer.status_code, answer.get_json()["errors"][0]["column"]) == (422, "value")
