@@ -180,7 +180,13 @@ def manifests(kubectl, tmp_path_factory):
     sources, folder = tmp_path_factory.mktemp("sources").resolve(), tmp_path_factory.mktemp("manifests")
     for name in RENDERED:
         (folder / f"{name}.yaml").write_text(render(kubectl, name, sources))
-    for own in ("argocd/application.yaml", "eksctl/deployers.yaml", "dask/search.yaml", "dask/operator/cluster.yaml"):
+    for own in (
+        "argocd/application.yaml",
+        "argocd/permissions.yaml",
+        "eksctl/deployers.yaml",
+        "dask/search.yaml",
+        "dask/operator/cluster.yaml",
+    ):
         (folder / Path(own).name).write_text((ROOT / "k8s" / own).read_text())
     done = ops.run(kubectl, "kustomize", ROOT / "k8s/dask")
     assert done.returncode == 0, done.stderr
