@@ -265,9 +265,9 @@ def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
 def _bad_values(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
     """Return a fault for each line whose value is no finite number."""
     faults = []
-    for number, cells in rows:
+    for number, line in rows:
         try:
-            amount(*cells[2:])
+            amount(*line[2:])
         except ValueError:
             faults.append(FieldError(number, VALUE, NO_NUMBER))
     return faults

@@ -54,7 +54,7 @@ def take() -> ResponseReturnValue:
 
 @blueprint.post("/feedback/file")
 def take_file() -> ResponseReturnValue:
-    """Take the true answers to many predictions from a CSV file with the columns id, label and perhaps value, all or none."""
+    """Take the true answers in a CSV file with the columns id, label and perhaps value, all or none."""
     if request.mimetype != files.MULTIPART:
         raise UnsupportedMediaType(f"Send {files.MULTIPART} with the CSV in the field {files.FILE!r}.")
     try:
