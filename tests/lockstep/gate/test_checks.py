@@ -212,9 +212,7 @@ SLICES = [
         False,
         "accuracy is -1 on the 40 test rows of the feedback",
     ),
-    row(
-        "too-few-labels", lambda: beside(classes(wrong_at=TEN), classes(wrong_at=TEN), late=TEN), True, "360 test rows"
-    ),
+    row("too-few-labels", lambda: beside(classes(wrong_at=TEN), classes(wrong_at=TEN), late=TEN), True, "the 381 test"),
     row("slice-unfair-rows", lambda: beside(BETTER_BUT_SOME, classes(), slices=PARTS, fair=~SOME), True, "none of 1"),
 ]
 
@@ -290,7 +288,7 @@ def test_every_check_passes_somewhere_and_refuses_somewhere():
         for check in case.values[0]().checks:
             seen[check.passed].add(check.name.split(" of ")[0])
     assert seen[False] - {"not rolled back", "evaluation"} == seen[True]
-    assert len(seen[True]) == 12
+    assert len(seen[True]) == 14
 
 
 @pytest.mark.parametrize(
