@@ -125,7 +125,7 @@ def flipped(given: Given) -> Given:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print a Markdown table, a row an attack; exit with 1 if one was promoted as it came, or honest labels were not."""
+    """Print a Markdown table, a row an attack; exit with 1 if one was promoted unreviewed or honesty was not."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attacks", nargs="*", help="those to run (default: all)")
     parser.add_argument("--rows", type=int, default=3000, help="messages that train the first model")

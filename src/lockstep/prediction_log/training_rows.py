@@ -38,11 +38,15 @@ class TrainingRow(msgspec.Struct):
 
 
 class Export(msgspec.Struct):
-    """How many rows were written, from which versions, and how many could not be used, and why."""
+    """How many rows were written, from which versions, how many were left out and why, and how many of these are held.
+
+    A row is held that would join but for a reason that a review gave.
+    """
 
     rows: int = 0
     versions: dict[str, int] = {}
     left_out: dict[str, int] = {}
+    held: int = 0
 
 
 def export(
@@ -63,16 +67,17 @@ def export(
     left_out: collections.Counter[str] = collections.Counter()
     versions: collections.Counter[str] = collections.Counter()
     joining: list[dict[str, Any]] = []
-    last = first = 0
+    last = first = held = 0
     for labelled, reason in zip(rows, reasons, strict=True):
         values, problem = usable(labelled, schema, schema_of(labelled.version), hashed)
         if problem or reason:
             left_out[problem or reason] += 1
+            held += not problem
             continue
         joining.append(values)
         versions[labelled.version] += 1
         first, last = first or labelled.at_us, labelled.at_us
-    exported = Export(len(joining), dict(sorted(versions.items())), dict(sorted(left_out.items())))
+    exported = Export(len(joining), dict(sorted(versions.items())), dict(sorted(left_out.items())), held)
     if joining:
         page = {"first": _moment(first), "last": _moment(last), **msgspec.to_builtins(exported)}
         _write(joining, schema, params, page)

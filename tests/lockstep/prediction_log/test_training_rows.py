@@ -66,7 +66,7 @@ def test_the_same_log_gives_the_same_bytes_in_whatever_order_it_came(store):
 def test_a_row_that_waits_for_a_review_is_left_out_for_its_reason(store):
     store.add([answer("a", "b"), label("a", "yes"), label("b", "no")])
     found, frame = export(store, reason="waits for a review")
-    assert (found, frame) == (training_rows.Export(0, {}, {"waits for a review": 2}), None)
+    assert (found, frame) == (training_rows.Export(0, {}, {"waits for a review": 2}, 2), None)
 
 
 def test_a_row_says_who_labelled_it_and_what_was_answered(store):

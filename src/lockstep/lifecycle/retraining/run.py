@@ -84,7 +84,8 @@ def run(params: Params, settings: Settings, store: Store, job: Job, promote: boo
             ended = _decide(params, settings, job, promote)
     except (LockstepError, OSError) as error:
         return JobOutcome("failed", str(error), labelled_rows=exported.rows)
-    return JobOutcome(ended.state, ended.outcome, ended.version, exported.rows)
+    waiting = f"; {exported.held} labels wait for a review: `lockstep labels`" if exported.held else ""
+    return JobOutcome(ended.state, ended.outcome + waiting, ended.version, exported.rows)
 
 
 def _export(params: Params, settings: Settings, store: Store) -> Export:
