@@ -24,16 +24,8 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *(
-        "change_report",
-        "ci_local.py",
-        "cluster.sh",
-        "compose",
-        "deploy",
-        "image",
-        "image_content.py",
-        "image_registry.py",
-    ),
+    *("change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "gitops"),
+    *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(
         "preflight",

@@ -21,6 +21,7 @@ from lockstep.data.schema import FieldError, Schema
 from lockstep.prediction_log import privacy, refusals
 from lockstep.prediction_log.refusals import Group, Refusal
 
+# Each reason, and how the problems of a fault begin that have it; anything else is `other`.
 REASONS = (
     ("missing_column", "missing column"),
     ("unknown_column", "unknown column"),
@@ -30,8 +31,6 @@ REASONS = (
     ("wrong_type", "expected|a row (is|here)"),
     ("repeated", "there twice|sent more than once"),
 )
-"""Each reason, and how the problems of a fault begin that have it; anything else is `other`."""
-
 MOST_COLUMNS = 100
 OTHER = "other"
 MOST_BYTES = 1_000_000

@@ -14,9 +14,8 @@ DAY = (
     r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 )
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{3}|\.[0-9]{6})?)?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
+# The days of every year, and the hours of a day; the app also takes the shorter spellings of ISO 8601.
 DATE = f"^{DAY}(T{TIME})?$"
-"""The days of every year, and the hours of a day; the app also takes the shorter spellings of ISO 8601."""
-
 TYPES: dict[Kind, Json] = {
     "numeric": {"type": "number"},
     "categorical": {"type": "string"},
@@ -143,6 +142,7 @@ def exactly(items: list[Json]) -> Json:
     return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
+# The spellings of rows: what the page shows once, and then calls by name.
 ROW_FORMATS: dict[str, tuple[Callable[[Schema], Json], str]] = {
     "Row": (row, "A row: the name of each column, and its value."),
     "Values": (places, "A row: its values in the order of the columns."),
@@ -153,4 +153,3 @@ ROW_FORMATS: dict[str, tuple[Callable[[Schema], Json], str]] = {
         "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too.",
     ),
 }
-"""The spellings of rows: what the page shows once, and then calls by name."""

@@ -330,8 +330,8 @@ def _digest(items: tuple[tuple[str, str], ...]) -> str:
 
 
 def _code() -> str:
-    """Return the first digits of a digest over the modules of this package, by name."""
+    """Return the first digits of a digest over the modules and lists of this package, by name."""
     root = Path(__file__).parents[1]
-    modules = sorted(root.rglob("*.py"))
+    modules = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml"))
     whole = "\n".join(f"{path.relative_to(root).as_posix()} {files.sha256(path)}" for path in modules)
     return files.sha256_bytes(whole.encode())[:12]

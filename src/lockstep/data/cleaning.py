@@ -18,8 +18,8 @@ from lockstep.data.schema import ROW_NUMBERS, as_category
 from lockstep.errors import DataError, nearest
 
 LONG_TEXT = 40  # A text column has values of this many characters on average; others are categories.
+# From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category.
 UNIQUE, UNIQUE_ROWS = 0.95, 100
-"""From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category."""
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from lockstep.drift.results import Distribution
 from lockstep.metrics import leakage
 from lockstep.metrics.scores import short
 
+# Of more train rows, every n-th is described; ranges, missing values and leakage are those of all.
 SAMPLE_ROWS = 50_000
-"""Of more train rows, every n-th is described; ranges, missing values and leakage are those of all."""
-
 BINS = 20
 MOST_LABELS = 8
 MOST_PERIODS = 24

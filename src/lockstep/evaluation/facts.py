@@ -17,8 +17,8 @@ from lockstep.inference.predictor import Predictor
 from lockstep.metrics.evaluation_record import Evaluation, LabelScores, LearningCurve, MetricValue, Reference, RowCounts
 from lockstep.metrics.scores import METRICS, Scored
 
+# A larger matrix is not refitted: neither for the learning curve nor for scikit-learn's defaults.
 MOST_CELLS = 20_000_000
-"""A larger matrix is not refitted: neither for the learning curve nor for scikit-learn's defaults."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 Steps = Sequence[tuple[object, ...]]
 
+# The step of derived columns: a pipeline of their functions and of what turns their results into features.
 DERIVED = "derived"
-"""The step of derived columns: a pipeline of their functions and of what turns their results into features."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from lockstep.errors import ArtifactError
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ZIP64_BYTES = 1 << 30  # An array this large gets the header of a large entry, whose size must be known beforehand.
 PROTOCOL = 2
+# What the catalog and the transformers are made of, and nothing else; a test saves and loads every one of them.
 ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
@@ -35,7 +36,6 @@ ALLOWED_TYPES = frozenset(
     }.items()
     for name in names.split()
 )
-"""What the catalog and the transformers are made of, and nothing else; a test saves and loads every one of them."""
 
 
 def save(fitted: Any, path: Path) -> None:

@@ -13,9 +13,8 @@ from lockstep.drift.results import Distribution
 from lockstep.html import formatting, templates
 from lockstep.pages.charts import overlaid, spelled
 
+# So many columns are drawn, those of the strongest relation to the target; the others stand in the table alone.
 MAX_DRAWN = 150
-"""So many columns are drawn, those of the strongest relation to the target; the others stand in the table alone."""
-
 COUNTS = {
     "rows_read": "rows read",
     "rows_without_target": "rows without target",

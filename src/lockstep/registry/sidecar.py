@@ -30,8 +30,8 @@ log = logging.getLogger("registry")
 THREADS = 8
 HTTP_TIMEOUT_S = "5"
 HTTP_RETRIES = "1"
+# A call that outlives its limit by this long never ends: the process does, and a fresh one takes its place.
 STUCK_S = 60.0
-"""A call that outlives its limit by this long never ends: the process does, and a fresh one takes its place."""
 
 
 @dataclass(frozen=True)

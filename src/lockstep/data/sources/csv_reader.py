@@ -20,8 +20,8 @@ from lockstep.errors import DataError, nearest
 HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 READER_HINT = "check data_ingestion.reader: separator, header, names, encoding, quote, skip"
 LINE_HINT = "mend the line: each row needs as many values as there are columns, and one with a separator in it quotes"
+# What pandas says of a line with too many values.
 TOO_MANY = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-"""What pandas says of a line with too many values."""
 BUFFER = 1 << 20
 
 
