@@ -24,7 +24,7 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("ci_local.py", "cluster.sh", "compose", "deploy", "image", "infra", "metrics_diff", "outside.py"),
+    *("ci_local.py", "cluster.sh", "compose", "deploy", "eks", "image", "infra", "metrics_diff", "outside.py"),
     *(
         "prometheus_rule.py",
         "propose",
@@ -36,6 +36,7 @@ SCRIPTS = (
         "retrain",
         "rollback",
         "sbom",
+        "secret",
     ),
     *("slim_image.py", "smoke", "spaced.py", "teardown", "use_cases.py", "workflow_expressions.py"),
 )
