@@ -2,7 +2,9 @@
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Two builds of a commit have the same files (scripts/image_content.py): bytecode and wheels carry no time of the build,
+# and sets of constants in bytecode have one order.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 SOURCE_DATE_EPOCH=1577836800 PYTHONHASHSEED=0
 WORKDIR /build
 # What runs later gets no pip: one that stays here installs into it.
 RUN python3 -m venv tools && python3 -m venv --without-pip /opt/lockstep
@@ -17,12 +19,14 @@ COPY setup.py pyproject.toml ./
 COPY src/lockstep src/lockstep
 COPY flask_app flask_app
 RUN tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
- && tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps wheels/*.whl
+ && tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --no-compile --no-deps wheels/*.whl
 # library>
 # project: COPY requirements-lockstep.txt ./
 # project: COPY wheels wheels
-# project: RUN tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --compile --no-deps --no-index \
+# project: RUN tools/bin/python -m pip --python /opt/lockstep/bin/python install --quiet --no-compile --no-deps --no-index \
 # project:         --find-links wheels --require-hashes -r requirements-lockstep.txt
+RUN /opt/lockstep/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+        /opt/lockstep/lib/python3*/site-packages/lockstep /opt/lockstep/lib/python3*/site-packages/lockstep_app
 # Check each model as a server would, and leave its compiled form beside it. The server finds the names of the models in
 # params.yaml and usecases/, as in a project.
 WORKDIR /build/app

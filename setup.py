@@ -110,8 +110,8 @@ setup(
     package_dir={"lockstep": "src/lockstep", APP: "flask_app"},
     packages=[re.sub("^flask_app", APP, name) for name in PACKAGES],
     package_data={
-        "lockstep": ["py.typed", "html/pages/*"],
-        APP: ["py.typed", "templates/*.html", "static/*"],
+        "lockstep": ["py.typed", "html/pages/*", "autoconfig/*.jinja", "**/*.toml"],
+        APP: ["py.typed", "templates/*.html", "static/*", "openapi/*.yaml"],
     },
     install_requires=CORE,
     extras_require={

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 JSON_TYPES = frozenset(["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"])
+# Headers that a program's plain request does not carry.
 SLOW_PATH_HEADERS = ("HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING", "HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
-"""Headers that a program's plain request does not carry."""
 
 
 class FastPath:

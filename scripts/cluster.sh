@@ -69,7 +69,7 @@ may_deploy() {  # the cluster answers, and lets us change the Deployment, which 
             "kubectl config get-contexts; name one with --context, or an EKS cluster with --cluster" ;;
     esac
     [ -z "$(argo)" ] || fail "Argo CD keeps $deployment in $namespace and would undo this" \
-        "change the digest in git (k8s/argocd/application.yaml), or take the Application away first"
+        "scripts/gitops --image ..., which commits the digest; or take the Application away first"
 }
 
 argo() {  # by what Argo CD knows the Deployment, if it keeps it

@@ -1,5 +1,6 @@
 """Run external tools from scripts: commands are printed, a dry run changes nothing, an error has a hint."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -60,9 +61,25 @@ class CommandRunner:
         print("+", shlex.join(command), file=sys.stderr, flush=True)
         if self.dry_run:
             return
-        process = subprocess.run(command, input=stdin, text=True, stdout=sys.stderr, check=False)
-        if process.returncode:
-            raise Problem(f"{shlex.join(command[:3])} ended with code {process.returncode}", hint)
+        code, reason = _shown(command, stdin)
+        if code:
+            raise Problem(f"{shlex.join(command[:3])} ended with code {code}: {reason}", hint)
+
+
+def _shown(command: tuple[str, ...], stdin: str | None) -> tuple[int, str]:
+    """Run a command whose output goes to standard error as it comes; return its code and its last line."""
+    last, given = "", subprocess.PIPE if stdin is not None else None
+    with subprocess.Popen(
+        command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        if process.stdin and stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it ended without a look: its code says so
+                process.stdin.write(stdin)
+                process.stdin.close()
+        for line in process.stdout or ():
+            print(line, end="", file=sys.stderr, flush=True)
+            last = line.strip() or last
+    return process.returncode, last or "no reason was given"
 
 
 def last_line(text: str) -> str:

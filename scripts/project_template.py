@@ -24,7 +24,17 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("ci_local.py", "cluster.sh", "compose", "deploy", "eks", "image", "infra", "metrics_diff", "outside.py"),
+    *(
+        "ci_local.py",
+        "cluster.sh",
+        "compose",
+        "deploy",
+        "eks",
+        "gitops",
+        "image",
+        "image_content.py",
+    ),
+    *("image_registry.py", "infra", "metrics_diff", "outside.py"),
     *(
         "prometheus_rule.py",
         "propose",

@@ -96,6 +96,12 @@ class Model:
         return answers
 
     @property
+    def registered_name(self) -> str:
+        """Name in the registry, as which alone a server takes it; that of the case for an unregistered one."""
+        record = self.project / paths.REGISTERED
+        return str(files.read_json(record)["model"]) if record.is_file() else self.case.name
+
+    @property
     def served(self) -> Path:
         """A folder for what the other sides read."""
         return self.project.parent / f"{self.case.name}-served"

@@ -80,7 +80,7 @@ def _served(model: Model) -> tuple[Any, Any]:
 
     state = tempfile.mkdtemp()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = state
-    settings = {"LOCKSTEP_MODEL_NAME": model.case.name, "LOCKSTEP_BAKED_MODEL": str(model.project / "models")}
+    settings = {"LOCKSTEP_MODEL_NAME": model.registered_name, "LOCKSTEP_BAKED_MODEL": str(model.project / "models")}
     app = create_app(Settings.read({**settings, "LOCKSTEP_STATE": state, "PROMETHEUS_MULTIPROC_DIR": state}), away)
     _service(app).look()
     return app, FastPath(app)

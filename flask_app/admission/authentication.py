@@ -17,9 +17,8 @@ from lockstep.errors import ConfigError
 
 Need = Literal["nothing", "key", "admin"]
 
+# What load balancers, orchestrators and a browser on its way to the log-in ask, and what tells nothing of the data.
 OPEN = frozenset({"/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready", "/static/<path:filename>"})
-"""What load balancers, orchestrators and a browser on its way to the log-in ask, and what tells nothing of the data."""
-
 ADMIN = frozenset({"/retrain", "/retrain/<job>", "/predictions", "/logs/recent"})
 ADMIN_FOLDER = "/admin/"
 
@@ -27,8 +26,8 @@ BROWSER = 'Basic realm="Lockstep: an API key as the password", charset="UTF-8"'
 PROGRAM = 'Bearer realm="Lockstep"'
 
 SHORTEST = 16
+# Printable ASCII without spaces and commas, as it must pass through a header and a list.
 SECRET = re.compile(r"[!-+\--~]+")
-"""Printable ASCII without spaces and commas, as it must pass through a header and a list."""
 
 
 class NoKey(Unauthorized):

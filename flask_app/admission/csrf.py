@@ -27,12 +27,12 @@ BROWSER_HEADERS = ("Cookie", "Origin", "Referer")
 BROWSER_HEADER_PREFIX = "sec-fetch-"
 EXPIRED = "This page was open for too long, or its cookie is gone. Your values are kept: please send them again."
 INVALID = "This form did not come from a page of this app. Please send it again from here."
+# What Flask-WTF calls a page and a cookie that do not belong together any more.
 EXPIRED_REASONS = (
     "The CSRF token has expired.",
     "The CSRF session token is missing.",  # the cookie is as old as the page, or was never there
     "The CSRF tokens do not match.",
 )
-"""What Flask-WTF calls a page and a cookie that do not belong together any more."""
 
 
 class InvalidToken(Forbidden):

@@ -18,9 +18,8 @@ from flask_app.admission.limits import ConcurrencyLimiter, Rate, RateLimit
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 
+# Under this name a request carries its client once it was let in, so that it is not counted twice.
 ADMITTED = "lockstep.client"
-"""Under this name a request carries its client once it was let in, so that it is not counted twice."""
-
 MAX_ADDRESS = 8_000
 MAX_HEADERS_BYTES = 32_000
 MIB = 1024 * 1024

@@ -33,8 +33,7 @@ LARGE_ROWS = 200
 LARGE_BYTES = 100_000
 LARGE_PERMITS = 1
 LARGE_QUEUE = 64
-BUSY_S = 1
-"""After this long a light request may find room again."""
+BUSY_S = 1  # After this long a light request may find room again.
 
 
 @dataclass(frozen=True)

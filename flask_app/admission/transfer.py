@@ -12,12 +12,8 @@ from werkzeug.wsgi import get_input_stream
 
 GZIP = "gzip"
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
-LEVEL = 4
-"""Of 9: most of what is to be gained, in a fifth of the time."""
-
-SMALLEST = 1024
-"""Answers shorter than this fit in one packet, compressed or not."""
-
+LEVEL = 4  # Of 9: most of what is to be gained, in a fifth of the time.
+SMALLEST = 1024  # Answers shorter than this fit in one packet, compressed or not.
 COMPRESSIBLE = re.compile(
     r"text/(html|css|csv|plain|javascript)|application/((problem\+)?json|javascript)|image/svg\+xml"
 )

@@ -12,8 +12,8 @@ from lockstep.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+# Path segments alone: a prefix never begins with `//`, which would lead to another host.
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
-"""Path segments alone: a prefix never begins with `//`, which would lead to another host."""
 
 
 class UrlPrefix:

@@ -13,32 +13,25 @@ from lockstep.data.schema import Column, FieldError, RowsRefused, Schema
 
 EXPLAIN = "explain_answer"
 IDEMPOTENCY_KEY = "idempotency_key"
+# The form's own fields: the CSRF token, the tick box for an explanation, and a name for this very page.
 FORM_FIELDS = (FIELD, EXPLAIN, IDEMPOTENCY_KEY)
-"""The form's own fields: the CSRF token, the tick box for an explanation, and a name for this very page."""
-
 PREFIX = "column:"
-NOT_SUBMITTED = ("", "_charset_")
-"""Names that browsers do not submit, or fill in by themselves."""
-
-LEGACY_TEXT = "text"
-"""The field that copies of the capstone project send, whatever their text column is called."""
-
+NOT_SUBMITTED = ("", "_charset_")  # Names that browsers do not submit, or fill in by themselves.
+LEGACY_TEXT = "text"  # The field that copies of the capstone project send, whatever their text column is called.
+# Where more characters were typed than the one, values longer than the other are not sent back: escaped, each may
+# take five times its size.
 MOST_ECHOED, LONGEST_ECHO = 200_000, 1_000
-"""Where more characters were typed than the one, values longer than the other are not sent back: escaped, each may
-take five times its size."""
-
 CHOICES_AS_LIST = 500
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
+# Pairs of values, without regard to case, that a checkbox shows: unchecked and checked.
 SWITCHES = {("0", "1"), ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on")}
-"""Pairs of values, without regard to case, that a checkbox shows: unchecked and checked."""
-
+# The last words of column names that are units, and how they are written.
 UNITS = {
     "pct": "%", "percent": "%", "km": "km", "kg": "kg", "cm": "cm", "mm": "mm", "g": "g", "m2": "m\u00b2", "ms": "ms",
     "s": "s", "seconds": "seconds", "min": "min", "minutes": "minutes", "hours": "hours", "days": "days",
     "months": "months", "years": "years", "usd": "USD", "eur": "EUR", "gbp": "GBP", "mb": "MB", "gb": "GB",
 }  # fmt: skip
-"""The last words of column names that are units, and how they are written."""
 
 
 @dataclass(frozen=True)

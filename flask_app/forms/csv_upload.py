@@ -36,10 +36,9 @@ MAX_CELL = 2**31 - 1
 MAX_UNKNOWN = 100
 MAX_GUESSES = 20
 
+# What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
+# Apostrophes before it count too, so that taking one away always gives the text back.
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet may take for the begin of a formula; the wide signs count in Japanese and Chinese ones.
-Apostrophes before it count too, so that taking one away always gives the text back."""
-
 OTHER_SPELLING = re.compile(r"(true|false|-?\d+)(?:\.0+)?", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 

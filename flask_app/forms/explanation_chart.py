@@ -19,9 +19,7 @@ from lockstep.scoring.scorers import LinearScorer
 
 MOST_LINES, MOST_WORDS, MOST_CHARACTERS = 10, 8, 20_000
 LONGEST_VALUE = 60
-FAINTEST = 0.05
-"""Words that add less than this share of what the strongest one adds stay unmarked."""
-
+FAINTEST = 0.05  # Words that add less than this share of what the strongest one adds stay unmarked.
 WORD = re.compile(r"\w+")
 NEVER = "This model cannot say why: there is a method for linear models and for trees alone."
 MISSING = "This server cannot say why: it lacks the package that explains trees."

@@ -16,13 +16,10 @@ from lockstep.errors import ArtifactError
 from lockstep.inference import compiled_cache
 from lockstep.inference.predictor import Bundle, Predictor
 
-KEPT = 5
-"""Bundles that stay, the last used first: enough for a few rollbacks without a download."""
-
+KEPT = 5  # Bundles that stay, the last used first: enough for a few rollbacks without a download.
 PARTIAL = ".partial-"
 STALE_S = 3600
-REFUSED_S = 60.0
-"""What one worker found wrong with a download, the others believe for so long."""
+REFUSED_S = 60.0  # What one worker found wrong with a download, the others believe for so long.
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,8 @@ log = logging.getLogger("model")
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMBER = re.compile(r"[1-9][0-9]{0,9}")
-REFUSED_S = 300.0
-"""A refused version is fetched again after this long: its download may have been cut off."""
-
-UNKNOWN_S = 10.0
-"""The registry is asked again after this long for a version, or files of it, that it did not have."""
-
+REFUSED_S = 300.0  # A refused version is fetched again after this long: its download may have been cut off.
+UNKNOWN_S = 10.0  # The registry is asked again after this long for a version, or files of it, that it did not have.
 MOST_REMEMBERED = 1000
 QUEUE_S = 5.0
 RETRY_AFTER_S = 5

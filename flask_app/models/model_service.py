@@ -28,18 +28,10 @@ from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("model")
 
-PATIENCE_S = 5.0
-"""How long a start waits for the registry before a model on this disk serves."""
-
-START_S = 15.0
-"""How long a worker waits for its first model before it takes requests without one."""
-
-SILENT_S = 15.0
-"""After this long without an answer the registry counts as silent."""
-
-SIDECAR_POLL_S = 0.5
-"""Seconds between two polls of the sidecar, which cost the registry nothing."""
-
+PATIENCE_S = 5.0  # How long a start waits for the registry before a model on this disk serves.
+START_S = 15.0  # How long a worker waits for its first model before it takes requests without one.
+SILENT_S = 15.0  # After this long without an answer the registry counts as silent.
+SIDECAR_POLL_S = 0.5  # Seconds between two polls of the sidecar, which cost the registry nothing.
 Connect = Callable[[], RegistryClient]
 
 

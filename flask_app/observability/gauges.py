@@ -13,13 +13,11 @@ from prometheus_client.registry import Collector
 
 from lockstep.drift import results
 
-MOST_FEATURES = 100
-"""Features with a series of their own, those that moved most first."""
-
+MOST_FEATURES = 100  # Features with a series of their own, those that moved most first.
+# The recorder counts as down when its last look is older than so many looks and seconds together.
 OLD_S, OLD_LOOKS = 30, 3
-"""The recorder counts as down when its last look is older than so many looks and seconds together."""
-
 MODEL = ["model", "version"]
+# Every gauge: what it says, and its labels.
 GAUGES: dict[str, tuple[str, list[str]]] = {
     "monitor_up": ("1 if the recorder looks at the prediction log as often as it should.", []),
     "monitor_snapshot_timestamp_seconds": ("When the recorder last looked, in seconds since 1970.", []),
@@ -48,8 +46,6 @@ GAUGES: dict[str, tuple[str, list[str]]] = {
     "model_challenger_difference_high": ("Upper end of its interval.", ["model"]),
     "model_alerts_open": ("Open alerts of the recorder.", ["model", "kind", "severity"]),
 }
-"""Every gauge: what it says, and its labels."""
-
 W = TypeVar("W", results.DriftWindow, results.QualityWindow)
 Sample = tuple[str, tuple[str, ...], float]
 

@@ -19,15 +19,11 @@ from prometheus_client.mmap_dict import MmapedDict
 log = logging.getLogger("metrics")
 
 INITIAL_BYTES = 1 << 16
+# Value and timestamp, assigned in one step: `pack_into` would let a scrape read zeros in between.
 ENTRY = struct.Struct("dd")
-"""Value and timestamp, assigned in one step: `pack_into` would let a scrape read zeros in between."""
-
-HEADER = 8
-"""Bytes of the used length and its padding, before the first entry."""
-
+HEADER = 8  # Bytes of the used length and its padding, before the first entry.
 PARTIAL = ".new"
-CHECK_S = 1.0
-"""Between two looks whether the file is still at its place, or can be made again."""
+CHECK_S = 1.0  # Between two looks whether the file is still at its place, or can be made again.
 
 
 class MetricFile(MmapedDict):

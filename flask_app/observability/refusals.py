@@ -21,6 +21,7 @@ from lockstep.data.schema import FieldError, Schema
 from lockstep.prediction_log import privacy, refusals
 from lockstep.prediction_log.refusals import Group, Refusal
 
+# Each reason, and how the problems of a fault begin that have it; anything else is `other`.
 REASONS = (
     ("missing_column", "missing column"),
     ("unknown_column", "unknown column"),
@@ -30,14 +31,10 @@ REASONS = (
     ("wrong_type", "expected|a row (is|here)"),
     ("repeated", "there twice|sent more than once"),
 )
-"""Each reason, and how the problems of a fault begin that have it; anything else is `other`."""
-
 MOST_COLUMNS = 100
 OTHER = "other"
 MOST_BYTES = 1_000_000
-EVERY_S = 1.0
-"""A process appends to the sample at most this often; what comes between is counted into the next line."""
-
+EVERY_S = 1.0  # A process appends to the sample at most this often; what comes between is counted into the next line.
 WINDOW_S = 24 * 60 * 60
 MOST_GROUPS = 10
 

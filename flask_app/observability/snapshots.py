@@ -10,8 +10,8 @@ from flask import Flask
 from lockstep.config.settings import Settings
 from lockstep.drift.results import FILE, Snapshot
 
+# Figures are called old when they are older than so many looks of the recorder and seconds together.
 LATE_LOOKS, LATE_S = 3, 15.0
-"""Figures are called old when they are older than so many looks of the recorder and seconds together."""
 
 
 @dataclass(frozen=True)

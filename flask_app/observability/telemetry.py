@@ -30,9 +30,8 @@ from lockstep.prediction_log.records import Scalar
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 BUCKETS_SCORE = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+# Labels and versions with series of their own in one process, and such series of predictions; the rest is `other`.
 MOST_LABELS, MOST_VERSIONS, MOST_SERIES = 100, 50, 1000
-"""Labels and versions with series of their own in one process, and such series of predictions; the rest is `other`."""
-
 OTHER = "other"
 LOADED = "model_loaded"
 VALUE = "value"

@@ -11,45 +11,14 @@ from werkzeug.routing import Rule
 
 from flask_app.admission import authentication, guard
 from flask_app.models import model_service
-from flask_app.openapi.component_schemas import PROBLEM, TEXT, ServedModel
 from flask_app.openapi.json_schema import Json
-from flask_app.openapi.operations import DEFAULT, DESCRIBED, PROBLEMS, SUMMARIES, problem, refusals
+from flask_app.openapi.served_model import ServedModel, specification
 
-HIDDEN = ("static", "dashboard.style")
-"""Endpoints that are no part of the API."""
-
-MOST_DOCUMENTS = 4
-"""Documents that stay: one for each URL prefix, as a trusted proxy names it."""
-
+HIDDEN = ("static", "dashboard.style")  # Endpoints that are no part of the API.
+MOST_DOCUMENTS = 4  # Documents that stay: one for each URL prefix, as a trusted proxy names it.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 NAME = "<name>"
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?([^<>]+)>")
-PREDICTIONS, PAGES = "Predictions", "Pages"
-TAGS = {
-    "predict": PREDICTIONS,
-    "files": PREDICTIONS,
-    "feedback": PREDICTIONS,
-    "capstone": PREDICTIONS,
-    "invocations": "MLflow and SageMaker",
-    "open_inference": "Open Inference Protocol 2",
-    "health": "Health",
-    "prometheus_metrics": "Health",
-    "metrics_alias": "Health",
-    "pages": PAGES,
-    "dashboard": PAGES,
-    "docs": PAGES,
-    "admin": "Administration",
-    "predictions": "Administration",
-    "retrain": "Administration",
-}
-SCHEMES: dict[str, Json] = {
-    "key": {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
-    },
-    "admin": {"admin": {"type": "http", "scheme": "bearer", "description": "The admin token."}},
-}
-NEEDS: dict[str, list[Json]] = {"key": [{"bearer": []}, {"key": []}], "admin": [{"admin": []}]}
 
 
 @dataclass(frozen=True)
@@ -100,19 +69,17 @@ def describe(app: Flask, models: list[ServedModel], root: str = "") -> Json:
     for rule in _ordered(app.url_map.iter_rules()):
         for path, operations in _path(app, rule, models):
             paths.setdefault(path, {}).update(operations)
-    schemas = {name: part for model in models for name, part in model.parts().items()}
-    schemes = {name: scheme for need in _needs(app) for name, scheme in SCHEMES[need].items()}
+    spec = specification()
+    schemas = {name: part for model in models for name, part in model.schemas().items()}
+    schemes = {name: scheme for need in _needs(app) for name, scheme in spec["security"][need]["schemes"].items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Lockstep: {first.name}", "version": first.version, "description": _about(models)},
         "servers": [{"url": root or "/"}],
         "paths": paths,
         "components": {
-            "schemas": {"Problem": PROBLEM, **schemas},
-            "responses": {
-                **{status: problem(about) for status, about in PROBLEMS.items()},
-                "default": problem(DEFAULT),
-            },
+            "schemas": {"Problem": spec["problem_schema"], **schemas},
+            "responses": {status: _problem(about) for status, about in spec["problems"].items()},
             "securitySchemes": schemes,
         },
     }
@@ -129,7 +96,7 @@ def _about(models: list[ServedModel]) -> str:
 
 def _ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Put what is named in the table first and in its order."""
-    ranks = {endpoint: rank for rank, endpoint in enumerate(DESCRIBED)}
+    ranks = {endpoint: rank for rank, endpoint in enumerate(specification()["operations"])}
     shown = [rule for rule in rules if rule.endpoint not in HIDDEN]
     return sorted(shown, key=lambda rule: (ranks.get(rule.endpoint, len(ranks)), len(rule.rule), rule.rule))
 
@@ -146,18 +113,19 @@ def _path(app: Flask, rule: Rule, models: list[ServedModel]) -> Iterator[tuple[s
 
 
 def _operation(app: Flask, rule: Rule, method: str, model: ServedModel) -> Json:
-    make = DESCRIBED.get(rule.endpoint)
-    described = make(model) if make else {"responses": {"2XX": {"description": "Done."}}}
+    spec = specification()
+    described = model.fill(spec["operations"].get(rule.endpoint, {"responses": {"2XX": {"description": "Done."}}}))
     blueprint, _, view = rule.endpoint.rpartition(".")
     open_parts = [name for name in ARGUMENT.findall(rule.rule) if name != "name"]
     model_name = [model.name] if NAME in rule.rule else []
     operation = {
         "operationId": "-".join([*filter(None, (blueprint, view)), *open_parts, *model_name]),
-        "tags": [TAGS.get(blueprint or view, "Other")],
-        "summary": SUMMARIES.get(rule.endpoint) or _summary(app.view_functions[rule.endpoint].__doc__),
+        "tags": [spec["tags"].get(blueprint or view, "Other")],
+        "summary": (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")[0].rstrip("."),
         **described,
     }
-    arguments = [_argument(name, model) for name in open_parts]
+    schemas = {name: model.fill(spec["arguments"].get(name, {"type": "string"})) for name in open_parts}
+    arguments = [{"name": name, "in": "path", "required": True, "schema": part} for name, part in schemas.items()]
     if arguments or "parameters" in operation:
         operation["parameters"] = [*arguments, *operation.get("parameters", [])]
     return _guarded(app, rule, operation)
@@ -168,23 +136,25 @@ def _guarded(app: Flask, rule: Rule, operation: Json) -> Json:
     need = authentication.need_of(rule.rule)
     statuses = (["404"] if "<" in rule.rule else []) + (["401", "403"] if need == "admin" else [])
     if need in _needs(app):
-        operation["security"] = NEEDS[need]
+        operation["security"] = specification()["security"][need]["needs"]
         statuses.append("401")
-    responses = operation["responses"] | refusals(*statuses)
-    return operation | {"responses": dict(sorted(responses.items())) | refusals("default")}
+    statuses += operation.pop("refusals", ())
+    responses = operation["responses"] | {status: _response(status) for status in statuses}
+    return operation | {"responses": dict(sorted(responses.items())) | {"default": _response("default")}}
+
+
+def _response(status: str) -> Json:
+    return {"$ref": f"#/components/responses/{status}"}
+
+
+def _problem(about: str) -> Json:
+    """Describe an answer that says what is wrong."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content = {"application/problem+json": {"schema": schema}, "text/html": {"schema": {"type": "string"}}}
+    return {"description": about, "content": content}
 
 
 def _needs(app: Flask) -> list[str]:
     """Return what must be shown to come in, as far as it is set."""
     door = guard.from_app(app).access
     return ["key"] * door.keyed + ["admin"] * door.governed
-
-
-def _argument(name: str, model: ServedModel) -> Json:
-    """Describe a part of an address."""
-    schema = model.asked if name == "version" else TEXT
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _summary(docstring: str | None) -> str:
-    return (docstring or "").strip().partition("\n")[0].rstrip(".")

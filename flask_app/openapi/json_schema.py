@@ -1,5 +1,6 @@
 """What a model takes and gives, as JSON Schema that refuses what the app refuses."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask_app.protocols import open_inference
@@ -13,17 +14,15 @@ DAY = (
     r"|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 )
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{3}|\.[0-9]{6})?)?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?"
+# The days of every year, and the hours of a day; the app also takes the shorter spellings of ISO 8601.
 DATE = f"^{DAY}(T{TIME})?$"
-"""The days of every year, and the hours of a day; the app also takes the shorter spellings of ISO 8601."""
-
 TYPES: dict[Kind, Json] = {
     "numeric": {"type": "number"},
     "categorical": {"type": "string"},
     "text": {"type": "string"},
     "date": {"type": "string", "pattern": DATE},
 }
-ALL_LABELS = 100
-"""A model with more labels than this has them described, not listed."""
+ALL_LABELS = 100  # A model with more labels than this has them described, not listed.
 
 
 def value(column: Column) -> Json:
@@ -141,3 +140,16 @@ def closed(properties: Json, optional: Json | None = None, about: str = "") -> J
 def exactly(items: list[Json]) -> Json:
     """Describe a list with these items and no others; `items: false` would say it too, and generators refuse it."""
     return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+
+
+# The spellings of rows: what the page shows once, and then calls by name.
+ROW_FORMATS: dict[str, tuple[Callable[[Schema], Json], str]] = {
+    "Row": (row, "A row: the name of each column, and its value."),
+    "Values": (places, "A row: its values in the order of the columns."),
+    "Columns": (lists, "A list of values under the name of each column, described here for one row."),
+    "Tensors": (
+        tensors,
+        "A tensor for each column, in any order, described here for one row; of n rows the shape is [n] or [n, 1]. "
+        "Numbers may come in any datatype of the protocol, and a model of numbers takes one tensor [n, columns] too.",
+    ),
+}

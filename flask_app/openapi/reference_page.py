@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from flask_app.openapi.component_schemas import PLAIN
-from flask_app.openapi.json_schema import Json
+from flask_app.openapi.json_schema import ROW_FORMATS, Json
 
 DEEPEST = 6
 MOST_LINES = 60
@@ -73,7 +72,7 @@ def spellings(document: Json) -> list[RowFormat]:
             name.lower(), name, schema["description"], _columns(document, schema) if _plain(name) == "Row" else []
         )
         for name, schema in schemas.items()
-        if _plain(name) in PLAIN
+        if _plain(name) in ROW_FORMATS
     ]
 
 
@@ -174,7 +173,7 @@ def lines(document: Json, schema: Json, depth: int = 0) -> Iterator[SchemaRow]:
 def named(schema: Json) -> str:
     """Return the name of a spelling of rows that a schema refers to, else nothing."""
     name: str = schema.get("$ref", "").rpartition("/")[2]
-    return name if _plain(name) in PLAIN else ""
+    return name if _plain(name) in ROW_FORMATS else ""
 
 
 def kind(document: Json, schema: Json) -> str:

@@ -15,9 +15,7 @@ from lockstep.errors import ArtifactError, MissingExtra, NotExplained
 from lockstep.inference.predictor import Predictor
 from lockstep.scoring import contributions, tree_contributions
 
-MOST_ROWS = 100
-"""Rows that a request may have explained: trees take milliseconds for each."""
-
+MOST_ROWS = 100  # Rows that a request may have explained: trees take milliseconds for each.
 RETRY_AFTER_S = 5
 
 

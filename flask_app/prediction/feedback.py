@@ -32,14 +32,12 @@ from lockstep.prediction_log.records import LabelState, Scalar
 log = logging.getLogger("feedback")
 
 Outcome = Literal["new", "changed", "unchanged", "waiting"]
-COLUMNS = ["id", "label"]
+COLUMNS, VALUE = ["id", "label"], "value"
 LONGEST_ID = 64
+# How long feedback waits for the log before it is taken unchecked; for each label of a file so much longer.
 PATIENCE_S, EACH_S = 3.0, 0.001
-"""How long feedback waits for the log before it is taken unchecked; for each label of a file so much longer."""
-
-NAMED = 20
-"""So many labels are listed when another is refused."""
-
+NAMED = 20  # So many labels are listed when another is refused.
+NO_NUMBER = "accepted: a finite number, or nothing"
 UNKNOWN = "no prediction with this id is logged"
 
 
@@ -104,28 +102,44 @@ def _count(label: SubmittedLabel, before: LabelState) -> None:
 
 
 def read(content: bytes, most: int) -> list[SubmittedLabel]:
-    """Read a CSV file with the columns `id` and `label`.
+    """Read a CSV file with the columns `id` and `label`, and perhaps `value`, what the outcome was worth.
 
     Raises BadRequest: it is no such file.
     Raises RequestEntityTooLarge: it has more than `most` lines.
-    Raises RowsRefused: a line has too few or too many cells, or names a prediction that another line named.
+    Raises RowsRefused: a line has too few or too many cells, a value that is no number, or the id of another line.
     """
     try:
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
         raise BadRequest("The file is no CSV in UTF-8.") from None
-    if not lines or [name.strip().lower() for name in lines[0]] != COLUMNS:
-        raise BadRequest(f"The first line of the file must be {','.join(COLUMNS)}.")
+    header = [name.strip().lower() for name in lines[0]] if lines else []
+    if header not in (COLUMNS, [*COLUMNS, VALUE]):
+        raise BadRequest(f"The first line of the file must be {','.join(COLUMNS)}, or {','.join([*COLUMNS, VALUE])}.")
     rows = [(number, cells) for number, cells in enumerate(lines[1:], 2) if cells]
     if len(rows) > most:
         raise RequestEntityTooLarge(f"At most {most} lines a file.")
     faults = [
-        FieldError(number, "", f"{len(cells)} cells, but two belong here") for number, cells in rows if len(cells) != 2
+        FieldError(number, "", f"{len(cells)} cells, but {len(header)} belong here")
+        for number, cells in rows
+        if len(cells) != len(header)
     ]
-    faults = faults or _twice(rows)
+    faults = faults or _twice(rows) or _bad_values(rows)
     if faults:
         raise RowsRefused(faults)
-    return [SubmittedLabel(cells[0].strip(), cells[1].strip(), number, is_text=True) for number, cells in rows]
+    return [
+        SubmittedLabel(cells[0].strip(), cells[1].strip(), number, is_text=True, value=amount(*cells[2:]))
+        for number, cells in rows
+    ]
+
+
+def amount(text: str = "") -> float | None:
+    """Return the value that a text says, or None for an empty one.
+
+    Raises ValueError: it is no finite number.
+    """
+    if text.strip() and not math.isfinite(float(text)):
+        raise ValueError(text)
+    return float(text) if text.strip() else None
 
 
 def counts(results: Sequence[LabelResult]) -> dict[str, int]:
@@ -241,7 +255,18 @@ def _twice(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
     """Return a fault for each line that names a prediction again: which of them is true cannot be known."""
     first: dict[str, int] = {}
     faults = []
-    for number, (prediction, _) in rows:
+    for number, (prediction, *_) in rows:
         if first.setdefault(prediction.strip(), number) != number:
             faults.append(FieldError(number, "id", f"line {first[prediction.strip()]} names it too"))
+    return faults
+
+
+def _bad_values(rows: Sequence[tuple[int, list[str]]]) -> list[FieldError]:
+    """Return a fault for each line whose value is no finite number."""
+    faults = []
+    for number, line in rows:
+        try:
+            amount(*line[2:])
+        except ValueError:
+            faults.append(FieldError(number, VALUE, NO_NUMBER))
     return faults

@@ -24,9 +24,7 @@ from lockstep.prediction_log.spool import Writer
 if TYPE_CHECKING:
     from lockstep.server.recorder import Recorder
 
-ASK_S = 10.0
-"""How long a question waits for the recorder and its database."""
-
+ASK_S = 10.0  # How long a question waits for the recorder and its database.
 Rows = Callable[[Sequence[Sequence[Scalar]]], list[list[Scalar]] | None]
 
 

@@ -29,16 +29,10 @@ log = logging.getLogger("cache")
 KEY_BYTES = 20
 PREFIX = b"lockstep:"
 TIME_LIMIT_S = 0.05
-REST_S = 5.0
-"""A Redis that failed is left alone for this long."""
-
+REST_S = 5.0  # A Redis that failed is left alone for this long.
 LIFETIME_S = 24 * 60 * 60
-MOST_ROWS = 500
-"""Larger batches are not looked up: they seldom repeat, and would push out what does."""
-
-Answer = tuple[Any, list[float] | None]
-"""A label with the share of each label, or a value alone."""
-
+MOST_ROWS = 500  # Larger batches are not looked up: they seldom repeat, and would push out what does.
+Answer = tuple[Any, list[float] | None]  # A label with the share of each label, or a value alone.
 Count = Callable[[str, int], None]
 
 

@@ -15,9 +15,7 @@ from lockstep.config.params import Kind
 from lockstep.data.schema import FieldError, Label, Row, RowsRefused, Schema, label_name
 
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name")
-HINTS = ("content_type", "priority", "timeout")
-"""Parameters that clients send along and that change no answer."""
-
+HINTS = ("content_type", "priority", "timeout")  # Parameters that clients send along and that change no answer.
 MAX_ID = 200
 DATATYPES: dict[Kind, str] = {"numeric": "FP64", "categorical": BYTES, "text": BYTES, "date": BYTES}
 LABELS: dict[type, str] = {str: BYTES, bool: "BOOL", int: "INT64"}

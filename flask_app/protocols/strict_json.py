@@ -13,13 +13,11 @@ from flask_app.errors import shown
 from lockstep.data.schema import FieldError, Row, RowsRefused, Schema
 from lockstep.errors import nearest
 
-MAX_UNKNOWN = 100
-"""With more unknown columns than this, no time is spent on finding what each may have meant."""
+MAX_UNKNOWN = 100  # With more unknown columns than this, no time is spent on finding what each may have meant.
 
 
+# An escape of half a UTF-16 pair; alone it is no character, and no text that UTF-8 could carry.
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""An escape of half a UTF-16 pair; alone it is no character, and no text that UTF-8 could carry."""
-
 NOT_STRICT = (
     "The body is not strict JSON: one UTF-8 document, no key twice, no NaN or Infinity, no half of a surrogate pair."
 )

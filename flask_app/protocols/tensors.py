@@ -17,14 +17,13 @@ KEYS = ("name", "shape", "datatype", "parameters", "data")
 PARAMETERS = ("binary_data_size", "content_type")
 CONTENT_TYPES = ("str", "np", "pd")
 BYTES = "BYTES"
+# Each datatype of a fixed width, and how numpy calls it; `BYTES` is the one other.
 WIDTHS = {
     "BOOL": "|b1",
     **{f"UINT{8 * size}": f"<u{size}" for size in (1, 2, 4, 8)},
     **{f"INT{8 * size}": f"<i{size}" for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": f"<f{size}" for size in (2, 4, 8)},
 }
-"""Each datatype of a fixed width, and how numpy calls it; `BYTES` is the one other."""
-
 LENGTH = struct.Struct("<I")
 
 

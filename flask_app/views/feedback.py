@@ -40,8 +40,8 @@ def show() -> ResponseReturnValue:
 def take() -> ResponseReturnValue:
     """Take the true answer to one prediction; the same one again changes nothing, a later one wins."""
     typed = request.mimetype in FORMS
-    said = _typed() if typed else _sent()
     try:
+        said = _typed() if typed else _sent()
         (taken,) = feedback.take([said], "form" if typed else "api", request.headers.get("Idempotency-Key", ""))
     except RowsRefused as refused:
         return _refused(refused.faults[0])
@@ -54,7 +54,7 @@ def take() -> ResponseReturnValue:
 
 @blueprint.post("/feedback/file")
 def take_file() -> ResponseReturnValue:
-    """Take the true answers to many predictions from a CSV file with the columns id and label, all or none."""
+    """Take the true answers in a CSV file with the columns id, label and perhaps value, all or none."""
     if request.mimetype != files.MULTIPART:
         raise UnsupportedMediaType(f"Send {files.MULTIPART} with the CSV in the field {files.FILE!r}.")
     try:
@@ -96,10 +96,14 @@ def _typed() -> SubmittedLabel:
     if request.files or any(len(values) != 1 for values in fields.values()):
         raise UnprocessableEntity("Send an id and a label, each once.")
     (prediction_id,), (text,) = fields.values()
-    return SubmittedLabel(prediction_id.strip(), text.strip(), is_text=True)
+    try:
+        value = feedback.amount(request.form.get(feedback.VALUE, ""))
+    except ValueError:
+        raise RowsRefused([FieldError(0, feedback.VALUE, feedback.NO_NUMBER)]) from None
+    return SubmittedLabel(prediction_id.strip(), text.strip(), is_text=True, value=value)
 
 
 def _refused(fault: FieldError) -> ResponseReturnValue:
     if fault.problem == feedback.UNKNOWN:
         raise NoSuchPrediction
-    return errors.problem(422, "This cannot have been the true answer.", faults=[fault])
+    return errors.problem(422, "Nothing was taken.", faults=[fault])

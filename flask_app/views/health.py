@@ -15,8 +15,7 @@ from lockstep.decision import GateRecord
 
 blueprint = Blueprint("health", __name__)
 
-STATUSES = ("ok", "degraded", "unavailable")
-"""From the best to the worst."""
+STATUSES = ("ok", "degraded", "unavailable")  # From the best to the worst.
 
 
 @blueprint.get("/livez")

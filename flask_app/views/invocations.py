@@ -12,8 +12,7 @@ from flask_app.views import calls
 blueprint = Blueprint("invocations", __name__)
 
 CSV = "text/csv"
-MLFLOW = "mlflow-skinny"
-"""The part of MLflow that an app needs; both parts are of one version."""
+MLFLOW = "mlflow-skinny"  # The part of MLflow that an app needs; both parts are of one version.
 
 
 @blueprint.post("/invocations")

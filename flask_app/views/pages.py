@@ -25,9 +25,7 @@ from lockstep.html import formatting
 blueprint = Blueprint("pages", __name__)
 
 BARS = 10
-LONGEST_CODE = 20_000
-"""A longer request is not repeated as code."""
-
+LONGEST_CODE = 20_000  # A longer request is not repeated as code.
 WHOLE = 2.0**53
 
 

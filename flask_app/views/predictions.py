@@ -16,8 +16,7 @@ from lockstep.prediction_log.records import Variant
 blueprint = Blueprint("predictions", __name__)
 
 MOST = 1000
-CONTENTS = ("row", "key")
-"""What says something of the one whom a prediction is about."""
+CONTENTS = ("row", "key")  # What says something of the one whom a prediction is about.
 
 
 class LogFilter(Struct, forbid_unknown_fields=True):

@@ -27,9 +27,7 @@ Row = Mapping[str, Value]
 TIMEOUT_S = 10.0
 RETRIES = 4
 FIRST_WAIT_S = 0.1
-LONGEST_WAIT_S = 20.0
-"""No wait between two attempts is longer; a server that asks for more is not waited for."""
-
+LONGEST_WAIT_S = 20.0  # No wait between two attempts is longer; a server that asks for more is not waited for.
 BUSY = frozenset({429, 502, 503, 504})
 
 

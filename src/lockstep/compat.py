@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prometheus_client.mmap_dict import MmapedDict
     from requests import Response
 
+# Methods of `granian.server.mp.MPServer` that `lockstep.server.supervisor` overrides or calls, by their signatures.
 GRANIAN_HOOKS = {
     "signal_handler_interrupt": "(self, *args, **kwargs)",
     "signal_handler_reload": "(self, *args, **kwargs)",
@@ -24,19 +25,18 @@ GRANIAN_HOOKS = {
     "_serve_loop": "(self, spawn_target, target_loader)",
     "_stop_workers": "(self)",
 }
-"""Methods of `granian.server.mp.MPServer` that `lockstep.server.supervisor` overrides or calls, by their signatures."""
 
+# Attributes of an `MPServer` that the supervisor reads or sets.
 GRANIAN_STATE = ("wrks", "interrupt_signal", "interrupt_children", "main_loop_interrupt", "workers_kill_timeout")
-"""Attributes of an `MPServer` that the supervisor reads or sets."""
-
+# Node classes of skops that a saved model may name.
 SKOPS_LOADERS = frozenset(
     """
     DTypeNode DictNode JsonNode ListNode LossNode NdArrayNode ObjectNode RandomGeneratorNode SliceNode TreeNode
     TupleNode TypeNode
     """.split()  # noqa: SIM905
 )
-"""Node classes of skops that a saved model may name."""
 
+# Classes of numpy and scikit-learn that a saved model may name, by the modules that define them, private ones too.
 SAVED_TYPES = {
     "numpy": "dtype float64 int64 ndarray uint64",
     "numpy.random._generator": "Generator",
@@ -65,7 +65,6 @@ SAVED_TYPES = {
     "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor",
     "sklearn.tree._tree": "Tree",
 }
-"""Classes of numpy and scikit-learn that a saved model may name, by the modules that define them, private ones too."""
 
 
 def stage_transition(client: "MlflowClient") -> Callable[..., Any]:

@@ -7,12 +7,9 @@ from typing import Any
 
 from lockstep.errors import LockstepError
 
+# Tags of a version: the last decision on it, its forced promotion, and the checks of its evaluation.
 DECISION_TAG, FORCED_TAG, EVALUATED_TAG = "decision", "forced", "gate_checks"
-"""Tags of a version: the last decision on it, its forced promotion, and the checks of its evaluation."""
-
-LONGEST_TAG = 4_900
-"""So many characters every server takes in a tag."""
-
+LONGEST_TAG = 4_900  # So many characters every server takes in a tag.
 REASON_LENGTHS = (1_000, 400, 200, 100, 40, 0)
 
 

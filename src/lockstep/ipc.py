@@ -13,10 +13,10 @@ from lockstep.errors import ArtifactError, ConfigError, LockstepError, RegistryE
 
 REQUEST_S = 10.0
 MAX_BYTES = 64 << 20
+# The errors that travel from the server of a socket to its client.
 KINDS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (TrackingError, RegistryError, ArtifactError, ConfigError, StoreError, OSError)
 }
-"""The errors that travel from the server of a socket to its client."""
 
 
 def reply(call: Callable[[], Any], unexpected: Callable[[Exception], LockstepError]) -> bytes:

@@ -13,9 +13,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+# OpenBLAS's kernels for x86-64-v3. They end a processor without AVX2 by SIGILL, so they are never forced on one.
 KERNEL = "Haswell"
-"""OpenBLAS's kernels for x86-64-v3. They end a processor without AVX2 by SIGILL, so they are never forced on one."""
-
 NUMPY_BASE = ("X86_V2", "X86_V3")
 NUMPY_ABOVE = ("X86_V4", "AVX512_ICL", "AVX512_SPR")
 """numpy's dispatched instruction sets, those that stay and those that are switched off, by their names since numpy 2.4.
@@ -24,22 +23,20 @@ None implies another: each is named. numpy passes over one that the processor la
 have; `deviations` compares with numpy's own list.
 """
 
+# Sums over several threads are added up in their number of parts.
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Sums over several threads are added up in their number of parts."""
-
 INSTRUCTIONS = {
     "OPENBLAS_CORETYPE": KERNEL,
     "NPY_DISABLE_CPU_FEATURES": ",".join(NUMPY_ABOVE),
     "ARROW_USER_SIMD_LEVEL": "AVX2",
 }
+
+# What computes in training and in serving: other versions may round otherwise, or read a model file otherwise.
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops", "treelite")
-"""What computes in training and in serving: other versions may round otherwise, or read a model file otherwise."""
-
+# What a process must not take out of its environment before it has loaded the libraries.
 PREFIXES = ("OMP_", "OPENBLAS_", "NPY_", "ARROW_")
-"""What a process must not take out of its environment before it has loaded the libraries."""
-
+# Leaf, register and bit of a feature, in the numbers of glibc: leaf 0 is CPUID 1, leaf 1 is CPUID 7.
 _FMA, _AVX2 = (0, 2, 12), (1, 1, 5)
-"""Leaf, register and bit of a feature, in the numbers of glibc: leaf 0 is CPUID 1, leaf 1 is CPUID 7."""
 
 
 def pin() -> None:

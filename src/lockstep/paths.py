@@ -5,15 +5,11 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
-PIN = Path("requirements-lockstep.txt")
-"""Version and digest of the library, in a project that depends on its wheel."""
+PIN = Path("requirements-lockstep.txt")  # Version and digest of the library, in a project that depends on its wheel.
 EXAMPLES = Path("examples")
+# Folders of the models beside the first one, which is that of the root; each is laid out as the root is.
 USE_CASES = Path("usecases")
-"""Folders of the models beside the first one, which is that of the root; each is laid out as the root is."""
-
-FUNCTIONS = Path("features.py")
-"""Functions of columns that params.yaml names: the project's own code."""
-
+FUNCTIONS = Path("features.py")  # Functions of columns that params.yaml names: the project's own code.
 EXTERNAL = Path("data/external")
 FEEDBACK = EXTERNAL / "feedback"
 CONTRACT = EXTERNAL / "contract.json"
@@ -22,10 +18,10 @@ PROBE_PIPELINE = Path("data/probe/dvc.yaml")
 
 RAW = Path("data/raw/data.parquet")
 SOURCE = Path("data/raw/source.json")
+# Rows of the test source; a table without rows and columns where there is none.
 RAW_TEST = Path("data/raw/test.parquet")
-"""Rows of the test source; a table without rows and columns where there is none."""
+# Rules of the data contract that were accepted for the source, as they stood when it was read.
 RAW_CONTRACT = Path("data/raw/contract.json")
-"""Rules of the data contract that were accepted for the source, as they stood when it was read."""
 TRAIN = Path("data/interim/train.parquet")
 TEST = Path("data/interim/test.parquet")
 QUARANTINE = Path("data/interim/quarantine.parquet")
@@ -55,16 +51,14 @@ GATE = Path("reports/gate.json")
 DECISION = Path("reports/decision.json")
 EXPERIMENT_INFO = Path("reports/experiment_info.json")
 
+# State of this machine, never committed: local tracking database, model cache, metrics of the workers.
 STATE = Path(".lockstep")
-"""State of this machine, never committed: local tracking database, model cache, metrics of the workers."""
-FUNCTIONS_HISTORY = STATE / "features"
-"""The features.py of each model that was trained here, by its digest."""
-SEARCHES = STATE / "search"
-"""Checkpoints of searches, from which a killed one resumes."""
+FUNCTIONS_HISTORY = STATE / "features"  # The features.py of each model that was trained here, by its digest.
+SEARCHES = STATE / "search"  # Checkpoints of searches, from which a killed one resumes.
 
 
+# Where DVC copies the project for an experiment that does not run in the workspace; it throws the copy away.
 EXPERIMENT_FOLDERS = (".dvc", "tmp", "exps")
-"""Where DVC copies the project for an experiment that does not run in the workspace; it throws the copy away."""
 
 
 def find_root(start: Path) -> Path | None:

@@ -16,15 +16,12 @@ from pathlib import Path
 
 M_ARENA_MAX = -8
 PR_SET_PDEATHSIG = 1
-WRONG_SETTINGS = 78
-"""The exit code of a worker that can never start, so that the master does not try again."""
-
+WRONG_SETTINGS = 78  # The exit code of a worker that can never start, so that the master does not try again.
 LOOK_S = 0.5
 GRACE_S = 1.0
 PARENT_DIED = signal.SIGUSR2
+# What a forked child calls at its end; `atexit` calls nothing in children of multiprocessing.
 EXIT_CALLS: list[Callable[[], None]] = []
-"""What a forked child calls at its end; `atexit` calls nothing in children of multiprocessing."""
-
 FATAL = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 

@@ -19,8 +19,7 @@ from lockstep.runtime import logger
 from lockstep.runtime.release import VERSION
 
 STDOUT = 1
-NOT_READ = 141
-"""The exit code of a program whose output nobody reads any more: 128 and the number of SIGPIPE."""
+NOT_READ = 141  # The exit code of a program whose output nobody reads any more: 128 and the number of SIGPIPE.
 
 
 def run_stage(name: str, main: Callable[[Any], None]) -> None:

@@ -16,8 +16,8 @@ from lockstep.config.params import DataIngestion
 from lockstep.data.sources import s3
 from lockstep.errors import DataError
 
+# The folder in OUT that says what each part was made from; readers of tables pass over names with a dot.
 RECORDS = ".lockstep"
-"""The folder in OUT that says what each part was made from; readers of tables pass over names with a dot."""
 PATTERN = frozenset("*?[")
 S3 = "s3://"
 
@@ -120,8 +120,7 @@ class BucketLocation:
         return f"{S3}{self.bucket}/{self.prefix}{name}"
 
 
-Location = FolderLocation | BucketLocation
-"""Files by names with slashes, below one folder or prefix."""
+Location = FolderLocation | BucketLocation  # Files by names with slashes, below one folder or prefix.
 
 
 def location(path: str, params: DataIngestion) -> Location:

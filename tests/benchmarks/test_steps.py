@@ -18,6 +18,7 @@ def model(request, tmp_path):
     for path in (paths.MODEL, paths.TEST):
         (project / path).parent.mkdir(parents=True)
     make_bundle(request.param, (project / paths.MODEL).parent, odd="a")  # a name that the fast path can decode
+    (project / paths.REGISTERED).write_text('{"model": "other"}')
     parquet.write(make_frame(request.param, odd="a")[0], project / paths.TEST)
     return Model(Case("demo", "a small model", params=str, batches=1), project)
 

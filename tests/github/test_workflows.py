@@ -121,7 +121,7 @@ def test_a_fork_needs_no_secret():
     guarded = [
         job for name in ("deploy", "retrain", "infra") for job in PARSED[name]["jobs"].values() if "environment" in job
     ]
-    assert len(guarded) == 3
+    assert len(guarded) == 4
     assert [job["if"] for job in guarded if "vars.AWS_" not in job["if"]] == []
 
 

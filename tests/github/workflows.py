@@ -8,9 +8,9 @@ FOREIGN = re.compile(
 )
 KEYS = ("aws-access-key-id", "aws_access_key_id", "aws-secret-access-key", "aws_secret_access_key")
 WRITE = {
-    "contents": {"retrain"},
+    "contents": {"retrain", "gitops"},
     "pull-requests": {"retrain"},
-    "id-token": {"production", "retrain", "plan", "tests", "pipeline", "image"},
+    "id-token": {"production", "gitops", "retrain", "plan", "tests", "pipeline", "image"},
 }
 """Which jobs may write what."""
 

@@ -26,6 +26,7 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("autoscaling/v2", "horizontalpodautoscalers"): ("HorizontalPodAutoscaler", True),
     ("networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", True),
     ("networking.k8s.io/v1", "ingresses"): ("Ingress", True),
+    ("argoproj.io/v1alpha1", "applications"): ("Application", True),
     ("authorization.k8s.io/v1", "selfsubjectaccessreviews"): ("SelfSubjectAccessReview", False),
 }
 DEPLOYMENTS, REPLICA_SETS = ("apps/v1", "deployments"), ("apps/v1", "replicasets")

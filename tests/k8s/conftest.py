@@ -20,8 +20,11 @@ from tests.k8s.objects import ROOT
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
-ALONE = ("volume", "network-load-balancer")
-"""Components that contradict others: one allows one pod, the other removes the Ingress."""
+ALTERNATIVES = ("network-load-balancer", "rollout", "volume")
+"""Components that change what kind of pods serve, or what leads to them, so that one overlay takes one of them."""
+
+VPC = "192.168.0.0/16"
+"""What scripts/eks would read from the cluster's VPC."""
 
 RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
 FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_", "MLFLOW_", "DAGSHUB_", "HOST", "CERTIFICATE_", "DATABASE_URL")
@@ -170,13 +173,13 @@ def render(kubectl, name, folder):
         source = folder / f"with-{name}"
         source.mkdir()
         k8s = os.path.relpath(ROOT / "k8s", source)
-        chosen = [each for each in COMPONENTS if each not in ALONE] if name == "all" else [name]
+        chosen = [each for each in COMPONENTS if each not in ALTERNATIVES] if name == "all" else [name]
         chosen = [each for each in chosen if each != "ingress"]  # the overlay has it
         content = {"resources": [f"{k8s}/overlays/eks"], "components": [f"{k8s}/components/{each}" for each in chosen]}
         (source / "kustomization.yaml").write_text(json.dumps(content))
     done = subprocess.run([kubectl, "kustomize", source], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
+    return done.stdout.replace("VPC-RANGE", VPC)
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +188,13 @@ def manifests(kubectl, tmp_path_factory):
     sources, folder = tmp_path_factory.mktemp("sources").resolve(), tmp_path_factory.mktemp("manifests")
     for name in RENDERED:
         (folder / f"{name}.yaml").write_text(render(kubectl, name, sources))
-    for own in ("argocd/application.yaml", "eksctl/deployers.yaml", "dask/search.yaml", "dask/operator/cluster.yaml"):
+    for own in (
+        "argocd/application.yaml",
+        "argocd/permissions.yaml",
+        "eksctl/deployers.yaml",
+        "dask/search.yaml",
+        "dask/operator/cluster.yaml",
+    ):
         (folder / Path(own).name).write_text((ROOT / "k8s" / own).read_text())
     done = ops.run(kubectl, "kustomize", ROOT / "k8s/dask")
     assert done.returncode == 0, done.stderr

@@ -20,8 +20,7 @@ from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import search
 
 MOST_ROWS, FOLDS, SEED = 6000, 3, 0
-HALF = 0.5
-"""The floor stands halfway between the best constant answer and the quick models."""
+HALF = 0.5  # The floor stands halfway between the best constant answer and the quick models.
 QUICK: dict[Task, list[dict[str, Any]]] = {
     "binary": [
         {"estimator": "logistic_regression", "params": {"C": 1.0, "max_iter": 20_000}},

@@ -5,41 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-MARKERS = frozenset(
-    (
-        "?",
-        "-",
-        "--",
-        "---",
-        ".",
-        "..",
-        "...",
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "#n/a",
-        "#na",
-        "<na>",
-        "\\n",
-        "(null)",
-        "(none)",
-        "missing",
-        "unknown",
-        "undefined",
-        "#value!",
-        "#ref!",
-        "#div/0!",
-        "k.a.",
-        "k.a",
-        "unbekannt",
-    )
-) | {"not available", "not applicable", "keine angabe", ""}
-"""Texts that stand for a missing value, in lower case, once trimmed."""
+from lockstep.autoconfig.spellings import SPELLINGS
+
+MARKERS = frozenset(SPELLINGS["missing"])  # Texts that stand for a missing value, in lower case, once trimmed.
 
 
 @dataclass

@@ -18,15 +18,12 @@ from lockstep.data.schema import ROW_NUMBERS
 IDENTIFIER = re.compile(r"(?i:(^|[_\W])(p?id|uuid|guid|key|index|rownum|row|nr|no|number)$|^id[_\W])|[a-z]I[Dd]$")
 GROUP = re.compile(r"(?i:(^|[_\W])id$)|[a-z]I[Dd]$")
 FEW = 50
-FEW_SETS = 8
-"""Of fewer different cells with several values each, every one may as well be a category."""
+FEW_SETS = 8  # Of fewer different cells with several values each, every one may as well be a category.
 ROWS_OF_GROUP, MOST_COMPARED = 5, 60
+# A text has so many words on average, and so large a share of its values is different from the others.
 WORDS, TEXT_SHARE = 4, 0.5
-"""A text has so many words on average, and so large a share of its values is different from the others."""
-SPARSE = 0.02
-"""A column of which a smaller share is filled teaches nothing that lasts."""
-MANY = 0.5
-"""Codes of which more than this share are different name the row rather than describe it."""
+SPARSE = 0.02  # A column of which a smaller share is filled teaches nothing that lasts.
+MANY = 0.5  # Codes of which more than this share are different name the row rather than describe it.
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from lockstep.errors import DataError
 
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 BLANKS = r"\s+"
-REGULAR = 0.98
-"""Share of lines that must have the same number of values."""
+REGULAR = 0.98  # Share of lines that must have the same number of values.
 NUMBER = re.compile(r"[+-]?(\d+([.,' ]\d+)*|[.,]\d+)([eE][+-]?\d+)?%?")
 SEPARATOR_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
 MOST_TITLES = 10

@@ -8,48 +8,27 @@ from itertools import product
 
 from lockstep.autoconfig.cell_counts import Cells
 from lockstep.autoconfig.choice import Choice
+from lockstep.autoconfig.spellings import SPELLINGS
 from lockstep.config.params import CellFormat
 from lockstep.data import cells as cell_values
 from lockstep.data.date_words import NUMBERS
 
-DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
-        "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
-        "%Y年%m月%d日", "%Y/%d/%m")  # fmt: skip
-WORDS = ("%d-%b-%Y", "%d %b %Y", "%d. %b %Y", "%d.%b.%Y", "%d/%b/%Y", "%b %d, %Y", "%b %d %Y", "%b-%d-%Y", "%d-%b-%y",
-         "%d %b %y", "%d de %b de %Y", "%d %b, %Y", "%Y %b %d", "%Y-%b-%d", "%a, %d %b %Y", "%a %d %b %Y",
-         "%a %b %d %Y", "%a, %b %d, %Y", "%b %d, %y", "%dst %b %Y", "%dth %b %Y")  # fmt: skip
-MONTHS = (
-    "%b-%Y",
-    "%b %Y",
-    "%b %y",
-    "%b-%y",
-    "%b, %Y",
-    "%b/%Y",
-    "%b de %Y",
-    "%Y-%b",
-    "%Y %b",
-    "%m/%Y",
-    "%Y-%m",
-    "%Y/%m",
+DAYS, WORDS, MONTHS, TIMES, UNIX = (
+    tuple(SPELLINGS["dates"][kind]) for kind in ("days", "words", "months", "times", "unix")
 )
-TIMES = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S%z", "T%H:%M:%S", "T%H:%M:%S%z", " %H.%M",
-         " %H.%M.%S",         " %H:%M:%S.%f", "T%H:%M", ", %H:%M", " %H:%M:%S %z", " %I:%M%p")  # fmt: skip
-UNIX = ("%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z")
 COMPACT = "%Y%m%d"
 EVERY = (*MONTHS, COMPACT, *UNIX, *(day + time for day, time in product((*DAYS, *WORDS), ("", *TIMES))))
 MOST_SHAPES, MOST_TRIED, MOST_FORMATS, MOST_LOOKED_AT = 12, 3, 3, 2000
-LEAST_SHARE = 0.01
-"""A further format of a column must read so large a share of its cells."""
+LEAST_SHARE = 0.01  # A further format of a column must read so large a share of its cells.
 LONGEST = 45
 DIGITS = re.compile(r"\d+", re.ASCII)
 NAMED_MOMENT = re.compile(
     r"(?i)(time|date|stamp|epoch|unix|created|updated|posted|_at$|_ts$|^ts$|when|zeit|datum|fecha)"
 )
 NAMED_SPAN = re.compile(r"(?i)(duration|elapsed|length|took|dauer|runtime|wait|stay|delay)")
+# The years 1990 to 2039 as seconds and milliseconds since 1970.
 SECONDS, MILLIS = (631_152_000, 2_208_988_800), (631_152_000_000, 2_208_988_800_000)
-"""The years 1990 to 2039 as seconds and milliseconds since 1970."""
-NEARLY_ALL, CERTAIN = 0.9, 0.99
-"""So many cells must be whole numbers, and so many of these must be dates."""
+NEARLY_ALL, CERTAIN = 0.9, 0.99  # So many cells must be whole numbers, and so many of these must be dates.
 
 
 def of_digits(name: str, present: Mapping[str, int]) -> CellFormat | None:

@@ -6,51 +6,19 @@ from collections import Counter
 from dataclasses import dataclass
 
 from lockstep.autoconfig.choice import Choice
+from lockstep.autoconfig.spellings import SPELLINGS
 from lockstep.errors import QuestionError
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-LATIN = {
-    "cp1252": ("äöüßé", "éèêëàâçîïôûùœæ", "áéíóúñü¿¡ºª", "áàâãéêíóôõúçü", "àèéìòùî", "åäöæøé", "ëïéèóö", "áéíóúýþæðö"),
-    "cp1250": ("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áéíóöőúüű", "čćđšž", "ăâîşţ", "áäčďéíĺľňóôŕšťúýž", "äöüß"),
-    "cp1254": ("çğıöşüâîûi̇İ",),
-    "cp1257": ("āčēģīķļņšūž", "ąčęėįšųūž", "äöõüšž"),
-}
-LATIN |= {
-    "cp850": LATIN["cp1252"],
-    "mac_roman": LATIN["cp1252"],
-    "cp852": LATIN["cp1250"],
-    "iso8859_2": LATIN["cp1250"],
-}
-"""Letters beyond ASCII of the languages that are written in an encoding."""
-CYRILLIC, GREEK = "оеаинтсрвлкмдпу", "αοιετσνηυρπκμλόίά"
-FREQUENT = {
-    "cp1251": CYRILLIC, "koi8_r": CYRILLIC, "cp866": CYRILLIC, "iso8859_5": CYRILLIC, "mac_cyrillic": CYRILLIC,
-    "cp1253": GREEK, "iso8859_7": GREEK, "cp1255": "יוהלארתבשמנ", "cp1256": "اليمنوتربعدةهس",
-    "cp874": "านรอกเงมยลวดทสตะคบปห่้ี",
-}  # fmt: skip
-"""The most frequent letters of an alphabet: about three of four letters of a text."""
-USUAL = {
-    "gb18030": (0xB0, 0xD7),
-    "big5": (0xA4, 0xC6),
-    "cp932": (0x82, 0x97),
-    "euc_jp": (0xA4, 0xCF),
-    "cp949": (0xB0, 0xC8),
-}
-"""First bytes of the characters in everyday use; the others are rare, and what a wrong reading mostly gives."""
-HANZI = frozenset(
-    "的一是不了在人有我他这個个上们們来來到时時大地为為子中你说說生国國年着就那和要她出也得里裡后後自以会會家可下而过過天去能对對小多然于於心学學么之都好看起发發"
-    "当當没沒成只如事把还還用第样樣道想作种種开開美总總从從无無情己面最女但现現前些所同日手又行意动動方期它头頭经經长長儿兒回位分爱愛老因很给給名法间間斯知世什两兩次使身"
-    "者被高已亲親其进進此话話常与與活正感见見明问問力理尔點点文几幾定本公特做外孩相西果走将將月十实實向声聲车車全信重三机機工物气氣每并並别別真打太新比才便夫再书書部水像"
-    "服务務差店房早不错錯失望评評价價格服质質量买買货貨东東快慢差贵貴客非满滿意"
-)
-"""The characters that Chinese texts use most, simplified and traditional: a third or more of a text."""
-SIGNS = frozenset("’‘“”„–—…€£°«»²³©®™·\xa0№、。，！？：；（）「」・")
-CLOSE = 0.08
-"""Readings whose scores differ by less are as likely as each other."""
-LEAST, RARE = 0.55, 0.25
-"""What a reading must score, and what an encoding that hardly any file has is set back by."""
+LATIN = {name: tuple(letters) for name, letters in SPELLINGS["latin"].items()}
+LATIN |= {name: LATIN[other] for name, other in SPELLINGS["same_letters"].items()}
+FREQUENT: dict[str, str] = SPELLINGS["frequent"]
+USUAL: dict[str, tuple[int, int]] = {name: (low, high) for name, (low, high) in SPELLINGS["usual"].items()}
+HANZI, SIGNS = frozenset(SPELLINGS["characters"]["hanzi"]), frozenset(SPELLINGS["characters"]["signs"])
+CLOSE = 0.08  # Readings whose scores differ by less are as likely as each other.
+LEAST, RARE = 0.55, 0.25  # What a reading must score, and what an encoding that hardly any file has is set back by.
+# Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception.
 MIXED = 0.2
-"""Letters of another encoding are hardly ever valid UTF-8: so small a share of lines that are not are the exception."""
 WORD = re.compile(r"[^\W\d_]+")
 MOST_CHARACTERS = 20_000
 

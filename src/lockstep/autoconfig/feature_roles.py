@@ -16,8 +16,7 @@ from lockstep.errors import DataError, QuestionError, nearest
 from lockstep.metrics import leakage
 from lockstep.metrics.leakage import Verdict
 
-MOSTLY = 0.5
-"""A column with a smaller share of texts among its numbers is worth a word."""
+MOSTLY = 0.5  # A column with a smaller share of texts among its numbers is worth a word.
 
 
 @dataclass(frozen=True)

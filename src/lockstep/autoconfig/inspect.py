@@ -28,8 +28,8 @@ from lockstep.runtime.progress import Progress
 log = logging.getLogger("init")
 MOST_ROWS, SEED = 100_000, 0
 STEPS = ("reading rows", "deciding on columns", "fitting quick models")
+# From such a score of quick models on, something most often tells the target that will not be known beforehand.
 TOO_GOOD = 0.99
-"""From such a score of quick models on, something most often tells the target that will not be known beforehand."""
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstep.autoconfig.cell_counts import Cells
 from lockstep.autoconfig.choice import Choice
+from lockstep.autoconfig.spellings import SPELLINGS
 from lockstep.config.params import QUALIFIERS, CellFormat
 from lockstep.data import cells as cell_values
 
+# Marks of decimals and thousands, the most usual first: of those that read as many cells the first is taken.
 MARKS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-"""Marks of decimals and thousands, the most usual first: of those that read as many cells the first is taken."""
-CURRENCIES = frozenset(("$", "€", "£", "¥", "₹", "₽", "₩", "₺", "₴", "₪", "฿", "₫", "₦", "R$", "US$", "C$", "A$", "USD",
-                        "EUR", "GBP", "CHF", "JPY", "CNY", "INR", "RUB", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF",
-                        "BRL", "kr", "zł", "Kč", "Ft", "Rs", "Rs."))  # fmt: skip
-FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "mn": 1e6, "B": 1e9, "bn": 1e9, "Mio": 1e6, "Mio.": 1e6, "Mrd": 1e9}
+CURRENCIES, FACTORS = frozenset(SPELLINGS["currencies"]), SPELLINGS["factors"]
 CORE = re.compile(
     r"\(?(?P<front>approx\.|[^\d\s.,+\-(]{0,4}?\.?)\s*"
     r"(?P<number>[+-]?\s?[\d][\d.,' \xa0\u202f\u2019]*(?:e[+-]?\d+)?|[+-]?[.,]\d+)"
     r"\s*(?P<back>[^\d\s][^\d]{0,14}?[²³]?|(?:/|out of|of|von|sur|de)\s?\d+|)\)?",
     re.IGNORECASE,
 )
+
+# A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too.
 UNIT_SHARE = 0.5
-"""A unit must stand at so large a share of the numbers; bare numbers beside it are taken to have it too."""
-MOST_BINS = 20
-"""So many different limits, in most of the cells, are the names of bins."""
-FEW = 0.1
-"""A smaller share of the cells is odd, whatever it looks like."""
+MOST_BINS = 20  # So many different limits, in most of the cells, are the names of bins.
+FEW = 0.1  # A smaller share of the cells is odd, whatever it looks like.
+# So many cells are looked at, and so many of the longest for their marks: these have thousands and decimals.
 MOST_LOOKED_AT, MOST_MARKED = 5000, 500
-"""So many cells are looked at, and so many of the longest for their marks: these have thousands and decimals."""
 
 
 def propose(name: str, present: Mapping[str, int]) -> CellFormat | None:

@@ -10,10 +10,10 @@ from pandas.api import types
 from lockstep.data import columnwise
 
 LEAST_ROWS, LEAST_SHARE = 5, 0.002
+# Further from the median than 99 % of the values by this factor, and no larger share of the rows.
 FAR, FEW = 500, 0.001
-"""Further from the median than 99 % of the values by this factor, and no larger share of the rows."""
+# What people and machines write for a missing number.
 TYPICAL = re.compile(r"-?(9{2,}|8{3,}|7{3,})|-[1-9]0{1,}|-1(\.0)?|-?9{2,}\.9+|1e\+?\d+|-?2147483648|-?32768|65535")
-"""What people and machines write for a missing number."""
 
 
 def find(frame: pd.DataFrame) -> dict[str, float]:

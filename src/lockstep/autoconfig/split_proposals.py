@@ -13,12 +13,11 @@ from lockstep.autoconfig.column_roles import ColumnRole
 from lockstep.config.params import Role, Split
 from lockstep.errors import LockstepError
 
+# So many columns are proposed of each kind; a column of fewer moments has no order to speak of.
 MOST, LEAST_MOMENTS = 2, 10
-"""So many columns are proposed of each kind; a column of fewer moments has no order to speak of."""
+# Share of rows that must not be earlier than the row before (or not later), for a table that is ordered by time.
 ORDERED = 0.99
-"""Share of rows that must not be earlier than the row before (or not later), for a table that is ordered by time."""
-GAP = 0.05
-"""From so large a difference on, a random split hides something."""
+GAP = 0.05  # From so large a difference on, a random split hides something.
 
 
 @dataclass(frozen=True)

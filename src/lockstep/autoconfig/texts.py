@@ -8,12 +8,13 @@ import pandas as pd
 
 from lockstep.features.tokenizer import split_items
 
+# A link, an address of mail, or the path of a file.
 LINK = re.compile(
     r"(?i)(https?://|ftp://|www\.)\S+|[\w.%+-]+@[\w-]+\.[\w.]{2,}|(/|[a-z]:\\|\./)?[\w.-]+([/\\][\w .-]+)+\.\w{2,5}"
 )
-"""A link, an address of mail, or the path of a file."""
+
+# Letters of scripts that set no blanks between words, or long ones: of East and South-East Asia.
 NO_BLANKS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f\uac00-\ud7af]")
-"""Letters of scripts that set no blanks between words, or long ones: of East and South-East Asia."""
 LETTER = re.compile(r"[^\W\d_]")
 WORD = re.compile(r"\w\w+")
 BARS = ("|", ";", ",", "/")

@@ -14,8 +14,7 @@ from lockstep.config.params import KINDS, Role, Split, Task
 from lockstep.errors import QuestionError
 from lockstep.metrics.scores import DEFAULT
 
-LEAST_IN_CLASS = 3
-"""One test row, and two train rows for two folds."""
+LEAST_IN_CLASS = 3  # One test row, and two train rows for two folds.
 LEAST_ROWS = 20
 RARE = 0.1
 TAGS = {
@@ -25,14 +24,10 @@ TAGS = {
     "strip_mentions": r"(?:^|\s)@\w+",
 }
 SHARE_OF_TEXTS = 0.005
-SHARE_MISSING = 0.02
-"""From this share on, that a number is missing may tell something by itself."""
-ENOUGH = 1000
-"""So many rows are enough for boosted trees, and for means of the target in each category."""
-MOST_ITEMS = 100
-"""Most features that a column with several values in one cell gives (see `features.sets`)."""
-DENSE = 0.3
-"""Below this share of filled cells the features are kept as a sparse matrix (see `features.build`)."""
+SHARE_MISSING = 0.02  # From this share on, that a number is missing may tell something by itself.
+ENOUGH = 1000  # So many rows are enough for boosted trees, and for means of the target in each category.
+MOST_ITEMS = 100  # Most features that a column with several values in one cell gives (see `features.sets`).
+DENSE = 0.3  # Below this share of filled cells the features are kept as a sparse matrix (see `features.build`).
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,22 @@ from lockstep.config.params import CellFormat, Reader
 from lockstep.data import cells as cell_values
 
 Columns = Mapping[str, Sequence[str]]
+# A column is a number, date or truth value if so large a share of its filled cells is; the others are missing.
 NEARLY_ALL = 0.9
-"""A column is a number, date or truth value if so large a share of its filled cells is; the others are missing."""
+# Beside so few different words a smaller share is enough: they are markers of missing values.
 FEW_WORDS, SHARE_BESIDE_WORDS = 5, 0.8
-"""Beside so few different words a smaller share is enough: they are markers of missing values."""
+# So many cells of a column, evenly spread, are looked at; of a column with more distinct ones, fewer.
 MOST_CELLS, MOST_DISTINCT = 50_000, 2_000
-"""So many cells of a column, evenly spread, are looked at; of a column with more distinct ones, fewer."""
+# Those of them that are missing in columns of text too.
 EVERYWHERE = frozenset(("?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "#NA", "<NA>", "\\N"))
-"""Those of them that are missing in columns of text too."""
 TRUE = frozenset(["true", "t", "yes", "y", "on", "ja", "oui", "si", "sí", "sim", "да", "是", "1", "1.0"])
 FALSE = frozenset(["false", "f", "no", "n", "off", "nein", "non", "não", "nao", "нет", "否", "0", "0.0"])
 PAIRS = ({"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"on", "off"}, {"1", "0"}, {"ja", "nein"})
 CODE = re.compile(r"0\d+", re.ASCII)
 DIGITS = re.compile(r"\d+", re.ASCII)
-CODES = 0.01
-"""Share of whole numbers with a leading zero from which on they are codes, even if they differ in length."""
+CODES = 0.01  # Share of whole numbers with a leading zero from which on they are codes, even if they differ in length.
+# So many categories, of so many characters, may be spelled in several ways; more or longer ones are texts.
 MOST_SPELLINGS, LONGEST_LABEL = 100, 40
-"""So many categories, of so many characters, may be spelled in several ways; more or longer ones are texts."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ class ValueFormats:
     trim: bool
     columns: Mapping[str, CellFormat]
     decisions: tuple[Choice, ...]
-    plain: frozenset[str] = frozenset()
-    """Columns whose cells every reader of a CSV takes for what they are."""
+    plain: frozenset[str] = frozenset()  # Columns whose cells every reader of a CSV takes for what they are.
 
 
 def inspect(columns: Columns, target: str | None = None, stated: Sequence[str] = ()) -> ValueFormats:

@@ -30,13 +30,8 @@ from lockstep.runtime.terminal import print_table
 SERVE_LOCK = "requirements-serve.lock"
 ONLINE_TIMEOUT_S = 60
 OLDEST_PYTHON = (3, 11)
-EXTRAS = {
-    "boosting": ("lightgbm", "xgboost"),
-    "explain": ("shap",),
-    "dask": ("distributed",),
-    "wandb": ("wandb",),
-}
-"""The packages that each extra of setup.py brings."""
+# The packages that each extra of setup.py brings.
+EXTRAS = {"boosting": ("lightgbm", "xgboost"), "explain": ("shap",), "dask": ("distributed",), "wandb": ("wandb",)}
 
 
 Status = Literal["ok", "warn", "fail"]

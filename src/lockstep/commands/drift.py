@@ -17,8 +17,7 @@ from lockstep.monitoring import live
 from lockstep.pages import monitoring
 from lockstep.runtime.terminal import print_table, visible
 
-SHOWN = 15
-"""Features in the table for people, those that moved most first."""
+SHOWN = 15  # Features in the table for people, those that moved most first.
 
 
 def add(parser: argparse.ArgumentParser) -> None:

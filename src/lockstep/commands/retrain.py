@@ -23,8 +23,8 @@ from lockstep.lifecycle.retraining.jobs import JobOutcome
 from lockstep.prediction_log.database import Store
 from lockstep.runtime.retry import Backoff
 
+# How often the end of a job is written down while the database is away, and the pause between.
 BACKOFF = Backoff(attempts=12, first_s=5.0, factor=1.0)
-"""How often the end of a job is written down while the database is away, and the pause between."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:

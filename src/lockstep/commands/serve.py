@@ -23,31 +23,21 @@ from lockstep.errors import ConfigError
 from lockstep.runtime import logger
 from lockstep.server import instance, slow_clients
 
+# The app of the project in this folder, and that of the installed wheel, whose name no other package has.
 PROJECT_APP, LIBRARY_APP = "flask_app.wsgi", "lockstep_app.wsgi"
-"""The app of the project in this folder, and that of the installed wheel, whose name no other package has."""
+# Processes beside the workers: the name of the socket and the module.
 HELPERS = {"registry": "lockstep.registry.sidecar", "recorder": "lockstep.server.recorder"}
-"""Processes beside the workers: the name of the socket and the module."""
-
+# Most open connections of a worker; beyond, they wait unaccepted. One that sends no whole header needs no thread.
 CONNECTIONS = 8192
-"""Most open connections of a worker; beyond, they wait unaccepted. One that sends no whole header needs no thread."""
-
+# A connection that brings no whole header for so long is closed, also between two requests: load balancers keep theirs
+# for 60 seconds, and must be the ones to close.
 HEADERS_MS = 75_000
-"""A connection that brings no whole header for so long is closed, also between two requests: load balancers keep theirs
-for 60 seconds, and must be the ones to close."""
-
-HEADER_BYTES = 64 * 1024
-"""A longer header is answered with 431."""
-
+HEADER_BYTES = 64 * 1024  # A longer header is answered with 431.
+# Seconds that requests under way get to end after draining; and that the log gets to be stored after that.
 STOP_S = 20
 LAST_S = 6.0
-"""Seconds that requests under way get to end after draining; and that the log gets to be stored after that."""
-
-BUSY_S = 3.0
-"""How long a start waits for the port, which the workers of a killed server leave within 2 seconds."""
-
-PRIVATE = 0o077
-"""The files of the server hold what people have sent: they are for its user alone."""
-
+BUSY_S = 3.0  # How long a start waits for the port, which the workers of a killed server leave within 2 seconds.
+PRIVATE = 0o077  # The files of the server hold what people have sent: they are for its user alone.
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
 
 

@@ -32,9 +32,8 @@ from lockstep.config.settings import Settings
 from lockstep.errors import DataError
 
 Verdict = Literal["same", "close", "different", "unknown"]
+# Files that are compared number by number; others are the same or different.
 NUMERIC = (".json", ".csv", ".parquet", ".npz", ".skops")
-"""Files that are compared number by number; others are the same or different."""
-
 SEVERITY: tuple[Verdict, ...] = ("same", "close", "unknown", "different")
 UNKNOWN = 3
 HINT = "dvc pull first (or git restore, where git keeps the file)"

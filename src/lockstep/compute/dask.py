@@ -23,11 +23,9 @@ from lockstep.errors import ComputeError
 
 LOST = (CancelledError, OSError, RuntimeError)
 CONNECT_S, LOOK_S, ALONE_S = 5.0, 2.0, 60.0
-AHEAD = 2
-"""Tasks under way for each thread of the cluster: one that runs, and one that follows without a pause."""
+AHEAD = 2  # Tasks under way for each thread of the cluster: one that runs, and one that follows without a pause.
 MOST_LOSSES = 3
-LARGE = 100_000
-"""Bytes from which an argument of several tasks is sent once, and not with each of them."""
+LARGE = 100_000  # Bytes from which an argument of several tasks is sent once, and not with each of them.
 PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "joblib", "skops", "threadpoolctl"),
     *("lightgbm", "xgboost", "xgboost-cpu", "dask", "distributed", "cloudpickle"),
@@ -332,8 +330,8 @@ def _digest(items: tuple[tuple[str, str], ...]) -> str:
 
 
 def _code() -> str:
-    """Return the first digits of a digest over the modules of this package, by name."""
+    """Return the first digits of a digest over the modules and lists of this package, by name."""
     root = Path(__file__).parents[1]
-    modules = sorted(root.rglob("*.py"))
+    modules = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml"))
     whole = "\n".join(f"{path.relative_to(root).as_posix()} {files.sha256(path)}" for path in modules)
     return files.sha256_bytes(whole.encode())[:12]

@@ -38,8 +38,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+# Marks of a limit or of an approximation, which stand before a number as a unit does; they are not shown as one.
 QUALIFIERS = frozenset(("<", ">", "<=", ">=", "\u2264", "\u2265", "~", "\u2248", "ca.", "approx."))
-"""Marks of a limit or of an approximation, which stand before a number as a unit does; they are not shown as one."""
 
 
 class CellFormat(Section):
@@ -93,6 +93,7 @@ class Reader(Section):
         return {"quotechar": self.quote or '"', "quoting": quoting, "escapechar": self.escape or None}
 
 
+# File formats and the endings of their names; `data/sources/formats.py` has a function for each.
 FORMATS: dict[str, tuple[str, ...]] = {
     "csv": (".csv", ".tsv", ".tab", ".txt", ".data"),
     "jsonl": (".jsonl", ".ndjson"),
@@ -100,7 +101,6 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "parquet": (".parquet", ".pq"),
     "sheet": (".xlsx", ".xls", ".xlsm", ".ods"),
 }
-"""File formats and the endings of their names; `data/sources/formats.py` has a function for each."""
 
 if TYPE_CHECKING:
     Format = str

@@ -14,8 +14,8 @@ from lockstep import paths
 from lockstep.config.params import Params
 from lockstep.errors import ConfigError, nearest
 
+# What a merge leaves in a file where both sides changed the same lines.
 CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.MULTILINE)
-"""What a merge leaves in a file where both sides changed the same lines."""
 
 
 def load(path: Path = paths.PARAMS) -> Params:

@@ -132,10 +132,10 @@ class Settings:
         return cls(**{setting.name: _setting_value(setting, environment) for setting in SETTINGS})
 
 
+# The table of settings, in the order of the fields.
 SETTINGS: tuple[Setting, ...] = tuple(
     Setting(each.name, secret=not each.repr, whole=each.type is int, **each.metadata) for each in fields(Settings)
 )
-"""The table of settings, in the order of the fields."""
 
 
 def _setting_value(setting: Setting, environment: Mapping[str, str]) -> Any:

@@ -15,15 +15,13 @@ from lockstep.config import params_file
 from lockstep.config.params import RegisterModel
 from lockstep.errors import ConfigError, nearest
 
+# Files of the root that a use case has too; git keeps data/external by the second, and DVC needs the folder.
 COPIED = (Path(".gitignore"), paths.EXTERNAL / "README.md")
-"""Files of the root that a use case has too; git keeps data/external by the second, and DVC needs the folder."""
-
 NOTE = "# Rendered from the dvc.yaml of the root: change that one, then `python scripts/use_cases.py`.\n"
+# The features.py that a use case begins with: DVC watches the file, so it has to be there.
 FUNCTIONS = b'"""Derived columns: functions that `feature_engineering.functions` of params.yaml names."""\n'
-"""The features.py that a use case begins with: DVC watches the file, so it has to be there."""
-
+# Where a path to the code begins, or to the requirement of the library.
 CODE = re.compile(r"(?<=[\s])(?=src/|requirements-)")
-"""Where a path to the code begins, or to the requirement of the library."""
 
 
 def folders(root: Path) -> list[Path]:

@@ -26,16 +26,16 @@ class Odd:
 
 
 ODD: Final = Odd()
-ISO: Final = "ISO8601"
-"""The name of ISO 8601 among the formats of dates, as in pandas."""
+ISO: Final = "ISO8601"  # The name of ISO 8601 among the formats of dates, as in pandas.
+# Digits in groups of three; the groups above thousands may have two digits, as in India.
 GROUPS = {mark: re.compile(rf"\d{{1,3}}({re.escape(mark)}\d{{2,3}})*{re.escape(mark)}\d{{3}}") for mark in ",.' "}
-"""Digits in groups of three; the groups above thousands may have two digits, as in India."""
+# Other blanks, minus signs and apostrophes than those of ASCII, which spreadsheets and web pages put in numbers.
 BLANKS = str.maketrans({"\xa0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
-"""Other blanks, minus signs and apostrophes than those of ASCII, which spreadsheets and web pages put in numbers."""
 RANGE = re.compile(r"(?P<low>\S.*?)\s*(?:\s-\s|\bto\b|\bbis\b|(?<=[\d%])-|[\u2013\u2014]|\.\.\.?)\s*(?P<high>\S.*)")
 CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
 SPAN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?[\s,]*(?:(?:and|und|et|y|e)\s+)?", re.IGNORECASE)
 ISO_SPAN = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.IGNORECASE)
+# Units of durations, in seconds.
 SECONDS = {
     unit: seconds
     for seconds, units in {
@@ -48,7 +48,6 @@ SECONDS = {
     }.items()
     for unit in units.split()
 }
-"""Units of durations, in seconds."""
 EARLIEST, LATEST = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 

@@ -17,11 +17,9 @@ from lockstep.data.record import Dropped
 from lockstep.data.schema import ROW_NUMBERS, as_category
 from lockstep.errors import DataError, nearest
 
-LONG_TEXT = 40
-"""A text column has values of this many characters on average; others are categories."""
-
+LONG_TEXT = 40  # A text column has values of this many characters on average; others are categories.
+# From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category.
 UNIQUE, UNIQUE_ROWS = 0.95, 100
-"""From so large a share of distinct values in so many rows on, a column of words is an id or a text, no category."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,7 @@ def _kinds(frame: pd.DataFrame, roles: Mapping[str, Role]) -> tuple[dict[str, Ki
     return kinds, sorted(empty)
 
 
-JOINED = "other"
-"""The label of rare classes that are joined."""
+JOINED = "other"  # The label of rare classes that are joined.
 
 
 def without_rare_classes(

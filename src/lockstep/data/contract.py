@@ -188,10 +188,10 @@ TYPES: dict[Any, Callable[[pd.Series], pd.Series]] = {
     "categorical": lambda values: values.map(as_category),
 }
 
+# What a schema's column states as a rule, by its kind.
 RULES_BY_KIND: dict[str, Callable[[Column, float], dict[str, Any]]] = {
     "numeric": _range,
     "categorical": _categories,
     "text": lambda column, margin: {"kind": "text"},
     "date": lambda column, margin: {"kind": "date"},
 }
-"""What a schema's column states as a rule, by its kind."""

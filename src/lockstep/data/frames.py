@@ -75,11 +75,7 @@ def _describe(values: pd.Series, kind: Kind, params: FeatureEngineering) -> Colu
         integral = bool((present % 1 == 0).all())
         return Column(
             **asdict(column)
-            | {
-                "minimum": float(present.min()),
-                "maximum": float(present.max()),
-                "step": 1.0 if integral else None,
-            }
+            | {"minimum": float(present.min()), "maximum": float(present.max()), "step": 1.0 if integral else None}
         )
     if kind == "categorical":
         return Column(**asdict(column) | _levels(present, params.categorical))

@@ -13,9 +13,7 @@ from lockstep import files, paths
 from lockstep.data import columnwise
 from lockstep.data.schema import Schema
 
-MAX_HASHES = 100_000
-"""The lowest so many hashes are stored; whether a row of a higher hash was a train row is unknown."""
-
+MAX_HASHES = 100_000  # The lowest so many hashes are stored; whether a row of a higher hash was a train row is unknown.
 Hashes = NDArray[np.uint64]
 
 

@@ -14,18 +14,16 @@ from lockstep.config.params import CellFormat, Kind, Reader, Task
 from lockstep.errors import ArtifactError, LockstepError, nearest
 
 FORMAT = 1
+# What pandas calls a first column without a name: most often the row numbers of an exported table, so an id.
 ROW_NUMBERS = "Unnamed: 0"
-"""What pandas calls a first column without a name: most often the row numbers of an exported table, so an id."""
-
+# The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators.
 DATE = re.compile(r"\d{4}-?\d\d-?\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
-"""The spellings of ISO 8601 that pandas reads too; Python alone also takes weeks, decimal commas and odd separators."""
+# A number may be as large as the one, or as so many times the largest in the train rows: squares of it, and 32-bit
+# floats, still hold it, so that every model can answer.
 LARGEST, FAR = 1e30, 1e6
-"""A number may be as large as the one, or as so many times the largest in the train rows: squares of it, and 32-bit
-floats, still hold it, so that every model can answer."""
-
 Label = str | int | bool
+# The values of a row in the order of the schema's columns: numbers as float, the rest as text, None where missing.
 Row = tuple[float | str | None, ...]
-"""The values of a row in the order of the schema's columns: numbers as float, the rest as text, None where missing."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from lockstep.errors import DataError, nearest
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+# Random divisions of the groups that are tried; the one whose class shares are nearest to those asked for is taken.
 ATTEMPTS = 20
-"""Random divisions of the groups that are tried; the one whose class shares are nearest to those asked for is taken."""
 
 
 def split(table: CleanTable, target: str, params: Split, late: Mask | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -168,6 +168,7 @@ def _by_file(table: CleanTable, target: str, params: Split, hashes: Hashes) -> M
     return _values(table).to_numpy(dtype=bool)
 
 
+# Ways to split by name; adding one is one function and one line.
 METHODS: dict[str, Callable[[CleanTable, str, Split, Hashes], Mask]] = {
     "auto": _by_chance,
     "random": _by_chance,
@@ -177,7 +178,6 @@ METHODS: dict[str, Callable[[CleanTable, str, Split, Hashes], Mask]] = {
     "column": _by_column,
     "file": _by_file,
 }
-"""Ways to split by name; adding one is one function and one line."""
 
 
 def fold_constraints(train: pd.DataFrame, split: SplitRecord | None) -> dict[str, Codes]:

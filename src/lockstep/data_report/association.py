@@ -9,12 +9,8 @@ from numpy.typing import NDArray
 
 from lockstep.config.params import Kind, Task
 
-BINS = 32
-"""Numbers are cut into so many bins of equal count before they are compared with classes."""
-
-MIN_ROWS = 3
-"""With fewer rows that have a value there is no association to measure."""
-
+BINS = 32  # Numbers are cut into so many bins of equal count before they are compared with classes.
+MIN_ROWS = 3  # With fewer rows that have a value there is no association to measure.
 AUC = "AUC"
 INFORMATION = "share of information"
 SPEARMAN = "Spearman correlation"

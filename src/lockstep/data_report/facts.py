@@ -19,15 +19,13 @@ from lockstep.drift.results import Distribution
 from lockstep.metrics import leakage
 from lockstep.metrics.scores import short
 
+# Of more train rows, every n-th is described; ranges, missing values and leakage are those of all.
 SAMPLE_ROWS = 50_000
-"""Of more train rows, every n-th is described; ranges, missing values and leakage are those of all."""
-
 BINS = 20
 MOST_LABELS = 8
 MOST_PERIODS = 24
 OTHER = "other"
-PERIODS = {"year": 4, "month": 7, "day": 10}
-"""How many characters of an ISO 8601 date name the period."""
+PERIODS = {"year": 4, "month": 7, "day": 10}  # How many characters of an ISO 8601 date name the period.
 
 
 def describe(train: pd.DataFrame, record: DataRecord, types: Mapping[str, str]) -> DataReport:

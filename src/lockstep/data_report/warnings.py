@@ -12,16 +12,11 @@ ALL_DISTINCT = 0.95
 MANY_MISSING = 0.4
 SMALL_CLASS = 0.1
 MIN_CLASS_ROWS = 10
-MIN_ROWS = 20
-"""In fewer rows it is no surprise that every value of a column is distinct."""
+MIN_ROWS = 20  # In fewer rows it is no surprise that every value of a column is distinct.
 
 
 def warnings(
-    columns: Sequence[ColumnFacts],
-    target: TargetFacts,
-    dropped: Dropped,
-    verdict: Verdict,
-    sampled_rows: int,
+    columns: Sequence[ColumnFacts], target: TargetFacts, dropped: Dropped, verdict: Verdict, sampled_rows: int
 ) -> list[DataWarning]:
     """Return all warnings; leaks come first, then those of rows and target, then those of each column."""
     by_column = [

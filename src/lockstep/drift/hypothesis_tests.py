@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from lockstep.drift.numeric_baseline import Floats, NumericBaseline
 
-LEAST_EXPECTED = 5.0
-"""A cell that expects fewer makes the chi-square approximation unsafe (Cochran 1954)."""
-
+LEAST_EXPECTED = 5.0  # A cell that expects fewer makes the chi-square approximation unsafe (Cochran 1954).
 WORTH = 0.05
 
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from lockstep.drift.results import Distribution
 
 Floats = NDArray[np.float64]
-MOST_POINTS = 500
-"""Order statistics that are kept: they place the baseline's distribution to within 1 / 500."""
-
+MOST_POINTS = 500  # Order statistics that are kept: they place the baseline's distribution to within 1 / 500.
 BINS = 20
 MOST_LABELS = 12
 OTHER = "other"

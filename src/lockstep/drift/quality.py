@@ -13,8 +13,8 @@ from lockstep.drift.results import Interval, QualityWindow
 from lockstep.metrics import intervals
 from lockstep.metrics.scores import Scored
 
+# Errors have a unit of their own, so that their margin is a share of what the evaluation found.
 RELATIVE = ("rmse", "mae", "log_loss", "brier")
-"""Errors have a unit of their own, so that their margin is a share of what the evaluation found."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,7 @@ from lockstep.decision import Decision
 
 log = logging.getLogger("monitor")
 
-FILE = "monitoring.json"
-"""Its name in the state folder."""
-
+FILE = "monitoring.json"  # Its name in the state folder.
 Verdict = Literal["not enough data", "quiet", "alarm"]
 Severity = Literal["warning", "page"]
 Difference = Literal["undecided", "no difference found", "challenger better", "production better"]

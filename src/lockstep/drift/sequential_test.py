@@ -19,11 +19,9 @@ from lockstep.drift.numeric_baseline import Floats
 from lockstep.drift.results import Challenge, Difference, Interval
 from lockstep.metrics.intervals import Z, wilson
 
-LABELS_A_LOOK = 100
-"""Labels between two looks at the statistic."""
-
+LABELS_A_LOOK = 100  # Labels between two looks at the statistic.
+# The 80 % point of the normal distribution: the difference asked for is found in four of five cases.
 POWER_Z = 0.8416212335729143
-"""The 80 % point of the normal distribution: the difference asked for is found in four of five cases."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ MOST_TEXTS = 20_000
 MOST_WORDS = 60_000
 MOST_TERMS = 500
 LEAST_TEXTS = 2
-BITS_PER_WORD, HASHES = 10, 7
-"""One in a hundred unknown words passes for known, in the baseline as in the window."""
+BITS_PER_WORD, HASHES = 10, 7  # One in a hundred unknown words passes for known, in the baseline as in the window.
 
 
 class Vocabulary(msgspec.Struct, dict=True, frozen=True):

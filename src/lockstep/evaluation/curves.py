@@ -19,8 +19,7 @@ from lockstep.metrics.scores import Floats, Scored
 
 POINTS = 60
 BINS = 10
-MOST_LABELS = 12
-"""Of more labels, the most frequent ones are drawn."""
+MOST_LABELS = 12  # Of more labels, the most frequent ones are drawn.
 
 
 def compute(scored: Scored, schema: Schema) -> Curves | None:

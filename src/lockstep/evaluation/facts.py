@@ -11,28 +11,14 @@ from numpy.typing import NDArray
 from lockstep.config.params import ModelEvaluation
 from lockstep.data import frames
 from lockstep.data.schema import label_name
-from lockstep.evaluation import (
-    curves,
-    error_analysis,
-    importance,
-    learning_curve,
-    residuals,
-    test_metrics,
-)
+from lockstep.evaluation import curves, error_analysis, importance, learning_curve, residuals, test_metrics
 from lockstep.evaluation.learning_curve import Matrices
 from lockstep.inference.predictor import Predictor
-from lockstep.metrics.evaluation_record import (
-    Evaluation,
-    LabelScores,
-    LearningCurve,
-    MetricValue,
-    Reference,
-    RowCounts,
-)
+from lockstep.metrics.evaluation_record import Evaluation, LabelScores, LearningCurve, MetricValue, Reference, RowCounts
 from lockstep.metrics.scores import METRICS, Scored
 
+# A larger matrix is not refitted: neither for the learning curve nor for scikit-learn's defaults.
 MOST_CELLS = 20_000_000
-"""A larger matrix is not refitted: neither for the learning curve nor for scikit-learn's defaults."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ from lockstep.runtime import progress
 
 log = logging.getLogger("evaluation")
 REPEATS = 5
-BUDGET = 30_000_000
-"""Most cells that are scored: a number or category is one, a text as many as it has characters."""
-
+BUDGET = 30_000_000  # Most cells that are scored: a number or category is one, a text as many as it has characters.
 MOST_COLUMNS, FEWEST_COLUMNS = 60, 10
 FEWEST_ROWS = 200
 SCREENED = 500

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lockstep import files
 from lockstep.metrics.evaluation_record import Evaluation
 
+# Each table and its columns; one that the task or the params leave out has no rows.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "confusion": ("actual", "predicted"),
     "calibration": ("said", "came", "low", "high", "rows"),
@@ -22,7 +23,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "importance": ("column", "drop", "spread"),
     "slices": ("slice", "rows", "loss", "low", "high", "difference", "surely_worse"),
 }
-"""Each table and its columns; one that the task or the params leave out has no rows."""
 
 
 def write(record: Evaluation, predictions: pd.DataFrame, folder: Path) -> None:

@@ -26,8 +26,8 @@ from lockstep.features.transformers import DATE_PARTS, DateParts, TextTfidf
 SCALERS = {"standard": StandardScaler, "robust": RobustScaler}
 Steps = Sequence[tuple[object, ...]]
 
+# The step of derived columns: a pipeline of their functions and of what turns their results into features.
 DERIVED = "derived"
-"""The step of derived columns: a pipeline of their functions and of what turns their results into features."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,7 @@ def _categorical(columns: list[str], params: FeatureEngineering, facts: TrainFac
     )
     means = Pipeline([("means", TargetMeans(chosen.smoothing, groups=facts.groups)), *_named(_scaler(params))])
     plain = [name for name in columns if name not in encoded]
-    return [
-        *([("categorical", encoder, plain)] if plain else []),
-        *([("means", means, encoded)] if encoded else []),
-    ]
+    return [*([("categorical", encoder, plain)] if plain else []), *([("means", means, encoded)] if encoded else [])]
 
 
 def _named(steps: list[TransformerMixin]) -> list[tuple[str, TransformerMixin]]:

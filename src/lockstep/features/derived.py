@@ -26,8 +26,8 @@ from lockstep.errors import ArtifactError, ConfigError, DataError, nearest
 Function = Callable[[pd.DataFrame], Any]
 
 KEY = "feature_engineering.functions"
+# Train rows on which a function is called row by row: the extremes, where a clip or a rank shows, and a sample.
 PROBED_ROWS = 300
-"""Train rows on which a function is called row by row: the extremes, where a clip or a rank shows, and a sample."""
 
 
 def sources() -> Iterator[Path]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+# Decimals of stacked predictions, whose variance is about 1: the order of a sum changes none of them.
 STACKED_DECIMALS = 8
-"""Decimals of stacked predictions, whose variance is about 1: the order of a sum changes none of them."""
 
 
 def log(numbers: Floats, fitted: Floats) -> Floats:
@@ -50,8 +50,7 @@ def quantile(numbers: Floats, fitted: Floats) -> Floats:
     return transformed
 
 
-CYCLES = {"month": 12, "weekday": 7, "hour": 24}
-"""Parts of a date that come round, and how many steps a round has."""
+CYCLES = {"month": 12, "weekday": 7, "hour": 24}  # Parts of a date that come round, and how many steps a round has.
 
 
 def sine(steps: object, cycle: str) -> Floats:
@@ -64,5 +63,5 @@ def cosine(steps: object, cycle: str) -> Floats:
     return np.cos(np.asarray(steps, dtype=np.float64) * (2 * np.pi / CYCLES[cycle]))
 
 
+# Transforms against skew by name: of numbers, with what was fitted.
 SKEW_TRANSFORMS: dict[str, Callable[[Floats, Floats], Floats]] = {"log": log, "power": power, "quantile": quantile}
-"""Transforms against skew by name: of numbers, with what was fitted."""

@@ -10,9 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from lockstep.features.numeric import SKEW_TRANSFORMS, STACKED_DECIMALS, Floats
 
-POINTS = 101
-"""Quantiles kept of each column."""
-
+POINTS = 101  # Quantiles kept of each column.
 FOLDS = 5
 
 

@@ -10,15 +10,16 @@ _URL = re.compile(r"(?:https?://|www\.)\S+")
 _MENTION = re.compile(r"@\w+")
 _DIGITS = re.compile(r"\d+")
 _WORD = re.compile(r"\w\w+")
+# ASCII with a space for every character that stands in no word: splitting such text is three times as fast as `_WORD`,
+# and finds the same words.
 _APART = bytes(code if chr(code).isalnum() or code == ord("_") else ord(" ") for code in range(128)) + bytes(128)
-"""ASCII with a space for every character that stands in no word: splitting such text is three times as fast as `_WORD`,
-and finds the same words."""
 
 
 def _fold_accents(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
+# Text steps by name; `clean` lists them in the order they run.
 CLEANERS: dict[str, Callable[[str], str]] = {
     "lowercase": str.lower,
     "unescape_html": html.unescape,
@@ -28,7 +29,6 @@ CLEANERS: dict[str, Callable[[str], str]] = {
     "strip_digits": lambda text: _DIGITS.sub(" ", text),
     "fold_accents": _fold_accents,
 }
-"""Text steps by name; `clean` lists them in the order they run."""
 
 
 def split_items(cell: object, separator: str) -> list[str]:

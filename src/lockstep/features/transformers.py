@@ -17,9 +17,8 @@ Ids = NDArray[np.int64]
 CHUNK = 2_000
 LARGEST_KEY = 2**63
 LEAST_TELLING = 0.05
+# Parameters of `TextTfidf` that models of earlier versions do not have.
 LATER = {"unit": "words", "weighting": "tfidf"}
-"""Parameters of `TextTfidf` that models of earlier versions do not have."""
-
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda moments: moments.year,
     "month": lambda moments: moments.month,

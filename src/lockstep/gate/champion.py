@@ -16,8 +16,7 @@ from lockstep.metrics.slices import Slice
 
 MOST_NAMED = 10
 
-LEAST_FAIR = 50
-"""With fewer rows that are fair to both, the interval is too wide, and all rows are used."""
+LEAST_FAIR = 50  # With fewer rows that are fair to both, the interval is too wide, and all rows are used.
 
 
 @dataclass(frozen=True)

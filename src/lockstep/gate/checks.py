@@ -129,8 +129,8 @@ def _within_budget(candidate: CandidateEvidence, rules: GateRules) -> Iterator[C
         yield budget("size", candidate.cost.size_mb, rules.gate.size_mb, "MB")
 
 
+# Checks of the candidate itself; those against the champion stand in `decide`.
 CHECKS: tuple[Callable[[CandidateEvidence, GateRules], Iterable[Check]], ...] = (_returned, _examined, _within_budget)
-"""Checks of the candidate itself; those against the champion stand in `decide`."""
 
 
 def floors(measured: Mapping[str, float], required: Mapping[str, float]) -> Iterator[Check]:

@@ -81,8 +81,8 @@ def size(octets: int) -> str:
     return f"{octets / 2**20:.1f} MiB" if octets >= 2**20 else f"{octets / 2**10:.0f} KiB"
 
 
+# What the templates call these by.
 FILTERS = {
     make.__name__: make
     for make in (moment, machine, clock, listed, duration, number, metric, probability, percent, count, milliseconds)
 } | {"octets": size}
-"""What the templates call these by."""

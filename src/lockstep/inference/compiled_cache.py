@@ -31,12 +31,10 @@ from lockstep.scoring.row_encoders import ENCODINGS, Scaling
 from lockstep.scoring.scorers import LinearScorer, TreeScorer
 from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
-FORMAT = 4
-"""Part of the name of a cached file: a scorer of other fields is compiled anew."""
+FORMAT = 4  # Part of the name of a cached file: a scorer of other fields is compiled anew.
 MADE_BY = ("lockstep", "scikit-learn", "treelite", "numpy")
 CLASSES = {kind.__name__: kind for kind in (*ENCODINGS, Scaling, StackedTerms, TfidfTerms, LinearScorer, TreeScorer)}
-COMPILE_S = 120
-"""Seconds that opening and compiling a bundle may take."""
+COMPILE_S = 120  # Seconds that opening and compiling a bundle may take.
 
 
 def load(bundle: Path, sha256: str, spare: Path | None = None) -> Predictor:

@@ -12,9 +12,8 @@ from lockstep import paths
 from lockstep.inference import predictor
 from lockstep.inference.predictor import Predictor
 
+# Single rows are sent this many times, or for this long: enough for a steady median, short enough for a promotion.
 CALLS, LONGEST_S = 200, 2.0
-"""Single rows are sent this many times, or for this long: enough for a steady median, short enough for a promotion."""
-
 BATCH, BATCHES = 1_000, 3
 
 

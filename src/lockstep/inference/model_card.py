@@ -17,8 +17,7 @@ FORMAT = 1
 MOST_SLICES = 5
 MOST_COLUMNS = 10
 MADE_WITH = ("lockstep", "scikit-learn", "numpy", "pandas")
-FEW_ROWS = 200
-"""With fewer test rows, no interval is narrow enough to tell models apart that differ by a few points."""
+FEW_ROWS = 200  # With fewer test rows, no interval is narrow enough to tell models apart that differ by a few points.
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 EXTREME = "too extreme: the model gives no number for these values"
 LONGEST_SMOKE_ROW = 20_000
+# Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
+# gets the same answer alone, in a batch, in the form and in reports/predictions.csv.
 PROBABILITY_DECIMALS = 6
 PROBABILITY_SCALE = 10.0**PROBABILITY_DECIMALS
 VALUE_DIGITS = 9
-"""Answers are rounded here, once. Sums may move their last bit with the size of the batch; at these digits the same row
-gets the same answer alone, in a batch, in the form and in reports/predictions.csv."""
 
 
 class Predictions(msgspec.Struct, frozen=True):

@@ -16,8 +16,7 @@ from lockstep.registry import provenance
 
 Way = Literal["dvc", "git", "link"]
 
-GIT_BYTES = 1_000_000
-"""Largest file that git takes: a clone holds every version of it for ever."""
+GIT_BYTES = 1_000_000  # Largest file that git takes: a clone holds every version of it for ever.
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,9 @@ from lockstep.inference import compiled_cache
 from lockstep.registry.model_registry import Registry, Version
 from lockstep.stage import guarded
 
+# What the note repeats of a version's tags.
 PROVENANCE = ("model_sha256", "git_commit", "git_dirty", "dvc_lock", "params_sha256", "data_sha256", "feedback_rows")
-"""What the note repeats of a version's tags."""
-
-FUNCTIONS = "features"
-"""The folder of an export with the project's code, which the image takes from there."""
+FUNCTIONS = "features"  # The folder of an export with the project's code, which the image takes from there.
 
 
 def export(registry: Registry, version: Version, folder: Path) -> dict[str, str]:

@@ -20,11 +20,9 @@ from lockstep.errors import ConfigError
 from lockstep.runtime.release import DISTRIBUTION
 
 ARCHIVE = "lockstep/template.tar.xz"
-WHEELS = Path("wheels")
-"""Where a project holds the wheel that it depends on, so that no package index is asked for it."""
-
+WHEELS = Path("wheels")  # Where a project holds the wheel that it depends on, so that no package index is asked for it.
+# Of the commits that a merge makes of two templates, which no branch of the project holds.
 AUTHOR = ("-c", f"user.name={DISTRIBUTION}", "-c", "user.email=none", "-c", "commit.gpgSign=false")
-"""Of the commits that a merge makes of two templates, which no branch of the project holds."""
 
 
 def installed_wheel() -> Path:

@@ -11,19 +11,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MIN_ROWS = 50
+# Share of rows, or of the variance, that columns together must give: combinations are many, so chance has more.
 EXACT = 0.9999
-"""Share of rows, or of the variance, that columns together must give: combinations are many, so chance has more."""
+# The same of logarithms, of which small numbers feel their rounding more; exponents must be complete numbers too.
 EXACT_LOG = 0.999
-"""The same of logarithms, of which small numbers feel their rounding more; exponents must be complete numbers too."""
+# So many numeric columns are combined, and ten times as many choices of one column for each class are tried.
 MAX_COMBINED = 100
-"""So many numeric columns are combined, and ten times as many choices of one column for each class are tried."""
-MAX_TERMS = 6
-"""So many columns may give the target by one formula; parts of a total are few."""
+MAX_TERMS = 6  # So many columns may give the target by one formula; parts of a total are few.
 MAX_EXPONENT, NEAR = 3, 0.02
-POSITIVE = 0.9
-"""Share of rows in which columns and target must be above 0 for a product or ratio."""
-MAX_CLASSES = 10
-"""Of more classes, nobody has a column of votes for each."""
+POSITIVE = 0.9  # Share of rows in which columns and target must be above 0 for a product or ratio.
+MAX_CLASSES = 10  # Of more classes, nobody has a column of votes for each.
 
 
 def votes(numeric: pd.DataFrame, codes: NDArray[np.int64], classes: int) -> list[str]:

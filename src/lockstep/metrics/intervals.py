@@ -7,8 +7,7 @@ from lockstep.metrics.scores import Scored
 
 RESAMPLES = 500
 SEED = 0
-Z = 1.959963984540054
-"""The 97.5 % point of the normal distribution: 95 % lie between -Z and Z."""
+Z = 1.959963984540054  # The 97.5 % point of the normal distribution: 95 % lie between -Z and Z.
 
 
 def interval(metric: str, scored: Scored) -> tuple[float, float, float] | None:

@@ -19,29 +19,23 @@ from lockstep.metrics import combinations
 
 Floats = NDArray[np.float64]
 
+# Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart.
 MAX_ROWS = 5_000
-"""Rows that are scored, evenly spaced; with more of them the score moves by less than its thresholds are apart."""
-MIN_ROWS = 50
-"""With fewer rows a column may predict all of them by chance."""
-
+MIN_ROWS = 50  # With fewer rows a column may predict all of them by chance.
+# Mean recall, or R2, from which on a column alone is a leak: real measurements err in more than one row of 1,000.
 PERFECT = 0.999
-"""Mean recall, or R2, from which on a column alone is a leak: real measurements err in more than one row of 1,000."""
-
+# A column with so high a score, and so far ahead of every other column beyond chance (0 is chance, 1 is perfect), is a
+# copy of the target with noise. One that others come near to is a good column among good ones.
 NOISY: dict[Task, float] = {"binary": 0.97, "multiclass": 0.97, "regression": 0.995}
 MARGIN = 0.4
-"""A column with so high a score, and so far ahead of every other column beyond chance (0 is chance, 1 is perfect), is a
-copy of the target with noise. One that others come near to is a good column among good ones."""
+# A column with such a score beyond chance, or squared rank correlation, is no leak by itself, but a person should say
+# whether it is known before the target.
 NEAR: dict[Task, float] = {"binary": 0.85, "multiclass": 0.85, "regression": 0.8}
-"""A column with such a score beyond chance, or squared rank correlation, is no leak by itself, but a person should say
-whether it is known before the target."""
-
-MAX_CODES = 50
-"""A numeric column of at most so many distinct values may hold codes, whose order means nothing."""
+MAX_CODES = 50  # A numeric column of at most so many distinct values may hold codes, whose order means nothing.
+# A column is also scored on the rows that have a value, if no larger share is missing: a copy with gaps is a copy.
 MAX_MISSING = 0.5
-"""A column is also scored on the rows that have a value, if no larger share is missing: a copy with gaps is a copy."""
-
+# A column that is filled in so many rows, nearly all of one class, was written down after that class was known.
 MIN_FILLED, ONE_CLASS = 20, 0.995
-"""A column that is filled in so many rows, nearly all of one class, was written down after that class was known."""
 
 
 @dataclass(frozen=True)

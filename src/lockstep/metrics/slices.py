@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from lockstep.config.params import Kind
 from lockstep.data.schema import Schema
 
-MOST = 200
-"""Default limit on the number of slices."""
-
-LEAST_ROWS = 20
-"""Slices with fewer rows are dropped: their loss is mostly noise."""
-
-LEVELS = 8
-"""The most frequent categories of a column are slices of their own; the others form one slice."""
-
+MOST = 200  # Default limit on the number of slices.
+LEAST_ROWS = 20  # Slices with fewer rows are dropped: their loss is mostly noise.
+LEVELS = 8  # The most frequent categories of a column are slices of their own; the others form one slice.
 MISSING, OTHERS = "(missing)", "(other values)"
 LONGEST_NAME = 60
 

@@ -16,8 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from lockstep.scoring.scorers import LINKS
 
 Floats = NDArray[np.float64]
-NO_PARAMS = ("n_estimators", "random_state")
-"""What goes to the packages under another name than ours."""
+NO_PARAMS = ("n_estimators", "random_state")  # What goes to the packages under another name than ours.
 
 
 class Boosted(BaseEstimator):

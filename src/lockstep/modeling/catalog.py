@@ -112,11 +112,7 @@ def find(name: str, task: Task) -> Entry:
 
 
 SMOOTHING: Space = {"alpha": _log(0.01, 10)}
-FOREST: Space = {
-    "n_estimators": [100, 200],
-    "max_features": ["sqrt", 0.3, 0.6, 1.0],
-    "min_samples_leaf": _whole(1, 20),
-}
+FOREST: Space = {"n_estimators": [100, 200], "max_features": ["sqrt", 0.3, 0.6, 1.0], "min_samples_leaf": _whole(1, 20)}
 TREE: Space = {"max_depth": _whole(2, 30), "min_samples_leaf": _whole(1, 50)}
 HISTOGRAMS: Space = {
     "learning_rate": _log(0.02, 0.3),
@@ -134,8 +130,7 @@ BOOSTING: Space = {
 }
 NEIGHBORS: Space = {"n_neighbors": _whole(1, 50), "weights": ["uniform", "distance"], "p": [1, 2]}
 KERNEL_SVM = _both("lockstep.modeling.kernel_svm.KernelSVM")
-KERNEL_ROWS = 20_000
-"""A kernel has a value for each pair of rows: with so many, one fit of the search takes 40 s."""
+KERNEL_ROWS = 20_000  # A kernel has a value for each pair of rows: with so many, one fit of the search takes 40 s.
 RBF: Space = {"C": _log(0.01, 1000), "gamma": _log(0.0001, 1)}
 
 ESTIMATORS: dict[str, Entry] = {
@@ -162,9 +157,7 @@ ESTIMATORS: dict[str, Entry] = {
     "hist_gradient_boosting": Entry(*_both("sklearn.ensemble.HistGradientBoosting"), sparse=False, space=HISTOGRAMS),
     "k_nearest_neighbors": Entry(*_both("sklearn.neighbors.KNeighbors"), sparse=False, space=NEIGHBORS),
     "xgboost": Entry(
-        *_both("lockstep.modeling.boosting.XGBoost"),
-        package="xgboost",
-        space={**BOOSTING, "max_depth": _whole(3, 10)},
+        *_both("lockstep.modeling.boosting.XGBoost"), package="xgboost", space={**BOOSTING, "max_depth": _whole(3, 10)}
     ),
     "lightgbm": Entry(
         *_both("lockstep.modeling.boosting.LightGBM"),

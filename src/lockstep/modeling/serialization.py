@@ -18,10 +18,9 @@ from lockstep import compat, files
 from lockstep.errors import ArtifactError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-ZIP64_BYTES = 1 << 30
-"""An array this large gets the header of a large entry, whose size must be known beforehand."""
-
+ZIP64_BYTES = 1 << 30  # An array this large gets the header of a large entry, whose size must be known beforehand.
 PROTOCOL = 2
+# What the catalog and the transformers are made of, and nothing else; a test saves and loads every one of them.
 ALLOWED_TYPES = frozenset(
     f"{module}.{name}"
     for module, names in {
@@ -37,7 +36,6 @@ ALLOWED_TYPES = frozenset(
     }.items()
     for name in names.split()
 )
-"""What the catalog and the transformers are made of, and nothing else; a test saves and loads every one of them."""
 
 
 def save(fitted: Any, path: Path) -> None:

@@ -15,19 +15,14 @@ import msgspec
 from lockstep.drift import results
 from lockstep.prediction_log.refusals import REASONS, Refusal
 
-LAG_S, LAG_PAGE_S = 60.0, 600.0
-"""A prediction that waits so long for the database warns, or calls someone."""
-
+LAG_S, LAG_PAGE_S = 60.0, 600.0  # A prediction that waits so long for the database warns, or calls someone.
+# So large a share of the rows of so many seconds warns, or calls someone, if it is so many rows at least.
 REFUSED_S = 600.0
 REFUSED_SHARE, REFUSED_PAGE, LEAST_REFUSED = 0.05, 0.5, 20
-"""So large a share of the rows of so many seconds warns, or calls someone, if it is so many rows at least."""
-
+# Alerts about this server alone: they live in the snapshot, since the database may be away or shared.
 LOCAL = ("log", "refused")
-"""Alerts about this server alone: they live in the snapshot, since the database may be away or shared."""
-
 MOST_LOCAL_ALERTS = 20
-NAMED = 3
-"""Features that an alert names; the dashboard shows all."""
+NAMED = 3  # Features that an alert names; the dashboard shows all.
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,10 @@ from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.monitoring_queries import LabelledRow
 
 PIECE = 5_000
-DAY_S = 86_400.0
-"""A window of quality that is not full by then is closed, if it has enough labels to say something."""
-
-MOST_COMPARED = 100_000
-"""Labels of each side that a challenge holds; from then on, it is decided by those."""
-
+DAY_S = 86_400.0  # A window of quality that is not full by then is closed, if it has enough labels to say something.
+MOST_COMPARED = 100_000  # Labels of each side that a challenge holds; from then on, it is decided by those.
+# Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds.
 MOST_EARLY, EARLY_S = 5_000, 3600.0
-"""Two workers write two files, so a label may come before its prediction: so many labels wait, for so many seconds."""
-
 SHADOW_ID_BYTES = 16
 Pending = dict[str, LabelledRow]
 

@@ -24,15 +24,11 @@ from lockstep.registry import remote
 from lockstep.registry.history import Event
 
 HOUR_S = 3600
-SPANS = ((60, 60), (48, 3600))
-"""Traffic is told for so many buckets of so many seconds."""
-
+SPANS = ((60, 60), (48, 3600))  # Traffic is told for so many buckets of so many seconds.
 MOST_WINDOWS, MOST_MOVES, MOST_ALERTS = 50, 50, 50
+# Seconds that a look spends on labels and on windows; what is left over is for the next look.
 LABELS_S, WINDOWS_S = 2.0, 2.0
-"""Seconds that a look spends on labels and on windows; what is left over is for the next look."""
-
-RECOUNT_S = 3600.0
-"""How often all rows are counted anew, since pruning takes some away."""
+RECOUNT_S = 3600.0  # How often all rows are counted anew, since pruning takes some away.
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ from lockstep.registry.remote import RegistryClient
 
 log = logging.getLogger("monitor")
 
+# Folders of the state: the bundles that workers load, and those that are fetched for their profile alone.
 BUNDLES, FETCHED = "models", "profiles"
-"""Folders of the state: the bundles that workers load, and those that are fetched for their profile alone."""
-
 COMMIT_TAG = "git_commit"
-AGAIN_S = 60.0
-"""A version whose files could not be read is tried again after so long."""
+AGAIN_S = 60.0  # A version whose files could not be read is tried again after so long.
 
 
 @dataclass

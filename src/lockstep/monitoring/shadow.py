@@ -31,9 +31,7 @@ from lockstep.registry.remote import RegistryClient
 log = logging.getLogger("shadow")
 
 FOLDER = "shadow"
-BATCH_S = 0.5
-"""Seconds that the rows of one batch may take, so that the log does not fall behind."""
-
+BATCH_S = 0.5  # Seconds that the rows of one batch may take, so that the log does not fall behind.
 PIECE = 1000
 
 

@@ -14,9 +14,7 @@ from lockstep.prediction_log import monitoring_queries
 from lockstep.prediction_log.database import PredictionFilter, Store, Stored
 from lockstep.prediction_log.monitoring_queries import LabelledRow, MonitoringWindow
 
-SLOW_S = 3600.0
-"""A window of predictions that is not full by then is closed, if it has enough rows to say something."""
-
+SLOW_S = 3600.0  # A window of predictions that is not full by then is closed, if it has enough rows to say something.
 HASHED_KINDS = ("categorical", "text")
 
 

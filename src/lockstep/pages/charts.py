@@ -10,14 +10,9 @@ from lockstep.drift.results import Challenge, Distribution, DriftWindow, Interva
 from lockstep.html.charts import HEIGHT, bar, colour, hover, short, svg
 from lockstep.html.formatting import clock, count, metric, moment, number, percent
 
-UNEVEN = 40.0
-"""Bins of which one is so many times as wide as another are drawn equally wide."""
-
-FEWEST = 30
-"""Windows are drawn no wider than if there were so many."""
-
-HOVERED = 200
-"""Up to so many buckets name their figures when pointed at."""
+UNEVEN = 40.0  # Bins of which one is so many times as wide as another are drawn equally wide.
+FEWEST = 30  # Windows are drawn no wider than if there were so many.
+HOVERED = 200  # Up to so many buckets name their figures when pointed at.
 
 
 def traffic(of: Traffic) -> Markup:

@@ -13,9 +13,8 @@ from lockstep.drift.results import Distribution
 from lockstep.html import formatting, templates
 from lockstep.pages.charts import overlaid, spelled
 
+# So many columns are drawn, those of the strongest relation to the target; the others stand in the table alone.
 MAX_DRAWN = 150
-"""So many columns are drawn, those of the strongest relation to the target; the others stand in the table alone."""
-
 COUNTS = {
     "rows_read": "rows read",
     "rows_without_target": "rows without target",
@@ -24,8 +23,7 @@ COUNTS = {
     "rows_quarantined": "rows quarantined",
     "rows_on_both_sides": "test rows that repeat a train row",
 }
-ALWAYS_SHOWN = 3
-"""The first of them are shown even where they are 0."""
+ALWAYS_SHOWN = 3  # The first of them are shown even where they are 0.
 
 
 def draw(record: Path = paths.DATA_REPORT, to: Path = paths.DATA_PAGE) -> Path:

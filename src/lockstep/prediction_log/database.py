@@ -14,22 +14,12 @@ from lockstep.data.schema import label_name
 from lockstep.prediction_log import engine
 from lockstep.prediction_log import url as address
 from lockstep.prediction_log.records import Answer, Label, Lost, Record, Scalar
-from lockstep.prediction_log.tables import (
-    LABELS,
-    LATENCIES,
-    LOSSES,
-    MINUTE,
-    PREDICTIONS,
-    TRAFFIC,
-    bucket_of,
-)
+from lockstep.prediction_log.tables import LABELS, LATENCIES, LOSSES, MINUTE, PREDICTIONS, TRAFFIC, bucket_of
 
+# One at a time adds to PostgreSQL, so that `seq` grows in the order in which rows become visible.
 ORDER_LOCK = 7_302_118
-"""One at a time adds to PostgreSQL, so that `seq` grows in the order in which rows become visible."""
-
 VALUE = "value"
-NO_NUL = "\ufffd"
-"""PostgreSQL holds no text with a zero byte; JSON spells it out."""
+NO_NUL = "\ufffd"  # PostgreSQL holds no text with a zero byte; JSON spells it out.
 MINUTE_US = 60_000_000
 PIECE = 500
 

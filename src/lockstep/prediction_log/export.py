@@ -15,6 +15,7 @@ from lockstep.prediction_log.database import PredictionFilter, Store, Stored
 from lockstep.prediction_log.records import Scalar
 
 PAGE = 2000
+# What a line holds: times by ISO 8601, `row` and `shares` as JSON lists, in the schema's order.
 COLUMNS = {
     "id": "string",
     "at": "string",
@@ -31,8 +32,6 @@ COLUMNS = {
     "labelled_at": "string",
     "label_value": "float64",
 }
-"""What a line holds: times by ISO 8601, `row` and `shares` as JSON lists, in the schema's order."""
-
 Lines = Iterator[Sequence[tuple[Any, ...]]]
 
 

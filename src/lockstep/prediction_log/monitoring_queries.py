@@ -13,20 +13,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, s
 from lockstep.drift.results import Alert, Challenge, DriftWindow, QualityWindow
 from lockstep.prediction_log.database import MINUTE_US, PredictionFilter, Store, decoded, pieces
 from lockstep.prediction_log.records import Scalar
-from lockstep.prediction_log.tables import (
-    ALERTS,
-    LABELS,
-    LATENCIES,
-    PREDICTIONS,
-    PROMOTIONS,
-    TRAFFIC,
-    WINDOWS,
-)
+from lockstep.prediction_log.tables import ALERTS, LABELS, LATENCIES, PREDICTIONS, PROMOTIONS, TRAFFIC, WINDOWS
 from lockstep.registry.history import Event
 
-WATCH_LOCK = 7_302_119
-"""One at a time evaluates windows in PostgreSQL."""
-
+WATCH_LOCK = 7_302_119  # One at a time evaluates windows in PostgreSQL.
 SHADOW = "shadow"
 MINUTE_S = 60
 ANSWER = [PREDICTIONS.c[name] for name in ("id", "model", "version", "variant", "at_us", "value", "shares")]

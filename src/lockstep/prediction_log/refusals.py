@@ -7,6 +7,7 @@ import msgspec
 
 FILE = "refusals.jsonl"
 
+# The reasons, which label series, and how each is said of a column.
 REASONS = {
     "missing_column": "is missing",
     "unknown_column": "is no column of the model",
@@ -17,7 +18,6 @@ REASONS = {
     "repeated": "is repeated",
     "other": "is refused",
 }
-"""The reasons, which label series, and how each is said of a column."""
 
 
 class Group(msgspec.Struct, omit_defaults=True):

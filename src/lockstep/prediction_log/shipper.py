@@ -21,9 +21,7 @@ log = logging.getLogger("log")
 
 REFUSED = "refused"
 LOCK = ".shipping"
-OPENING_S = 60.0
-"""A file that was being opened this long ago never was: its writer died."""
-
+OPENING_S = 60.0  # A file that was being opened this long ago never was: its writer died.
 REFUSALS = (DataError, IntegrityError, OverflowError, UnicodeError)
 
 

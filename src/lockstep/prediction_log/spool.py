@@ -25,17 +25,13 @@ log = logging.getLogger("log")
 
 SUFFIX = ".jsonl"
 OPENING = ".new"
+# A file is closed at this size or age, so that it can be removed, and little is read twice after a restart.
 MOST_BYTES = 1 << 20
 OLDEST_S = 60.0
-"""A file is closed at this size or age, so that it can be removed, and little is read twice after a restart."""
-
-MEMORY_BYTES = 4 << 20
-RETRY_S = 0.25
-"""While the disk takes nothing: how much waits in this process' memory, and how often the disk is tried."""
-
+MEMORY_BYTES = 4 << 20  # So much waits in this process' memory while the disk takes nothing.
+RETRY_S = 0.25  # Between two attempts to write while the disk takes nothing.
+# Between two checks whether somebody removed the file: a system call for every line would cost as much as its text.
 CHECK_S = 1.0
-"""Between two checks whether somebody removed the file: a system call for every line would cost as much as its text."""
-
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -9,11 +9,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
 METADATA = MetaData()
+# SQLite counts up by itself only in a column that is called INTEGER, which holds 64 bits there anyway.
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite counts up by itself only in a column that is called INTEGER, which holds 64 bits there anyway."""
-
-STEPS = 8
-"""Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most."""
+STEPS = 8  # Buckets of the latency for each doubling: a percentile read from them is off by 5 % at most.
 
 
 def required(kind: type[Text | BigInteger], *names: str) -> "list[Column[Any]]":
@@ -25,6 +23,7 @@ def _serial() -> "Column[int]":
     return Column("seq", SERIAL, primary_key=True, autoincrement=True)
 
 
+# Every answered row. `seq` grows in the order in which rows become visible, so it can be read up to a mark.
 PREDICTIONS = Table(
     "predictions",
     METADATA,
@@ -41,8 +40,9 @@ PREDICTIONS = Table(
     Index("predictions_by_time", "at_us"),
     sqlite_autoincrement=True,
 )
-"""Every answered row. `seq` grows in the order in which rows become visible, so it can be read up to a mark."""
 
+# What people said the truth was. All are kept; of several for one prediction the latest counts.
+# `value` is what the outcome was worth, in the unit of whoever says so.
 LABELS = Table(
     "labels",
     METADATA,
@@ -55,12 +55,9 @@ LABELS = Table(
     Index("labels_of_prediction", "prediction_id", "at_us"),
     sqlite_autoincrement=True,
 )
-"""What people said the truth was. All are kept; of several for one prediction the latest counts.
-
-`value` is what the outcome was worth, in the unit of whoever says so."""
-
 MINUTE = ("model", "version", "variant", "minute")
 
+# Rows answered by minute (since 1970) and answer; `value` stands for every answer of a regression.
 TRAFFIC = Table(
     "traffic",
     METADATA,
@@ -69,8 +66,8 @@ TRAFFIC = Table(
     Column("count", BigInteger, nullable=False),
     Index("traffic_by_minute", "minute"),
 )
-"""Rows answered by minute (since 1970) and answer; `value` stands for every answer of a regression."""
 
+# Requests by minute and time to answer: a bucket is `bucket_of` the microseconds.
 LATENCIES = Table(
     "latencies",
     METADATA,
@@ -79,16 +76,10 @@ LATENCIES = Table(
     Column("count", BigInteger, nullable=False),
     Index("latencies_by_minute", "minute"),
 )
-"""Requests by minute and time to answer: a bucket is `bucket_of` the microseconds."""
 
-LOSSES = Table(
-    "losses",
-    METADATA,
-    Column("event", Text, primary_key=True),
-    *required(BigInteger, "at_us", "count"),
-)
-"""Predictions that were answered while there was no room to write them down."""
-
+# Predictions that were answered while there was no room to write them down.
+LOSSES = Table("losses", METADATA, Column("event", Text, primary_key=True), *required(BigInteger, "at_us", "count"))
+# What was measured over consecutive predictions; of two servers that measure the same, the first one's is kept.
 WINDOWS = Table(
     "windows",
     METADATA,
@@ -99,8 +90,8 @@ WINDOWS = Table(
     UniqueConstraint("model", "version", "kind", "start_seq", name="windows_once"),
     sqlite_autoincrement=True,
 )
-"""What was measured over consecutive predictions; of two servers that measure the same, the first one's is kept."""
 
+# `open_key` names what an alert is about while it is open, and is empty after: so there is one at a time.
 ALERTS = Table(
     "alerts",
     METADATA,
@@ -111,8 +102,8 @@ ALERTS = Table(
     Column("open_key", Text, unique=True),
     sqlite_autoincrement=True,
 )
-"""`open_key` names what an alert is about while it is open, and is empty after: so there is one at a time."""
 
+# The moves and refusals that were seen in the registry.
 PROMOTIONS = Table(
     "promotions",
     METADATA,
@@ -123,8 +114,8 @@ PROMOTIONS = Table(
     UniqueConstraint("model", "at", "action", "version", name="promotions_once"),
     sqlite_autoincrement=True,
 )
-"""The moves and refusals that were seen in the registry."""
 
+# Runs of the loop; `active` holds a word while one waits or runs, and is empty after: so there is one at a time.
 JOBS = Table(
     "jobs",
     METADATA,
@@ -139,7 +130,6 @@ JOBS = Table(
     Column("active", Text, unique=True),
     Index("jobs_by_time", "asked_us"),
 )
-"""Runs of the loop; `active` holds a word while one waits or runs, and is empty after: so there is one at a time."""
 
 
 def bucket_of(latency_us: int) -> int:

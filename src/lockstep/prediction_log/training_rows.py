@@ -20,8 +20,7 @@ from lockstep.prediction_log.tables import LABELS, PREDICTIONS
 
 PIECE = 5000
 
-SchemaOf = Callable[[str], Schema | None]
-"""Return the schema of a version, None if it is gone."""
+SchemaOf = Callable[[str], Schema | None]  # Return the schema of a version, None if it is gone.
 
 
 class TrainingRow(msgspec.Struct):

@@ -10,14 +10,12 @@ import yaml
 
 from lockstep import paths
 
+# The required files of a version: the model, its input schema, and recorded predictions to check it by.
 BUNDLE = (paths.MODEL.name, paths.SCHEMA.name, paths.SMOKE.name)
-"""The required files of a version: the model, its input schema, and recorded predictions to check it by."""
-
+# Optional files of a version: the reference profile and the model card, which older versions lack.
 OPTIONAL = (paths.PROFILE.name, paths.CARD.name)
-"""Optional files of a version: the reference profile and the model card, which older versions lack."""
-
+# Files beside those of a version in the registry, which neither serve nor count for its digest.
 COMPANIONS = (paths.TRAINED_ON.name,)
-"""Files beside those of a version in the registry, which neither serve nor count for its digest."""
 
 
 def contents(bundle: Path) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ TAG_PREFIX = "lockstep."
 DIGEST_TAG = "sha256"
 FILES_TAG = "files"
 TRAINED_ON_TAG = "trained_on"
+# Asking to move it changes nothing and tells whether a server has stages, also before the first version.
 NO_VERSION = "0"
-"""Asking to move it changes nothing and tells whether a server has stages, also before the first version."""
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 

@@ -15,6 +15,7 @@ from lockstep.errors import ConfigError
 
 log = logging.getLogger("provenance")
 
+# What git says where it names no commit, what that means, and what to do.
 GIT_PROBLEMS = {
     "dubious ownership": (
         "the project folder belongs to another user, so git does not read it",
@@ -26,8 +27,6 @@ GIT_PROBLEMS = {
     ),
     "HEAD": ("the git repository has no commit yet", "git add -A && git commit -m 'Start'"),
 }
-"""What git says where it names no commit, what that means, and what to do."""
-
 EXPERIMENT = ("dvc_exp_name", "dvc_exp_baseline")
 
 

@@ -14,17 +14,14 @@ from lockstep.registry import tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Registry, Version
 
+# How long each request waits for the registry, and the first one before that: it may make the tables of a store.
 LIMITS_S = {
     **dict.fromkeys(("production", "challenger", "history", "get"), 4.0),
     **dict.fromkeys(("promote", "rollback"), 30.0),
     "download": 600.0,
     "connect": 10.0,
 }
-"""How long each request waits for the registry, and the first one before that: it may make the tables of a store."""
-
-START_S = 21.0
-"""How much longer a worker waits: a sidecar that has just been started loads MLflow first, and connects."""
-
+START_S = 21.0  # How much longer a worker waits: a sidecar that has just been started loads MLflow first, and connects.
 HISTORY = 100
 
 

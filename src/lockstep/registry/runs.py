@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-LOCAL_PAGES = "http://127.0.0.1:5001"
-"""Where `make mlflow` shows the local store."""
+LOCAL_PAGES = "http://127.0.0.1:5001"  # Where `make mlflow` shows the local store.
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ log = logging.getLogger("registry")
 THREADS = 8
 HTTP_TIMEOUT_S = "5"
 HTTP_RETRIES = "1"
+# A call that outlives its limit by this long never ends: the process does, and a fresh one takes its place.
 STUCK_S = 60.0
-"""A call that outlives its limit by this long never ends: the process does, and a fresh one takes its place."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,7 @@ OPERATIONS: dict[str, Callable[[Registry, Mapping[str, Any]], Any]] = {
     "promote": lambda registry, arguments: asdict(registry.promote(arguments["version"], Event(**arguments["event"]))),
     "rollback": lambda registry, arguments: asdict(registry.rollback(Event(**arguments["event"]))),
 }
-POLLED = ("production", "challenger", "history")
-"""What the workers poll, so that a result is shared for a moment."""
-
+POLLED = ("production", "challenger", "history")  # What the workers poll, so that a result is shared for a moment.
 MOVES = ("promote", "rollback")
 
 

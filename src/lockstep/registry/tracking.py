@@ -31,12 +31,10 @@ MODEL_FOLDER = "model"
 REPORTS_FOLDER = "reports"
 CHECK_TIMEOUT_S = 8
 NEEDS_MLFLOW = "install mlflow beside mlflow-skinny, or set MLFLOW_TRACKING_URI to a server"
-PARAM_CHARACTERS = 500
-"""What the oldest servers still in use accept as the value of a parameter."""
-NAME_CHARACTERS = 240
-"""MLflow takes 250 characters in the name of a parameter; a repeated name gets a number."""
+PARAM_CHARACTERS = 500  # What the oldest servers still in use accept as the value of a parameter.
+NAME_CHARACTERS = 240  # MLflow takes 250 characters in the name of a parameter; a repeated name gets a number.
+# What MLflow refuses in the name of a parameter; slashes are left out as well, since it takes them for folders.
 REFUSED_IN_NAMES = re.compile(r"[^\w.\- :]")
-"""What MLflow refuses in the name of a parameter; slashes are left out as well, since it takes them for folders."""
 
 
 @dataclass(frozen=True)

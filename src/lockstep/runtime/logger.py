@@ -6,8 +6,7 @@ from typing import Any
 
 from lockstep.runtime.terminal import visible
 
-VERBOSE = ("botocore", "boto3", "s3transfer")
-"""Libraries whose notes on their own settings say nothing about a run."""
+VERBOSE = ("botocore", "boto3", "s3transfer")  # Libraries whose notes on their own settings say nothing about a run.
 
 
 def start(level: str = "INFO") -> None:

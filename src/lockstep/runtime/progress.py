@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, TypeVar
 
-EVERY_S = 20.0
-"""Seconds between two log lines where no terminal shows a bar."""
-
+EVERY_S = 20.0  # Seconds between two log lines where no terminal shows a bar.
 LONGEST_NAME = 60
 
 T = TypeVar("T")

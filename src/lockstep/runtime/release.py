@@ -2,8 +2,7 @@
 
 from importlib import metadata
 
-DISTRIBUTION = "lockstep-mlops"
-"""`lockstep` alone, and the names nearest to it, belong to others on the package index."""
+DISTRIBUTION = "lockstep-mlops"  # `lockstep` alone, and the names nearest to it, belong to others on the package index.
 VERSION = "0.1.0"
 
 

@@ -16,9 +16,7 @@ from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 
 T = TypeVar("T")
 
-TOLERANCE = 1e-9
-"""Most that a probability, or a value in relation to its size, may differ from the pipeline's."""
-
+TOLERANCE = 1e-9  # Most that a probability, or a value in relation to its size, may differ from the pipeline's.
 MOST_PROBES = 300
 NEVER_SEEN = "\x00 a category that no data holds"
 
@@ -217,8 +215,8 @@ def _merged(encoder: Any, column: int) -> int:
     return len(rare) - 1 if rare is not None else 0
 
 
+# Forms of which a linear scorer may have several, or which stand beside its main ones.
 MORE = (row_encoders.MissingIndicators, row_encoders.TargetMeanEncoding, row_encoders.MultiHotEncoding, StackedTerms)
-"""Forms of which a linear scorer may have several, or which stand beside its main ones."""
 
 
 def _linear(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
@@ -294,6 +292,7 @@ def _tree(compiled_steps: list[CompiledStep], estimator: Any) -> Scorer:
     return _trees(compiled_steps, forest)
 
 
+# Compiled forms by the name that `features.build` gives a transformer; adding one is one function and one line.
 TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], CompiledStep]] = {
     "numeric": _numbers,
     "absent": _missing_indicators,
@@ -302,8 +301,8 @@ TRANSFORMERS: Mapping[str, Callable[[tuple[int, ...], Any], CompiledStep]] = {
     "text": _text,
     "date": _calendar,
 }
-"""Compiled forms by the name that `features.build` gives a transformer; adding one is one function and one line."""
 
+# Compiled forms by the estimator's class; adding one is one function and one line.
 ESTIMATORS: Mapping[str, Callable[[list[CompiledStep], Any], Scorer]] = {
     "LogisticRegression": _linear,
     "Ridge": _linear,
@@ -322,4 +321,3 @@ ESTIMATORS: Mapping[str, Callable[[list[CompiledStep], Any], Scorer]] = {
     "XGBoostClassifier": _boosted,
     "XGBoostRegressor": _boosted,
 }
-"""Compiled forms by the estimator's class; adding one is one function and one line."""

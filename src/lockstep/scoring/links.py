@@ -18,12 +18,12 @@ def _softmax(total: Scores) -> Scores:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
+# Link functions by name, of totals (rows, outputs).
 LINKS: dict[str, Callable[[Scores], Scores]] = {
     "identity": lambda total: total,
     "sigmoid": _sigmoid,
     "softmax": _softmax,
 }
-"""Link functions by name, of totals (rows, outputs)."""
 
+# The unit of a total by the link that follows it; `shares` are probabilities already.
 UNITS = {"sigmoid": "log-odds", "softmax": "log-odds", "shares": "probability", "identity": "value"}
-"""The unit of a total by the link that follows it; `shares` are probabilities already."""

@@ -14,6 +14,7 @@ from lockstep.features.tokenizer import split_items
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+# The parts of `transformers.DATE_PARTS`, of one moment.
 PARTS = {
     "year": lambda moment: moment.year,
     "month": lambda moment: moment.month,
@@ -29,7 +30,6 @@ PARTS = {
     "hour_sin": lambda moment: sine(moment.hour, "hour"),
     "hour_cos": lambda moment: cosine(moment.hour, "hour"),
 }
-"""The parts of `transformers.DATE_PARTS`, of one moment."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from lockstep.scoring.tfidf import StackedTerms, TfidfTerms
 Scores = Floats
 
 
+# What gives features of rows as an array.
 DenseForm = (
     NumericEncoding
     | MissingIndicators
@@ -33,7 +34,6 @@ DenseForm = (
     | StackedTerms
     | MultiHotEncoding
 )
-"""What gives features of rows as an array."""
 
 
 class PipelineScorer:
@@ -167,8 +167,8 @@ class TreeScorer:
         return treelite.Model.deserialize_bytes(self.model)
 
 
+# What answers rows: probabilities (n, labels), or values (n, 1) for regression.
 Scorer = PipelineScorer | LinearScorer | TreeScorer
-"""What answers rows: probabilities (n, labels), or values (n, 1) for regression."""
 
 
 def first(scores: Scores) -> list[float]:

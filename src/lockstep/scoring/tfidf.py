@@ -15,12 +15,10 @@ from lockstep.features.tokenizer import tokenizer
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 EMPTY = -1
+# Stands after the last word of a text, and is no word that a model knows: no n-gram runs from one text to the next.
 END = ""
-"""Stands after the last word of a text, and is no word that a model knows: no n-gram runs from one text to the next."""
-
+# Texts weighed at once: enough to spread the cost of each step, few enough to stay in the processor's cache.
 CHUNK = 500
-"""Texts weighed at once: enough to spread the cost of each step, few enough to stay in the processor's cache."""
-
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -18,13 +18,11 @@ from lockstep.errors import MissingExtra, NotExplained
 from lockstep.scoring.links import LINKS
 from lockstep.scoring.scorers import Contributions, Floats, Scorer
 
+# From the features of one row (features,) to what each adds, and last the base: (features + 1, outputs).
 RowContributions = Callable[[Floats], Floats]
-"""From the features of one row (features,) to what each adds, and last the base: (features + 1, outputs)."""
-
+# Most that base and contributions may miss an answer by, in probability or in relation to a value; some trees add up
+# in 32 bits.
 TOLERANCE = 1e-5
-"""Most that base and contributions may miss an answer by, in probability or in relation to a value; some trees add up
-in 32 bits."""
-
 SHARES = ("DecisionTreeClassifier", "RandomForestClassifier", "ExtraTreesClassifier")
 VALUES = (
     *("DecisionTreeRegressor", "RandomForestRegressor", "ExtraTreesRegressor"),
@@ -152,5 +150,5 @@ def _require(package: str, extra: str, purpose: str) -> Any:
         raise MissingExtra(package, extra, purpose) from None
 
 
+# Who explains trees that are not scikit-learn's, by a part of the class's name.
 READERS: dict[str, Callable[[Any], RowContributions]] = {"XGBoost": _by_xgboost, "LightGBM": _by_lightgbm}
-"""Who explains trees that are not scikit-learn's, by a part of the class's name."""

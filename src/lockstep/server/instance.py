@@ -20,11 +20,10 @@ from lockstep.runtime.file_lock import holder, try_lock, write_holder
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this user alone is made in it
 PREFIX = "lockstep-"
 LOCK = ".lock"
+# What a server makes in its folder; nothing else is ever removed.
 REMOVABLE = ("*.sock", "*.db", "*.db.new", "serving.lock")
-"""What a server makes in its folder; nothing else is ever removed."""
-
+# Free shared memory below which the state folder is used: a worker's metrics take 0.2 to 1 MiB.
 NEEDED_BYTES = 16 << 20
-"""Free shared memory below which the state folder is used: a worker's metrics take 0.2 to 1 MiB."""
 
 
 @contextmanager

@@ -32,16 +32,11 @@ from lockstep.runtime import logger
 
 log = logging.getLogger("recorder")
 
-SHIP_S = 0.25
-AGAIN_S = 1.0
-LAST_S = 5.0
-"""Between two reads of the spool; after a fault of the database; and for the rest of the spool at a stop."""
-
-BEHIND = 5
-"""Niceness of this process and its children: the workers come first."""
-
-PRUNE_S = 3600.0
-"""Between two deletions of what is older than the retention."""
+SHIP_S = 0.25  # Between two reads of the spool.
+AGAIN_S = 1.0  # After a fault of the database.
+LAST_S = 5.0  # For the rest of the spool at a stop.
+BEHIND = 5  # Niceness of this process and its children: the workers come first.
+PRUNE_S = 3600.0  # Between two deletions of what is older than the retention.
 
 
 class Recorder:
@@ -147,13 +142,13 @@ def _known(recorder: Recorder, arguments: Mapping[str, Any]) -> Any:
     return msgspec.to_builtins(feedback.label_states(recorder.store(), arguments["ids"]))
 
 
+# The operations that a request may name; another package adds its own functions here.
 OPERATIONS: dict[str, Callable[[Recorder, Mapping[str, Any]], Any]] = {
     "known": _known,
     "predictions": _predictions,
     "retrain": lambda recorder, arguments: recorder.trainer.ask(arguments["reason"], arguments.get("model", "")),
     "job": lambda recorder, arguments: recorder.trainer.find(arguments["id"]),
 }
-"""The operations that a request may name; another package adds its own functions here."""
 
 
 def _unexpected(error: Exception) -> StoreError:

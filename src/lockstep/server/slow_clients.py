@@ -15,18 +15,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+# Most Python threads of a worker. They are made as needed, and one that waits for a body does so without the GIL.
 THREADS = 512
-"""Most Python threads of a worker. They are made as needed, and one that waits for a body does so without the GIL."""
-
+# How long a request may take to arrive and be answered: while threads abound, and when half of them are taken.
 PATIENCE_S = 300.0
 SHORT_PATIENCE_S = 10.0
-"""How long a request may take to arrive and be answered: while threads abound, and when half of them are taken."""
-
 LOOK_S = 2.0
 INFO_BYTES = 160
+# Fields of Linux's tcp_info: milliseconds since data went out and came in, bytes that came, segments that went.
 LAST_SENT, LAST_RECEIVED, BYTES_RECEIVED, SEGMENTS_SENT = (44, "I"), (52, "I"), (128, "Q"), (156, "I")
-"""Fields of Linux's tcp_info: milliseconds since data went out and came in, bytes that came, segments that went."""
-
 SAME_MOMENT_MS = 50
 
 

@@ -22,23 +22,16 @@ from lockstep import processes
 
 log = logging.getLogger("server")
 
-SETTLED_S = 10.0
-"""A process that lived this long had started well: when it dies, it is replaced at once."""
-
-LONGEST_PAUSE_S = 4.0
-"""Between the death of a process that never settled and its replacement."""
-
+SETTLED_S = 10.0  # A process that lived this long had started well: when it dies, it is replaced at once.
+LONGEST_PAUSE_S = 4.0  # Between the death of a process that never settled and its replacement.
+# Between two signals to a worker, and the longest sleep of the master. A worker that is only just starting does not
+# listen yet, and the master's handler wakes nobody: `Event.set` takes a lock that the interrupted thread may hold.
 SIGNAL_AGAIN_S = 0.2
 LOOK_S = 0.2
-"""Between two signals to a worker, and the longest sleep of the master. A worker that is only just starting does not
-listen yet, and the master's handler wakes nobody: `Event.set` takes a lock that the interrupted thread may hold."""
-
+# Held while a process is started. A worker that is forked between the fork and the exec of another child keeps open
+# the pipe at which `Popen` waits for that exec, and `Popen` then waits for as long as the worker lives.
 STARTING = threading.Lock()
-"""Held while a process is started. A worker that is forked between the fork and the exec of another child keeps open
-the pipe at which `Popen` waits for that exec, and `Popen` then waits for as long as the worker lives."""
-
-MOST_FAILURES = 5
-"""So many exits of workers by themselves, and none that serves, and there is no use in going on."""
+MOST_FAILURES = 5  # So many exits of workers by themselves, and none that serves, and there is no use in going on.
 
 
 @dataclass

@@ -8,6 +8,7 @@ from flask_app import create_app
 from flask_app.models import model_service
 from flask_app.openapi.document import HIDDEN
 from flask_app.openapi.json_schema import DATE
+from flask_app.openapi.served_model import specification
 from lockstep.config.settings import Settings
 from tests.flask_app.standins import ODD, FolderRegistry, example
 
@@ -51,6 +52,11 @@ def test_every_route_is_described(app, client):
             operation = paths[path][method.lower()]
             assert operation["summary"], path
             assert {"default"} < operation["responses"].keys(), path
+
+
+def test_the_specification_names_routes_and_facts_that_there_are(app, client):
+    assert specification()["operations"].keys() <= {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert re.findall(r'"\$(?!ref")[^"]*"', json.dumps(described(client))) == []
 
 
 def test_nothing_is_said_twice_or_missing(client):

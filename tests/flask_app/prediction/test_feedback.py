@@ -235,6 +235,8 @@ FILES = [
     (("id,label", "a"), 422),
     (("id,label", "a,b", "a,c"), 422),
     (("id,label", '"a'), 400),
+    (("id,value,label", "a,1,b"), 400),
+    (("id,label,value", "a,b"), 422),
     (("id,label", *["a,b"] * 10_001), 413),
 ]
 
@@ -250,6 +252,30 @@ def test_a_file_of_numbers(serve, bundles):
     assert uploaded(client, "id,label", f"{ids[0]},12", f"{ids[1]},nan").status_code == 422
     assert uploaded(client, "id,label", f"{ids[0]},12", f"{ids[1]},-1e3").get_json()["new"] == 2
     assert labels(client.application, ids[1]) == [-1000.0]
+
+
+def values(app):
+    return {row["id"]: row["label_value"] for row in log.from_app(app).ask("predictions")}
+
+
+def test_a_file_and_a_form_bring_values(app, client):
+    ids, _ = predicted(client, rows=3)
+    lines = (f"{ids[0]},middle,12.5", f"{ids[1]},middle,", f"{ids[2]},<low>, -1e2 ")
+    assert uploaded(client, "id,label,value", *lines).get_json()["new"] == 3
+    assert values(app) == {ids[0]: 12.5, ids[1]: None, ids[2]: -100.0}
+    typed_in = {"id": ids[1], "label": "middle", "value": " 3.25 ", "csrf_token": token(client)}
+    assert client.post("/feedback", data=typed_in, headers=PAGE).status_code == 200
+    assert values(app)[ids[1]] == 3.25
+
+
+@pytest.mark.parametrize("text", ["much", "nan", "inf", "1,5"])
+def test_a_value_in_a_file_or_form_that_is_no_number_is_refused(app, client, text):
+    ids, _ = predicted(client, rows=2)
+    answer = uploaded(client, "id,label,value", f"{ids[0]},middle,1", f'{ids[1]},middle,"{text}"')
+    assert (answer.status_code, answer.get_json()["errors"][0]["column"]) == (422, "value")
+    sending = {"id": ids[1], "label": "middle", "value": text, "csrf_token": token(client)}
+    assert client.post("/feedback", data=sending, headers=PAGE).status_code == 422
+    assert labels(app, ids[0]) == labels(app, ids[1]) == []
 
 
 def test_a_page_of_its_own_takes_a_file(app, client):

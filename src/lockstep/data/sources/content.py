@@ -16,8 +16,8 @@ from lockstep.config.params import FORMATS
 from lockstep.errors import DataError
 
 MIB = 1 << 20
+# Tables shrink to a hundredth at best; deflate's limit, of which bombs are made, is a thousandth.
 SMALL, TIMES = 100 * MIB, 150
-"""Tables shrink to a hundredth at best; deflate's limit, of which bombs are made, is a thousandth."""
 GZIP = b"\x1f\x8b"
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 PARQUET = b"PAR1"

@@ -20,8 +20,8 @@ from lockstep.errors import DataError, nearest
 HEADER_HINT = "mend the header, or give every column its name under data_ingestion.reader.names"
 READER_HINT = "check data_ingestion.reader: separator, header, names, encoding, quote, skip"
 LINE_HINT = "mend the line: each row needs as many values as there are columns, and one with a separator in it quotes"
+# What pandas says of a line with too many values.
 TOO_MANY = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-"""What pandas says of a line with too many values."""
 BUFFER = 1 << 20
 
 
@@ -175,10 +175,7 @@ def _check_widths(content: Content, reader: Reader, frame: pd.DataFrame) -> None
         if 0 < len(row) < width:
             other = next((mark for mark in ";\t|," if mark != reader.separator and mark in "".join(row)), "")
             why = f", perhaps because {other!r} separates its values" if other else ""
-            raise DataError(
-                f"{content.name}: line {line} holds {len(row)} values, not {width}{why}",
-                LINE_HINT,
-            )
+            raise DataError(f"{content.name}: line {line} holds {len(row)} values, not {width}{why}", LINE_HINT)
 
 
 def _rows(content: Content, reader: Reader) -> Iterator[tuple[int, list[str]]]:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BAR = "|"
-"""What stands between the items of a list."""
+BAR = "|"  # What stands between the items of a list.
 
 
 def flat(row: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -23,9 +23,7 @@ log = logging.getLogger("retrain")
 
 EVENT = "retrain"
 TIMEOUT_S = 10.0
-ATTEMPTS, PAUSE_S = 3, 2.0
-"""How often a request is sent while GitHub is out of reach, and the pause between."""
-
+ATTEMPTS, PAUSE_S = 3, 2.0  # How often a request is sent while GitHub is out of reach, and the pause between.
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HINTS = {
     401: "renew LOCKSTEP_DISPATCH_TOKEN",

@@ -16,9 +16,8 @@ from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 
 ACTIVE = "active"
-BEAT_S = 5.0
-SILENT_S = 60.0
-"""How often a running job shows that it lives, and after how long without a sign it is dead."""
+BEAT_S = 5.0  # How often a running job shows that it lives.
+SILENT_S = 60.0  # A job without a sign for so long is dead.
 
 
 class JobTicket(msgspec.Struct):

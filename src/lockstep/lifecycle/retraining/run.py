@@ -35,9 +35,7 @@ log = logging.getLogger("retrain")
 
 LOCK = "retrain.lock"
 STDERR = 2
-STOP_S = 10.0
-"""Time for the pipeline to end after SIGTERM."""
-
+STOP_S = 10.0  # Time for the pipeline to end after SIGTERM.
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 

@@ -28,8 +28,7 @@ log = logging.getLogger("loop")
 LOGS = "jobs"
 KEPT_LOGS = 20
 LONGEST_LOOK_S = 15.0
-NICE = 10
-"""Training yields to the server's own processes."""
+NICE = 10  # Training yields to the server's own processes.
 
 
 class Scheduler:

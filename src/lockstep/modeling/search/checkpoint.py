@@ -25,13 +25,11 @@ from lockstep.modeling.search.fold_score import FoldResult
 
 log = logging.getLogger("search")
 
-KEEP = 5
-"""Searches whose checkpoints stay: enough to return to an earlier params.yaml, few enough to need no cleaning."""
+KEEP = 5  # Searches whose checkpoints stay: enough to return to an earlier params.yaml, few enough to need no cleaning.
+# Seconds between two calls of fsync, which costs milliseconds: a killed process loses nothing even without it.
 FLUSH_S = 0.5
-"""Seconds between two calls of fsync, which costs milliseconds: a killed process loses nothing even without it."""
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "treelite", "xgboost", "xgboost-cpu", "lightgbm")
-CODE = ("features", "metrics", "modeling", "scoring")
-"""Packages that a score may depend on."""
+CODE = ("features", "metrics", "modeling", "scoring")  # Packages that a score may depend on.
 LINES = "pieces.jsonl"
 FINISHED = "finished.json"
 

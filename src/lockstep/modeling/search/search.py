@@ -22,14 +22,12 @@ from lockstep.modeling.search.fold_score import predict as predict
 from lockstep.modeling.search.trials import CVData, SearchSpec, TrialRunner
 from lockstep.runtime.progress import Progress, TimeLeft
 
-Matrix = Any
-"""Rows x features: a float64 array or a CSR matrix."""
+Matrix = Any  # Rows x features: a float64 array or a CSR matrix.
 FoldConstraints = Mapping[str, NDArray[np.int64]]
 
 log = logging.getLogger("search")
 
-LEAST_ROWS = 100
-"""Fewest train rows of a fold in the first round of halving; with fewer, the ranking is mostly noise."""
+LEAST_ROWS = 100  # Fewest train rows of a fold in the first round of halving; with fewer, the ranking is mostly noise.
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ from lockstep.config.params import Between, Candidate, ModelBuilding, Task
 from lockstep.errors import ConfigError
 from lockstep.modeling import catalog
 
-DIGITS = 4
-"""Significant digits of a drawn number: the last bits of a logarithm differ from CPU to CPU."""
-MOST_DRAWS = 30
-"""Draws in a row that give nothing new, after which a space counts as used up."""
+DIGITS = 4  # Significant digits of a drawn number: the last bits of a logarithm differ from CPU to CPU.
+MOST_DRAWS = 30  # Draws in a row that give nothing new, after which a space counts as used up.
 
 
 @dataclass(frozen=True)
