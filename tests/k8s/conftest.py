@@ -27,7 +27,19 @@ VPC = "192.168.0.0/16"
 """What scripts/eks would read from the cluster's VPC."""
 
 RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
-FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_", "MLFLOW_", "DAGSHUB_", "HOST", "CERTIFICATE_", "DATABASE_URL")
+FORGET = (
+    "KUBE",
+    "EKS_",
+    "AWS_",
+    "IMAGE",
+    "LOCKSTEP_",
+    "MLFLOW_",
+    "DAGSHUB_",
+    "APP_HOST",
+    "OVERLAY",
+    "CERTIFICATE_",
+    "DATABASE_URL",
+)
 
 
 def image(letter):

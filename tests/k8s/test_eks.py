@@ -33,7 +33,7 @@ def place(tmp_path_factory):
         group = ec2.create_security_group(GroupName="pods", Description="pods", VpcId=vpc)["GroupId"]
         make_cluster(address, REGION, "lockstep", network, {"vpcId": vpc, "clusterSecurityGroupId": group})
         env = ops.environment(address, AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION, EKS_CLUSTER="lockstep")
-        yield env | {"API_CIDRS": "198.51.100.7/32", "HOST": HOST}, vpc, network["subnetIds"]
+        yield env | {"API_CIDRS": "198.51.100.7/32", "APP_HOST": HOST}, vpc, network["subnetIds"]
 
 
 def make_cluster(address, region, name, network, known):
@@ -136,7 +136,7 @@ def test_an_overlay_of_eks_without_its_cluster_is_refused(script, api, tmp_path)
     api.kubeconfig(tmp_path / "kubeconfig")
     done = script("deploy", "--image", OTHER, "--overlay", "production")
     assert done.returncode == 1
-    assert "only the cluster says what it is" in done.stderr or "HOST is not set" in done.stderr
+    assert "only the cluster says what it is" in done.stderr or "APP_HOST is not set" in done.stderr
     assert api.writes == []
 
 
