@@ -278,10 +278,7 @@ def holds(folder: Path, sha256: str) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a bundle.
-
-    Raises ArtifactError: it is missing or damaged.
-    """
+    """Read a JSON file of a bundle. Raises ArtifactError: it is missing or damaged."""
     try:
         return files.read_json(path)
     except FileNotFoundError:

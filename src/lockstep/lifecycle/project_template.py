@@ -125,10 +125,7 @@ def _commit_templates(old: Path, new: Path, folder: Path) -> None:
 
 
 def _checked(*words: str, cwd: Path | None = None) -> str:
-    """Return what git prints.
-
-    Raises ConfigError: it fails.
-    """
+    """Return what git prints. Raises ConfigError: it fails."""
     done = _git(*words, cwd=cwd)
     if done.returncode:
         raise ConfigError(f"git fails: {done.stderr}", "a project is the root of a git repository with a commit")

@@ -44,10 +44,7 @@ class RetrainInterrupted(LockstepError):
 
 
 def exclusive(settings: Settings) -> AbstractContextManager[None]:
-    """Let one retraining run in a state folder.
-
-    Raises AlreadyRunning: another does.
-    """
+    """Let one retraining run in a state folder. Raises AlreadyRunning: another does."""
     folder = Path(settings.state).absolute()
     return file_lock.exclusive(folder / LOCK, "another retraining", "wait until it has ended")
 
