@@ -26,10 +26,7 @@ AUTHOR = ("-c", f"user.name={DISTRIBUTION}", "-c", "user.email=none", "-c", "com
 
 
 def installed_wheel() -> Path:
-    """Return the wheel file that this library was installed from.
-
-    Raises ConfigError: it was not installed from a file, or that is gone.
-    """
+    """Return the wheel file of this installation. Raises ConfigError: there was none, or it is gone."""
     try:
         record = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:

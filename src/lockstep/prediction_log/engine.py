@@ -67,10 +67,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction that writes, and commit it.
-
-    Raises StoreError: the database is out of reach, locked or full.
-    """
+    """Yield a writing transaction, and commit it. Raises StoreError: the database is away, locked or full."""
     with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
 
