@@ -6,7 +6,7 @@ from lockstep.commands import serve
 from lockstep.config.settings import SETTINGS, Settings
 from lockstep.errors import ConfigError
 from tests.k8s import traffic
-from tests.k8s.objects import matches, name, of_kind, port_names, template, workloads
+from tests.k8s.objects import matches, name, of_kind, port_names, template, with_template, workloads
 from tests.k8s.traffic import routes
 
 NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
@@ -47,7 +47,9 @@ def autoscaling(objects):
         for own in found:
             if "replicas" in own["spec"]:
                 yield f"{name(own)} says replicas, which {name(each)} decides"
-            if "cpu" not in template(own)["spec"]["containers"][0]["resources"].get("requests", {}):
+            if "cpu" not in template(with_template(own, objects))["spec"]["containers"][0]["resources"].get(
+                "requests", {}
+            ):
                 yield f"{name(own)} requests no cpu, of which {name(each)} takes a share"
 
 

@@ -20,6 +20,9 @@ from tests.k8s.objects import ROOT
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
+ALTERNATIVES = ("rollout", "volume")
+"""Components that change what kind of pods serve, so that one overlay takes one of them."""
+
 RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
 FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_")
 
@@ -166,7 +169,7 @@ def render(kubectl, name, folder):
         source = folder / f"with-{name}"
         source.mkdir()
         k8s = os.path.relpath(ROOT / "k8s", source)
-        chosen = [each for each in COMPONENTS if each != "volume"] if name == "all" else [name]  # it allows one pod
+        chosen = [each for each in COMPONENTS if each not in ALTERNATIVES] if name == "all" else [name]
         content = {"resources": [f"{k8s}/overlays/eks"], "components": [f"{k8s}/components/{each}" for each in chosen]}
         (source / "kustomization.yaml").write_text(json.dumps(content))
     done = subprocess.run([kubectl, "kustomize", source], capture_output=True, text=True)

@@ -19,6 +19,13 @@ def template(each):
     return (spec["jobTemplate"]["spec"] if each["kind"] == "CronJob" else spec)["template"]
 
 
+def with_template(each, objects):
+    """Return a workload, or the Deployment from which a Rollout takes its pods."""
+    reference = each["spec"].get("workloadRef")
+    same = (own for own in of_kind(objects, "Deployment") if reference and own["metadata"]["name"] == reference["name"])
+    return next(same, each)
+
+
 def workloads(objects):
     """Return name, labels, pod specification and container of all that runs."""
     found = [(name(each), template(each)) for each in of_kind(objects, "Deployment", "CronJob", "Job")]

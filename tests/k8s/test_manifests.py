@@ -14,6 +14,7 @@ from tests.k8s.objects import ROOT, workloads
 
 VERSIONS = ("1.33", "1.34", "1.35")
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret", "SecretStore", "Application", "DaskCluster"}
+CUSTOM |= {"Rollout", "AnalysisTemplate"}
 """Kinds that are no part of Kubernetes, so that its schemas do not know them."""
 
 

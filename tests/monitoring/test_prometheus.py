@@ -20,6 +20,7 @@ from lockstep.prediction_log.database import PredictionFilter
 from lockstep.prediction_log.database import Store as PredictionStore
 from lockstep.prediction_log.records import Answer, Label
 from tests.flask_app.standins import make_bundle
+from tests.monitoring import analysis
 from tests.serving.real import Server, Store, copy_store, free_port, wait_for
 
 pytestmark = pytest.mark.server
@@ -49,7 +50,9 @@ class Prometheus:
     def __init__(self, folder, target):
         settings = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         settings["global"] = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"}
-        settings["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
+        settings["scrape_configs"][0]["static_configs"] = [
+            {"targets": [f"127.0.0.1:{target}"], "labels": {"pod": f"flask-app-{analysis.CANARY}-x2x4z"}}
+        ]
         settings["rule_files"] = [str(FOLDER / "rules/*.yml")]
         del settings["alerting"]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
@@ -156,6 +159,15 @@ def test_what_the_rules_read_is_there(prometheus):
 def test_drift_of_the_traffic_fires_and_a_healthy_server_fires_nothing_else(prometheus):
     firing = {one["metric"]["alertname"] for one in prometheus.query('ALERTS{alertstate="firing"}')}
     assert firing == {"LockstepDrift", "LockstepDriftStays"}
+
+
+@pytest.mark.parametrize("name", analysis.METRICS)
+def test_the_analysis_of_a_canary_measures_the_real_app(prometheus, name):
+    expr = analysis.query(name).replace("[5m]", "[1m]")
+    result = [float(one["value"][1]) for one in prometheus.query(expr)]
+    assert analysis.verdict(name, result) == "success"
+    assert result or name == "refused", "there are no stable pods to compare with"
+    assert name != "traffic" or result[0] >= ASKED
 
 
 def test_the_variable_of_the_dashboard_knows_the_model(prometheus):
