@@ -83,10 +83,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
 
 
 def moment_us(text: str) -> int:
-    """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given.
-
-    Raises ConfigError: it is not one.
-    """
+    """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given. Raises ConfigError: it is not one."""
     if not text:
         return 0
     try:
