@@ -17,7 +17,7 @@ from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
 from lockstep.prediction_log import label_review, training_rows
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.label_review import Batch
+from lockstep.prediction_log.label_review import LabelBatch
 from lockstep.registry import tracking
 from lockstep.registry.history import rolled_back_spans
 from lockstep.registry.model_registry import Registry
@@ -68,7 +68,7 @@ def _check(arguments: argparse.Namespace, authors: set[str]) -> None:
         raise ConfigError(f"{arguments.author!r} gave no label", f"authors: {names}")
 
 
-def _show(name: str, batches: list[Batch]) -> None:
+def _show(name: str, batches: list[LabelBatch]) -> None:
     if not batches:
         print(visible(f"{name}: no labels of logged rows have come yet; POST /feedback takes them"))
         return
@@ -81,5 +81,5 @@ def _show(name: str, batches: list[Batch]) -> None:
             print(visible(f"{batch.day} {batch.author}: {batch.reason}"))
 
 
-def _cells(batch: Batch) -> tuple[object, ...]:
+def _cells(batch: LabelBatch) -> tuple[object, ...]:
     return batch.day, batch.author, batch.labels, f"{batch.share:.0%}", batch.equal_rows, batch.state

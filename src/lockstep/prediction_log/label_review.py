@@ -1,4 +1,4 @@
-"""Review of labels before they become training rows: batches by author and day, and how far they contradict answers.
+"""LabelReview of labels before they become training rows: batches by author and day, and how far they contradict answers.
 
 A batch whose labels contradict the answers given more often than a limit waits until a person accepts it. Labels that
 came between a rollback and the promotion of the version that it restored wait too, as they may have made the version
@@ -25,7 +25,7 @@ LEAST_LABELS = 20  # A share of fewer labels is noise, and so few move no model.
 EVERYONE = "(all)"
 
 
-class Batch(msgspec.Struct):
+class LabelBatch(msgspec.Struct):
     """The labels of an author (or of all) in a day in UTC (or ever): how many, and how many contradict the answers.
 
     `equal_rows` counts labels on the most frequent row. `reason` says why the batch waits.
@@ -45,7 +45,7 @@ class Batch(msgspec.Struct):
         return self.contradicting / self.labels
 
 
-class Review(msgspec.Struct):
+class LabelReview(msgspec.Struct):
     """The word of a person on the labels of an author up to a moment, in microseconds since 1970."""
 
     author: str
@@ -56,9 +56,9 @@ class Review(msgspec.Struct):
 def assess(
     rows: Sequence[TrainingRow],
     limits: FeedbackReview,
-    reviews: Iterable[Review] = (),
+    reviews: Iterable[LabelReview] = (),
     rolled_back: Sequence[tuple[int, int]] = (),
-) -> tuple[list[Batch], list[str]]:
+) -> tuple[list[LabelBatch], list[str]]:
     """Return the batches, newest first, and for each row why it does not join, empty if it does.
 
     `rolled_back` are spans in microseconds since 1970 whose labels may have made a version that was rolled back.
@@ -77,14 +77,14 @@ def assess(
     return batches, reasons
 
 
-def reviews(store: Store, model: str) -> list[Review]:
+def reviews(store: Store, model: str) -> list[LabelReview]:
     """Return the reviews of a model's labels, oldest first.
 
     Raises StoreError: the database is out of reach.
     """
     columns = (LABEL_REVIEWS.c.author, LABEL_REVIEWS.c.at_us, LABEL_REVIEWS.c.accepted)
     wanted = select(*columns).where(LABEL_REVIEWS.c.model == model).order_by(LABEL_REVIEWS.c.at_us)
-    return [Review(*row) for row in store.rows(wanted)]
+    return [LabelReview(*row) for row in store.rows(wanted)]
 
 
 def record(store: Store, model: str, author: str, accepted: bool, actor: str, reason: str) -> None:
@@ -97,10 +97,10 @@ def record(store: Store, model: str, author: str, accepted: bool, actor: str, re
         link.execute(LABEL_REVIEWS.insert(), now | {"accepted": accepted, "actor": actor, "reason": reason})
 
 
-def _batch(author: str, day: str, rows: Sequence[TrainingRow]) -> Batch:
+def _batch(author: str, day: str, rows: Sequence[TrainingRow]) -> LabelBatch:
     contradicting = sum(_contradicts(row) for row in rows)
     equal = collections.Counter(msgspec.json.encode(row.row) for row in rows)
-    return Batch(author, day, len(rows), contradicting, max(equal.values()))
+    return LabelBatch(author, day, len(rows), contradicting, max(equal.values()))
 
 
 def _contradicts(row: TrainingRow) -> bool:
@@ -109,12 +109,12 @@ def _contradicts(row: TrainingRow) -> bool:
 
 
 def _judged(
-    batch: Batch,
+    batch: LabelBatch,
     rows: Sequence[TrainingRow],
     limits: FeedbackReview,
-    review: Review | None,
+    review: LabelReview | None,
     rolled_back: Sequence[tuple[int, int]],
-) -> Batch:
+) -> LabelBatch:
     if review and all(row.labelled_us <= review.until_us for row in rows):
         batch.state = "accepted" if review.accepted else "rejected"
         batch.reason = "" if review.accepted else f"a person rejected the labels of {batch.author}"
@@ -129,7 +129,7 @@ def _judged(
     return batch
 
 
-def _reason(batch: Batch, rank: int, limits: FeedbackReview) -> str:
+def _reason(batch: LabelBatch, rank: int, limits: FeedbackReview) -> str:
     """Return why the label of a rank within its batch does not join."""
     if batch.reason or batch.state == "accepted":
         return batch.reason
@@ -138,7 +138,7 @@ def _reason(batch: Batch, rank: int, limits: FeedbackReview) -> str:
 
 
 def _judge_together(
-    rows: Sequence[TrainingRow], batches: Iterable[Batch], reasons: list[str], limits: FeedbackReview
+    rows: Sequence[TrainingRow], batches: Iterable[LabelBatch], reasons: list[str], limits: FeedbackReview
 ) -> None:
     """Hold all labels without a review where together they contradict too much, as those of many small authors."""
     states = {(batch.author, batch.day): batch for batch in batches}

@@ -2,7 +2,7 @@ import pytest
 
 from lockstep.config.params import FeedbackReview
 from lockstep.prediction_log import label_review
-from lockstep.prediction_log.label_review import Review
+from lockstep.prediction_log.label_review import LabelReview
 from lockstep.prediction_log.training_rows import TrainingRow
 
 DAY_US = 86_400_000_000
@@ -57,17 +57,17 @@ def test_labels_of_many_small_authors_wait_together():
 
 def test_a_person_accepts_or_rejects_what_an_author_gave_until_then():
     many = rows(100, 100) + rows(100, 100, day=9)
-    assert joining(many, Review("key-1", 5 * DAY_US, accepted=True)) == {"key-1": 100}
-    assert joining(many, Review("key-1", 10 * DAY_US, accepted=True)) == {"key-1": 200}
-    assert joining(rows(100, 0), Review("key-1", DAY_US, accepted=False)) == {"key-1": 0}
-    both = Review("key-1", DAY_US, accepted=False), Review("key-1", 2 * DAY_US, accepted=True)
+    assert joining(many, LabelReview("key-1", 5 * DAY_US, accepted=True)) == {"key-1": 100}
+    assert joining(many, LabelReview("key-1", 10 * DAY_US, accepted=True)) == {"key-1": 200}
+    assert joining(rows(100, 0), LabelReview("key-1", DAY_US, accepted=False)) == {"key-1": 0}
+    both = LabelReview("key-1", DAY_US, accepted=False), LabelReview("key-1", 2 * DAY_US, accepted=True)
     assert joining(rows(100, 0), *both) == joining(rows(100, 0), *reversed(both)) == {"key-1": 100}
 
 
 def test_an_author_has_so_many_labels_a_day():
     limits = FeedbackReview(per_author_day=40)
     assert joining(rows(100, 0) + rows(30, 0, day=1), limits=limits) == {"key-1": 70}
-    assert joining(rows(100, 0), Review("key-1", DAY_US, accepted=True), limits=limits) == {"key-1": 100}
+    assert joining(rows(100, 0), LabelReview("key-1", DAY_US, accepted=True), limits=limits) == {"key-1": 100}
 
 
 def test_what_made_a_version_that_was_rolled_back_waits():
