@@ -24,7 +24,17 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("ci_local.py", "cluster.sh", "compose", "deploy", "gitops", "image", "image_content.py", "image_registry.py"),
+    *(
+        "backup",
+        "ci_local.py",
+        "cluster.sh",
+        "compose",
+        "deploy",
+        "gitops",
+        "image",
+        "image_content.py",
+        "image_registry.py",
+    ),
     *("infra", "metrics_diff", "outside.py"),
     *(
         "prometheus_rule.py",

@@ -20,7 +20,7 @@ from tests.k8s.objects import ROOT
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
-ALTERNATIVES = ("rollout", "volume")
+ALTERNATIVES = ("rollout", "statefulset", "volume")
 """Components that change what kind of pods serve, so that one overlay takes one of them."""
 
 RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
