@@ -89,8 +89,14 @@ results: setup  ## append metrics and reports of each model, by version, to RESU
 metrics-diff: setup  ## metrics and parameters that differ from BASE, as Markdown
 	scripts/metrics_diff "$$BASE"
 
+change-report: setup  ## metrics with intervals, parameters, data and the gate's decision against BASE, as Markdown
+	scripts/change_report "$$BASE"
+
 sbom: setup-dev  ## software bill of materials of the image, as CycloneDX
 	scripts/sbom
+
+preflight:  ## what a deployment needs is set and answers: variables, engine, registry of images, cluster
+	scripts/preflight
 
 push:  ## push the image to ECR_REPOSITORY, tagged by commit; prints its digest
 	scripts/push --tag "$$(git rev-parse HEAD)"

@@ -111,7 +111,7 @@ setup(
     packages=[re.sub("^flask_app", APP, name) for name in PACKAGES],
     package_data={
         "lockstep": ["py.typed", "html/pages/*", "autoconfig/*.jinja", "**/*.toml"],
-        APP: ["py.typed", "templates/*.html", "static/*", "openapi/*.yaml"],
+        APP: ["py.typed", "templates/*.html", "static/*", "openapi/*.yaml", "**/*.toml"],
     },
     install_requires=CORE,
     extras_require={

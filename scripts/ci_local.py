@@ -4,7 +4,7 @@
 
 Jobs, conditions, variables and commands are read from the YAML of .github/workflows. A job gets a clone of HEAD, an
 empty home without caches, the `vars` and `secrets` that are named below, and nothing else of the environment. Actions
-are replaced by what they do: see `ACTIONS`. `timeout-minutes` counts; secrets are masked in the output.
+are replaced by what they do: scripts/workflow_actions.py. `timeout-minutes` counts; secrets are masked in the output.
 
     --var NAME=VALUE   a variable of the repository
     --secret NAME      a secret of the repository, with the value of the environment variable NAME
@@ -13,6 +13,8 @@ are replaced by what they do: see `ACTIONS`. `timeout-minutes` counts; secrets a
     --job NAME         only this job (repeatable); the others count as done where the last run says so
     --skip JOB         leave a job out as if it had passed (repeatable); said in the summary
     --rerun-failed     run the jobs that failed or were skipped in the last run of the same commit
+    --remote URL       clone from there, such as a bare repository that has HEAD (default: this folder)
+    --caches           keep the caches of pip and DVC from job to job, by the keys that the workflow gives
     --pass NAME        let a variable of this environment through, such as AWS_ENDPOINT_URL (repeatable)
 
 Example: python -m scripts.ci_local --skip long ci
@@ -20,16 +22,16 @@ Example: python -m scripts.ci_local --skip long ci
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -38,11 +40,11 @@ from typing import Any
 import yaml
 
 from scripts.outside import Problem, entry, last_line
+from scripts.workflow_actions import ACTIONS, RUNS
 from scripts.workflow_expressions import ExpressionError, as_text, evaluate, substitute, uses_status
 
 ROOT = Path.cwd()
 WORKFLOWS = Path(".github/workflows")
-RUNS = Path(".lockstep/ci")
 PASSED = ("PATH", "TZ", "LANG", "LC_ALL", "TERM")
 """What a job gets of the environment of whoever starts it."""
 SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
@@ -60,14 +62,17 @@ class Repository:
     environment: Mapping[str, str]
     commit: str
     base: str
+    remote: str
+    caches: bool
 
     def contexts(self) -> dict[str, Any]:
         """Return the contexts of expressions that are the same in all jobs."""
         is_pull_request = self.event == "pull_request"
+        pull_request = {"number": 1, "head": {"repo": {"full_name": "local/project"}}}
         github = {
             "event_name": self.event, "sha": self.commit, "ref": "refs/heads/main", "repository": "local/project",
             "base_ref": self.base if is_pull_request else "", "token": self.secrets.get("GITHUB_TOKEN", ""),
-            "event": {"pull_request": {"head": {"repo": {"full_name": "local/project"}}}} if is_pull_request else {},
+            "event": {"pull_request": pull_request} if is_pull_request else {},
         }  # fmt: skip
         return {"github": github, "vars": self.variables, "secrets": self.secrets, "inputs": self.inputs}
 
@@ -93,6 +98,7 @@ class Job:
         self.environment: dict[str, str] = {}
         self.steps: dict[str, dict[str, Any]] = {}
         self.summary = self.temporary / "summary"
+        self.after: list[Callable[[], None]] = []
         minutes = float(spec.get("timeout-minutes", 360))
         self.end = time.monotonic() + 60 * minutes
 
@@ -103,6 +109,7 @@ class Job:
             label = step.get("name") or step.get("run", step.get("uses", "")).strip().splitlines()[0]
             scope = {**contexts, "steps": self.steps, "success": not failed, "failure": bool(failed), "always": True,
                      "cancelled": False, "env": self.environment}  # fmt: skip
+            scope["hashFiles"] = self.hash_files
             condition = step.get("if", "success()")
             if not evaluate(str(condition), scope) or (failed and not uses_status(str(condition))):
                 continue
@@ -110,11 +117,19 @@ class Job:
             problem = self._step(step, scope)
             if problem and not failed:
                 failed = f"step {number}, {label}: {problem}"
+        for save in () if failed else self.after:
+            save()
         outputs = {
             name: substitute(str(text), {**contexts, "steps": self.steps})
             for name, text in self.spec.get("outputs", {}).items()
         }
         return JobResult("failure" if failed else "success", outputs, failed, time.monotonic() - started)
+
+    def hash_files(self, *patterns: str) -> str:
+        """Return one digest of the files of the clone that match any of the patterns, empty if none does."""
+        paths = sorted({path for pattern in patterns for path in self.clone.glob(pattern) if path.is_file()})
+        digests = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)
+        return hashlib.sha256(digests).hexdigest() if paths else ""
 
     def _step(self, step: Mapping[str, Any], scope: Mapping[str, Any]) -> str:
         """Run one step and return what went wrong, if anything did."""
@@ -139,6 +154,7 @@ class Job:
         everything = {
             **self.repository.environment, "CI": "true", "GITHUB_ACTIONS": "true", "HOME": str(self.home),
             "GITHUB_WORKSPACE": str(self.clone), "GITHUB_STEP_SUMMARY": str(self.summary),
+            "GITHUB_REPOSITORY": "local/project", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_RUN_ID": "1",
             "RUNNER_TEMP": str(self.temporary), "GITHUB_SHA": self.repository.commit,
             **{name: str(path) for name, path in files.items()},
             **self.environment, **env,
@@ -190,86 +206,6 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         elif "=" in line:
             name, _, text_ = line.partition("=")
             yield name, text_
-
-
-def checkout(job: Job, options: Mapping[str, str]) -> None:
-    """Clone HEAD, with one commit unless `fetch-depth` is 0, and without the environment of this checkout."""
-    depth = [] if options.get("fetch-depth") == "0" else ["--depth", "1"]
-    clone = ["git", "clone", "--quiet", *depth, f"file://{ROOT}", str(job.clone)]
-    for command in (clone, ["git", "-C", str(job.clone), "checkout", "--quiet", "--detach", job.repository.commit]):
-        process = subprocess.run(command, capture_output=True, text=True, check=False)
-        if process.returncode:
-            raise Problem(last_line(process.stderr), "commit what the job needs; is HEAD on a branch?")
-
-
-def setup_python(job: Job, options: Mapping[str, str]) -> None:
-    """Put the stated Python in front of PATH, as `python` and `python3`."""
-    version = options["python-version"]
-    program = shutil.which(f"python{version}")
-    if not program:
-        raise Problem(f"Python {version} is not installed", "install it, or leave the job out by --skip")
-    folder = job.temporary / "python"
-    folder.mkdir()
-    for name in ("python", "python3"):
-        (folder / name).symlink_to(program)
-    job.environment["PATH"] = f"{folder}{os.pathsep}{job.repository.environment['PATH']}"
-
-
-def upload_artifact(job: Job, options: Mapping[str, str]) -> None:
-    """Copy a file or folder to the artifacts of the run."""
-    source, goal = job.clone / options["path"], ROOT / RUNS / "artifacts" / options["name"]
-    if not source.exists():
-        raise Problem(f"{options['path']} does not exist", "an earlier step writes it")
-    shutil.rmtree(goal, ignore_errors=True)
-    copy = shutil.copytree if source.is_dir() else shutil.copy
-    goal.mkdir(parents=True)
-    copy(source, goal / source.name)
-    print(f"artifact {options['name']}: {goal}")
-
-
-def configure_aws(job: Job, options: Mapping[str, str]) -> None:
-    """Exchange a token for the role's credentials at the STS of AWS_ENDPOINT_URL; needs `id-token: write`."""
-    region, role = options.get("aws-region"), options.get("role-to-assume")
-    if (job.spec.get("permissions") or {}).get("id-token") != "write":
-        raise Problem("the job may not get an OIDC token", "permissions: {id-token: write}")
-    if not region:
-        raise Problem("the variable AWS_REGION is not set", "gh variable set AWS_REGION --body REGION")
-    if not role:
-        raise Problem("the variable of the role is not set", "docs/aws.md lists the variables")
-    endpoint = job.repository.environment.get("AWS_ENDPOINT_URL")
-    if not endpoint:
-        raise Problem("no STS stands in for that of AWS", "export AWS_ENDPOINT_URL=http://127.0.0.1:PORT, --pass it")
-    import boto3  # only where AWS is played
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    sts = boto3.client(
-        "sts", endpoint_url=endpoint, region_name=region, aws_access_key_id="none", aws_secret_access_key="none"
-    )
-    try:
-        response = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="ci", WebIdentityToken="local")
-    except (BotoCoreError, ClientError) as error:
-        raise Problem(f"{role}: {error}", "does the role exist, and trust this repository's runs?") from None
-    keys = response["Credentials"]
-    job.environment |= {
-        "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"], "AWS_SESSION_TOKEN": keys["SessionToken"],
-    }  # fmt: skip
-
-
-def setup_terraform(job: Job, options: Mapping[str, str]) -> None:
-    """Say which Terraform is at hand: it is not installed here, and what needs it says that it is missing."""
-    program = shutil.which("terraform")
-    print(f"terraform {options['terraform_version']} is asked for; at hand: {program or 'none'}")
-
-
-ACTIONS = {
-    "actions/checkout": checkout,
-    "actions/setup-python": setup_python,
-    "actions/upload-artifact": upload_artifact,
-    "aws-actions/configure-aws-credentials": configure_aws,
-    "hashicorp/setup-terraform": setup_terraform,
-}
-"""What stands in for an action, by its name without the version."""
 
 
 class WorkflowRun:
@@ -363,7 +299,7 @@ def _repository(arguments: argparse.Namespace) -> Repository:
     return Repository(
         _named(arguments.var), {name: os.environ[name] for name in arguments.secret}, arguments.event,
         _named(arguments.input), {name: os.environ[name] for name in through}, _git("rev-parse", "HEAD"),
-        arguments.base,
+        arguments.base, arguments.remote or f"file://{ROOT}", arguments.caches,
     )  # fmt: skip
 
 
@@ -375,11 +311,13 @@ def main() -> None:
     parser.add_argument("--pass", action="append", default=[], dest="through", help=argparse.SUPPRESS)
     parser.add_argument("--event", default="push", help=argparse.SUPPRESS)
     parser.add_argument("--base", default="main", help=argparse.SUPPRESS)
+    parser.add_argument("--remote", help=argparse.SUPPRESS)
+    parser.add_argument("--caches", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rerun-failed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("workflow", nargs="*", help="names of workflows (default: ci)")
     arguments = parser.parse_args()
     repository = _repository(arguments)
-    record = ROOT / RUNS / f"{repository.commit}.json"
+    record = RUNS / f"{repository.commit}.json"
     results = {}
     if arguments.rerun_failed and record.exists():
         results = {label: JobResult(**values) for label, values in json.loads(record.read_text()).items()}

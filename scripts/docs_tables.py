@@ -206,7 +206,7 @@ def monitoring_tables(_: str) -> dict[str, str]:
     registry = CollectorRegistry()
     own = [each for each in vars(Telemetry(registry)).values() if isinstance(each, MetricWrapperBase)]
     counted = {name: (kind, labels, meaning) for name, kind, labels, meaning in map(compat.describe_metric, own)}
-    gauges = {name: ("gauge", labels, meaning) for name, (meaning, labels) in GAUGES.items()}
+    gauges = {name: ("gauge", gauge["labels"], gauge["about"]) for name, gauge in GAUGES.items()}
     rows = [
         (f"`{name}`", kind, listed(labels), meaning.rstrip("."))
         for name, (kind, labels, meaning) in {**counted, **gauges}.items()

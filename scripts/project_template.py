@@ -24,21 +24,14 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *(
-        "backup",
-        "ci_local.py",
-        "cluster.sh",
-        "compose",
-        "deploy",
-        "gitops",
-        "image",
-        "image_content.py",
-        "image_registry.py",
-    ),
+    *("backup", "change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
+    *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(
+        "preflight",
         "prometheus_rule.py",
         "propose",
+        "pull_request_comment",
         "pull_data",
         "push",
         "remote",
@@ -47,8 +40,17 @@ SCRIPTS = (
         "retrain",
         "rollback",
         "sbom",
+        "secret",
     ),
-    *("slim_image.py", "smoke", "spaced.py", "teardown", "use_cases.py", "workflow_expressions.py"),
+    *(
+        "slim_image.py",
+        "smoke",
+        "spaced.py",
+        "teardown",
+        "use_cases.py",
+        "workflow_actions.py",
+        "workflow_expressions.py",
+    ),
 )
 LEFT_OUT = ("src/lockstep", "tests_project/test_lock.py", "requirements-ops.lock")
 """The library, which is in the wheel; what serves checks of this repository alone."""

@@ -22,6 +22,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "startsWith": lambda whole, part: as_text(whole).casefold().startswith(as_text(part).casefold()),
     "endsWith": lambda whole, part: as_text(whole).casefold().endswith(as_text(part).casefold()),
 }
+OF_THE_JOB = ("hashFiles",)
+"""Functions of the files of a job, which the caller passes in the contexts."""
+
 STATUS = ("success", "failure", "always", "cancelled")
 """Functions of the state of a job, which the caller passes in the contexts."""
 
@@ -115,6 +118,8 @@ class _Parser:
             self._is_next(",")
         if name in STATUS:
             return self._contexts[name]
+        if name in OF_THE_JOB and name in self._contexts:
+            return self._contexts[name](*arguments)
         if name not in FUNCTIONS:
             raise ExpressionError(f"the function {name} is not supported")
         return FUNCTIONS[name](*arguments)

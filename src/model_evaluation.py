@@ -8,7 +8,7 @@ from lockstep.data import cleaning, frames, parquet, row_hashes
 from lockstep.data.schema import Schema
 from lockstep.data_report.record import DataReport
 from lockstep.drift import profile
-from lockstep.evaluation import facts, plot_data, plot_points, test_metrics
+from lockstep.evaluation import facts, plot_data, test_metrics
 from lockstep.features.build import text_steps
 from lockstep.gate import checks
 from lockstep.gate.checks import CandidateEvidence, GateRules
@@ -52,7 +52,7 @@ def main(params: ModelEvaluation) -> None:
     files.write_csv(test_metrics.per_class(scored, schema), paths.PER_CLASS)
     files.write_csv(predictions, paths.PREDICTIONS)
     files.write_json(record.to_json(), paths.EVALUATION)
-    plot_points.write(record, predictions, paths.POINTS)
+    plot_data.write(record, predictions, paths.POINTS)
     files.write_csv(plot_data.curves(scored, schema), paths.CURVES)
     files.write_json(predictor.smoke(test.head(SMOKE_ROWS)), paths.SMOKE)
     profile.write(baseline)

@@ -17,7 +17,6 @@ ELSEWHERE = {
     "flask_app.views.calls": "flask_app/protocols/test_invocations.py",
     "flask_app.wsgi": "serving/test_cases.py",
     "lockstep.__main__": "serving/test_cases.py",
-    "lockstep.evaluation.plot_points": "lockstep/evaluation/test_plot_data.py",
     "lockstep.prediction_log.feedback": "lockstep/data/test_feedback.py",
     "lockstep.prediction_log.migrations.env": "lockstep/prediction_log/test_database.py",
     "lockstep.prediction_log.migrations.versions.m0001_log": "lockstep/prediction_log/test_database.py",

@@ -113,10 +113,7 @@ def credentials(authorization: str) -> str:
 
 
 def listed(keys: str) -> list[str]:
-    """Split a list of keys at commas and line ends.
-
-    Raises ConfigError: one is too short, or cannot stand in a header.
-    """
+    """Split a list of keys at commas and line ends. Raises ConfigError: one is too short, or unfit for a header."""
     return [checked(key, "LOCKSTEP_API_KEYS") for key in re.split(r"[,\s]+", keys) if key]
 
 

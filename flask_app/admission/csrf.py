@@ -86,10 +86,7 @@ def token() -> str:
 
 
 def refuse_forged_forms() -> None:
-    """Validate the token of a browser's form.
-
-    Raises InvalidToken: it is missing, expired, changed, or of another browser.
-    """
+    """Validate the token of a browser's form. Raises InvalidToken: it is missing, expired, or of another browser."""
     if request.method != "POST" or request.mimetype not in FORMS or request.routing_exception or not from_browser():
         return
     check_transfer()

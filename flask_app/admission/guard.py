@@ -54,7 +54,7 @@ class Guard:
         """Let in a request that needs a key, once.
 
         Raises BadRequest: it is meant for another host.
-        Raises TooOften: its client has to wait.
+        Raises RateLimited: its client has to wait.
         Raises NoKey: it carries no key that is known.
         """
         if self._is_open or ADMITTED in environ:
@@ -151,7 +151,7 @@ def acquire_slot() -> None:
     """Count a request as under way as soon as its body is here, however slowly that came; a large one waits its turn.
 
     Raises BadRequest: the body was cut off.
-    Raises NoRoom: as many are under way as may be.
+    Raises Overloaded: as many are under way as may be.
     """
     if request.routing_exception or _need() == "nothing":
         return

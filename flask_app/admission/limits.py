@@ -109,10 +109,7 @@ class RateLimit:
         return wait_s
 
     def check(self, client: str) -> None:
-        """Count a request.
-
-        Raises TooOften: the client has to wait.
-        """
+        """Count a request. Raises RateLimited: the client has to wait."""
         wait_s = self.allow(client)
         if wait_s:
             raise RateLimited(self.rate, wait_s)
@@ -132,10 +129,7 @@ class RateLimit:
 
 
 def _opened(folder: Path) -> int:
-    """Open the shared file, made by whoever comes first.
-
-    Raises ConfigError: the folder cannot be written.
-    """
+    """Open the shared file, made by whoever comes first. Raises ConfigError: the folder cannot be written."""
     path = folder / FILE
     size = SALT_BYTES + SLOTS * SLOT_BYTES
     try:
@@ -209,10 +203,7 @@ class ConcurrencyLimiter:
         self.count: Callable[[int], None] = lambda change: None
 
     def acquire(self) -> None:
-        """Take a slot, to be given back by `release`.
-
-        Raises NoRoom: there is none.
-        """
+        """Take a slot, to be given back by `release`. Raises Overloaded: there is none."""
         try:
             self._slots.pop()
         except IndexError:
@@ -228,7 +219,7 @@ class ConcurrencyLimiter:
     def large_request(self) -> Iterator[None]:
         """Hold a permit for a large request, one a thread however deep the calls are nested.
 
-        Raises NoRoom: too many wait already, or it took too long.
+        Raises Overloaded: too many wait already, or it took too long.
         """
         if getattr(self._held, "permit", False):
             yield

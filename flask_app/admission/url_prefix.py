@@ -38,10 +38,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def prefix_of(settings: Settings) -> str:
-    """Return the prefix of the settings, "" for none.
-
-    Raises ConfigError: it is not a path.
-    """
+    """Return the prefix of the settings, "" for none. Raises ConfigError: it is not a path."""
     prefix = settings.url_prefix.rstrip("/")
     if prefix and not PREFIX.fullmatch(prefix):
         raise ConfigError(f"LOCKSTEP_URL_PREFIX = {settings.url_prefix!r} is not a path", "write it as /ml or /team/ml")

@@ -218,10 +218,7 @@ def submitted(form: MultiDict[str, str], schema: Schema) -> dict[str, str]:
 
 
 def parse(form: MultiDict[str, str], schema: Schema) -> dict[str, Any]:
-    """Return the row that a submitted form means; whether it fits is for the schema to say.
-
-    Raises RowsRefused: a field was sent twice.
-    """
+    """Return the row that a submitted form means, unchecked. Raises RowsRefused: a field was sent twice."""
     columns = {column.name: column for column in schema.columns}
     switches = {lines(input_name(name)): list(control_of(column).switch) for name, column in columns.items()}
     sent = [(name or "", values) for name, values in form.lists()]

@@ -85,10 +85,7 @@ def read(content: bytes, schema: Schema, most: int) -> UploadedTable:
 
 
 def check(table: UploadedTable, schema: Schema) -> list[Row]:
-    """Return the rows of a table as the model takes them.
-
-    Raises RowsRefused: naming each wrong cell by row and column.
-    """
+    """Return the rows of a table as the model takes them. Raises RowsRefused: naming each cell that is wrong."""
     by_name = {column.name: column for column in schema.columns}
     columns = [by_name.get(name) for name in table.header]
     ragged = [

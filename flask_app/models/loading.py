@@ -80,10 +80,7 @@ class Loader:
         self._refused = ExpiringTexts()
 
     def load(self, version: Version, registry: RegistryClient) -> Serving:
-        """Load a version from the cache, the image or the registry.
-
-        Raises ArtifactError: it is refused, now or a moment ago.
-        """
+        """Load a version from cache, image or registry. Raises ArtifactError: it is refused, or was a moment ago."""
         wanted = Identity(version.name, version.version, version.sha256)
         if refusal := self._refused.get(repr(wanted)):
             raise ArtifactError(refusal)

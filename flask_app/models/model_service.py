@@ -76,10 +76,7 @@ class ModelService:
         return record[1] if serving and record and record[0] == serving.identity else GateRecord()
 
     def require(self) -> Serving:
-        """Return the model that answers now.
-
-        Raises NoModel: none is loaded yet.
-        """
+        """Return the model that answers now. Raises NoModel: none is loaded yet."""
         if self._serving is None:
             raise NoModel
         return self._serving
@@ -241,10 +238,7 @@ def all_of(app: Flask) -> list[ModelService]:
 
 
 def named(app: Flask, name: str) -> ModelService:
-    """Return the service of one model.
-
-    Raises NotFound: it is not served here.
-    """
+    """Return the service of one model. Raises NotFound: it is not served here."""
     service: ModelService | None = app.extensions["model_services"].get(name)
     if service is None:
         raise NotFound("No model of this name is served here.")

@@ -4,9 +4,10 @@ They have no series of versions that are gone: what the snapshot does not name, 
 """
 
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,36 +17,7 @@ from lockstep.drift import results
 MOST_FEATURES = 100  # Features with a series of their own, those that moved most first.
 # The recorder counts as down when its last look is older than so many looks and seconds together.
 OLD_S, OLD_LOOKS = 30, 3
-MODEL = ["model", "version"]
-# Every gauge: what it says, and its labels.
-GAUGES: dict[str, tuple[str, list[str]]] = {
-    "monitor_up": ("1 if the recorder looks at the prediction log as often as it should.", []),
-    "monitor_snapshot_timestamp_seconds": ("When the recorder last looked, in seconds since 1970.", []),
-    "prediction_log_up": ("1 if the database of the prediction log answers.", []),
-    "prediction_log_lag_seconds": ("Age of the oldest prediction that waits for the database.", []),
-    "prediction_log_spool_bytes": ("Bytes of predictions that wait on disk.", []),
-    "prediction_log_spool_files": ("Files of predictions that wait on disk.", []),
-    "prediction_log_rows": ("Predictions in the database.", []),
-    "prediction_log_labels": ("Labels in the database.", []),
-    "model_version_info": ("1 for each version in a role.", [*MODEL, "role", "git_commit"]),
-    "model_promoted_timestamp_seconds": ("When a version got its role, in seconds since 1970.", [*MODEL, "role"]),
-    "model_drift_alarm": ("1 if the last window of predictions differs from training.", MODEL),
-    "model_drift_score_effect": ("Distance of the scores from those of the test rows, in the last window.", MODEL),
-    "model_drift_effect": ("Distance of a feature from the train rows, in the last window.", [*MODEL, "feature"]),
-    "model_drift_features": ("Features in alarm in the last window.", MODEL),
-    "model_drift_window_timestamp_seconds": ("End of the last window, in seconds since 1970.", MODEL),
-    "model_quality": ("Metric over labelled predictions, in the last window.", [*MODEL, "metric"]),
-    "model_quality_low": ("Lower end of its 95 % interval.", [*MODEL, "metric"]),
-    "model_quality_high": ("Upper end of its 95 % interval.", [*MODEL, "metric"]),
-    "model_quality_expected": ("The same metric at the evaluation.", ["model", "metric"]),
-    "model_quality_alarm": ("1 if it is worse than the evaluation by more than noise.", MODEL),
-    "model_quality_labels": ("Labels in the last window of quality.", MODEL),
-    "model_label_delay_seconds": ("Median time from a prediction to its label.", MODEL),
-    "model_challenger_difference": ("Challenger minus Production on live labels; above 0 is better.", ["model"]),
-    "model_challenger_difference_low": ("Lower end of its interval.", ["model"]),
-    "model_challenger_difference_high": ("Upper end of its interval.", ["model"]),
-    "model_alerts_open": ("Open alerts of the recorder.", ["model", "kind", "severity"]),
-}
+GAUGES: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 W = TypeVar("W", results.DriftWindow, results.QualityWindow)
 Sample = tuple[str, tuple[str, ...], float]
 
@@ -65,7 +37,7 @@ class SnapshotGauges(Collector):
         families: dict[str, GaugeMetricFamily] = {}
         for name, labels, value in samples(results.read(self.file), time.time(), self.look_s):
             if name not in families:
-                families[name] = GaugeMetricFamily(name, GAUGES[name][0], labels=GAUGES[name][1])
+                families[name] = GaugeMetricFamily(name, GAUGES[name]["about"], labels=GAUGES[name]["labels"])
             families[name].add_metric(labels, value)
         yield from families.values()
 

@@ -135,10 +135,7 @@ class MetricFile(MmapedDict):
 
 
 def _reserved(file: int, size: int) -> mmap.mmap:
-    """Return a map of a file, for all of which the disk has given its room.
-
-    Raises OSError: there is none.
-    """
+    """Return a map of a file, for all of which the disk has given its room. Raises OSError: there is none."""
     os.posix_fallocate(file, 0, size)
     return mmap.mmap(file, size)
 

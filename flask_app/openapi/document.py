@@ -31,10 +31,7 @@ class Document:
 
 
 def from_app(app: Flask) -> Document:
-    """Return the description of an app as it serves now.
-
-    Raises NoModel: there is no model to describe.
-    """
+    """Return the description of an app as it serves now. Raises NoModel: there is no model to describe."""
     model_service.default(app).require()
     serving = [loaded for service in model_service.all_of(app) if (loaded := service.serving())]
     documents: dict[Any, Document] = app.extensions.setdefault("openapi", {})

@@ -133,10 +133,7 @@ def read(content: bytes, most: int) -> list[SubmittedLabel]:
 
 
 def amount(text: str = "") -> float | None:
-    """Return the value that a text says, or None for an empty one.
-
-    Raises ValueError: it is no finite number.
-    """
+    """Return the value that a text says, or None for an empty one. Raises ValueError: it is no finite number."""
     if text.strip() and not math.isfinite(float(text)):
         raise ValueError(text)
     return float(text) if text.strip() else None

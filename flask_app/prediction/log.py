@@ -71,10 +71,7 @@ class PredictionLog:
         self._writer.write(record)
 
     def ask(self, operation: str, within_s: float = ASK_S, **arguments: Any) -> Any:
-        """Ask the recorder; see `lockstep.server.recorder.OPERATIONS`.
-
-        Raises StoreError: the recorder or its database is out of reach.
-        """
+        """Ask the recorder, by `recorder.OPERATIONS`. Raises StoreError: it or its database is out of reach."""
         if not self.settings.recorder_socket:
             return self._here().ask(operation, arguments)
         try:

@@ -74,10 +74,7 @@ class PredictionResult(msgspec.Struct, frozen=True):
 
 
 class PredictionService:
-    """Answers rows for one app, from a cache if there is one.
-
-    `subscribers` get each result once its answer is complete, before it is sent.
-    """
+    """Answers rows for one app, perhaps from a cache; `subscribers` get each complete result before it is sent."""
 
     def __init__(
         self,

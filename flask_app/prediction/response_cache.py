@@ -43,10 +43,7 @@ class CachingPredictor:
         self.cache, self._count = cache, count
 
     def predict(self, serving: Serving, rows: Sequence[Row]) -> Predictions:
-        """Return the answers to checked rows.
-
-        Raises RowsRefused: the model gives no number for a row.
-        """
+        """Return the answers to checked rows. Raises RowsRefused: the model gives no number for a row."""
         if len(rows) > MOST_ROWS:
             return serving.predictor.predict(rows)
         cached = self.cache.get_many(serving, rows)

@@ -76,10 +76,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def fields(content: Any, accepted: Sequence[str], what: str) -> dict[str, Any]:
-    """Return an object that holds nothing but accepted keys.
-
-    Raises UnprocessableEntity: it is no object, or has another key.
-    """
+    """Return an object of accepted keys alone. Raises UnprocessableEntity: it is none, or has another key."""
     if not isinstance(content, dict):
         raise UnprocessableEntity(f"{what} must be an object with keys among: {', '.join(accepted)}.")
     for key in content:

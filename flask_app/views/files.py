@@ -39,10 +39,7 @@ def template(name: str) -> ResponseReturnValue:
 
 
 def content() -> bytes:
-    """Return the one file of the request.
-
-    Raises UnprocessableEntity: there is none, or it is empty.
-    """
+    """Return the one file of the request. Raises UnprocessableEntity: there is none, or it is empty."""
     files = request.files.getlist(FILE)
     if len(files) != 1 or len(request.files) != 1:
         raise UnprocessableEntity(f"Send one file, in the field {FILE!r}.")

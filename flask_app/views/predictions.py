@@ -58,10 +58,7 @@ def recent() -> dict[str, Any]:
 
 
 def _asked() -> LogFilter:
-    """Return what the address asks for.
-
-    Raises UnprocessableEntity: it asks for what is not known, or twice for the same.
-    """
+    """Return what the address asks for. Raises UnprocessableEntity: it is unknown, or asked for twice."""
     parameters = request.args.to_dict(flat=False)
     if twice := [name for name, values in parameters.items() if len(values) > 1]:
         raise UnprocessableEntity(f"{twice[0]!r} is given twice.")

@@ -182,10 +182,7 @@ class Client:
         return status == HTTPStatus.OK
 
     def model(self) -> Model:
-        """Return the model that the server answers with by default.
-
-        Raises ClientError: there is none, or no answer.
-        """
+        """Return the model that the server answers with by default. Raises ClientError: there is none, or no answer."""
         return Model(**self._ask("GET", "/readyz", None, {})["model"])
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
@@ -226,10 +223,7 @@ def _wished_pause_s(error: Exception, attempt: int) -> float:
 
 
 def decoded(content: bytes) -> Any:
-    """Return the JSON of an answer.
-
-    Raises Failed: it is none.
-    """
+    """Return the JSON of an answer. Raises Failed: it is none."""
     try:
         return json.loads(content)
     except ValueError:

@@ -67,10 +67,7 @@ class NoReply(Exception):
 
 
 def request(address: Path, message: dict[str, Any], timeout_s: float) -> Any:
-    """Send a request, one line of JSON each way, and return the result or raise the error of the reply.
-
-    Raises NoReply: there is no reply.
-    """
+    """Send a line of JSON, and return or raise what the reply holds. Raises NoReply: there is no reply."""
     try:
         with connect(address, timeout_s) as connection, connection.makefile("rwb") as stream:
             stream.write(json.dumps(message).encode() + b"\n")

@@ -9,7 +9,7 @@ FOREIGN = re.compile(
 KEYS = ("aws-access-key-id", "aws_access_key_id", "aws-secret-access-key", "aws_secret_access_key")
 WRITE = {
     "contents": {"retrain", "gitops"},
-    "pull-requests": {"retrain"},
+    "pull-requests": {"retrain", "comment", "tests"},
     "id-token": {"production", "gitops", "retrain", "plan", "tests", "pipeline", "image"},
 }
 """Which jobs may write what."""

@@ -13,6 +13,9 @@ NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
 BY_DIGEST = re.compile(r"[a-z0-9./:_-]+@sha256:[0-9a-f]{64}")
 VARIABLES = {own for setting in SETTINGS for own in setting.variables}
 SECRETS = {own for setting in SETTINGS for own in setting.variables if setting.secret}
+REQUIRED = ("LOCKSTEP_API_KEYS", "LOCKSTEP_SECRET_KEY")
+"""Keys of the Secret without which pods on EKS do not start."""
+
 SPACELESS = ("Namespace",)
 
 
@@ -117,7 +120,8 @@ def environment(objects):
         yield from (f"{own}: {key} holds a secret in a ConfigMap" for key in given if key in SECRETS)
         for variable in container.get("env", []):
             key = variable.get("valueFrom", {}).get("secretKeyRef", {})
-            if (key.get("name"), key.get("key"), key.get("optional")) != (SECRET, variable["name"], True):
+            optional = key.get("optional") or variable["name"] in REQUIRED
+            if (key.get("name"), key.get("key"), optional) != (SECRET, variable["name"], True):
                 yield f"{own}: {variable['name']} is no optional key of {SECRET} with that name"
             given[variable["name"]] = ""
         yield from (f"{own}: {key} is no setting" for key in given if key not in VARIABLES)

@@ -16,6 +16,7 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("v1", "pods"): ("Pod", True),
     ("v1", "services"): ("Service", True),
     ("v1", "configmaps"): ("ConfigMap", True),
+    ("v1", "secrets"): ("Secret", True),
     ("v1", "serviceaccounts"): ("ServiceAccount", True),
     ("v1", "events"): ("Event", True),
     ("apps/v1", "deployments"): ("Deployment", True),

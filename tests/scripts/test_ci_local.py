@@ -137,12 +137,54 @@ def test_a_workflow_calls_another_and_a_matrix_runs_each_combination(project):
     assert "passed    deploy / tests / ci / test" in done.stdout and "passed    deploy / production" in done.stdout
 
 
+CACHED = f"""
+    one:
+      steps:
+        - {CHECKOUT}
+        - uses: actions/cache@0
+          with: {{path: stored, key: "of-${{{{ hashFiles('*.lock', '.gitignore') }}}}", restore-keys: of-}}
+        - run: mkdir -p stored && echo run >> stored/runs && wc -l < stored/runs | xargs echo runs
+"""
+
+
+def test_a_cache_is_that_of_its_key_and_there_is_none_unless_asked_for(project):
+    project.workflow("ci", CACHED)
+    assert [f"runs {count}\n" in project.run().stdout for count in (1, 1)] == [True, True]
+    said = [project.run("--caches").stdout for _ in range(3)]
+    assert ["runs 1\n" in said[0], "runs 2\n" in said[1], "runs 2\n" in said[2]] == [True] * 3
+    (project.folder / "new.lock").touch()
+    project.workflow("ci", CACHED)  # another key: the newest of the prefix is restored, and saved under it
+    assert "runs 2\n" in project.run("--caches").stdout
+    assert "runs 3\n" in project.run("--caches").stdout
+
+
+def test_an_artifact_goes_from_job_to_job_and_a_clone_comes_from_a_bare_repository(project, tmp_path_factory):
+    project.workflow("ci", f"""
+        one:
+          steps:
+            - run: mkdir out && echo made > out/file
+            - {{uses: actions/upload-artifact@0, with: {{name: reports, path: out/}}}}
+        two:
+          needs: one
+          steps:
+            - {CHECKOUT}
+            - {{uses: actions/download-artifact@0, with: {{name: reports, path: in/}}}}
+            - run: cat in/file && git remote get-url origin
+    """)  # fmt: skip
+    bare = tmp_path_factory.mktemp("bare")
+    project.git("clone", "--quiet", "--bare", ".", str(bare))
+    done = project.run("--remote", bare.as_uri())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"made\n{bare.as_uri()}\n" in done.stdout
+
+
 FAULTS = {
     "unknown action": ("{uses: someone/unknown@0000}", "someone/unknown has no counterpart here"),
     "unsupported expression": ("{run: 'echo ${{ runner.os }}'}", "the context runner is not supported"),
     "time": ("{run: sleep 60}", "took longer than timeout-minutes"),
     "no token": ("{uses: aws-actions/configure-aws-credentials@0, with: {aws-region: x}}", "may not get an OIDC token"),
     "no artifact": ("{uses: actions/upload-artifact@0, with: {name: a, path: nowhere}}", "nowhere does not exist"),
+    "no upload": ("{uses: actions/download-artifact@0, with: {name: a, path: in}}", "no job uploaded an artifact a"),
     "no python": ("{uses: actions/setup-python@0, with: {python-version: '2.1'}}", "Python 2.1 is not installed"),
 }
 

@@ -33,10 +33,7 @@ class Reading:
 
 
 def encoding(sample: bytes) -> Choice:
-    """Return the encoding of a text from its first bytes.
-
-    Raises QuestionError: several encodings are as likely, and give different texts.
-    """
+    """Return the encoding of a text from its first bytes. Raises QuestionError: several give likely texts."""
     for mark, name in MARKS:
         if sample.startswith(mark):
             return Choice("encoding", name, "its byte order mark says so")

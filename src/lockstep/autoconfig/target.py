@@ -6,10 +6,7 @@ from lockstep.errors import DataError, QuestionError, nearest
 
 
 def choose(frame: pd.DataFrame, stated: str | None) -> str:
-    """Return the target that was named, by its name or its place from 1 on.
-
-    Raises DataError: none was named, or none of that name exists.
-    """
+    """Return the target by its name or its place from 1 on. Raises DataError: none was named, or none is there."""
     names = [str(name) for name in frame.columns]
     if stated in names:
         return str(stated)

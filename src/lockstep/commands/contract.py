@@ -42,10 +42,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def accept(margin: float) -> dict[str, Any]:
-    """Write the contract that the schema of the last training makes, and return its rules.
-
-    Raises DataError: there is no schema yet.
-    """
+    """Write the contract of the last training's schema; return its rules. Raises DataError: there is no schema."""
     try:
         schema, origin = Schema.from_json(files.read_json(paths.SCHEMA)), files.read_json(paths.SOURCE)
     except FileNotFoundError as error:

@@ -138,10 +138,7 @@ def _params(_: Settings) -> Outcome:
 
 
 def _remotes() -> tuple[dict[str, dict[str, str]], str]:
-    """Return the remotes of DVC by name, and the name of the default.
-
-    Raises ConfigError: DVC's configuration cannot be read.
-    """
+    """Return the DVC remotes by name, and the default's name. Raises ConfigError: DVC's configuration is damaged."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read([paths.root_of(_root()) / ".dvc" / file for file in ("config", "config.local")], encoding="utf-8")

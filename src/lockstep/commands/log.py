@@ -85,10 +85,7 @@ ACTIONS = {"export": _export, "import": _import, "migrate": _migrate, "prune": _
 
 
 def moment_us(text: str) -> int:
-    """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given.
-
-    Raises ConfigError: it is not one.
-    """
+    """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given. Raises ConfigError: it is not one."""
     try:
         moment = datetime.fromisoformat(text or "1970-01-01")
     except ValueError:

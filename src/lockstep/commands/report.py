@@ -16,7 +16,7 @@ from lockstep.errors import LockstepError
 from lockstep.inference import predictor
 from lockstep.lifecycle import promotion, registration
 from lockstep.pages import data_report
-from lockstep.pages.evaluation import report
+from lockstep.pages.evaluation import page as evaluation_page
 
 log = logging.getLogger("report")
 
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def draw(decision: Decision | None, note: str = "") -> None:
     """Write both pages from the records of the pipeline."""
     data_report.draw()
-    report.draw(decision, note)
+    evaluation_page.draw(decision, note)
 
 
 def _recorded() -> tuple[Decision | None, str]:

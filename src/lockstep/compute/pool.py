@@ -74,10 +74,7 @@ def scheduler_address(compute: Compute) -> str:
 
 
 def check_address(address: str) -> str:
-    """Return an address that has the form of a scheduler's.
-
-    Raises ConfigError: it has not.
-    """
+    """Return an address that has the form of a scheduler's. Raises ConfigError: it has not."""
     host, _, port = address.removeprefix("tcp://").removeprefix("tls://").rpartition(":")
     if not (address.startswith(ADDRESSES) and host and port.isdecimal()):
         raise ConfigError(f"{address!r} is no address of a Dask scheduler", "write tcp://HOST:PORT or tls://HOST:PORT")

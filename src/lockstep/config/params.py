@@ -188,10 +188,7 @@ class Split(Section):
         return self
 
     def test_ingestion(self) -> DataIngestion:
-        """Return how the file under `path` is read.
-
-        Raises ConfigError: a key is not one of `data_ingestion.reader`.
-        """
+        """Return how the file under `path` is read. Raises ConfigError: a key is not one of `data_ingestion.reader`."""
         return DataIngestion(source=self.path or "", reader=_reader(self.reader, "data_preprocessing.split.reader"))
 
 

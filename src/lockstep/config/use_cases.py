@@ -36,10 +36,7 @@ def names(root: Path) -> tuple[str, ...]:
 
 
 def folder_of(model: str, root: Path) -> Path:
-    """Return the folder of a model.
-
-    Raises ConfigError: the project has no such model.
-    """
+    """Return the folder of a model. Raises ConfigError: the project has no such model."""
     _, *others = folders(root)
     if folder := next((folder for folder in others if folder.name == model), None):
         return folder

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from lockstep.config.params import CellFormat
-from lockstep.data.date_words import with_numbers
+from lockstep.data.date_words import SECONDS, with_numbers
 
 Value = float | bool | str | None
 Parse = Callable[[str], Any]
@@ -35,19 +35,6 @@ RANGE = re.compile(r"(?P<low>\S.*?)\s*(?:\s-\s|\bto\b|\bbis\b|(?<=[\d%])-|[\u201
 CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:[.,]\d+)?))?(?: ?([ap])\.?m\.?)?", re.IGNORECASE)
 SPAN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?[\s,]*(?:(?:and|und|et|y|e)\s+)?", re.IGNORECASE)
 ISO_SPAN = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.IGNORECASE)
-# Units of durations, in seconds.
-SECONDS = {
-    unit: seconds
-    for seconds, units in {
-        0.001: "ms msec millisecond milliseconds",
-        1.0: "s sec secs second seconds sek sekunde sekunden seconde secondes segundo segundos",
-        60.0: "m min mins minute minutes minuten minuto minutos",
-        3600.0: "h hr hrs hour hours std stunde stunden heure heures hora horas",
-        86400.0: "d day days tag tage tagen jour jours dia dias",
-        604800.0: "w wk wks week weeks woche wochen semaine semaines semana semanas",
-    }.items()
-    for unit in units.split()
-}
 EARLIEST, LATEST = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 

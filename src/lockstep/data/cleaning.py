@@ -264,10 +264,7 @@ def decide_task(target: pd.Series, params: DataPreprocessing) -> Task:
 
 
 def canonical_target(target: pd.Series, task: Task) -> pd.Series:
-    """Give the target its one type: float64, int64, bool or text.
-
-    Raises DataError: a number is infinite.
-    """
+    """Give the target its one type: float64, int64, bool or text. Raises DataError: a number is infinite."""
     if task == "regression":
         numbers = target.astype("float64")
         if np.isinf(numbers).any():

@@ -129,10 +129,7 @@ def rules(contract: Contract, source: str) -> dict[str, Rule]:
 
 
 def accepted(source: str, file: Path = paths.CONTRACT) -> dict[str, Rule]:
-    """Return the accepted rules of a source; none if the file is missing or belongs to another source.
-
-    Raises DataError: the file is damaged.
-    """
+    """Return the rules accepted for this source, none without a file. Raises DataError: the file is damaged."""
     if not file.is_file():
         return {}
     try:

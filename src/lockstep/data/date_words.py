@@ -1,4 +1,4 @@
-"""Names of months and weekdays in common languages, which turn into numbers before a date is read."""
+"""Names of months and weekdays in common languages, as numbers before a date is read, and units of durations."""
 
 import re
 import tomllib
@@ -7,6 +7,7 @@ from pathlib import Path
 
 _LISTS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 MONTHS: list[str] = _LISTS["months"]
+SECONDS: dict[str, float] = _LISTS["seconds"]
 NUMBERS = {word: f"{month:02d}" for month, words in enumerate(MONTHS, 1) for word in words.split()}
 WEEKDAYS = frozenset(word for words in _LISTS["days"] for word in words.split())
 WORD = re.compile(r"([^\W\d_]+(?:-feira)?)(\.(?=\s|$))?")

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
 
 def require() -> Any:
-    """Return pyarrow's module for Parquet files.
-
-    Raises DataError: pyarrow is not installed.
-    """
+    """Return pyarrow's module for Parquet files. Raises DataError: pyarrow is not installed."""
     try:
         return importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError as error:
@@ -28,10 +25,7 @@ def require() -> Any:
 
 
 def write(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table as Parquet.
-
-    Raises DataError: a column holds values of several types.
-    """
+    """Write a table as Parquet. Raises DataError: a column holds values of several types."""
     import pyarrow as pa
 
     try:
@@ -42,10 +36,7 @@ def write(table: "pd.DataFrame", path: Path) -> None:
 
 
 def read(path: Path) -> "pd.DataFrame":
-    """Read a table of the pipeline.
-
-    Raises DataError: the file is missing or damaged.
-    """
+    """Read a table of the pipeline. Raises DataError: the file is missing or damaged."""
     import pandas as pd
     import pyarrow as pa
 

@@ -35,10 +35,7 @@ class RawData:
 
     @classmethod
     def load(cls, split: Split) -> "RawData":
-        """Read `data/raw/`.
-
-        Raises DataError: a file is missing or damaged, or the test rows are not those that the split names.
-        """
+        """Read `data/raw/`. Raises DataError: a file is missing, damaged, or not of the split's test rows."""
         rows, test_rows, origin = parquet.read(paths.RAW), parquet.read(paths.RAW_TEST), files.read_json(paths.SOURCE)
         recorded = origin.get("test_source", {})
         if split.path and recorded != (expected := test_origin(split.test_ingestion(), recorded)):
@@ -52,10 +49,7 @@ class RawData:
 
 
 def read_test_rows(ingestion: DataIngestion, columns: pd.Index, password: str) -> Rows:
-    """Read the test source, with the columns of the train rows in their order.
-
-    Raises DataError: it cannot be read, or lacks a column.
-    """
+    """Read the test source in the train rows' column order. Raises DataError: it is unreadable or lacks a column."""
     rows = read.read(ingestion, password)
     if missing := [str(name) for name in columns if name not in rows.frame.columns]:
         raise DataError(

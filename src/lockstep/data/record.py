@@ -77,10 +77,7 @@ class DataRecord(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, file: Path = paths.DATA_REPORT) -> Self:
-        """Read the record of this project.
-
-        Raises DataError: it is missing or damaged.
-        """
+        """Read the record of this project. Raises DataError: it is missing or damaged."""
         try:
             return cls.from_json(files.read_json(file))
         except FileNotFoundError:

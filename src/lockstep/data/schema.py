@@ -186,10 +186,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, content: Any) -> "Schema":
-        """Read a schema back.
-
-        Raises ArtifactError: the content is of another format.
-        """
+        """Read a schema back. Raises ArtifactError: the content is of another format."""
         try:
             if content["format"] != FORMAT:
                 raise ArtifactError(

@@ -106,10 +106,6 @@ def more_rare(count: int, rows_now: int, before: int, rows: int) -> float:
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     """Return each p after the correction for the false discovery rate (Benjamini and Hochberg 1995)."""
-    if not len(ps):
-        return []
-    order = np.argsort(ps)[::-1]
-    ranked = np.asarray(ps)[order] * len(ps) / np.arange(len(ps), 0, -1)
-    adjusted = np.empty(len(ps))
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(ranked))
-    return [float(value) for value in adjusted]
+    from scipy.stats import false_discovery_control
+
+    return false_discovery_control(ps).tolist() if len(ps) else []

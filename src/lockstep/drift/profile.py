@@ -79,10 +79,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_json(cls, content: bytes) -> "Profile":
-        """Read a profile back.
-
-        Raises ArtifactError: it is damaged or of another format.
-        """
+        """Read a profile back. Raises ArtifactError: it is damaged or of another format."""
         try:
             profile = msgspec.json.decode(content, type=cls, dec_hook=_decode_thresholds)
         except (msgspec.DecodeError, ValueError) as error:  # pydantic's ValidationError is a ValueError

@@ -83,10 +83,7 @@ def _parts(transformer: Any) -> Iterator[Any]:
 
 
 def require_functions(pipeline: Pipeline) -> None:
-    """Import the features.py that a fitted pipeline needs, if it has derived columns.
-
-    Raises ArtifactError: it is not here.
-    """
+    """Import the features.py of a pipeline with derived columns. Raises ArtifactError: it is not here."""
     for name, part, _ in pipeline.named_steps["features"].transformers_:
         if name == DERIVED:
             derived.load(part.named_steps["functions"].sha256)

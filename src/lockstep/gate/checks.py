@@ -29,10 +29,7 @@ class GateRules:
 
     @classmethod
     def of(cls, metric: str, task: Task, params: ModelEvaluation) -> Self:
-        """Read the rules from params.yaml.
-
-        Raises ConfigError: a floor names what is no metric of the task.
-        """
+        """Read the rules from params.yaml. Raises ConfigError: a floor names what is no metric of the task."""
         for name in params.floors:
             scores.check_name(name, task, "model_evaluation.floors")
         return cls(metric, params.floors, params.trusted, params.gate, params.resamples, params.seed)

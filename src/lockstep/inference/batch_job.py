@@ -76,10 +76,7 @@ class PartitionResult:
 
 
 def find(path: str, source: Location, pattern: str, out: Location) -> tuple[list[str], list[str]]:
-    """Return the names of the parts, and of the files that are none.
-
-    Raises DataError: there is no part, or they would be written over.
-    """
+    """Return the names of the parts and of other files. Raises DataError: no part, or one would be written over."""
     if _root(out) == _root(source) or (isinstance(out, FolderLocation) and out.path.is_file()):
         raise DataError(f"{out / ''} cannot take the parts", "name a folder of its own for OUT")
     hidden = (".", "_")

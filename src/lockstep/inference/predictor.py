@@ -56,10 +56,7 @@ class Bundle:
     sha256: str
 
     def pipeline(self) -> Any:
-        """Load the fitted pipeline, if the files are still those of the digest.
-
-        Raises ArtifactError: they are gone or changed.
-        """
+        """Load the fitted pipeline of the digest. Raises ArtifactError: its files are gone or changed."""
         if digest(self.folder) != self.sha256:
             raise ArtifactError(f"the model in {self.folder} was changed since it was loaded", "fetch it again")
         return serialization.load(self.folder / paths.MODEL.name)
@@ -278,10 +275,7 @@ def holds(folder: Path, sha256: str) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of a bundle.
-
-    Raises ArtifactError: it is missing or damaged.
-    """
+    """Read a JSON file of a bundle. Raises ArtifactError: it is missing or damaged."""
     try:
         return files.read_json(path)
     except FileNotFoundError:

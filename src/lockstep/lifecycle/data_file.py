@@ -40,10 +40,7 @@ def take(source: Path, way: Way) -> tuple[Path, Tracking]:
 
 
 def place(source: Path, way: Way) -> Path:
-    """Put a file into data/external/, unless it is there, and return its path.
-
-    Raises DataError: another file of its name lies there.
-    """
+    """Put a file into data/external/ and return its path. Raises DataError: another of its name lies there."""
     path = paths.EXTERNAL / source.name
     if source.resolve() == path.resolve() and (way == "link" or not path.is_symlink()):
         return path

@@ -62,10 +62,7 @@ def _verdict(passed: bool) -> str:
 
 
 def read_test_rows(model: Predictor) -> pd.DataFrame:
-    """Return the pipeline's test rows in canonical form.
-
-    Raises DataError: the test rows are not here, or are those of another data set.
-    """
+    """Return the pipeline's test rows in canonical form. Raises DataError: they are gone, or of other data."""
     test = parquet.read(paths.TEST)
     needed = {*model.schema.kinds, model.schema.target}
     if missing := sorted(needed - set(test.columns)):

@@ -26,10 +26,7 @@ AUTHOR = ("-c", f"user.name={DISTRIBUTION}", "-c", "user.email=none", "-c", "com
 
 
 def installed_wheel() -> Path:
-    """Return the wheel file that this library was installed from.
-
-    Raises ConfigError: it was not installed from a file, or that is gone.
-    """
+    """Return the wheel file of this installation. Raises ConfigError: there was none, or it is gone."""
     try:
         record = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
@@ -125,10 +122,7 @@ def _commit_templates(old: Path, new: Path, folder: Path) -> None:
 
 
 def _checked(*words: str, cwd: Path | None = None) -> str:
-    """Return what git prints.
-
-    Raises ConfigError: it fails.
-    """
+    """Return what git prints. Raises ConfigError: it fails."""
     done = _git(*words, cwd=cwd)
     if done.returncode:
         raise ConfigError(f"git fails: {done.stderr}", "a project is the root of a git repository with a commit")

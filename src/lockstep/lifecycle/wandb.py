@@ -95,10 +95,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _content(copy: Copy, settings: Settings) -> dict[str, Any]:
-    """Return the copy and where it goes as plain values.
-
-    Raises MirrorError: WANDB_MODE is none that there is.
-    """
+    """Return the copy and where it goes as plain values. Raises MirrorError: WANDB_MODE is none that there is."""
     if settings.wandb_mode not in MODES:
         raise MirrorError(f"WANDB_MODE = {settings.wandb_mode!r}", f"it is one of {', '.join(MODES)}")
     folder = paths.current_root() / settings.state

@@ -250,10 +250,7 @@ class Evaluation(_Record, frozen=True):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], source: str = "the evaluation record") -> "Evaluation":
-        """Read what `to_json` wrote.
-
-        Raises ArtifactError: it is of another format.
-        """
+        """Read what `to_json` wrote. Raises ArtifactError: it is of another format."""
         try:
             if content["format"] == FORMAT:
                 return msgspec.convert(content, cls)

@@ -80,10 +80,7 @@ class Watcher:
 
     @property
     def store(self) -> Store:
-        """The prediction log.
-
-        Raises StoreError: its database is out of reach.
-        """
+        """The prediction log. Raises StoreError: its database is out of reach."""
         return self.open()
 
     def look(self, at: float, state: results.LogState) -> results.Snapshot:

@@ -67,20 +67,14 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction that writes, and commit it.
-
-    Raises StoreError: the database is out of reach, locked or full.
-    """
+    """Yield a writing transaction, and commit it. Raises StoreError: the database is away, locked or full."""
     with translated_errors(), engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection that reads.
-
-    Raises StoreError: the database is out of reach.
-    """
+    """Yield a connection that reads. Raises StoreError: the database is out of reach."""
     with translated_errors(), engine.connect() as connection:
         yield connection
 
@@ -140,10 +134,7 @@ def _upgrade(connection: Connection, revision: str | None) -> None:
 
 
 def _check_newer(connection: Connection, revision: str) -> None:
-    """Check that this version can write into the tables of a newer one.
-
-    Raises StoreError: it cannot.
-    """
+    """Check that this version can write into the tables of a newer one. Raises StoreError: it cannot."""
     inspector = inspect(connection)
     if unfit := [change for table in METADATA.sorted_tables for change in changes(inspector, table)]:
         raise StoreError(

@@ -11,10 +11,7 @@ from lockstep.prediction_log.tables import LABELS, PREDICTIONS
 
 
 def label_states(store: Store, ids: Sequence[str]) -> dict[str, LabelState]:
-    """Return what is known by id; an id that is not in the log is not in the answer.
-
-    Raises StoreError: the database is out of reach.
-    """
+    """Return what is known by id, nothing of unknown ids. Raises StoreError: the database is out of reach."""
     states: dict[str, LabelState] = {}
     for piece in pieces(ids):
         predictions = select(PREDICTIONS.c.id, PREDICTIONS.c.model, PREDICTIONS.c.version)

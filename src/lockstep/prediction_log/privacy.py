@@ -14,10 +14,7 @@ BYTES = 16
 
 
 def checked(word: str) -> LogRows:
-    """Return the setting LOCKSTEP_LOG_ROWS.
-
-    Raises ConfigError: it is none of the four words.
-    """
+    """Return the setting LOCKSTEP_LOG_ROWS. Raises ConfigError: it is none of the four words."""
     for accepted in get_args(LogRows):
         if word == accepted:
             return accepted

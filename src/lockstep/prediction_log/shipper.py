@@ -43,10 +43,7 @@ class Shipper:
         self._oldest_us: int | None = None
 
     def store(self) -> Store:
-        """Return the store, opened.
-
-        Raises StoreError: its database is out of reach.
-        """
+        """Return the store, opened. Raises StoreError: its database is out of reach."""
         with self._opening:
             if self._store is None:
                 self._store = self._open_store()

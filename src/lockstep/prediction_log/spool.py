@@ -158,10 +158,7 @@ class Writer:
         return self._file
 
     def _open(self) -> int:
-        """Open a file, and lock it before its reader can see it.
-
-        Raises OSError: there is no room.
-        """
+        """Open a file, and lock it before its reader can see it. Raises OSError: there is no room."""
         if folder_bytes(self.folder) >= self.most_bytes:
             raise OSError(errno.ENOSPC, "as much waits on disk as may")
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,7 @@ DRIVERS = {
 
 
 def database(settings: Settings) -> str:
-    """Return the address of the prediction log's database, with its driver.
-
-    Raises ConfigError: it is of a kind that is not known here.
-    """
+    """Return the prediction log's database address with its driver. Raises ConfigError: its kind is unknown."""
     if not settings.database_url:
         return f"sqlite:///{Path(settings.state).absolute() / FILE}"
     scheme, separator, rest = settings.database_url.partition("://")

@@ -116,10 +116,7 @@ class Registry:
         return next((version for version in reversed(self.versions()) if version.sha256 == sha256), None)
 
     def get(self, version: str) -> Version:
-        """Return one version.
-
-        Raises RegistryError: there is no such version, or no more.
-        """
+        """Return one version. Raises RegistryError: there is no such version, or no more."""
         match = self._lookup(version)
         if match is None:
             raise RegistryError(f"{self.name} has no version {version!r}", "`lockstep history` names those that served")
@@ -327,10 +324,7 @@ class Registry:
         return [name for name in version.files if name not in present]
 
     def require_files(self, version: Version) -> None:
-        """Check that all files of a version are there.
-
-        Raises RegistryError: some are gone.
-        """
+        """Check that all files of a version are there. Raises RegistryError: some are gone."""
         if missing := self.missing_files(version):
             raise RegistryError(
                 f"files of {self.name} version {version.version} are gone from {version.source}: {', '.join(missing)}",
@@ -339,10 +333,7 @@ class Registry:
             )
 
     def fetch(self, version: Version, name: str, folder: Path) -> None:
-        """Fetch one file of a version into a folder.
-
-        Raises RegistryError: the version has no such file.
-        """
+        """Fetch one file of a version into a folder. Raises RegistryError: the version has no such file."""
         from mlflow.artifacts import download_artifacts
 
         uri = f"{version.source.rstrip('/')}/{name}"

@@ -67,10 +67,7 @@ def lock_digest() -> str:
 
 
 def digest_of_lock(text: str) -> str:
-    """Return that digest of the text of a dvc.lock.
-
-    Raises ConfigError: it has the conflict markers of a merge.
-    """
+    """Return that digest of the text of a dvc.lock. Raises ConfigError: it has the conflict markers of a merge."""
     if CONFLICT.search(text):
         raise ConfigError(
             f"{paths.LOCK} has the conflict markers of a merge",

@@ -32,10 +32,7 @@ class RemoteRegistry:
         self.address, self.name = address, name
 
     def production(self) -> Version | None:
-        """Return the version that is Production.
-
-        Raises TrackingError: the registry or the sidecar does not answer.
-        """
+        """Return the version that is Production. Raises TrackingError: the registry or the sidecar does not answer."""
         version = self._request("production")
         return Version(**version) if version else None
 
@@ -49,10 +46,7 @@ class RemoteRegistry:
         return [Event(**event) for event in self._request("history")]
 
     def get(self, version: str) -> Version:
-        """Return one version.
-
-        Raises RegistryError: there is no such version.
-        """
+        """Return one version. Raises RegistryError: there is no such version."""
         return Version(**self._request("get", version=version))
 
     def download(self, version: Version, to: Path) -> Path:

@@ -66,10 +66,7 @@ def connect(settings: Settings) -> "MlflowClient":
 
 
 def prepare(settings: Settings) -> None:
-    """Import MLflow, which takes seconds, before anyone waits for it.
-
-    Raises TrackingError: the settings name no server that there could be.
-    """
+    """Import MLflow before anyone waits the seconds. Raises TrackingError: the settings name no possible server."""
     _prepare_environment(resolve(settings))
     import mlflow  # noqa: F401
 
@@ -251,20 +248,14 @@ def log_run(client: "MlflowClient", experiment: str, run: Run) -> tuple[str, str
 
 
 def log_reports(client: "MlflowClient", run_id: str, reports: Sequence[Path]) -> None:
-    """Add report files to a run that was logged before.
-
-    Raises TrackingError: the server refused them, or does not know the run.
-    """
+    """Add report files to a logged run. Raises TrackingError: the server refused them, or has no such run."""
     with translated_errors(f"log reports with the run {run_id}"):
         for path in reports:
             client.log_artifact(run_id, str(path), REPORTS_FOLDER)
 
 
 def log_model(client: "MlflowClient", run_id: str, model: Path) -> None:
-    """Add the files of a model to a run that was logged before.
-
-    Raises TrackingError: the server refused them, or does not know the run.
-    """
+    """Add the files of a model to a logged run. Raises TrackingError: the server refused, or has no such run."""
     with translated_errors(f"log the model files with the run {run_id}"):
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
 

@@ -66,10 +66,7 @@ def _from_uri(uri: str, settings: Settings) -> TrackingServer:
 
 
 def _local(database: Path) -> TrackingServer:
-    """Return the address of a file.
-
-    Raises TrackingError: its path holds what MLflow reads as a part of an address.
-    """
+    """Return the address of a file. Raises TrackingError: its path holds what MLflow reads as a part of an address."""
     if UNFIT.search(str(database)):
         raise TrackingError(
             f"the tracking store cannot be in {str(database.parent)!r}: MLflow finds no files in a path with %, ? or #",

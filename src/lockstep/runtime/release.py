@@ -7,8 +7,5 @@ VERSION = "0.1.0"
 
 
 def version_of(package: str) -> str:
-    """Return the installed version of a package, under its import name for this library.
-
-    Raises PackageNotFoundError: it is not installed.
-    """
+    """Return the version of a package by its import name. Raises PackageNotFoundError: it is not installed."""
     return VERSION if package == "lockstep" else metadata.version(package)

@@ -60,10 +60,7 @@ def compile_or_fall_back(schema: Schema, pipeline: Any, reference: Sequence[Row]
 
 
 def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
-    """Return the compiled form of a pipeline of features and estimator.
-
-    Raises NotCompiled: a transformer or the estimator has none.
-    """
+    """Return the compiled form of a fitted pipeline. Raises NotCompiled: a step of it has none."""
     estimator = pipeline.named_steps["estimator"]
     make = ESTIMATORS.get(type(estimator).__name__)
     if make is None:
@@ -72,10 +69,7 @@ def compile_pipeline(schema: Schema, pipeline: Any) -> Scorer:
 
 
 def check(fast: Scorer, slow: Scorer, rows: Sequence[Row]) -> None:
-    """Compare two scorers on rows, all at once and one by one.
-
-    Raises NotCompiled: a label differs, or a score by more than the tolerance.
-    """
+    """Compare two scorers on rows, together and singly. Raises NotCompiled: a label or score differs."""
     expected = slow.score(rows)
     for scores in (fast.score(rows), np.array([fast.one(row) for row in rows])):
         near = np.abs(scores - expected) <= TOLERANCE * np.maximum(1, np.abs(expected))

@@ -190,10 +190,7 @@ def build_explainer(schema: Schema, scorer: Scorer, pipeline: Callable[[], Any])
 def explanations(
     schema: Schema, rows: Sequence[Row], values: Sequence[Any], contributions: Contributions
 ) -> list[Explanation]:
-    """Return why rows were answered with these labels or values.
-
-    Raises RowsRefused: a part of a score overflows.
-    """
+    """Return why rows were answered with these labels or values. Raises RowsRefused: a part of a score overflows."""
     finite = np.isfinite(contributions.columns).all(axis=(1, 2))
     if not finite.all():
         raise RowsRefused([FieldError(row, "", EXTREME) for row in np.flatnonzero(~finite).tolist()])

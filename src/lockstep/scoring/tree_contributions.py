@@ -64,10 +64,7 @@ class TreeExplainer:
         self.link = {"shares": "shares", "values": "identity", "log-odds": log_odds}[family(pipeline)]
 
     def contributions(self, rows: Sequence[Row]) -> Contributions:
-        """Return what each column of checked rows adds.
-
-        Raises NotAdditive: base and parts do not give the answer.
-        """
+        """Return what each column of checked rows adds. Raises NotAdditive: base and parts do not give the answer."""
         each = np.asarray([self._parts(row) for row in self._matrix(rows)])  # between rows other threads have a turn
         base = each[0, -1]
         added = np.zeros((len(rows), len(self.schema.columns), each.shape[2]))

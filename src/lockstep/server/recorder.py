@@ -54,10 +54,7 @@ class Recorder:
         self._watcher: monitor.Watcher | None = None
 
     def store(self) -> Store:
-        """Return the store.
-
-        Raises StoreError: its database is out of reach.
-        """
+        """Return the store. Raises StoreError: its database is out of reach."""
         return self.shipper.store()
 
     def ask(self, operation: str, arguments: Mapping[str, Any]) -> Any:

@@ -25,10 +25,7 @@ stages:
 
 
 def look(params: DataIngestion, password: str = "") -> dict[str, Any]:
-    """Return what tells a change of each place that DVC does not watch; nothing if there is none.
-
-    Raises DataError: a place is out of reach.
-    """
+    """Return what tells a change of each place that DVC does not watch. Raises DataError: one is out of reach."""
     named = [each for source in params.sources for each in read.expand(source)]
     return {source: _ask(source, params, password) for source in named if unwatched(source)}
 

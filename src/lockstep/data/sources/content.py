@@ -47,10 +47,7 @@ class Content:
         return self.path.stem if self.path.suffix.lower() in OPENERS else self.path.name
 
     def format(self) -> str:
-        """Tell the format by the first bytes, then by the ending.
-
-        Raises DataError: neither says what it is.
-        """
+        """Tell the format by the first bytes, then by the ending. Raises DataError: neither says what it is."""
         if self._starts_with(PARQUET):
             return "parquet"
         suffix = PurePosixPath(self.inner).suffix

@@ -49,10 +49,7 @@ class Object:
 
 
 def find(source: str, params: DataIngestion) -> Object:
-    """Return the object that a source names now.
-
-    Raises DataError: there is none, or the store refuses.
-    """
+    """Return the object that a source names now. Raises DataError: there is none, or the store refuses."""
     bucket, key = _named(source)
     if not bucket:
         raise DataError(f"{source} names no bucket", "write s3://BUCKET/KEY or s3://BUCKET/PREFIX/")
@@ -61,10 +58,7 @@ def find(source: str, params: DataIngestion) -> Object:
 
 
 def find_if_there(source: str, params: DataIngestion) -> Object | None:
-    """Return the object of a key, None if there is none.
-
-    Raises DataError: the store refuses.
-    """
+    """Return the object of a key, None if there is none. Raises DataError: the store refuses."""
     from botocore.exceptions import ClientError
 
     bucket, key = _named(source)
@@ -78,19 +72,13 @@ def find_if_there(source: str, params: DataIngestion) -> Object | None:
 
 
 def below(bucket: str, prefix: str, params: DataIngestion) -> list[str]:
-    """Return the keys of a bucket that begin with a prefix.
-
-    Raises DataError: the store refuses.
-    """
+    """Return the keys of a bucket that begin with a prefix. Raises DataError: the store refuses."""
     with _asking(f"s3://{bucket}/{prefix}", params) as client:
         return [key for _, key in _listed(client, bucket, prefix)]
 
 
 def upload(path: Path, to: str, params: DataIngestion) -> None:
-    """Send a file; the object is there whole, or not at all.
-
-    Raises DataError: the store refuses.
-    """
+    """Send a file; the object is there whole, or not at all. Raises DataError: the store refuses."""
     from boto3.exceptions import S3UploadFailedError
 
     bucket, key = _named(to)

@@ -15,10 +15,7 @@ from lockstep.errors import DataError, nearest
 
 @contextmanager
 def as_csv(content: Content, sheet: str | int) -> Iterator[Content]:
-    """Yield one sheet of a spreadsheet as CSV in UTF-8.
-
-    Raises DataError: it cannot be read, or has no such sheet.
-    """
+    """Yield one sheet of a spreadsheet as CSV in UTF-8. Raises DataError: it cannot be read, or has no such sheet."""
     rows = _rows(content, sheet)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sheet.csv"

@@ -71,10 +71,7 @@ class Repository:
 
     @classmethod
     def required(cls, settings: Settings) -> "Repository":
-        """Read the repository from the settings.
-
-        Raises ConfigError: none is set.
-        """
+        """Read the repository from the settings. Raises ConfigError: none is set."""
         repository = cls.from_settings(settings)
         if repository is None:
             raise ConfigError("LOCKSTEP_DISPATCH_REPO is not set", "set it to owner/name of the project on GitHub")

@@ -37,10 +37,7 @@ class JobOutcome(msgspec.Struct, frozen=True):
 
 
 def ask(store: Store, model: str, trigger: str, reason: str) -> JobTicket:
-    """Queue a job, unless one waits or runs already.
-
-    Raises StoreError: the database is out of reach.
-    """
+    """Queue a job, unless one waits or runs already. Raises StoreError: the database is out of reach."""
     row = {
         "id": secrets.token_hex(8),
         "model": model,

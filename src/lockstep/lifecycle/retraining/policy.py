@@ -22,10 +22,7 @@ class RetrainRules:
 
     @classmethod
     def of(cls, settings: Settings) -> "RetrainRules":
-        """Read the rules from the settings.
-
-        Raises ConfigError: `LOCKSTEP_RETRAIN_ON` names what is no kind of alert.
-        """
+        """Read the rules from the settings. Raises ConfigError: `LOCKSTEP_RETRAIN_ON` names no kind of alert."""
         on = tuple(dict.fromkeys(settings.retrain_on.replace(",", " ").split()))
         for kind in on:
             if kind not in KINDS:

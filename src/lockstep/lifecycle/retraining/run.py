@@ -44,10 +44,7 @@ class RetrainInterrupted(LockstepError):
 
 
 def exclusive(settings: Settings) -> AbstractContextManager[None]:
-    """Let one retraining run in a state folder.
-
-    Raises AlreadyRunning: another does.
-    """
+    """Let one retraining run in a state folder. Raises AlreadyRunning: another does."""
     folder = Path(settings.state).absolute()
     return file_lock.exclusive(folder / LOCK, "another retraining", "wait until it has ended")
 
@@ -122,10 +119,7 @@ def _schema(registry: Registry, version: Version) -> Schema:
 
 
 def _repro() -> None:
-    """Run the pipeline; what it prints goes to standard error.
-
-    Raises ConfigError: a stage failed; its output has the cause.
-    """
+    """Run the pipeline, its output on standard error. Raises ConfigError: a stage failed and said why."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro"]
     process = subprocess.Popen(command, stdout=STDERR, env={**os.environ, "PATH": path}, start_new_session=True)

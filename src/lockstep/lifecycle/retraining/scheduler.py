@@ -66,10 +66,7 @@ class Scheduler:
         return use_cases.names(self.project)
 
     def ask(self, reason: str, model: str = "") -> dict[str, Any]:
-        """Put a job in line for a person, or return the one that is under way.
-
-        Raises ConfigError: the model is none that is trained here.
-        """
+        """Put a job in line for a person, or return the one under way. Raises ConfigError: no such model is trained."""
         models = self.models()
         if model and model not in models:
             raise ConfigError(

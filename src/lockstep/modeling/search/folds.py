@@ -1,5 +1,6 @@
-"""Cross-validation folds: stratified, grouped or forward in time, by the same rule as the train/test split."""
+"""Cross-validation folds, by the same rule as the train/test split, and stratified subsamples of rows."""
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -74,3 +75,19 @@ def _check_classes(folds: list[Fold], target: NDArray[np.generic]) -> None:
                 f"fold {number} of {len(folds)} holds one class only",
                 "lower model_building.folds, or split by another column",
             )
+
+
+def stratified_rows(target: NDArray[np.generic], task: Task, share: float, seed: int) -> Ids:
+    """Return the indices of a share of the rows (n,), in order; of each class at least one row stays.
+
+    Subsamples of a seed are nested: a smaller one is part of a larger one.
+    """
+    if share >= 1:
+        return np.arange(len(target))
+    random = np.random.default_rng(seed)
+    classes = np.zeros(len(target), np.int64) if task == "regression" else np.unique(target, return_inverse=True)[1]
+    chosen = []
+    for label in range(int(classes.max()) + 1):
+        rows = random.permutation(np.flatnonzero(classes == label))
+        chosen.append(rows[: math.ceil(round(share * len(rows), 9))])
+    return np.sort(np.concatenate(chosen))

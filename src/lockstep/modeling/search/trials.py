@@ -16,7 +16,7 @@ from lockstep.compute.pool import Pool
 from lockstep.config.params import ModelBuilding, Task
 from lockstep.errors import ConfigError
 from lockstep.metrics import scores
-from lockstep.modeling.search import fold_score, folds, subsample
+from lockstep.modeling.search import fold_score, folds
 from lockstep.modeling.search.checkpoint import Checkpoint
 from lockstep.modeling.search.fold_score import FoldResult
 from lockstep.modeling.search.folds import Fold
@@ -55,7 +55,7 @@ class CVData:
         term_weights = TermWeights.from_matrix(matrix, target, constraints.get("terms", NO_BLOCKS))
         rows = params.search.rows
         if rows and rows < len(target):
-            chosen = subsample.stratified_rows(target, task, rows / len(target), params.seed)
+            chosen = folds.stratified_rows(target, task, rows / len(target), params.seed)
             matrix, target = matrix[chosen], target[chosen]
             constraints = {
                 name: values[chosen] if name in ("groups", "times") else values for name, values in constraints.items()
@@ -68,7 +68,7 @@ class CVData:
     def train_folds(self, share: float) -> list[Fold]:
         """Return the folds with a share of their train rows; what is held out stays whole, so that scores compare."""
         return [
-            (train[subsample.stratified_rows(self.target[train], self.task, share, self.seed)], held_out)
+            (train[folds.stratified_rows(self.target[train], self.task, share, self.seed)], held_out)
             for train, held_out in self.folds
         ]
 

@@ -7,11 +7,16 @@ from typing import Any
 
 from jinja2 import Environment
 
+from lockstep import files, paths
+from lockstep.config import params_file
 from lockstep.decision import Decision
 from lockstep.html import templates
+from lockstep.inference import latency, predictor
 from lockstep.inference.latency import MeasuredLatency
+from lockstep.inference.predictor import Predictor
 from lockstep.metrics.evaluation_record import Evaluation, MetricValue
 from lockstep.metrics.scores import METRICS
+from lockstep.modeling.search import checkpoint
 from lockstep.pages import charts
 from lockstep.pages.evaluation import figures, sentences
 
@@ -41,6 +46,28 @@ class ReportContent:
     def gate(self) -> Decision:
         """Return the most complete decision that there is."""
         return self.decision or self.evaluated
+
+
+def draw(decision: Decision | None, note: str = "") -> None:
+    """Write reports/report.html; without a decision of the whole gate, that of the evaluation is shown and `note` why.
+
+    Raises ArtifactError: the pipeline has not been run, or a file is damaged.
+    """
+    record = Evaluation.from_json(predictor.read_json(paths.EVALUATION), str(paths.EVALUATION))
+    model = Predictor.load(paths.MODELS)
+    content = ReportContent(
+        name=params_file.load().register_model.model_name,
+        facts=record,
+        evaluated=Decision.from_json(predictor.read_json(paths.GATE)),
+        decision=decision,
+        note=note,
+        search=predictor.read_json(paths.SEARCH),
+        latency=latency.of_bundle(model, paths.MODELS),
+        scorer=model.scorer.kind,
+        scorer_note=model.note,
+        fitting=checkpoint.timings(paths.SEARCHES, paths.SEARCH),
+    )
+    files.write_bytes(html(content).encode(), paths.REPORT)
 
 
 def html(of: ReportContent) -> str:
