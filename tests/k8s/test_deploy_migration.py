@@ -20,7 +20,7 @@ def project(tmp_path):
     for name in ("k8s", "monitoring"):
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "scripts").mkdir()
-    for name in ("deploy", "cluster.sh", "smoke"):
+    for name in ("deploy", "cluster.sh", "smoke", "secret", "outside.py"):
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     return tmp_path
 
