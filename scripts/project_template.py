@@ -24,7 +24,7 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
+    *("backup", "change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
     *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(

@@ -9,7 +9,7 @@ import pytest
 from tests import ops
 from tests.root import is_user_file
 
-PYTHON = ("src", "flask_app", "scripts", "scripts/push", "scripts/infra", "scripts/propose")
+PYTHON = ("src", "flask_app", "scripts", "scripts/backup", "scripts/push", "scripts/infra", "scripts/propose")
 LOCKS = sorted(ops.ROOT.glob("requirements*.lock"))
 
 FORMATS = """

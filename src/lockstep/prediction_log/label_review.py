@@ -1,4 +1,4 @@
-"""LabelReview of labels before they become training rows: batches by author and day, and how far they contradict answers.
+"""Review of labels before they become training rows: batches by author and day, and how far they contradict answers.
 
 A batch whose labels contradict the answers given more often than a limit waits until a person accepts it. Labels that
 came between a rollback and the promotion of the version that it restored wait too, as they may have made the version
