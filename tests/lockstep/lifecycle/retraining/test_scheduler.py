@@ -248,6 +248,7 @@ def test_an_alert_of_a_model_retrains_that_model(two, store, hold):
     assert (job.model, job.trigger) == ("churn", "drift")
 
 
+@pytest.mark.long("trains two models")
 def test_a_job_of_a_model_runs_in_its_folder(two, store, tmp_path):
     job = two.ask("drill", "churn")["job"]["id"]
 
