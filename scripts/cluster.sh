@@ -8,6 +8,9 @@ cluster=${EKS_CLUSTER:-}
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
 [ -z "$region" ] || export AWS_REGION=$region AWS_DEFAULT_REGION=$region # older and newer aws ask for one of them each
 dry_run=
+# shellcheck disable=SC2034 # settings that scripts/deploy hands on to pods, where they are set; secrets are not among them
+settings=(MLFLOW_TRACKING_URI MLFLOW_TRACKING_USERNAME DAGSHUB_REPO LOCKSTEP_MODEL_NAME LOCKSTEP_DISPATCH_REPO
+    LOCKSTEP_DISPATCH_ROWS LOCKSTEP_LOG_LEVEL)
 
 fail() {  # fail CAUSE HINT
     printf 'error: %s\n  hint: %s\n' "$1" "$2" >&2
@@ -46,7 +49,7 @@ log_in() {  # the way to an EKS cluster, if one is named; else kubectl's own
     need kubectl "https://kubernetes.io/docs/tasks/tools"
     [ -n "$cluster" ] || return 0
     need aws "pip install awscli, or https://docs.aws.amazon.com/cli"
-    [ -n "$region" ] || fail "AWS_REGION is not set" "export AWS_REGION=us-east-1, where the cluster $cluster is"
+    [ -n "$region" ] || fail "AWS_REGION is not set" "export AWS_REGION=REGION, where the cluster $cluster is"
     run aws sts get-caller-identity --output text --query Arn ||
         fail "AWS does not know who you are" "aws sso login, or set AWS_PROFILE or the AWS_ variables of a role"
     export KUBECONFIG=$PWD/build/k8s/kubeconfig
@@ -86,6 +89,16 @@ say_why() {  # what the cluster knows of the pods that did not come up
     } >&2 || true
 }
 
-smoke() {  # smoke URL VERSION: ask the app, through a port of ours where there is no URL
-    run scripts/smoke ${1:+--url "$1"} ${2:+--version "$2"} ${context:+--context "$context"} --namespace "$namespace"
+api_key() {  # the keys of callers: those of this environment, else those of the Secret, where it may be read
+    [ -z "$dry_run" ] || return 0
+    [ -z "${LOCKSTEP_API_KEYS:-}" ] || { printf '%s' "$LOCKSTEP_API_KEYS"; return; }
+    ask get secret capstone-secret --ignore-not-found --output 'jsonpath={.data.LOCKSTEP_API_KEYS}' 2>/dev/null | base64 --decode || true
+}
+
+smoke() {  # smoke URL VERSION [OPTION]...: ask the app, through a port of ours where there is no URL
+    local url=$1 version=$2 keys
+    shift 2
+    keys=$(api_key)
+    LOCKSTEP_API_KEYS=$keys run scripts/smoke ${url:+--url "$url"} ${version:+--version "$version"} "$@" \
+        ${context:+--context "$context"} --namespace "$namespace"
 }

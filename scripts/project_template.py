@@ -24,7 +24,7 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "gitops"),
+    *("attach", "backup", "change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
     *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(
@@ -40,6 +40,8 @@ SCRIPTS = (
         "retrain",
         "rollback",
         "sbom",
+        "scan",
+        "secret",
     ),
     *(
         "slim_image.py",

@@ -1,7 +1,6 @@
-# Backend of the state: scripts/infra creates and names the bucket, so that laptops and CI share it.
+# Backend of the state: scripts/infra creates and names the bucket, so that laptops and CI share it, and the key.
 terraform {
   backend "s3" {
-    key          = "lockstep/terraform.tfstate"
     encrypt      = true
     use_lockfile = true
   }

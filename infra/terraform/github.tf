@@ -80,13 +80,19 @@ data "aws_iam_policy_document" "deploy" {
       "ecr:PutImage",
       "ecr:UploadLayerPart",
     ]
-    resources = [aws_ecr_repository.app.arn]
+    resources = [local.image_repository.arn]
   }
 
   statement {
     sid       = "FindCluster"
     actions   = ["eks:DescribeCluster"]
     resources = [local.cluster_arn]
+  }
+
+  statement {
+    sid       = "ReadNetwork"
+    actions   = ["ec2:DescribeVpcs"] # scripts/deploy lets the load balancer's network in
+    resources = ["*"]                # this action takes no other
   }
 }
 

@@ -10,7 +10,7 @@ output "artifacts_bucket" {
 
 output "repository_url" {
   description = "Where images go: the variable ECR_REPOSITORY of the workflows."
-  value       = aws_ecr_repository.app.repository_url
+  value       = local.image_repository.repository_url
 }
 
 output "deploy_role_arn" {

@@ -1,6 +1,7 @@
 # The image repository, with immutable tags: what was tested is what runs.
 
 resource "aws_ecr_repository" "app" {
+  count                = var.shared_repository ? 0 : 1
   name                 = var.repository
   image_tag_mutability = "IMMUTABLE"
   force_delete         = var.force_destroy
@@ -14,8 +15,28 @@ resource "aws_ecr_repository" "app" {
   }
 }
 
+data "aws_ecr_repository" "shared" {
+  count = var.shared_repository ? 1 : 0
+  name  = var.repository
+}
+
+locals {
+  image_repository = one(concat(aws_ecr_repository.app, data.aws_ecr_repository.shared))
+}
+
+moved {
+  from = aws_ecr_repository.app
+  to   = aws_ecr_repository.app[0]
+}
+
+moved {
+  from = aws_ecr_lifecycle_policy.app
+  to   = aws_ecr_lifecycle_policy.app[0]
+}
+
 resource "aws_ecr_lifecycle_policy" "app" {
-  repository = aws_ecr_repository.app.name
+  count      = length(aws_ecr_repository.app)
+  repository = aws_ecr_repository.app[0].name
 
   policy = jsonencode({
     rules = [

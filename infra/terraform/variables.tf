@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Prefix of every name, and the name of the cluster in k8s/eksctl/cluster.yaml."
+  description = "Prefix of every name, and the name of the cluster: scripts/infra sets it to EKS_CLUSTER."
   type        = string
   default     = "lockstep"
 
@@ -10,15 +10,20 @@ variable "name" {
 }
 
 variable "region" {
-  description = "AWS region of everything here, and of the cluster."
+  description = "AWS region of everything here, and of the cluster: scripts/infra sets it to AWS_REGION."
   type        = string
-  default     = "us-east-1"
 }
 
 variable "repository" {
   description = "Name of the image repository in ECR."
   type        = string
   default     = "flask-app"
+}
+
+variable "shared_repository" {
+  description = "Use the image repository of another environment of this account, so that the same digest moves on."
+  type        = bool
+  default     = false
 }
 
 variable "images_kept" {

@@ -2,10 +2,12 @@ import copy
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
+from scripts.workflow_expressions import evaluate
 from tests import ops
 from tests.github.workflows import faults
 
@@ -42,8 +44,44 @@ def test_dependabot_s_file_is_of_its_schema_and_its_folders_exist(tmp_path):
     assert done.returncode == 0, done.stdout
     (tmp_path / "bad.yml").write_text(path.read_text().replace("github-actions", "github-action"))
     assert ops.run(*command, tmp_path / "bad.yml").returncode == 1
-    folders = [one["directory"].strip("/") for one in yaml.safe_load(path.read_text())["updates"]]
-    assert [folder for folder in folders if not (ops.ROOT / folder).is_dir()] == []
+    covered = {one["package-ecosystem"]: folders(one) for one in yaml.safe_load(path.read_text())["updates"]}
+    assert [name for names in covered.values() for name in names if not (ops.ROOT / name).is_dir()] == []
+    tracked = [Path(name) for name in ops.run("git", "ls-files").stdout.split() if not name.startswith("tests/image/")]
+    needed = {
+        "docker": {own.parent for own in tracked if own.name.endswith("Dockerfile")},
+        "docker-compose": {own.parent for own in tracked if own.name == "compose.yaml"},
+        "terraform": {
+            own.parent for own in tracked if own.suffix == ".tf" and "source " in (ops.ROOT / own).read_text()
+        },
+        "npm": {own.parent for own in tracked if own.name == "package-lock.json"},
+        "pip": {Path()},
+        "github-actions": {Path()},
+    }
+    assert {name: sorted(map(str, own - covered[name])) for name, own in needed.items() if own - covered[name]} == {}
+
+
+def folders(entry):
+    """Return the folders of an entry of Dependabot's file."""
+    names = [name.strip("/") for name in entry.get("directories", [entry.get("directory")])]
+    return {path.relative_to(ops.ROOT) for name in names for path in ([*ops.ROOT.glob(name)] if name else [ops.ROOT])}
+
+
+NODE_24 = {
+    "actions/cache": 5,
+    "actions/checkout": 5,
+    "actions/download-artifact": 7,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "aws-actions/configure-aws-credentials": 6,
+    "hashicorp/setup-terraform": 4,
+}
+"""The first major version of each action that runs on Node 24; support of Node 20 ended in April 2026."""
+
+
+def test_every_action_runs_on_a_supported_node():
+    found = {each for text in TEXTS.values() for each in re.findall(r"uses: (\S+)@\S+ # v(\d+)", text)}
+    assert {action for action, _ in found} == NODE_24.keys(), "look up `runs.using` of a new action's action.yml"
+    assert [(action, major) for action, major in found if int(major) < NODE_24[action]] == []
 
 
 @pytest.fixture
@@ -123,6 +161,52 @@ def test_a_fork_needs_no_secret():
     ]
     assert len(guarded) == 4
     assert [job["if"] for job in guarded if "vars.AWS_" not in job["if"]] == []
+
+
+NODE_24 = {
+    "actions/cache": 5,
+    "actions/checkout": 5,
+    "actions/download-artifact": 7,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "aws-actions/configure-aws-credentials": 6,
+    "hashicorp/setup-terraform": 4,
+}
+"""The first major version of an action that runs on Node 24, which is supported until April 2028."""
+
+
+def test_actions_run_on_a_node_that_is_supported():
+    used = {match for text in TEXTS.values() for match in re.findall(r"uses: ([\w/-]+)@[0-9a-f]{40} # v(\d+)", text)}
+    assert {action for action, _ in used} == set(NODE_24)
+    assert [action for action, major in used if int(major) < NODE_24[action]] == []
+
+
+def test_a_change_runs_the_tests_once():
+    """A branch with a pull request starts `ci` by that alone, and main starts it by `deploy`."""
+    triggers = {name: set(workflow[True]) for name, workflow in PARSED.items()}
+    assert {name for name, given in triggers.items() if "push" in given} == {"deploy"}
+    assert PARSED["deploy"][True]["push"] == {"branches": ["main"]}
+    assert {name for name, given in triggers.items() if "pull_request" in given} == {"ci", "infra"}
+
+
+def test_caches_are_keyed_by_locks():
+    steps = [one for workflow in PARSED.values() for job in workflow["jobs"].values() for one in job.get("steps", [])]
+    keys = [one["with"]["key"] for one in steps if one.get("uses", "").startswith("actions/cache@")]
+    assert keys == ["dvc-${{ hashFiles('**/dvc.lock', '**/*.dvc') }}"] * 2
+    python = [one["with"] for one in steps if one.get("uses", "").startswith("actions/setup-python@")]
+    assert {(one["cache"], one["cache-dependency-path"]) for one in python} == {("pip", "requirements*.lock")}
+
+
+SCHEDULES = {"": True, "cluster": False}
+
+
+@pytest.mark.parametrize(("choice", "runs"), SCHEDULES.items())
+def test_there_is_one_schedule_of_retraining(choice, runs):
+    variables = {"AWS_TRAIN_ROLE": "arn", "RETRAIN_SCHEDULE": choice}
+    condition = PARSED["retrain"]["jobs"]["retrain"]["if"]
+    assert evaluate(condition, {"vars": variables, "github": {"event_name": "schedule"}}) == runs
+    assert evaluate(condition, {"vars": variables, "github": {"event_name": "repository_dispatch"}})
+    assert yaml.safe_load((ops.ROOT / "k8s/base/retrain.yaml").read_text())["spec"]["suspend"] is True
 
 
 def test_nothing_is_deployed_before_the_tests_have_passed():

@@ -11,7 +11,8 @@ SOURCE = ops.ROOT / "infra/terraform"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 PLACES = ("~/.terraform.d/plugins", "/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins")
 OVERRIDE = 'provider "aws" {\n  s3_use_path_style = true\n}\n'
-SUBJECTS = {
+GIVEN = {
+    "region": ops.REGION,
     "deploy_subjects": ["repo:own@1/er@2:environment:production"],
     "train_subjects": ["repo:own/er:ref:refs/heads/main"],
 }
@@ -42,7 +43,7 @@ class Infra:
         return done
 
     def set(self, **variables):
-        (self.folder / "own.auto.tfvars.json").write_text(json.dumps(SUBJECTS | variables))
+        (self.folder / "own.auto.tfvars.json").write_text(json.dumps(GIVEN | variables))
 
     def resources(self):
         """Return the values of all resources by their address."""

@@ -3,7 +3,7 @@
 import json
 import re
 
-UNNAMEABLE = {"ecr:GetAuthorizationToken"}
+UNNAMEABLE = {"ecr:GetAuthorizationToken", "ec2:DescribeVpcs"}
 """Actions that take no resource but `*`."""
 
 AUDIENCE, SUBJECT = "token.actions.githubusercontent.com:aud", "token.actions.githubusercontent.com:sub"

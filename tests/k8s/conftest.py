@@ -20,11 +20,26 @@ from tests.k8s.objects import ROOT
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
-ALTERNATIVES = ("rollout", "volume")
-"""Components that change what kind of pods serve, so that one overlay takes one of them."""
+ALTERNATIVES = ("network-load-balancer", "rollout", "statefulset", "volume")
+"""Components that change what kind of pods serve, or what leads to them, so that one overlay takes one of them."""
+
+VPC = "192.168.0.0/16"
+"""What scripts/eks would read from the cluster's VPC."""
 
 RENDERED = ["k8s", *OVERLAYS, *COMPONENTS, "all"]
-FORGET = ("KUBE", "EKS_", "AWS_", "IMAGE", "LOCKSTEP_")
+FORGET = (
+    "KUBE",
+    "EKS_",
+    "AWS_",
+    "IMAGE",
+    "LOCKSTEP_",
+    "MLFLOW_",
+    "DAGSHUB_",
+    "APP_HOST",
+    "OVERLAY",
+    "CERTIFICATE_",
+    "DATABASE_URL",
+)
 
 
 def image(letter):
@@ -130,7 +145,8 @@ def deploy(api, app, script, tmp_path):
 
     def run(wanted, *words, name="deploy"):
         api.writes.clear()
-        chosen = ["--overlay", "local", "--image", wanted] if name == "deploy" else []
+        image = ["--image", wanted] if wanted else []
+        chosen = ["--overlay", "local", *image] if name == "deploy" else []
         return script(name, *chosen, "--url", app.url, "--timeout", "60s", *words)
 
     return run
@@ -170,11 +186,12 @@ def render(kubectl, name, folder):
         source.mkdir()
         k8s = os.path.relpath(ROOT / "k8s", source)
         chosen = [each for each in COMPONENTS if each not in ALTERNATIVES] if name == "all" else [name]
+        chosen = [each for each in chosen if each != "ingress"]  # the overlay has it
         content = {"resources": [f"{k8s}/overlays/eks"], "components": [f"{k8s}/components/{each}" for each in chosen]}
         (source / "kustomization.yaml").write_text(json.dumps(content))
     done = subprocess.run([kubectl, "kustomize", source], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
+    return done.stdout.replace("VPC-RANGE", VPC)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """The cluster that eksctl makes (S36), and what of it the manifests know."""
 
 import copy
-import ipaddress
 import json
 import re
+from string import Template
 
 import pytest
 import yaml
@@ -11,9 +11,16 @@ from jsonschema import Draft7Validator
 
 from tests.k8s.checks import NAMESPACE
 from tests.k8s.objects import ROOT
-from tests.k8s.traffic import reaches_metadata
 
-CLUSTER = yaml.safe_load((ROOT / "k8s/eksctl/cluster.yaml").read_text())
+VALUES = {
+    "NAME": "lockstep",
+    "REGION": "eu-central-1",
+    "ACCOUNT": "123456789012",
+    "PARTITION": "aws",
+    "VERSION": "1.36",
+    "API_CIDRS": '["198.51.100.7/32"]',
+}
+CLUSTER = yaml.safe_load(Template((ROOT / "k8s/eksctl/cluster.yaml").read_text()).substitute(VALUES))
 SCHEMA = ROOT.parent / "shared/schemas/eksctl-v1alpha5.schema.json"
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -121,15 +128,24 @@ def test_eksctl_takes_the_file(validator):
     assert "disableImdsV1" in str([error.message for error in validator.iter_errors(wrong)])
 
 
-def test_the_policies_know_the_network_of_the_cluster(read):
-    policies = {each["metadata"]["name"]: each["spec"] for each in read("all") if each["kind"] == "NetworkPolicy"}
-    network = ipaddress.ip_network(CLUSTER["vpc"]["cidr"])
-    for name in ("from-load-balancer", "from-ingress"):
-        (peer,) = policies[name]["ingress"][0]["from"]
-        assert ipaddress.ip_network(peer["ipBlock"]["cidr"]) == network
-    database = policies["to-registry-and-database"]["egress"][1]["to"]
-    assert any(network.subnet_of(ipaddress.ip_network(peer["ipBlock"]["cidr"])) for peer in database)
-    assert not reaches_metadata({"ipBlock": {"cidr": str(network)}})
+def test_support_ends_with_an_upgrade_and_not_with_a_charge():
+    assert CLUSTER["upgradePolicy"] == {"supportType": "STANDARD"}
+
+
+def test_the_controller_of_load_balancers_may_make_them():
+    (own,) = [each for each in CLUSTER["iam"]["podIdentityAssociations"] if each["namespace"] == "kube-system"]
+    assert own["serviceAccountName"] == "aws-load-balancer-controller"
+    assert own["wellKnownPolicies"] == {"awsLoadBalancerController": True}
+
+
+def test_every_policy_for_the_network_of_the_cluster_waits_for_its_ranges():
+    """`scripts/eks component` patches what has the label; scripts/deploy refuses manifests with the word in them."""
+    files = [path for path in sorted((ROOT / "k8s").rglob("*.yaml")) if "VPC-RANGE" in path.read_text()]
+    assert {path.parent.name for path in files} == {"ingress", "network-load-balancer"}
+    for path in files:
+        each = yaml.safe_load(path.read_text())
+        assert each["metadata"]["labels"] == {"lockstep/peers": "vpc"}
+        assert each["spec"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": "VPC-RANGE"}}]
 
 
 def test_metrics_server_comes_as_an_addon_alone(read):
@@ -137,7 +153,7 @@ def test_metrics_server_comes_as_an_addon_alone(read):
 
 
 def test_terraform_makes_the_roles_that_the_cluster_names():
-    given = CLUSTER["iam"]["podIdentityAssociations"]
+    given = [each for each in CLUSTER["iam"]["podIdentityAssociations"] if "roleARN" in each]
     accounts = {(each["namespace"], each["serviceAccountName"]) for each in given}
     roles = {each["roleARN"] for each in given} | {CLUSTER["accessConfig"]["accessEntries"][0]["principalARN"]}
     text = "".join(path.read_text() for path in sorted((ROOT / "infra/terraform").glob("*.tf")))

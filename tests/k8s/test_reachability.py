@@ -177,8 +177,7 @@ FAULTS = {
         ("prometheus", "flask-app", 5000, "TCP"),
     ),
     "the load balancer in another range": (
-        lambda o: [rules(o, p, "ingress")[0]["from"][0]["ipBlock"].update(cidr="10.0.0.0/8")
-                   for p in ("from-load-balancer", "from-ingress")],
+        lambda o: rules(o, "from-ingress", "ingress")[0]["from"][0]["ipBlock"].update(cidr="10.0.0.0/8"),
         ("load balancer", "flask-app", 5000, "TCP"),
     ),
     "no pod identity": (without("to-pod-identity"), ("flask-app", "pod identity", 80, "TCP")),

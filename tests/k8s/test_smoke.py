@@ -1,8 +1,12 @@
 """scripts/smoke against the real app, and against one whose answers are wrong."""
 
 import json
+import threading
 
 import pytest
+from werkzeug.serving import make_server
+
+from tests import ops
 
 READY = json.dumps({"status": "ready", "model": {"name": "demo", "version": "1"}})
 OTHER = json.dumps({"model": {"name": "demo", "version": "2"}, "predictions": [{"id": "a", "prediction": 1}]})
@@ -88,3 +92,72 @@ def test_a_dry_run_prints_what_it_would_ask(app, script):
     assert "port-forward service/flask-app-service" in done.stdout
     assert "POST http://127.0.0.1:PORT/predict" in done.stdout
     assert app.asked == []
+
+
+HOST = "models.test"
+
+
+def outside(api, app, tls):
+    """Give the stand-in cluster a load balancer that leads to the app: an Ingress with a host, or a Service."""
+    place = {"ingress": [{"hostname": app.url.removeprefix("http://")}]}
+    head = {"metadata": {"name": "flask-app", "namespace": "lockstep"}, "status": {"loadBalancer": place}}
+    if tls:
+        ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {"rules": [{"host": HOST}]}}
+        api.cluster.put(("networking.k8s.io/v1", "ingresses"), ingress | head)
+    else:
+        head["metadata"]["name"] = "flask-app-service"
+        service = {"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer"}}
+        api.cluster.put(("v1", "services"), service | head)
+
+
+@pytest.fixture
+def secured(app, tmp_path):
+    """The app behind TLS with a certificate for the host alone; its address, and the file that trusts it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={HOST}")
+    names = ("-addext", f"subjectAltName=DNS:{HOST}", "-keyout", key, "-out", certificate)
+    assert ops.run("openssl", *words, *names).returncode == 0
+    server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=(str(certificate), str(key)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}", certificate
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_load_balancer_is_asked_for_its_host_with_tls(api, app, script, secured, tmp_path):
+    api.kubeconfig(tmp_path / "kubeconfig")
+    address, certificate = secured
+    outside(api, app, tls=True)
+    found = api.cluster.get(("networking.k8s.io/v1", "ingresses"), "lockstep", "flask-app")
+    found["status"]["loadBalancer"]["ingress"][0]["hostname"] = address
+    api.cluster.put(("networking.k8s.io/v1", "ingresses"), found)
+    done = script("smoke", "--load-balancer", "--within", "5", SSL_CERT_FILE=str(certificate))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"outside: https://{HOST} answers at {address}" in done.stdout
+    done = script("smoke", "--load-balancer", "--within", "0")  # a certificate that nobody here trusts
+    assert done.returncode == 1
+    assert f"the load balancer {address} does not reach the pods as https://{HOST}" in done.stderr
+    assert "certificate verify failed" in done.stderr
+
+
+def test_a_load_balancer_that_does_not_reach_the_pods_is_told_apart(api, app, script, tmp_path):
+    """The policy is the first suspect: kubectl's port-forward passes where the network does not."""
+    api.kubeconfig(tmp_path / "kubeconfig")
+    outside(api, app, tls=False)
+    assert script("smoke", "--load-balancer").returncode == 0
+    found = api.cluster.get(("v1", "services"), "lockstep", "flask-app-service")
+    found["status"]["loadBalancer"]["ingress"][0]["hostname"] = "127.0.0.1:9"
+    api.cluster.put(("v1", "services"), found)
+    done = script("smoke", "--load-balancer", "--within", "0")
+    assert done.returncode == 1
+    assert "the load balancer 127.0.0.1:9 does not reach the pods" in done.stderr
+    assert "do they hold the VPC's ranges?" in done.stderr
+
+
+def test_a_load_balancer_without_an_address_is_told_so(api, script, tmp_path):
+    api.kubeconfig(tmp_path / "kubeconfig")
+    done = script("smoke", "--load-balancer", "--within", "0")
+    assert done.returncode == 1
+    assert "the load balancer has no address after 0 s" in done.stderr

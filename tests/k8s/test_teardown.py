@@ -27,7 +27,9 @@ def test_the_load_balancers_go_first_and_the_rest_with_the_namespace(teardown, a
     deleted = [each for each in api.writes if each.startswith("-")]
     assert deleted == ["-ingresses/own", "-services/flask-app-service", "-namespaces/lockstep"]
     assert not [key for key in api.cluster.objects if "lockstep" in key[1:]]
-    costs = [done.stdout.index(each) for each in ("--empty-buckets", "scripts/infra destroy", "eksctl delete cluster")]
+    costs = [
+        done.stdout.index(each) for each in ("--empty-buckets", "scripts/infra destroy", "scripts/eks delete --yes")
+    ]
     assert costs == sorted(costs)
 
 

@@ -6,12 +6,16 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.100, < 7.0"
+      version = "5.100.0"
     }
   }
 }
 
 data "aws_region" "current" {}
+
+data "aws_vpc" "this" {
+  id = var.vpc_id
+}
 
 resource "aws_ecs_cluster" "this" {
   name = var.name
@@ -139,11 +143,11 @@ resource "aws_security_group" "app" {
   }
 
   egress {
-    description = "PostgreSQL, on private addresses"
+    description = "PostgreSQL, in the VPC"
     protocol    = "tcp"
     from_port   = 5432
     to_port     = 5432
-    cidr_blocks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+    cidr_blocks = data.aws_vpc.this.cidr_block_associations[*].cidr_block
   }
 }
 

@@ -45,5 +45,5 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         print(json.dumps(facts, ensure_ascii=False, indent=2, default=vars))
     else:
-        print(template("capstone_said.txt.jinja").render(facts), end="")
+        print(template("capstone_summary.txt.jinja").render(facts), end="")
     return 0

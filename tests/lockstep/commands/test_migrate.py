@@ -80,6 +80,7 @@ def test_the_overlay_keeps_the_port_and_fits_the_cluster(cluster, copy, capsys, 
     objects = {
         (each["kind"], each["metadata"]["name"].split("-config-")[0]): each for each in yaml.safe_load_all(done.stdout)
     }
+    assert objects["Service", "flask-app-service"]["spec"]["type"] == "LoadBalancer"
     (ports,) = objects["Service", "flask-app-service"]["spec"]["ports"]
     assert (ports["port"], ports["targetPort"]) == (port, "http")
     assert objects["HorizontalPodAutoscaler", "flask-app"]["spec"]["minReplicas"] == replicas
