@@ -4,7 +4,6 @@ The project is known from its many copies: stages in folders below src, params.y
 flask_app, runs on DagsHub, and a deployment.yaml. The names that they use stand in `capstone.toml`.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from lockstep.autoconfig.choice import Choice
-from lockstep.autoconfig.python_facts import Call, Column, PythonFile, Variable
+from lockstep.autoconfig.python_facts import FunctionCall, PythonFile, TableColumn, Variable
 from lockstep.errors import ConfigError
 from lockstep.metrics.scores import METRICS
 
@@ -79,7 +78,7 @@ class Capstone:
                 mark = getattr(error, "problem_mark", None)
                 self._leave(path.name, f"it is no valid YAML{f' in line {mark.line + 1}' if mark else ''}")
 
-    def _calls(self, *names: str, below: str = "") -> list[Call]:
+    def _calls(self, *names: str, below: str = "") -> list[FunctionCall]:
         """Return the calls of these names, in files whose path holds a text."""
         inside = [file for file in self.files if below in file.path.relative_to(self.root).as_posix()]
         return [call for file in inside for call in file.calls if call.name in names]
@@ -98,14 +97,13 @@ class Capstone:
         """Return the address of the data, or the path of their file."""
         objects = self._first(str, "fetch_file_from_s3")
         for bucket in self._first(object, "s3_operations") if objects else ():
-            name = os.environ.get(bucket.name) if isinstance(bucket, Variable) else bucket
-            if isinstance(name, str):
-                return f"s3://{name}/{objects[0]}"
             if isinstance(bucket, Variable):
                 raise ConfigError(
-                    f"the data are {objects[0]} in the bucket that {bucket.name} names, which is not set here",
-                    f"export {bucket.name}, or say where they are: --source",
+                    f"the data are {objects[0]} in a bucket that only the environment names",
+                    f'say it: --source "s3://${bucket.name}/{objects[0]}"',
                 )
+            if isinstance(bucket, str):
+                return f"s3://{bucket}/{objects[0]}"
         read = self._first(str, "read_csv", below="ingestion") + self._first(str, "read_csv")
         local = [*(self.root / name for name in read), *sorted((self.root / "notebooks").glob("*.csv"))]
         for address in [*(name for name in read if "://" in name), *(str(path) for path in local if path.is_file())]:
@@ -114,13 +112,15 @@ class Capstone:
 
     def _columns(self) -> dict[str, Any]:
         """Return the columns, the labels and the split."""
-        mapped = [call.on for call in self._calls("replace", "map", "isin") if isinstance(call.on, Column)]
-        target = self._column([*self._assigned("[yY].*|target.*|labels?", Column).values(), *mapped], "labels")
+        mapped = [call.on for call in self._calls("replace", "map", "isin") if isinstance(call.on, TableColumn)]
+        target = self._column([*self._assigned("[yY].*|target.*|labels?", TableColumn).values(), *mapped], "labels")
         vectorized = self._calls(*NAMES["vectorizers"], below="src")
-        inputs = [each for each in self._assigned("[xX](_.*)?|texts?|corpus", Column).values() if each.name != target]
-        labels = next(iter(self._first(dict, "replace", "map", below="src", on=Column(target))), {})
+        inputs = [
+            each for each in self._assigned("[xX](_.*)?|texts?|corpus", TableColumn).values() if each.name != target
+        ]
+        labels = next(iter(self._first(dict, "replace", "map", below="src", on=TableColumn(target))), {})
         labels = {str(old): str(new) for old, new in labels.items()}
-        kept = next(iter(self._first(list, "isin", below="src", on=Column(target))), [])
+        kept = next(iter(self._first(list, "isin", below="src", on=TableColumn(target))), [])
         dropped = [names for call in self._calls("drop") if isinstance(names := call.named.get("columns"), list)]
         split = next((call.named for call in self._calls("train_test_split", below="src")), {})
         size, seed = split.get("test_size"), split.get("random_state")
@@ -143,7 +143,7 @@ class Capstone:
             "terms": self._terms(vectorized[0]) if vectorized else {},
         }
 
-    def _column(self, columns: list[Column], what: str) -> str:
+    def _column(self, columns: list[TableColumn], what: str) -> str:
         if columns:
             return columns[0].name
         raise ConfigError(
@@ -151,7 +151,7 @@ class Capstone:
             "write params.yaml from the data: lockstep init FILE --target COLUMN",
         )
 
-    def _terms(self, vectorizer: Call) -> dict[str, Any]:
+    def _terms(self, vectorizer: FunctionCall) -> dict[str, Any]:
         """Return how texts become terms."""
         if vectorizer.name != "TfidfVectorizer":
             self._leave(vectorizer.name, "terms are weighted by TF-IDF")
@@ -200,7 +200,6 @@ class Capstone:
                 owner, name = match.groups()
         manifests = list(self._documents("*.y*ml", "k8s/*.y*ml", "deployment/*.y*ml"))
         ports = re.findall(r"'port': (\d+)", str([each for each in manifests if each.get("kind") == "Service"]))
-        secrets = re.findall(r"'secretKeyRef': {[^}]*'name': '([\w.-]+)'", str(manifests))
         tokens = [variable.name for variable in self._assigned(".*(token|TOKEN)", Variable).values()]
         notes = [path for mark in NOTES for path in sorted(self.root.glob(mark))]
         said = "\n".join(path.read_text("utf-8", "replace") for path in notes)
@@ -211,7 +210,6 @@ class Capstone:
             "experiment": next(iter(self._first(str, "set_experiment", below="src")), "lockstep"),
             "dagshub": repository if re.fullmatch(r"[\w.-]+/[\w.-]+", repository := f"{owner}/{name}") else "",
             "token": next((name for name in tokens if name.isidentifier()), ""),
-            "secret": next(iter(secrets), "capstone-secret"),
             "port": int(next(iter(ports), 5000)),
             "nodes": nodes,
             "small": bool(SMALL.fullmatch(nodes)),

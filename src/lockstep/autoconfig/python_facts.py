@@ -18,14 +18,14 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """`frame["name"]`, whatever is called on it: a column of a table."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A call: the last part of what is called, the column it is called on, if any, and its arguments."""
 
     name: str
@@ -42,7 +42,7 @@ class PythonFile:
     params: Any
     used: set[str]
     values: dict[str, Any] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[FunctionCall] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
     def read(self) -> "PythonFile":
@@ -71,9 +71,9 @@ class PythonFile:
             if (value := self.value(expression)) is not UNKNOWN:
                 self.values[name] = value
 
-    def _call(self, node: ast.Call) -> Call:
+    def _call(self, node: ast.Call) -> FunctionCall:
         on = node.func.value if isinstance(node.func, ast.Attribute) else None
-        return Call(
+        return FunctionCall(
             _last(node.func),
             self.value(on) if on else UNKNOWN,
             tuple(map(self.value, node.args)),
@@ -110,14 +110,14 @@ class PythonFile:
                 return self._item(self.value(owner), self.value(key))
             case ast.Attribute(value=owner) | ast.Call(func=ast.Attribute(value=owner)):
                 column = self.value(owner)  # df["review"].values, or .astype(str)
-                return column if isinstance(column, Column) else UNKNOWN
+                return column if isinstance(column, TableColumn) else UNKNOWN
         return UNKNOWN
 
     def _item(self, owner: Any, key: Any) -> Any:
         if isinstance(owner, dict):
             self.used.update(_dotted(self.params, owner, key))
             return owner.get(key, UNKNOWN) if isinstance(key, str | int) else UNKNOWN
-        return Column(key) if owner is UNKNOWN and isinstance(key, str) else UNKNOWN
+        return TableColumn(key) if owner is UNKNOWN and isinstance(key, str) else UNKNOWN
 
 
 def _dotted(params: Any, section: Any, key: Any, path: str = "") -> Iterator[str]:

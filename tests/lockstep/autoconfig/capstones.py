@@ -66,11 +66,19 @@ URL = "https://raw.githubusercontent.com/someone/datasets/main/data.csv"
 STAGES = ("data_ingestion", "data_preprocessing", "feature_engineering", "model_building", "model_evaluation")
 
 
-def manifests(secret="capstone-secret", port=5000):
+def manifests(port=5000):
     """Return deployment.yaml: a Deployment and a Service of the type LoadBalancer."""
-    reads = {"name": "CAPSTONE_TEST", "valueFrom": {"secretKeyRef": {"name": secret, "key": "CAPSTONE_TEST"}}}
+    reads = {
+        "name": "CAPSTONE_TEST",
+        "valueFrom": {"secretKeyRef": {"name": "capstone-secret", "key": "CAPSTONE_TEST"}},
+    }
     image = "1.dkr.ecr.us-east-1.amazonaws.com/capstone-proj:latest"
-    container = {"name": "flask-app", "image": image, "ports": [{"containerPort": 5000}], "env": [reads]}
+    container = {
+        "name": "flask-app",
+        "image": image,
+        "ports": [{"containerPort": 5000}],
+        "env": [{"name": "CAPSTONE_TEST", "valueFrom": key}],
+    }
     pods = {"replicas": 2, "template": {"spec": {"containers": [container]}}}
     ports = {"type": "LoadBalancer", "ports": [{"protocol": "TCP", "port": port, "targetPort": 5000}]}
     return yaml.safe_dump_all([{"kind": "Deployment", "spec": pods}, {"kind": "Service", "spec": ports}])
@@ -105,7 +113,7 @@ def by_bucket():
         "src/model/model_building.py": "<<<<<<< HEAD\nclf = LogisticRegression(C=1)\n=======\n",
         "src/model/more.py": "clf = RandomForestClassifier(n_estimators=40, max_depth=depth, random_state=42)\n",
         "src/model/model_evaluation.py": EVALUATION.replace("CAPSTONE_TEST", "FILM_TOKEN"),
-        "deployment.yaml": manifests(secret="film-secret", port=8080),
+        "deployment.yaml": manifests(port=8080),
         "projectflow.txt": CLUSTER,
     }
 

@@ -30,16 +30,15 @@ def test_a_copy_that_reads_an_address(read):
     assert facts["floors"] == {"accuracy": 0.4, "f1": 0.4}
     assert (facts["model_name"], facts["experiment"]) == ("my_model", "my-dvc-pipeline")
     assert (facts["dagshub"], facts["token"]) == ("someone/capstone", "CAPSTONE_TEST")
-    assert (facts["port"], facts["secret"], facts["nodes"]) == (5000, "capstone-secret", "")
+    assert (facts["port"], facts["nodes"]) == (5000, "")
     assert set(untaken) == {"CountVectorizer", "LogisticRegression: penalty", "cleaning of texts"}
 
 
-def test_a_copy_that_reads_a_bucket(read, monkeypatch):
-    monkeypatch.setenv("BUCKET_NAME", "films")
-    facts, untaken = read(capstones.by_bucket())
+def test_a_copy_that_reads_a_bucket(read):
+    facts, untaken = read(capstones.by_bucket(), "s3://films/data.csv")
     assert facts["source"] == "s3://films/data.csv"
     assert facts["candidates"] == [{"estimator": "random_forest", "params": {"n_estimators": 40}}]
-    assert (facts["token"], facts["secret"], facts["port"]) == ("FILM_TOKEN", "film-secret", 8080)
+    assert (facts["token"], facts["port"]) == ("FILM_TOKEN", 8080)
     assert (facts["nodes"], facts["small"]) == ("1 x t3.small", True)
     assert "no valid Python in line 1" in untaken["src/model/model_building.py"]
     assert "RandomForestClassifier: max_depth" in untaken, "its value stands nowhere"
@@ -56,6 +55,12 @@ def test_a_copy_that_reads_a_file(read, tmp_path):
     assert "valid YAML in line 2" in untaken["deployment.yaml"]
     assert "dvc.yaml: draw_plots" in untaken
     assert "CountVectorizer" not in untaken
+
+
+def test_a_bucket_in_the_code_is_part_of_the_address(read):
+    ingestion = capstones.by_bucket()["src/data/data_ingestion.py"].replace("os.environ['BUCKET_NAME']", "'films'")
+    facts, _ = read(capstones.by_bucket() | {"src/data/data_ingestion.py": ingestion})
+    assert facts["source"] == "s3://films/data.csv"
 
 
 def test_two_nodes_are_not_small(read):
@@ -90,13 +95,12 @@ def test_nothing_of_the_copy_runs(read, tmp_path):
     [
         ({"README.md": ""}, "no copy of the capstone project", "lockstep init FILE"),
         ({"src/a.py": "x = 1\n"}, "no file says where the data are", "--source"),
-        (capstones.by_bucket(), "the bucket that BUCKET_NAME names, which is not set", "export BUCKET_NAME"),
+        (capstones.by_bucket(), "a bucket that only the environment names", '--source "s3://$BUCKET_NAME/data.csv"'),
         ({"src/a.py": "pd.read_csv('https://a.test/b.csv')\n"}, "which column holds the labels", "--target COLUMN"),
         ({**capstones.by_address(), "src/features/feature_engineering.py": "CountVectorizer()\n"}, "the texts", "init"),
     ],
 )
-def test_what_is_missing_is_one_line(read, monkeypatch, files, fault, hint):
-    monkeypatch.delenv("BUCKET_NAME", raising=False)
+def test_what_is_missing_is_one_line(read, files, fault, hint):
     with pytest.raises(ConfigError) as caught:
         read(files)
     assert fault in str(caught.value)
