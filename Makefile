@@ -95,6 +95,9 @@ change-report: setup  ## metrics with intervals, parameters, data and the gate's
 sbom: setup-dev  ## software bill of materials of the image, as CycloneDX
 	scripts/sbom
 
+scan:  ## known vulnerabilities of the image, by the scanners that are installed; high ones are an error
+	scripts/scan $(ARGS)
+
 preflight:  ## what a deployment needs is set and answers: variables, engine, registry of images, cluster
 	scripts/preflight
 

@@ -17,14 +17,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "requirements-lockstep.txt"
 FILES = (
-    *(".dvc/.gitignore", ".dvc/config", ".dvcignore", ".dockerignore", ".env.example", ".gitignore", ".github"),
+    *(
+        ".dvc/.gitignore",
+        ".dvc/config",
+        ".dvcignore",
+        ".dockerignore",
+        ".env.example",
+        ".gitignore",
+        ".github",
+        ".gitlab-ci.yml",
+    ),
     *("Dockerfile", "Makefile", "compose", "compose.yaml", "dvc.yaml", "examples", "infra", "k8s", "monitoring"),
     ":(glob)docs/*.md",
     *("data/external/README.md", "features.py", "models/.gitkeep", "notebooks", "pyproject.toml", "requirements*.lock"),
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
+    *("attach", "backup", "change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
     *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(
@@ -41,6 +50,7 @@ SCRIPTS = (
         "retrain",
         "rollback",
         "sbom",
+        "scan",
         "secret",
     ),
     *(

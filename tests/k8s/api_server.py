@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.k8s import executing
 from tests.k8s.cluster import KINDS, merged, patched
 from tests.k8s.forwarding import Forwarding
 
@@ -114,7 +115,25 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         return kind, found["space"], found["name"], query
 
+    def execute(self):
+        """Become one end of `kubectl exec`, which runs a command in what the server takes for a pod."""
+        query = parse_qs(urlsplit(self.path).query)
+        self.send_response(101)
+        answer = executing.accept(self.headers["Sec-WebSocket-Key"])
+        for name, value in (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Accept", answer)):
+            self.send_header(name, value)
+        self.send_header("Sec-WebSocket-Protocol", executing.PROTOCOL)
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        stdin = query.get("stdin", ["false"])[0] == "true"
+        self.server.executed.append(query["command"])
+        executing.run(self.rfile, self.wfile, stdin, lambda given: self.server.pod(query["command"], given))
+
     def do_GET(self):
+        if self.path.split("?")[0].endswith("/exec"):
+            self.execute()
+            return
         path = urlsplit(self.path).path.strip("/")
         known = {"api": {"kind": "APIVersions", "versions": ["v1"]}, "apis": group_list()}
         known |= {"version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}}
@@ -230,7 +249,8 @@ class ApiServer(ThreadingHTTPServer):
     def __init__(self, cluster):
         super().__init__(("127.0.0.1", 0), Handler)
         self.cluster, self.allowed, self.refused, self.app_port = cluster, True, set(), None
-        self.writes, self.asked, self.closing = [], [], False
+        self.writes, self.asked, self.executed, self.closing = [], [], [], False
+        self.pod = lambda command, given: (127, b"", f"no pod that could run {command[0]}".encode())
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def kubeconfig(self, file):

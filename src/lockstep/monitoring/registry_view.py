@@ -61,6 +61,7 @@ class RegistryView:
         self._made: dict[str, BundleFiles] = {}
         self._refused: dict[str, float] = {}
         self._digests: dict[tuple[str, str], str] = {}
+        self._faults: dict[str, str] = {}
 
     def look(self, model: str) -> ModelVersions:
         """Ask who is in which role; without an answer return what was known."""
@@ -68,8 +69,11 @@ class RegistryView:
         try:
             production, challenger, moves = registry.production(), registry.challenger(), registry.history()
         except (TrackingError, RegistryError, OSError) as error:
-            log.info("%s: the registry does not say who serves: %s", model, error)
+            if self._faults.get(model) != str(error):  # once, and not at each look
+                log.info("%s: the registry does not say who serves: %s", model, error)
+            self._faults[model] = str(error)
             return self._known.setdefault(model, ModelVersions())
+        self._faults.pop(model, None)
         for version in (production, challenger):
             if version:
                 self._digests[model, version.version] = version.sha256

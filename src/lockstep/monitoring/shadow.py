@@ -95,6 +95,7 @@ class Shadow:
         self._connect = connect
         self._pairs: dict[str, Pair] = {}
         self._faults: dict[str, str] = {}
+        self._unanswered: dict[str, str] = {}
         self._refused: set[str] = set()
         self._lock = threading.Lock()
 
@@ -107,8 +108,11 @@ class Shadow:
                 self._note(model, error.problem)
                 pair = None
             except (LockstepError, OSError) as error:
-                log.info("%s: the registry does not say who is the challenger: %s", model, error)
+                if self._unanswered.get(model) != str(error):  # once, and not at each look
+                    log.info("%s: the registry does not say who is the challenger: %s", model, error)
+                self._unanswered[model] = str(error)
                 continue
+            self._unanswered.pop(model, None)
             with self._lock:
                 self._pairs.pop(model, None)
                 if pair:

@@ -61,6 +61,7 @@ class Sidecar:
     def __init__(self, connect: Callable[[str], Registry], fresh_s: float) -> None:
         self._connect, self._fresh_s = connect, fresh_s
         self._registries: dict[str, Registry] = {}
+        self._unusable: TrackingError | None = None
         self._calls: dict[tuple[str, ...], RegistryCall] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, "registry")
@@ -77,13 +78,16 @@ class Sidecar:
     def _dispatch(self, message: Mapping[str, Any]) -> Any:
         operation, name, arguments = message["ask"], message["name"], message["given"]
         function = OPERATIONS[operation]
+        if self._unusable:  # no module is installed into a process that runs: trying again would only fill the log
+            raise self._unusable.with_traceback(None)
         try:
             if name not in self._registries:
                 self._result(("connect", name, ""), lambda: self._registry(name))
             return self._result(
                 (operation, name, json.dumps(arguments)), lambda: function(self._registry(name), arguments)
             )
-        except TrackingError:
+        except TrackingError as error:
+            self._unusable = error if error.hint == tracking.NEEDS_MLFLOW else None
             self._registries.pop(name, None)
             raise
         finally:

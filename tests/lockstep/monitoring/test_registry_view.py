@@ -4,6 +4,7 @@ import pytest
 
 from lockstep import decision
 from lockstep.decision import Check, Decision, Forced
+from lockstep.errors import TrackingError
 from lockstep.monitoring.registry_view import RegistryView
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Version
@@ -53,6 +54,26 @@ def test_the_answers_of_the_gate_come_along(tmp_path):
         ("size", False, "20 MB"),
     ]
     assert (gate.verdict, gate.against) == ("worse", "7")
+
+
+def test_a_registry_that_does_not_answer_is_told_once_and_not_at_each_look(tmp_path, caplog):
+    caplog.set_level("INFO")
+    registry = Registry({}, [])
+    view = RegistryView(lambda name: registry, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        for problem in ("no module", "no module", "no module", "no answer"):
+            patch.setattr(registry, "production", lambda problem=problem: failing(problem))
+            view.look("demo")
+    assert view.look("demo").production.version == "8"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "production", lambda: failing("no answer"))
+        view.look("demo")
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert said == ["no module", "no answer", "no answer"]
+
+
+def failing(problem):
+    raise TrackingError(problem)
 
 
 def test_a_version_from_before_has_no_answers(tmp_path):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lockstep.config.settings import Settings
-from lockstep.errors import ArtifactError
+from lockstep.errors import ArtifactError, TrackingError
 from lockstep.inference.predictor import Predictor, digest
 from lockstep.monitoring import shadow
 from lockstep.monitoring.label_windows import shadow_id
@@ -126,6 +126,18 @@ def test_while_the_registry_is_away_it_goes_on(made, registry, bundles):
     registry.go_down()
     made.follow()
     assert len(made.answers([asked(bundles["binary"])])) == 1
+
+
+def test_a_registry_without_an_answer_is_told_once(made, registry, caplog, monkeypatch):
+    caplog.set_level("INFO")
+
+    def failing():
+        raise TrackingError("no answer")
+
+    monkeypatch.setattr(registry, "challenger", failing)
+    for _ in range(3):
+        made.follow()
+    assert caplog.text.count("does not say who is the challenger: no answer") == 1
 
 
 def test_c12_a_refused_challenger_is_told_once_and_not_fetched_again(made, registry, bundles, caplog):

@@ -11,7 +11,7 @@ import pytest
 from lockstep import ipc
 from lockstep.errors import ConfigError, RegistryError, TrackingError
 from lockstep.registry import remote as client
-from lockstep.registry import sidecar
+from lockstep.registry import sidecar, tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import Version
 from lockstep.registry.remote import RemoteRegistry
@@ -170,6 +170,17 @@ def test_a_lost_server_is_connected_to_again(registry):
     registry.fault = None
     assert json.loads(made.answer(question))["answer"]["version"] == "3"
     assert registry.connected == 2
+
+
+def test_a_missing_module_is_looked_for_once(remote, registry):
+    """No module comes into a process that runs, and each try would create half a store and fill the log."""
+    fault = TrackingError("cannot open the tracking store without the whole of MLflow", tracking.NEEDS_MLFLOW)
+    registry.fault = fault
+    for ask in (remote.production, remote.challenger, remote.production):
+        with pytest.raises(TrackingError, match="the whole of MLflow") as raised:
+            ask()
+        assert raised.value.hint == tracking.NEEDS_MLFLOW
+    assert registry.asked == [("production",)]
 
 
 def test_c10_a_registry_that_hangs_holds_one_thread_and_is_told_in_time(remote, registry, made, monkeypatch):
