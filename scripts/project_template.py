@@ -17,7 +17,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "requirements-lockstep.txt"
 FILES = (
-    *(".dvc/.gitignore", ".dvc/config", ".dvcignore", ".dockerignore", ".env.example", ".gitignore", ".github"),
+    *(
+        ".dvc/.gitignore",
+        ".dvc/config",
+        ".dvcignore",
+        ".dockerignore",
+        ".env.example",
+        ".gitignore",
+        ".github",
+        ".gitlab-ci.yml",
+    ),
     *("Dockerfile", "Makefile", "compose", "compose.yaml", "dvc.yaml", "examples", "infra", "k8s", "monitoring"),
     ":(glob)docs/*.md",
     *("data/external/README.md", "features.py", "models/.gitkeep", "notebooks", "pyproject.toml", "requirements*.lock"),
@@ -34,6 +43,7 @@ SCRIPTS = (
         "pull_request_comment",
         "pull_data",
         "push",
+        "push_data",
         "remote",
         "repro",
         "results",

@@ -68,17 +68,9 @@ STAGES = ("data_ingestion", "data_preprocessing", "feature_engineering", "model_
 
 def manifests(port=5000):
     """Return deployment.yaml: a Deployment and a Service of the type LoadBalancer."""
-    reads = {
-        "name": "CAPSTONE_TEST",
-        "valueFrom": {"secretKeyRef": {"name": "capstone-secret", "key": "CAPSTONE_TEST"}},
-    }
+    key = {"secretKeyRef": {"name": "capstone-secret", "key": "CAPSTONE_TEST"}}
     image = "1.dkr.ecr.us-east-1.amazonaws.com/capstone-proj:latest"
-    container = {
-        "name": "flask-app",
-        "image": image,
-        "ports": [{"containerPort": 5000}],
-        "env": [{"name": "CAPSTONE_TEST", "valueFrom": key}],
-    }
+    container = {"name": "flask-app", "image": image, "env": [{"name": "CAPSTONE_TEST", "valueFrom": key}]}
     pods = {"replicas": 2, "template": {"spec": {"containers": [container]}}}
     ports = {"type": "LoadBalancer", "ports": [{"protocol": "TCP", "port": port, "targetPort": 5000}]}
     return yaml.safe_dump_all([{"kind": "Deployment", "spec": pods}, {"kind": "Service", "spec": ports}])
