@@ -43,6 +43,7 @@ SCRIPTS = (
         "pull_request_comment",
         "pull_data",
         "push",
+        "push_data",
         "remote",
         "repro",
         "results",
