@@ -126,7 +126,7 @@ def flipped(given: Given) -> Given:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print a Markdown table, a row an attack; exit with 1 if one made Production worse or honest labels joined nothing."""
+    """Print a Markdown table, a row an attack; exit with 1 if Production got worse, or honest labels were refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attacks", nargs="*", help="those to run (default: all)")
     parser.add_argument("--rows", type=int, default=3000, help="messages that train the first model")
