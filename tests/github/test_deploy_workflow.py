@@ -38,7 +38,7 @@ def test_from_a_commit_to_a_cluster_twice_after_a_failed_job_and_in_two_regions(
 
     account.registry.start()
     passed(repository.run(*LEFT_OUT, "--rerun-failed", "deploy"))
-    first, images = account.running(), account.registry.state()
+    first = account.running()
     assert first.startswith(f"{account.variables(standins.REGIONS[0])['ECR_REPOSITORY']}@sha256:")
 
     before = account.state()
@@ -47,4 +47,4 @@ def test_from_a_commit_to_a_cluster_twice_after_a_failed_job_and_in_two_regions(
 
     passed(repository.run("--job", "production", "deploy", region=standins.REGIONS[1]))
     assert account.running().startswith(account.variables(standins.REGIONS[1])["ECR_REPOSITORY"])
-    assert len(account.registry.state()) == len(images) + 1
+    assert {name.partition("/")[0] for name in account.registry.state()} == set(standins.REGIONS)
