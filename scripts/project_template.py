@@ -24,7 +24,17 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
+    *(
+        "change_report",
+        "ci_local.py",
+        "cluster.sh",
+        "compose",
+        "database",
+        "database_setup.py",
+        "deploy",
+        "eks",
+        "gitops",
+    ),
     *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(
