@@ -80,8 +80,8 @@ ci-local: setup-dev  ## the jobs of ci.yml as a runner has them; ARGS="--skip lo
 pull-data: setup  ## fetch data and models from the DVC remote, if one is set; says what is missing
 	scripts/pull_data
 
-push-data: setup
-	dvc push
+push-data: setup  ## store data, models and reports at the DVC remote
+	scripts/push_data
 
 results: setup  ## append metrics and reports of each model, by version, to RESULTS_URL (s3://BUCKET/PATH)
 	scripts/results
@@ -94,6 +94,9 @@ change-report: setup  ## metrics with intervals, parameters, data and the gate's
 
 sbom: setup-dev  ## software bill of materials of the image, as CycloneDX
 	scripts/sbom
+
+scan:  ## known vulnerabilities of the image, by the scanners that are installed; high ones are an error
+	scripts/scan $(ARGS)
 
 preflight:  ## what a deployment needs is set and answers: variables, engine, registry of images, cluster
 	scripts/preflight

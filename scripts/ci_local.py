@@ -15,6 +15,7 @@ are replaced by what they do: scripts/workflow_actions.py. `timeout-minutes` cou
     --rerun-failed     run the jobs that failed or were skipped in the last run of the same commit
     --remote URL       clone from there, such as a bare repository that has HEAD (default: this folder)
     --caches           keep the caches of pip and DVC from job to job, by the keys that the workflow gives
+    --venv FOLDER      begin each job with this virtual environment, in place of an installation; said in the summary
     --pass NAME        let a variable of this environment through, such as AWS_ENDPOINT_URL (repeatable)
 
 Example: python -m scripts.ci_local --skip long ci
@@ -64,6 +65,7 @@ class Repository:
     base: str
     remote: str
     caches: bool
+    venv: str
 
     def contexts(self) -> dict[str, Any]:
         """Return the contexts of expressions that are the same in all jobs."""
@@ -299,7 +301,7 @@ def _repository(arguments: argparse.Namespace) -> Repository:
     return Repository(
         _named(arguments.var), {name: os.environ[name] for name in arguments.secret}, arguments.event,
         _named(arguments.input), {name: os.environ[name] for name in through}, _git("rev-parse", "HEAD"),
-        arguments.base, arguments.remote or f"file://{ROOT}", arguments.caches,
+        arguments.base, arguments.remote or f"file://{ROOT}", arguments.caches, arguments.venv,
     )  # fmt: skip
 
 
@@ -312,6 +314,7 @@ def main() -> None:
     parser.add_argument("--event", default="push", help=argparse.SUPPRESS)
     parser.add_argument("--base", default="main", help=argparse.SUPPRESS)
     parser.add_argument("--remote", help=argparse.SUPPRESS)
+    parser.add_argument("--venv", default="", help=argparse.SUPPRESS)
     parser.add_argument("--caches", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--rerun-failed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("workflow", nargs="*", help="names of workflows (default: ci)")
@@ -330,6 +333,8 @@ def main() -> None:
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps({label: vars(result) for label, result in run.results.items()}, indent=1))
     print("\njobs:")
+    if repository.venv:
+        print(f"  not installed anew, but with the environment {repository.venv}")
     for label, result in run.results.items():
         print(f"  {OUTCOMES[result.outcome]:8}  {label}  {result.took_s:.0f} s  {result.reason}".rstrip())
     if "failure" in outcomes:

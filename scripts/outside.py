@@ -61,12 +61,12 @@ class CommandRunner:
         print("+", shlex.join(command), file=sys.stderr, flush=True)
         if self.dry_run:
             return
-        code, reason = _shown(command, stdin)
+        code, reason = shown(command, stdin)
         if code:
             raise Problem(f"{shlex.join(command[:3])} ended with code {code}: {reason}", hint)
 
 
-def _shown(command: tuple[str, ...], stdin: str | None) -> tuple[int, str]:
+def shown(command: tuple[str, ...], stdin: str | None = None) -> tuple[int, str]:
     """Run a command whose output goes to standard error as it comes; return its code and its last line."""
     last, given = "", subprocess.PIPE if stdin is not None else None
     with subprocess.Popen(

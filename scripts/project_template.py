@@ -17,7 +17,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "requirements-lockstep.txt"
 FILES = (
-    *(".dvc/.gitignore", ".dvc/config", ".dvcignore", ".dockerignore", ".env.example", ".gitignore", ".github"),
+    *(
+        ".dvc/.gitignore",
+        ".dvc/config",
+        ".dvcignore",
+        ".dockerignore",
+        ".env.example",
+        ".gitignore",
+        ".github",
+        ".gitlab-ci.yml",
+    ),
     *("Dockerfile", "Makefile", "compose", "compose.yaml", "dvc.yaml", "examples", "infra", "k8s", "monitoring"),
     ":(glob)docs/*.md",
     *("data/external/README.md", "features.py", "models/.gitkeep", "notebooks", "pyproject.toml", "requirements*.lock"),
@@ -25,6 +34,8 @@ FILES = (
 )
 SCRIPTS = (
     *(
+        "attach",
+        "backup",
         "change_report",
         "ci_local.py",
         "cluster.sh",
@@ -44,12 +55,14 @@ SCRIPTS = (
         "pull_request_comment",
         "pull_data",
         "push",
+        "push_data",
         "remote",
         "repro",
         "results",
         "retrain",
         "rollback",
         "sbom",
+        "scan",
         "secret",
     ),
     *(

@@ -28,6 +28,21 @@ def checkout(job: "Job", options: Mapping[str, str]) -> None:
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         if process.returncode:
             raise Problem(last_line(process.stderr), "commit what the job needs; is HEAD on a branch?")
+    if job.repository.venv:
+        link_environment(job, Path(job.repository.venv).absolute())
+
+
+def link_environment(job: "Job", venv: Path) -> None:
+    """Put a virtual environment into the clone, in which `make setup` finds nothing to do; the code is the clone's."""
+    if not (venv / "bin/python").exists():
+        raise Problem(f"{venv} is no virtual environment", "make setup-dev, and --venv .venv")
+    (job.clone / ".venv").mkdir()
+    for path in sorted(venv.iterdir(), key=lambda path: path.name != "run.stamp"):  # make compares their times
+        if path.suffix == ".stamp":
+            (job.clone / ".venv" / path.name).touch()
+        else:
+            (job.clone / ".venv" / path.name).symlink_to(path)
+    job.environment["PYTHONPATH"] = f"{job.clone / 'src'}{os.pathsep}{job.clone}"
 
 
 def setup_python(job: "Job", options: Mapping[str, str]) -> None:

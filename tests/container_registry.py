@@ -94,9 +94,9 @@ def proxy(routes):
 class Registry:
     """docker-registry behind TLS, which can be stopped and started again with what it has."""
 
-    def __init__(self, folder, names):
+    def __init__(self, folder, key, public):
         self.folder, self.port, self.process = folder, free_port(), None
-        key, public, self.authorities = certificate(folder, *names)
+        folder.mkdir()
         (folder / "htpasswd").write_text(f"{USER}:{BCRYPT}\n")
         config = {
             "version": "0.1", "log": {"level": "error"},
@@ -128,25 +128,48 @@ class Registry:
         return {str(path.relative_to(root).parents[1]): path.read_text() for path in links}
 
 
+class Regions:
+    """A registry for each region, by the name that ECR has there; `environment` leads a program to them."""
+
+    def __init__(self, folder, regions):
+        names = [f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com" for region in regions]
+        key, public, self.authorities = certificate(folder, *names)
+        self.of_region = {region: Registry(folder / region, key, public) for region in regions}
+        self.routes = {name: self.of_region[region].port for name, region in zip(names, regions, strict=True)}
+        self.environment = {"SSL_CERT_FILE": str(self.authorities)}
+
+    def start(self):
+        for registry in self.of_region.values():
+            registry.start()
+
+    def stop(self):
+        for registry in self.of_region.values():
+            registry.stop()
+
+    def is_running(self):
+        return all(registry.process.poll() is None for registry in self.of_region.values())
+
+    def state(self):
+        """Return each tag of each repository by its region, and the digest that it names."""
+        regions = self.of_region.items()
+        return {f"{region}/{tag}": digest for region, one in regions for tag, digest in one.state().items()}
+
+
 @contextlib.contextmanager
 def ecr(folder, *regions):
-    """Yield a registry with the names of ECR in some regions, and the proxy by which it is reached."""
+    """Yield registries with the names of ECR in some regions, which a proxy leads to."""
     import pytest  # not for the stand-in of Docker, which runs by any Python
 
     if not shutil.which("docker-registry"):
         pytest.skip("docker-registry is not here: apt-get install docker-registry")
-    names = [f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com" for region in regions]
-    registry = Registry(folder, names)
-    registry.start()
+    registries = Regions(folder, regions)
+    registries.start()
     try:
-        with proxy(dict.fromkeys(names, registry.port)) as tunnel:
-            registry.tunnel = tunnel
-            registry.environment = {
-                "HTTPS_PROXY": tunnel.url, "https_proxy": tunnel.url, "SSL_CERT_FILE": str(registry.authorities),
-            }  # fmt: skip
-            yield registry
+        with proxy(registries.routes) as tunnel:
+            registries.environment |= {"HTTPS_PROXY": tunnel.url, "https_proxy": tunnel.url}
+            yield registries
     finally:
-        registry.stop()
+        registries.stop()
 
 
 class Client:

@@ -41,16 +41,17 @@ def run(*command, env=None, cwd=ROOT, **given):
 
 
 @contextlib.contextmanager
-def moto(folder):
-    """Yield the address of an AWS of its own, in a process of its own."""
+def moto(folder, **variables):
+    """Yield the address of an AWS of its own, in a process of its own; variables are those of tests/aws_server.py."""
     log = folder / "moto.log"
+    program = [tool("python"), ROOT / "tests/aws_server.py"] if variables else [tool("moto_server")]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [tool("moto_server"), "-H", "127.0.0.1", "-p", "0"],
+            [*program, "-H", "127.0.0.1", "-p", "0"],
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | variables,
         )
     try:
         yield _address(log, process)

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "lockstep.prediction_log.migrations.versions.m0001_log": "lockstep/prediction_log/test_database.py",
     "lockstep.prediction_log.migrations.versions.m0002_monitoring": "lockstep/prediction_log/test_database.py",
     "lockstep.prediction_log.migrations.versions.m0003_value": "lockstep/prediction_log/test_database.py",
+    "lockstep.prediction_log.migrations.versions.m0004_author": "lockstep/prediction_log/test_database.py",
 }
 """Modules without a mirror that neither tests nor a tested module import, and what tests them."""
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from werkzeug.exceptions import BadRequest, Conflict, NotFound, RequestEntityTooLarge, ServiceUnavailable
 
+from flask_app.admission import guard
 from flask_app.errors import RETRY_AFTER_S
 from flask_app.models import model_service
 from flask_app.observability import telemetry
@@ -87,7 +88,8 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
         before = (logged or {}).get(label.prediction, LabelState("", ""))
         if result.outcome != "unchanged":
             value = before.value if label.value is None else label.value
-            predictions.label(label.prediction, label.label, _event(label, key), source, value)
+            author = guard.key_of(request.environ)
+            predictions.label(label.prediction, label.label, _event(label, key), source, value, author)
             _count(label, before)
     return results
 

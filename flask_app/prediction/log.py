@@ -62,9 +62,11 @@ class PredictionLog:
             )
         )
 
-    def label(self, prediction: str, label: Scalar, event: str, source: str, value: float | None = None) -> None:
+    def label(
+        self, prediction: str, label: Scalar, event: str, source: str, value: float | None = None, author: str = ""
+    ) -> None:
         """Write down what is said to be the truth about a prediction; `event` names this saying, which counts once."""
-        self.write(Label(time.time_ns() // 1000, event, prediction, label, source, value))
+        self.write(Label(time.time_ns() // 1000, event, prediction, label, source, value, author or None))
 
     def write(self, record: Record) -> None:
         """Write any record down."""

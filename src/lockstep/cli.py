@@ -20,14 +20,14 @@ from lockstep.stage import guarded
 
 COMMANDS = (
     *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
-    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments", "new", "upgrade"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments", "labels", "new", "upgrade"),
 )
 
 # Commands that write a params.yaml: `--name` adds a model to the project. The others take `--model`.
 DEFINING = ("init", "use")
 OF_A_PROJECT = ("new", "upgrade")  # Commands about a project as a whole, which take neither.
 # Commands that take `--all-models`: they run for one model after the other, and a failure does not stop the next.
-REPEATABLE = ("probe", "report", "promote", "history", "drift", "quality", "retrain", "verify", "experiments")
+REPEATABLE = ("probe", "report", "promote", "history", "drift", "quality", "retrain", "verify", "experiments", "labels")
 
 
 def entry() -> None:

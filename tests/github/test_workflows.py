@@ -2,6 +2,7 @@ import copy
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -43,8 +44,44 @@ def test_dependabot_s_file_is_of_its_schema_and_its_folders_exist(tmp_path):
     assert done.returncode == 0, done.stdout
     (tmp_path / "bad.yml").write_text(path.read_text().replace("github-actions", "github-action"))
     assert ops.run(*command, tmp_path / "bad.yml").returncode == 1
-    folders = [one["directory"].strip("/") for one in yaml.safe_load(path.read_text())["updates"]]
-    assert [folder for folder in folders if not (ops.ROOT / folder).is_dir()] == []
+    covered = {one["package-ecosystem"]: folders(one) for one in yaml.safe_load(path.read_text())["updates"]}
+    assert [name for names in covered.values() for name in names if not (ops.ROOT / name).is_dir()] == []
+    tracked = [Path(name) for name in ops.run("git", "ls-files").stdout.split() if not name.startswith("tests/image/")]
+    needed = {
+        "docker": {own.parent for own in tracked if own.name.endswith("Dockerfile")},
+        "docker-compose": {own.parent for own in tracked if own.name == "compose.yaml"},
+        "terraform": {
+            own.parent for own in tracked if own.suffix == ".tf" and "source " in (ops.ROOT / own).read_text()
+        },
+        "npm": {own.parent for own in tracked if own.name == "package-lock.json"},
+        "pip": {Path()},
+        "github-actions": {Path()},
+    }
+    assert {name: sorted(map(str, own - covered[name])) for name, own in needed.items() if own - covered[name]} == {}
+
+
+def folders(entry):
+    """Return the folders of an entry of Dependabot's file."""
+    names = [name.strip("/") for name in entry.get("directories", [entry.get("directory")])]
+    return {path.relative_to(ops.ROOT) for name in names for path in ([*ops.ROOT.glob(name)] if name else [ops.ROOT])}
+
+
+NODE_24 = {
+    "actions/cache": 5,
+    "actions/checkout": 5,
+    "actions/download-artifact": 7,
+    "actions/setup-python": 6,
+    "actions/upload-artifact": 6,
+    "aws-actions/configure-aws-credentials": 6,
+    "hashicorp/setup-terraform": 4,
+}
+"""The first major version of each action that runs on Node 24; support of Node 20 ended in April 2026."""
+
+
+def test_every_action_runs_on_a_supported_node():
+    found = {each for text in TEXTS.values() for each in re.findall(r"uses: (\S+)@\S+ # v(\d+)", text)}
+    assert {action for action, _ in found} == NODE_24.keys(), "look up `runs.using` of a new action's action.yml"
+    assert [(action, major) for action, major in found if int(major) < NODE_24[action]] == []
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def pytest_ignore_collect(collection_path, config):
         "test_image.py",
         "test_layers.py",
         "test_push.py",
+        "test_push_ecr.py",
         "test_reproducible.py",
         "test_stack.py",
     )

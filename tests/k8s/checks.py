@@ -6,7 +6,7 @@ from lockstep.commands import serve
 from lockstep.config.settings import SETTINGS, Settings
 from lockstep.errors import ConfigError
 from tests.k8s import traffic
-from tests.k8s.objects import matches, name, of_kind, port_names, template, with_template, workloads
+from tests.k8s.objects import SERVERS, matches, name, of_kind, port_names, template, with_template, workloads
 from tests.k8s.traffic import routes
 
 NAMESPACE, USER, SECRET = "lockstep", 10001, "capstone-secret"
@@ -40,6 +40,35 @@ def deployments(objects):
                 yield f"{name(each)} does not spread its own pods"
 
 
+def stateful_sets(objects):
+    """Each volume of a StatefulSet's own is mounted and kept, and a pod that never is ready does not block the rest."""
+    for each in of_kind(objects, "StatefulSet"):
+        spec, inner = each["spec"], template(each)
+        if not matches(spec["selector"], inner["metadata"]["labels"]):
+            yield f"{name(each)} does not select its own pods"
+        if spec.get("podManagementPolicy") != "Parallel":
+            yield f"{name(each)} waits for a pod that is never ready, also on the way back"
+        mounted = {mount["name"] for mount in inner["spec"]["containers"][0]["volumeMounts"]}
+        for claim in spec.get("volumeClaimTemplates", []):
+            if claim["metadata"]["name"] not in mounted - {own["name"] for own in inner["spec"]["volumes"]}:
+                yield f"{name(each)} does not mount its volume {claim['metadata']['name']}"
+        if {*spec.get("persistentVolumeClaimRetentionPolicy", {}).values()} - {"Retain"}:
+            yield f"{name(each)} deletes its volumes"
+
+
+def migrations(objects):
+    """A Job that migrates runs before the pods: in a wave of Argo CD before theirs, anew in each synchronisation."""
+    for each in of_kind(objects, "Job"):
+        notes = each["metadata"].get("annotations", {})
+        if notes.get("argocd.argoproj.io/hook-delete-policy") != "BeforeHookCreation":
+            yield f"{name(each)} cannot be changed by Argo CD once it has run"
+        for own in of_kind(objects, *SERVERS):
+            waves = [meta.get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
+                     for meta in (each["metadata"], own["metadata"])]  # fmt: skip
+            if own["metadata"]["name"] == "flask-app" and int(waves[0]) >= int(waves[1]):
+                yield f"{name(each)} does not run before {name(own)}"
+
+
 def autoscaling(objects):
     """An autoscaler has a target that leaves the number of pods to it, and says what they ask for."""
     for each in of_kind(objects, "HorizontalPodAutoscaler"):
@@ -59,7 +88,7 @@ def autoscaling(objects):
 def disruptions(objects):
     """What is scaled has a disruption budget, and each budget is about some pods and lets a node be drained."""
     budgets = of_kind(objects, "PodDisruptionBudget")
-    for each in of_kind(objects, "Deployment"):
+    for each in of_kind(objects, *SERVERS):
         labels = template(each)["metadata"]["labels"]
         if "replicas" not in each["spec"] and not any(matches(own["spec"]["selector"], labels) for own in budgets):
             yield f"{name(each)} has no disruption budget"
@@ -197,15 +226,10 @@ def disk(objects):
     spool = Settings.read({key: given[key] for key in given if key == "LOCKSTEP_SPOOL_MB"}).spool_mb
     for own, _, spec, container in workloads(objects):
         volumes = {each["name"]: mebibytes(each.get("emptyDir", {}).get("sizeLimit")) for each in spec["volumes"]}
-        claimed = [each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
+        limited = {each["name"] for each in spec["volumes"] if "persistentVolumeClaim" not in each}
         if sum(volumes.values()) > mebibytes(container.get("resources", {}).get("limits", {}).get("ephemeral-storage")):
             yield f"{own} is evicted before its volumes are full"
-        if (
-            container.get("ports")
-            and own != "Deployment mlflow"
-            and "state" not in claimed
-            and 2 * spool > volumes.get("state", 0)
-        ):
+        if container.get("ports") and "state" in limited and 2 * spool > volumes.get("state", 0):
             yield f"{own}: a full spool leaves too little of the state folder to the models"
 
 
@@ -217,9 +241,11 @@ def mebibytes(size):
 def names(objects):
     """The names that others know are there, and everything stands in the one namespace."""
     known = {(each["kind"], each["metadata"]["name"]) for each in objects}
-    for wanted in (("Deployment", "flask-app"), ("Service", "flask-app-service"), ("Namespace", NAMESPACE)):
+    for wanted in (("Service", "flask-app-service"), ("Namespace", NAMESPACE)):
         if wanted not in known:
             yield f"there is no {' '.join(wanted)}"
+    if not known & {(kind, "flask-app") for kind in SERVERS}:
+        yield "there is no Deployment or StatefulSet flask-app"
     for each in objects:
         if each["kind"] not in SPACELESS and each["metadata"].get("namespace") != NAMESPACE:
             yield f"{name(each)} is not in the namespace {NAMESPACE}"
@@ -232,7 +258,8 @@ CHECKS = {
     check.__name__: check
     for check in (
         deployments, autoscaling, disruptions, images, environment, probes, privileges, tokens, resources, disk, names,
-        claims, traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
+        claims, stateful_sets, migrations,
+        traffic.services, traffic.denied, traffic.opened, traffic.needed, traffic.monitors, traffic.ingresses,
     )
 }  # fmt: skip
 

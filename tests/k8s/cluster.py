@@ -22,6 +22,7 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("apps/v1", "deployments"): ("Deployment", True),
     ("apps/v1", "replicasets"): ("ReplicaSet", True),
     ("batch/v1", "cronjobs"): ("CronJob", True),
+    ("batch/v1", "jobs"): ("Job", True),
     ("policy/v1", "poddisruptionbudgets"): ("PodDisruptionBudget", True),
     ("autoscaling/v2", "horizontalpodautoscalers"): ("HorizontalPodAutoscaler", True),
     ("networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", True),
@@ -30,6 +31,7 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("authorization.k8s.io/v1", "selfsubjectaccessreviews"): ("SelfSubjectAccessReview", False),
 }
 DEPLOYMENTS, REPLICA_SETS = ("apps/v1", "deployments"), ("apps/v1", "replicasets")
+JOBS = ("batch/v1", "jobs")
 REVISION = "deployment.kubernetes.io/revision"
 NOW = "2026-01-01T00:00:00Z"
 
@@ -151,6 +153,10 @@ class Cluster:
         with self.changed:
             for deployment in self.find(DEPLOYMENTS, None):
                 self._roll(deployment)
+            for job in self.find(JOBS, None, lambda each: "status" not in each):
+                failed = job["spec"]["template"]["spec"]["containers"][0]["image"] in self.bad
+                condition = {"type": "Failed" if failed else "Complete", "status": "True"}
+                self.put(JOBS, job | {"status": {"conditions": [condition]}})
 
     def _roll(self, deployment):
         image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]

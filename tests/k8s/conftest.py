@@ -21,7 +21,7 @@ from tests.postgres import postgres  # noqa: F401
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())
-ALTERNATIVES = ("network-load-balancer", "rollout", "volume")
+ALTERNATIVES = ("network-load-balancer", "rollout", "statefulset", "volume")
 """Components that change what kind of pods serve, or what leads to them, so that one overlay takes one of them."""
 
 VPC = "192.168.0.0/16"

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SERVERS = ("Deployment", "StatefulSet")
+WORKLOADS = (*SERVERS, "CronJob", "Job")
 
 
 def of_kind(objects, *kinds):
@@ -20,7 +22,7 @@ def template(each):
 
 
 def with_template(each, objects):
-    """Return a workload, or the Deployment from which a Rollout takes its pods."""
+    """Return a workload, or for a Rollout the Deployment from which it takes its pods."""
     reference = each["spec"].get("workloadRef")
     same = (own for own in of_kind(objects, "Deployment") if reference and own["metadata"]["name"] == reference["name"])
     return next(same, each)
@@ -28,7 +30,7 @@ def with_template(each, objects):
 
 def workloads(objects):
     """Return name, labels, pod specification and container of all that runs."""
-    found = [(name(each), template(each)) for each in of_kind(objects, "Deployment", "CronJob", "Job")]
+    found = [(name(each), template(each)) for each in of_kind(objects, *WORKLOADS)]
     return [(own, made["metadata"]["labels"], made["spec"], made["spec"]["containers"][0]) for own, made in found]
 
 

@@ -311,6 +311,18 @@ FAULTS = {
         lambda o: one(o, "Ingress")["spec"]["rules"][0].update(host="example.org"),
         "ingresses: Ingress flask-app: the app refuses the host example.org",
     ),
+    "a migration after the pods": (
+        lambda o: one(o, "Job", "lockstep-migrate")["metadata"]["annotations"].update(
+            {"argocd.argoproj.io/sync-wave": "2"}
+        ),
+        "migrations: Job lockstep-migrate does not run before Deployment flask-app",
+    ),
+    "a migration that stays": (
+        lambda o: one(o, "Job", "lockstep-migrate")["metadata"]["annotations"].pop(
+            "argocd.argoproj.io/hook-delete-policy"
+        ),
+        "migrations: Job lockstep-migrate cannot be changed",
+    ),
     "another namespace": (
         lambda o: monitor(o) and one(o, "ServiceMonitor")["metadata"].pop("namespace"),
         "names: ServiceMonitor flask-app is not in the namespace lockstep",
@@ -336,7 +348,7 @@ def test_each_fault_is_found(read, fault):
 
 
 def test_every_check_finds_something():
-    assert {said.partition(":")[0] for _, said in FAULTS.values()} | {"claims"} == {*checks.CHECKS}
+    assert {said.partition(":")[0] for _, said in FAULTS.values()} | {"claims", "stateful_sets"} == {*checks.CHECKS}
 
 
 @pytest.mark.parametrize(
@@ -349,6 +361,35 @@ def test_every_check_finds_something():
 )
 def test_faults_of_a_volume_are_found(read, change, said):
     objects = read("volume")
+    assert checks.faults(objects) == []
+    change(objects)
+    assert any(said in fault for fault in checks.faults(objects))
+
+
+def stateful(objects):
+    return one(objects, "StatefulSet")["spec"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda o: stateful(o).pop("podManagementPolicy"), "waits for a pod that is never ready"),
+        (lambda o: stateful(o)["selector"]["matchLabels"].update(app="flask"), "does not select its own pods"),
+        (lambda o: stateful(o)["volumeClaimTemplates"][0]["metadata"].update(name="data"), "does not mount its volume"),
+        (
+            lambda o: stateful(o)["template"]["spec"]["volumes"].append({"name": "state", "emptyDir": {}}),
+            "does not mount its volume state",
+        ),
+        (
+            lambda o: stateful(o)["persistentVolumeClaimRetentionPolicy"].update(whenScaled="Delete"),
+            "deletes its volumes",
+        ),
+        (without("StatefulSet"), "there is no Deployment or StatefulSet flask-app"),
+        (without("PodDisruptionBudget"), "StatefulSet flask-app has no disruption budget"),
+    ],
+)
+def test_faults_of_a_stateful_set_are_found(read, change, said):
+    objects = read("statefulset")
     assert checks.faults(objects) == []
     change(objects)
     assert any(said in fault for fault in checks.faults(objects))

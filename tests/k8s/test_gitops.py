@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests import ops
-from tests.k8s.conftest import BAD, GOOD, MUTE, OTHER, bare
+from tests.k8s.conftest import BAD, GOOD, MUTE, OTHER, VPC, bare
 from tests.k8s.objects import ROOT
 
 pytestmark = pytest.mark.server
@@ -38,6 +38,8 @@ class Project:
         for name in ("gitops", "cluster.sh", "smoke"):
             shutil.copy(ROOT / "scripts" / name, self.root / "scripts")
         shutil.copytree(ROOT / "k8s", self.root / "k8s")
+        for path in (self.root / "k8s").rglob("*.yaml"):  # as `scripts/eks component` does for a cluster
+            path.write_text(path.read_text().replace("VPC-RANGE", VPC).replace("models.example.com", "models.test"))
         shutil.copytree(ROOT / "monitoring", self.root / "monitoring")
         (self.root / ".gitignore").write_text("build/\n")
         self.commit("first")
@@ -252,6 +254,16 @@ def test_a_dry_run_changes_nothing(gitops, project):
     assert done.returncode == 0, done.stderr
     assert "commit --quiet" in done.stderr
     assert (project.log(), project.left_behind()) == (["first"], ([], "", [], ""))
+
+
+def test_what_only_the_cluster_can_say_is_not_committed_without_it(gitops, project):
+    path = project.root / "k8s/components/ingress/network-policy.yaml"
+    path.write_text(path.read_text().replace(VPC, "VPC-RANGE"))
+    project.commit("no facts")
+    done = gitops(GOOD)
+    assert done.returncode == 1
+    assert "error: VPC-RANGE in k8s/gitops/eks: Argo CD would apply it" in done.stderr
+    assert (project.log(), project.left_behind()) == (["no facts", "first"], ([], "", [], ""))
 
 
 def other_application(**source):

@@ -23,6 +23,7 @@ def until_gone(orphans):
     wait_for(lambda: not orphans(), GONE_S, 0.1)
 
 
+@pytest.mark.long("starts servers as process number one")
 def test_process_number_one_is_killed_and_starts_again(make, orphans):
     """As in a container: each life has the same process number and the same state folder."""
     container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]

@@ -87,6 +87,7 @@ def test_a_full_disk_ends_no_worker_and_loses_no_prediction(make, bundle, small_
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.long("starts one more server")
 def test_a_full_disk_at_a_stop_loses_what_is_counted_and_logged(make, bundle, small_disk, tmp_path):
     server = make(folder=small_disk, log=tmp_path / "serve.log").start(within_s=START_S)
     with full(small_disk):

@@ -31,6 +31,7 @@ def other_model(project):
     schema.write_text(schema.read_text().replace('"format": 1', '"format":  1'))
 
 
+@pytest.mark.long("runs every command that needs the files of a version")
 def test_whatever_needs_them_says_which_are_gone_and_what_to_do(project, tmp_path):
     other_model(project)
     for words in (["export", str(tmp_path / "export")], ["promote", "--version", "1"]):

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.server, pytest.mark.pipeline]
 SECONDS, LONG_SECONDS = 20, 1800
 
 
+@pytest.mark.long("draws faults for minutes")
 def test_whatever_happens_it_answers_and_loses_nothing_uncounted(served, orphans, request, capsys):
     """LIFE_SEED repeats a run, LIFE_SECONDS sets its length; the short run has always the same faults."""
     long = request.config.getoption("long")

@@ -38,6 +38,7 @@ def requests(server):
 LONG = pytest.mark.long("is what the test of a dead server does between two living ones")
 
 
+@pytest.mark.long("starts two servers in one folder")
 @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=LONG)])
 def test_a_second_server_leaves_the_metrics_of_the_first(make, tmp_path, shared):
     options = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")} if shared else {}

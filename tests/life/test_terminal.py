@@ -22,6 +22,7 @@ ARGUMENTS = {
 QUICK = ("history",)
 
 
+@pytest.mark.long("runs every command into a closed pipe")
 @pytest.mark.pipeline
 def test_no_command_minds_its_reader(finished, tmp_path, request):
     """As `lockstep ... | true`, where standard output is closed, on a terminal that knows no letter beyond ASCII."""

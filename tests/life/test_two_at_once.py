@@ -40,11 +40,12 @@ while line := sys.stdin.readline():
 """
 ROUNDS = 4
 LONG = pytest.mark.long("is the lock that tests/lockstep/runtime/test_file_lock.py tests")
+SERVER = pytest.mark.long("promotes against a tracking server, too")
 DVC_LOCK = "Unable to acquire lock"
 """What DVC says where another one has just begun or is about to end, and has no files to name yet."""
 
 
-@pytest.fixture(params=["a local store", "a server"])
+@pytest.fixture(params=["a local store", pytest.param("a server", marks=SERVER)])
 def versions(request, tmp_path, bundle, template_store):
     """A model with three versions of which the first serves."""
     if request.param == "a server":

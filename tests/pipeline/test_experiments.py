@@ -13,6 +13,7 @@ def runs_of(project):
     return {row["name"]: row for row in json.loads(project.lockstep("experiments", "--json").stdout)}
 
 
+@pytest.mark.long("runs an experiment in a copy")
 def test_an_experiment_beside_the_workspace_leads_to_its_run(finished, tmp_path):
     project = copy_of(finished, tmp_path / "tried out")
     project.run("dvc", "exp", "run", "--temp", "--name", "fewer", "-S", "model_evaluation.resamples=200")

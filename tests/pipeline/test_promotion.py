@@ -213,6 +213,7 @@ def losing(mlflow_server):
         yield address, Losing
 
 
+@pytest.mark.long("loses a server on the way")
 @pytest.mark.parametrize("when", LOST)
 def test_b51_a_server_lost_on_the_way_is_told_and_later_one_version_is_made(finished, tmp_path, losing, when):
     from mlflow import MlflowClient

@@ -23,6 +23,7 @@ pytestmark = [
 EXAMPLES = {"breast-cancer": None, "sentiment": ROOT / "examples/reviews.csv", "housing": DATA / "housing.csv"}
 HOUSING_ROWS = 2_000
 EMULATED = ("Haswell", "EPYC")
+LONG = pytest.mark.long("runs the pipeline for one more processor")
 SORT = "from sklearn.datasets import load_breast_cancer as load; load().data.argsort(axis=0)"
 
 
@@ -60,7 +61,10 @@ def expected(example):
     return digests(example, MACHINES["unset"])
 
 
-@pytest.mark.parametrize("machine", [name for name in MACHINES if name != "unset"])
+@pytest.mark.parametrize(
+    "machine",
+    [pytest.param(name, marks=() if name == "Haswell" else LONG) for name in MACHINES if name != "unset"],
+)
 def test_the_environment_changes_no_byte(example, expected, machine):
     assert digests(example, MACHINES[machine]) == expected
 

@@ -13,6 +13,7 @@ def rows(count):
     return "size,sold\n" + "".join(f"{i},{i % 2}\n" for i in range(count))
 
 
+@pytest.mark.long("runs the pipeline once more")
 def test_a_changed_source_outside_the_watched_folder_runs_the_pipeline_again(tmp_path):
     project = copy_project(tmp_path / "project")
     outside = tmp_path / "rows.csv"

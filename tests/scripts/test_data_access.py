@@ -138,6 +138,30 @@ def test_pull_names_a_source_that_nobody_tracks(clone):
     assert "error: data/external/rows.csv is neither in git nor under DVC\n  hint: " in done.stderr
 
 
+def test_an_unknown_key_of_params_is_one_line(clone):
+    clone.edit("params.yaml", "data_ingestion:\n", "data_ingestion:\n  sauce: 1\n")
+    done = script(clone, "pull_data", ok=False)
+    clone.edit("params.yaml", "  sauce: 1\n", "")
+    assert done.returncode == 1
+    assert "params.yaml: unknown key 'data_ingestion.sauce'; did you mean 'source'?\n  hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+PUSHED = {"no remote": ("", "no DVC remote is set"), "no folder": ("../full/file", "nothing is stored at ")}
+
+
+@pytest.mark.parametrize(("remote", "problem"), PUSHED.values(), ids=PUSHED.keys())
+def test_push_says_in_one_line_why_nothing_is_stored(clone, remote, problem):
+    (clone.root / "../full").touch()
+    if remote:
+        script(clone, "remote", DVC_REMOTE_URL=str(clone.root.parent / remote.removeprefix("../")))
+    done = script(clone, "push_data", ok=False)
+    (clone.root / ".dvc/config.local").unlink(missing_ok=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {problem}")
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_where_the_data_are_here_nothing_is_needed(project):
     assert script(project, "pull_data").stdout == "every source is here\n"
 

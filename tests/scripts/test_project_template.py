@@ -41,6 +41,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path):
 def test_a_project_has_what_a_clone_has_but_the_library(template):
     assert {path.name for path in template.iterdir()} == {
         *(".dockerignore", ".dvc", ".dvcignore", ".env.example", ".github", ".gitignore", "Dockerfile", "Makefile"),
+        ".gitlab-ci.yml",
         *(
             "README.md",
             "compose",

@@ -85,6 +85,7 @@ def shadows(server, variant):
     return found
 
 
+@pytest.mark.long("starts one more server")
 def test_in_the_shadow_every_row_is_answered_for_the_log_and_for_nobody_else(serve, local, rows):  # noqa: F811
     store, _, _ = local
     server = serve(0)

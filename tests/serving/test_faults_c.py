@@ -132,6 +132,7 @@ def health(server):
     return server.get("/health")[2]
 
 
+@pytest.mark.long("kills workers again and again")
 def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     with load(clients=4) as running:
         for _ in range(2):
@@ -146,6 +147,7 @@ def test_c01_a_killed_worker_is_replaced_and_again(server, load):
     assert len(running.seen) > 100
 
 
+@pytest.mark.long("waits for a new sidecar under load")
 def test_c01_a_killed_sidecar_is_replaced(server, local, load, request):
     with load(clients=2) as running:
         for _ in range(2 if request.config.getoption("long") else 1):
@@ -259,6 +261,7 @@ def test_c05_ctrl_c_and_a_hang_up_stop_without_draining(make, local, number, cod
     assert server.holds(local[0].bundles["1"]).start().stop(number, within_s=5) == code
 
 
+@pytest.mark.long("starts one more server, and drains it")
 def test_c05_a_second_signal_cuts_the_drain_short(make, local):
     server = make(MLFLOW_TRACKING_URI=local[0].settings.tracking_uri, LOCKSTEP_DRAIN_S="60", workers=1)
     server.holds(local[0].bundles["1"]).start()
@@ -315,6 +318,7 @@ def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, 
     wait_for(lambda: serves(server, "2"), OPENED_S)  # connected to anew
 
 
+@pytest.mark.long("starts one more server without a registry")
 def test_c08_without_a_cache_it_waits_alive_and_recovers_by_itself(behind, gate):
     gate.set("shut")
     server = behind()
@@ -594,6 +598,7 @@ def test_c25_more_half_sent_bodies_than_threads(server, load, rows):
     assert running.failed() == []
 
 
+@pytest.mark.long("loads a server beyond what it takes")
 def test_c26_overload_is_refused_politely(server, rows, local, request):
     before = sum(worker.memory_info().rss for worker in server.workers())
     expected = {number: answers * 1000 for number, answers in local[1].items()}
@@ -654,6 +659,7 @@ def test_c30_clients_that_hang_up_leave_nothing_behind(server, load, rows):
     assert "Traceback" not in server.log.read_text()[logged:]
 
 
+@pytest.mark.long("asks for a long time")
 def test_c29_soak(server, load, request):
     """A million requests at full speed leave memory where it was; a few thousand in the short variant."""
     wanted = 1_000_000 if request.config.getoption("long") else 3_000

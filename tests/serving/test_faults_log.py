@@ -167,6 +167,7 @@ def recorder(server):
     return next((one for one in server.tree() if "lockstep.server.recorder" in words(one)), None)
 
 
+@pytest.mark.long("starts servers without a database")
 def test_c18_c19_a_database_that_is_away_at_start_and_at_run_time_loses_nothing(gated, load):
     server, _, cluster = gated
     with load(server) as running:
@@ -365,6 +366,7 @@ def memory(processes):
     return sum(process.memory_info().rss for process in processes) / 2**20
 
 
+@pytest.mark.long("asks for a long time")
 def test_c29_a_soak_grows_nothing(standing, load, request):
     """Memory after the first part beside memory at the end; --long asks a million times."""
     server = standing

@@ -87,6 +87,7 @@ def asked(server, rows, expected, count, during=lambda: None):
     return (len(load.seen) - failed) * len(rows), failed * len(rows)
 
 
+@pytest.mark.long("scrapes a server under load")
 def test_c28_scrapes_are_monotonic_and_the_sum_is_exact(served):
     server, rows, expected = served
     with scraping(server) as (fell, scrapes):

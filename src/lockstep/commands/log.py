@@ -1,4 +1,4 @@
-"""Export, import or prune the prediction log.
+"""Export, import, migrate or prune the prediction log.
 
 Example: lockstep log export week.parquet --since 2026-11-14
          lockstep log export s3://bucket/labelled.csv --labelled
@@ -8,7 +8,6 @@ Example: lockstep log export week.parquet --since 2026-11-14
 
 import argparse
 import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -34,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     back = actions.add_parser("import", help="add what another log exported, with its labels; twice changes nothing")
     back.add_argument("source", metavar="FILE", help="a path or s3://BUCKET/KEY that `lockstep log export` wrote")
     back.add_argument("--missing-ok", action="store_true", help="a file that is not there yet is no fault")
+    actions.add_parser("migrate", help="create the tables, or bring them to this version; servers do so at start, too")
     prune = actions.add_parser("prune", help="delete what is older than the log keeps")
     prune.add_argument("--days", type=int, help="keep this many days (default: the setting LOCKSTEP_LOG_DAYS)")
 
@@ -65,6 +65,12 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _migrate(arguments: argparse.Namespace, settings: Settings) -> int:
+    Store.from_settings(settings).close()
+    print("the tables of the prediction log are those of this version, or of a newer one that it can write to")
+    return 0
+
+
 def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     days = settings.log_days if arguments.days is None else arguments.days
     if days < 1:
@@ -75,19 +81,13 @@ def _prune(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-ACTIONS: dict[str, Callable[[argparse.Namespace, Settings], int]] = {
-    "export": _export,
-    "import": _import,
-    "prune": _prune,
-}
+ACTIONS = {"export": _export, "import": _import, "migrate": _migrate, "prune": _prune}
 
 
 def moment_us(text: str) -> int:
     """Return a moment of ISO 8601 in microseconds since 1970; 0 if none is given. Raises ConfigError: it is not one."""
-    if not text:
-        return 0
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text or "1970-01-01")
     except ValueError:
         raise ConfigError(f"{text!r} is no time by ISO 8601", "write 2026-11-14 or 2026-11-14T09:00:00+01:00") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)

@@ -108,6 +108,16 @@ else:
     Format = Literal["auto", *FORMATS]
 
 
+class FeedbackReview(Section):
+    """Which labels of feedback become training rows without a review; the others wait for `lockstep labels`.
+
+    `contradiction` is the share of the labels of an author in a day that may differ from the answers given.
+    """
+
+    contradiction: float = Field(0.3, ge=0, le=1)
+    per_author_day: int = Field(1000, ge=1)
+
+
 class DataIngestion(Section):
     """Where the rows come from."""
 
@@ -121,6 +131,7 @@ class DataIngestion(Section):
     timeout_s: float = Field(30.0, gt=0)
     allow_private: bool = False
     feedback: bool = True
+    feedback_review: FeedbackReview = FeedbackReview()
     test_source: str | None = Field(None, min_length=1)
     test_reader: dict[str, Scalar | Many[str]] = {}
 

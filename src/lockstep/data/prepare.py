@@ -12,7 +12,7 @@ from lockstep.data.cleaning import CleanTable
 from lockstep.data.contract import ContractResult
 from lockstep.data.raw import RawData
 from lockstep.data.record import DataRecord, Dropped, OddCells, SplitRecord
-from lockstep.data.split import split
+from lockstep.data.split import Mask, split
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def prepare(raw: RawData, params: DataPreprocessing) -> PreparedData:
         cleaned = dataclasses.replace(cleaned, split_key=pd.Series(cleaned.positions >= source_rows))
     first_late = source_rows - raw.origin.get("feedback_rows", 0)
     late = (cleaned.positions >= first_late) & (cleaned.positions < source_rows)
-    train, test = split(cleaned, params.target, params.split, late)
+    train, test, late_test = split(cleaned, params.target, params.split, late)
     record = DataRecord(
         train_rows=len(train),
         test_rows=len(test),
@@ -45,6 +45,7 @@ def prepare(raw: RawData, params: DataPreprocessing) -> PreparedData:
         kinds=list(cleaned.kinds.items()),
         dropped=_dropped(cleaned, checked, len(train) + len(test)),
         feedback_rows=int(late.sum()),
+        feedback_test_rows=_span(late_test),
         split=_split_record(params.split),
         reader=raw.origin.get("reader"),
         positive=cleaning.positive_label(train[params.target], params) if cleaned.task == "binary" else None,
@@ -62,6 +63,12 @@ def _dropped(cleaned: CleanTable, checked: ContractResult, split_rows: int) -> D
         quarantined=checked.reasons,
         rows_on_both_sides=len(cleaned.frame) - split_rows,
     )
+
+
+def _span(mask: Mask) -> tuple[int, int]:
+    """Return where the marked rows begin and end, which stand together; (0, 0) for none."""
+    marked = mask.nonzero()[0]
+    return (int(marked[0]), int(marked[-1]) + 1) if len(marked) else (0, 0)
 
 
 def _split_record(params: Split) -> SplitRecord | None:

@@ -45,6 +45,7 @@ class OddCells(msgspec.Struct, frozen=True):
 class DataRecord(msgspec.Struct, frozen=True):
     """The rows of a prepared data set: counts, target, task, and the kind of each feature column in order.
 
+    `feedback_test_rows` is the first test row that came as feedback, and that after the last.
     `reader` is how the cells of the source are spelled, by the keys of `data_ingestion.reader`.
     """
 
@@ -55,6 +56,7 @@ class DataRecord(msgspec.Struct, frozen=True):
     kinds: list[tuple[str, Kind]]
     dropped: Dropped
     feedback_rows: int = 0
+    feedback_test_rows: tuple[int, int] = (0, 0)
     split: SplitRecord | None = None
     reader: dict[str, Any] | None = None
     odd_cells: dict[str, OddCells] = {}

@@ -25,8 +25,12 @@ Hashes = NDArray[np.uint64]
 ATTEMPTS = 20
 
 
-def split(table: CleanTable, target: str, params: Split, late: Mask | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return train and test rows, each in the order of the source, with the column they were split by.
+def split(
+    table: CleanTable, target: str, params: Split, late: Mask | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, Mask]:
+    """Return train and test rows (n), each in the order of the source with the column they were split by, and a mask.
+
+    The mask (n,) marks the test rows that are late.
 
     Rows marked as `late` came as feedback and are split by a hash of their content; the others are split as they would
     be without them: so no row ever changes sides because more feedback has come. Test rows that repeat a train row are
@@ -55,7 +59,7 @@ def split(table: CleanTable, target: str, params: Split, late: Mask | None = Non
         )
     _check_labels(table, target, is_test, ~test)
     frame = _with_column(table, params)
-    return frame[~test].reset_index(drop=True), frame[is_test].reset_index(drop=True)
+    return frame[~test].reset_index(drop=True), frame[is_test].reset_index(drop=True), late[is_test]
 
 
 def _take(table: CleanTable, rows: Mask) -> CleanTable:

@@ -213,13 +213,14 @@ class LogState(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """The state of everything at one moment."""
+    """The state of everything at one moment; `no_retraining` says why nothing is trained now, by model."""
 
     at: float
     log: LogState = msgspec.field(default_factory=LogState)
     models: dict[str, ModelState] = {}
     alerts: list[Alert] = []
     jobs: list[Job] = []
+    no_retraining: dict[str, str] = {}
 
 
 def read(file: Path) -> Snapshot | None:

@@ -12,7 +12,7 @@ from lockstep.decision import Check, Comparison, Disagreement
 from lockstep.metrics import comparison, scores
 from lockstep.metrics.comparison import Difference, RegressedSlice
 from lockstep.metrics.scores import Scored
-from lockstep.metrics.slices import Slice
+from lockstep.metrics.slices import LEAST_ROWS, Slice
 
 MOST_NAMED = 10
 
@@ -23,13 +23,15 @@ LEAST_FAIR = 50  # With fewer rows that are fair to both, the interval is too wi
 class PairedScores:
     """The predictions of candidate and champion on the same rows (n,), and the slices of these rows.
 
-    `fair` marks the rows (n,) that both or neither of the two was trained on; None where that is not known.
+    `origins` are the rows of the source and those that came as feedback, where there are such. `fair` marks the rows
+    (n,) that both or neither of the two was trained on; None where that is not known.
     """
 
     candidate: Scored
     champion: Scored
     slices: tuple[Slice, ...] = ()
     fair: NDArray[np.bool_] | None = None
+    origins: tuple[Slice, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -41,8 +43,12 @@ class PairedScores:
         fair = self.fair
         if fair is None or fair.all() or fair.sum() < LEAST_FAIR:
             return self
-        parts = tuple(Slice(part.column, part.name, part.rows[fair]) for part in self.slices)
-        return PairedScores(self.candidate.take(fair), self.champion.take(fair), parts, fair[fair])
+        parts, origins = (tuple(part.among(fair) for part in each) for each in (self.slices, self.origins))
+        return PairedScores(self.candidate.take(fair), self.champion.take(fair), parts, fair[fair], origins)
+
+    def of(self, part: Slice) -> tuple[Scored, Scored]:
+        """Return the predictions of candidate and champion on the rows of a slice."""
+        return self.candidate.take(part.rows), self.champion.take(part.rows)
 
 
 def compared_with(schema: Schema, paired: PairedScores, measured: Difference) -> Comparison | None:
@@ -92,6 +98,27 @@ def against_champion(measured: Difference, require: str, note: str = "") -> Chec
         f"95 % between {measured.low:+.4g} and {measured.high:+.4g}: {measured.verdict}{note}"
     )
     return Check(name, measured.verdict == "better" or (require != "better" and measured.verdict != "worse"), reason)
+
+
+def origins_hold(paired: PairedScores, metric: str, resamples: int, seed: int) -> Iterator[Check]:
+    """Check that the candidate is not worse beyond noise on the rows of the source, nor on those of feedback.
+
+    Each by itself: wrong labels of feedback are test rows too, on which a model that learned them looks better, and
+    that must not outweigh what it lost elsewhere. Where the metric cannot be measured, as with labels of one class,
+    accuracy is compared.
+    """
+    for part in paired.origins:
+        if part.count < LEAST_ROWS:
+            continue
+        candidate, champion = paired.of(part)
+        measured = comparison.difference(candidate, champion, metric, resamples, seed)
+        if measured.verdict == "not measurable" and candidate.classes:
+            measured = comparison.difference(candidate, champion, "accuracy", resamples, seed)
+        reason = (
+            f"{measured.metric} is {measured.value:+.4g} on the {measured.rows} test rows of the {part.name}, "
+            f"95 % between {measured.low:+.4g} and {measured.high:+.4g}: {measured.verdict}"
+        )
+        yield Check(f"not worse on the {part.name}", measured.verdict != "worse", reason)
 
 
 def slices_hold(paired: PairedScores, gate: Gate) -> Iterator[Check]:

@@ -94,7 +94,8 @@ def decide(candidate: CandidateEvidence, champion: ChampionEvidence | None, rule
     compared = champion.paired.on_fair_rows()
     measured = comparison.difference(compared.candidate, compared.champion, rules.metric, rules.resamples, rules.seed)
     result = champions.against_champion(measured, rules.gate.require, champions.fairness(champion.paired, compared))
-    checks = (*decision.checks, result, *champions.slices_hold(compared, rules.gate))
+    by_origin = champions.origins_hold(compared, rules.metric, rules.resamples, rules.seed)
+    checks = (*decision.checks, result, *by_origin, *champions.slices_hold(compared, rules.gate))
     return Decision(
         checks, measured.verdict, champion.version, champions.compared_with(candidate.schema, champion.paired, measured)
     )

@@ -1,6 +1,7 @@
 """The evidence that the gate decides on: of a version, of its serving cost, and of the champion on the same rows."""
 
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 from lockstep import decision, files, paths
 from lockstep.config.params import Params
 from lockstep.data import cleaning, parquet, row_hashes
-from lockstep.data.schema import Schema
+from lockstep.data.record import DataRecord
+from lockstep.data.schema import Schema, label_name
 from lockstep.decision import EVALUATED_TAG, Check, Decision
 from lockstep.errors import ArtifactError, DataError
 from lockstep.gate import checks as gates
@@ -18,7 +20,7 @@ from lockstep.gate.checks import CandidateEvidence, ChampionEvidence, Cost, Gate
 from lockstep.inference import latency, predictor
 from lockstep.inference.predictor import Predictor
 from lockstep.metrics import scores, slices
-from lockstep.metrics.slices import Rows
+from lockstep.metrics.slices import Rows, Slice
 from lockstep.registry.bundle import contents
 from lockstep.registry.model_registry import TRAINED_ON_TAG, Registry, Version
 
@@ -44,7 +46,9 @@ def gate_decision(
     if same_clients(model.schema, champion_model.schema).passed:
         test = read_test_rows(model)
         fair = fair_rows(registry, (version, champion), test, model.schema)
-        paired = PairedScores(model.score(test), champion_model.score(test), slices.cut(test, model.schema), fair)
+        origins = _origins(len(test))
+        parts = (*slices.cut(test, model.schema), *_labels_of_source(test, model.schema, origins))
+        paired = PairedScores(model.score(test), champion_model.score(test), parts, fair, origins)
     return gates.decide(candidate, ChampionEvidence(champion.version, champion_model.schema, paired), rules)
 
 
@@ -78,6 +82,24 @@ def _bundle(registry: Registry, version: Version, folder: Path) -> Path:
     if predictor.holds(paths.MODELS, version.sha256):
         return paths.MODELS
     return registry.download(version, folder / "candidate")
+
+
+def _origins(rows: int) -> tuple[Slice, ...]:
+    """Return the test rows (n,) of the source and those of feedback; none where no feedback joined."""
+    record = DataRecord.read() if paths.DATA_REPORT.exists() else None
+    if record is None or not record.feedback_rows or record.test_rows != rows:
+        return ()
+    late = np.zeros(rows, bool)
+    late[slice(*record.feedback_test_rows)] = True
+    return Slice("origin", "source", ~late), Slice("origin", "feedback", late)
+
+
+def _labels_of_source(test: pd.DataFrame, schema: Schema, origins: Sequence[Slice]) -> Iterator[Slice]:
+    """Yield the rows of the source by their label, on which feedback must not make the model blind."""
+    names = test[schema.target].map(label_name)
+    for source in origins[:1]:
+        for label in map(label_name, schema.labels):
+            yield Slice(schema.target, label, source.rows & (names == label).to_numpy())
 
 
 def fair_rows(registry: Registry, versions: tuple[Version, Version], test: pd.DataFrame, schema: Schema) -> Rows | None:

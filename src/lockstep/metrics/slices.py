@@ -28,6 +28,10 @@ class Slice:
     name: str
     rows: Rows
 
+    def among(self, rows: Rows) -> "Slice":
+        """Return the same slice of fewer rows, those that the mask (n,) marks."""
+        return Slice(self.column, self.name, self.rows[rows])
+
     @property
     def count(self) -> int:
         """Return the number of rows in it."""

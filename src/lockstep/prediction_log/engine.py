@@ -16,7 +16,7 @@ from lockstep.prediction_log.tables import METADATA
 
 log = logging.getLogger("prediction log")
 
-REVISION = "0003"  # The newest of `migrations/versions`.
+REVISION = "0004"  # The newest of `migrations/versions`.
 WRITES = "lockstep_writes"
 BUSY_S = 5.0
 MIGRATION_LOCK = 7_302_117

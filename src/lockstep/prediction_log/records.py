@@ -32,6 +32,7 @@ class Label(msgspec.Struct, tag="label"):
     label: Scalar
     source: str
     value: float | None = None
+    author: str | None = None
 
 
 class LabelState(msgspec.Struct):

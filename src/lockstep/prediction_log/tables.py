@@ -42,7 +42,7 @@ PREDICTIONS = Table(
 )
 
 # What people said the truth was. All are kept; of several for one prediction the latest counts.
-# `value` is what the outcome was worth, in the unit of whoever says so.
+# `value` is what the outcome was worth, in the unit of whoever says so; `author` names the API key, if there was one.
 LABELS = Table(
     "labels",
     METADATA,
@@ -52,7 +52,19 @@ LABELS = Table(
     Column("at_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     Column("value", Float(53)),
+    Column("author", Text),
     Index("labels_of_prediction", "prediction_id", "at_us"),
+    sqlite_autoincrement=True,
+)
+
+# Decisions of persons on all labels of an author up to a moment: of several the latest counts.
+LABEL_REVIEWS = Table(
+    "label_reviews",
+    METADATA,
+    _serial(),
+    Column("at_us", BigInteger, nullable=False),
+    *required(Text, "model", "author", "actor", "reason"),
+    Column("accepted", Boolean, nullable=False),
     sqlite_autoincrement=True,
 )
 MINUTE = ("model", "version", "variant", "minute")

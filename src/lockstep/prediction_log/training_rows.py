@@ -2,8 +2,9 @@
 
 import collections
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,49 +25,74 @@ SchemaOf = Callable[[str], Schema | None]  # Return the schema of a version, Non
 
 
 class TrainingRow(msgspec.Struct):
-    """A prediction's row with the label that counts: the latest."""
+    """A prediction's row and answer, with the label that counts, the latest: who gave it, and when."""
 
     id: str
     at_us: int
     version: str
     row: list[Any]
     label: Any
+    answer: Any = None
+    author: str = ""
+    labelled_us: int = 0
 
 
 class Export(msgspec.Struct):
-    """How many rows were written, from which versions, and how many could not be used, and why."""
+    """How many rows were written, from which versions, how many were left out and why, and how many of these are held.
+
+    A row is held that would join but for a reason that a review gave.
+    """
 
     rows: int = 0
     versions: dict[str, int] = {}
     left_out: dict[str, int] = {}
+    held: int = 0
 
 
-def export(store: Store, params: Params, schema: Schema, schema_of: SchemaOf, hashed: bool = False) -> Export:
-    """Write the labelled rows of a model, oldest first, beside its source; where there are none, nothing changes.
+def export(
+    rows: Sequence[TrainingRow],
+    reasons: Sequence[str],
+    params: Params,
+    schema: Schema,
+    schema_of: SchemaOf,
+    hashed: bool = False,
+) -> Export:
+    """Write labelled rows of a model (n), oldest first, beside its source.
 
-    `schema` is that of Production: a row joins if the version that answered it took the same columns.
+    Where no row is labelled, nothing changes; where none joins, a file of earlier ones is removed.
+
+    `reasons` (n) says why a row does not join, and is empty if it does. `schema` is that of Production: a row joins if
+    the version that answered it took the same columns.
     """
     left_out: collections.Counter[str] = collections.Counter()
     versions: collections.Counter[str] = collections.Counter()
-    rows, last, first = [], 0, 0
-    for labelled in read(store, params.register_model.model_name):
+    joining: list[dict[str, Any]] = []
+    last = first = held = 0
+    for labelled, reason in zip(rows, reasons, strict=True):
         values, problem = usable(labelled, schema, schema_of(labelled.version), hashed)
-        if problem:
-            left_out[problem] += 1
+        if problem or reason:
+            left_out[problem or reason] += 1
+            held += not problem
             continue
-        rows.append(values)
+        joining.append(values)
         versions[labelled.version] += 1
         first, last = first or labelled.at_us, labelled.at_us
-    exported = Export(len(rows), dict(sorted(versions.items())), dict(sorted(left_out.items())))
-    if rows:
-        _write(rows, schema, params, {"first": _moment(first), "last": _moment(last), **msgspec.to_builtins(exported)})
+    exported = Export(len(joining), dict(sorted(versions.items())), dict(sorted(left_out.items())), held)
+    if joining:
+        page = {"first": _moment(first), "last": _moment(last), **msgspec.to_builtins(exported)}
+        _write(joining, schema, params, page)
+    elif rows:  # such as those of before a rollback, which must not stay beside the source
+        for suffix in (".json", ".parquet"):
+            _path(params).with_suffix(suffix).unlink(missing_ok=True)
     return exported
 
 
 def read(store: Store, model: str) -> Iterator[TrainingRow]:
     """Yield the labelled predictions of a model that hold their row, by time and id, each with its latest label."""
+    columns = (PREDICTIONS.c.id, PREDICTIONS.c.at_us, PREDICTIONS.c.version, PREDICTIONS.c.row, PREDICTIONS.c.value)
+    label = (LABELS.c.label, LABELS.c.author, LABELS.c.source, LABELS.c.at_us.label("labelled_us"))
     wanted = (
-        select(PREDICTIONS.c.id, PREDICTIONS.c.at_us, PREDICTIONS.c.version, PREDICTIONS.c.row, LABELS.c.label)
+        select(*columns, *label)
         .join(LABELS, LABELS.c.prediction_id == PREDICTIONS.c.id)
         .where(PREDICTIONS.c.model == model, PREDICTIONS.c.variant != "shadow", PREDICTIONS.c.row.is_not(None))
         .order_by(PREDICTIONS.c.at_us, PREDICTIONS.c.id, LABELS.c.at_us, LABELS.c.seq)
@@ -114,7 +140,7 @@ def _truth(label: Any, schema: Schema) -> Label | float | None:
 
 def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dict[str, Any]) -> None:
     model, source = params.register_model.model_name, params.data_ingestion.named
-    path = paths.FEEDBACK / f"{model}.parquet"
+    path = _path(params)
     kinds = {name: "float64" if kind == "numeric" else object for name, kind in schema.kinds.items()}
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kinds[name]) for name in schema.kinds})
     frame[schema.target] = [row[schema.target] for row in rows]
@@ -123,8 +149,17 @@ def _write(rows: list[dict[str, Any]], schema: Schema, params: Params, page: dic
     files.write_json(content, path.with_suffix(".json"))
 
 
+def _path(params: Params) -> Path:
+    return paths.FEEDBACK / f"{params.register_model.model_name}.parquet"
+
+
 def _labelled(record: Any) -> TrainingRow:
-    return TrainingRow(record.id, record.at_us, record.version, json.loads(record.row), json.loads(record.label))
+    return TrainingRow(
+        *(record.id, record.at_us, record.version, json.loads(record.row), json.loads(record.label)),
+        answer=json.loads(record.value),
+        author=record.author or record.source,
+        labelled_us=record.labelled_us,
+    )
 
 
 def _moment(us: int) -> str:

@@ -119,3 +119,19 @@ def rolled_back(newest_first: Iterable[Event], version: str) -> Event | None:
         if event.action == "rollback" and version in (event.version, event.previous):
             return event if event.version != version else None
     return None
+
+
+def rolled_back_spans(newest_first: Iterable[Event]) -> list[tuple[int, int]]:
+    """Return for each rollback when the version that it restored had gone live, and when it was, in us since 1970.
+
+    Whatever came between may have made the version that was rolled back.
+    """
+    live: dict[str, int] = {}
+    spans = []
+    for event in reversed(list(newest_first)):
+        at_us = int(datetime.fromisoformat(event.at).timestamp() * 1e6)
+        if event.action == "promote":
+            live[event.version] = at_us
+        elif event.action == "rollback":
+            spans.append((live.get(event.version, 0), at_us))
+    return spans

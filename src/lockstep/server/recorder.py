@@ -86,6 +86,7 @@ class Recorder:
         if self._watcher is None:
             self._watcher = monitor.start(self.settings, self.store, self.trainer.newest)
         snapshot = self._watcher.look(time.time(), self.shipper.state())
+        snapshot.no_retraining = self.trainer.reasons
         results.write(snapshot, self.state / results.FILE)
         self.trainer.look(snapshot.alerts)
 

@@ -102,6 +102,7 @@ def test_a_folder_that_must_not_be_baked_is_refused(store, settings, project):
         baked.check(project / "model", "other")
 
 
+@pytest.mark.long("trains two models")
 def test_the_models_of_use_cases_lie_below_that_of_the_root(store, settings, project, tmp_path):
     export.run(arguments(project / "model"), settings)
     export.run(arguments(project / "model/usecases/churn"), settings)

@@ -55,6 +55,7 @@ def test_the_record_of_the_digest_is_as_good_as_the_model(model, record, verdict
     assert verdicts["models/registered.json"] == verdict
 
 
+@pytest.mark.long("runs the pipeline in two copies")
 def test_the_exit_code_says_that_recorded_bytes_are_missing(tmp_path, monkeypatch, capsys, local_settings):
     """A project of one stage, whose code changed after its cache was emptied."""
     (tmp_path / "small").mkdir()

@@ -261,6 +261,7 @@ def kill_when_at_work(observer, worker, pid, killed):
     killed.set()
 
 
+@pytest.mark.long("kills a worker of a cluster")
 def test_a_search_that_loses_a_worker_ends_with_the_bytes_of_a_local_one(two_workers, search_in):
     """The last test here: it leaves one worker."""
     local = search_in("local")

@@ -135,11 +135,12 @@ def test_missing_values_are_all_the_same():
 def test_the_source_is_split_as_it_was_and_feedback_by_itself():
     frame = drawn(300).assign(y=["p", "q", "q"] * 100)
     kinds = {"a": "numeric", "b": "categorical"}
-    before = split(CleanTable(frame, kinds, "binary"), "y", Split())
+    *before, _ = split(CleanTable(frame, kinds, "binary"), "y", Split())
     more = drawn(100, 1).assign(y=["p", "q"] * 50)
     whole = pd.concat([frame, more], ignore_index=True)
-    train, test = split(CleanTable(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
+    train, test, late = split(CleanTable(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
     for old, new in zip(before, (train, test), strict=True):
         pd.testing.assert_frame_equal(old, new.head(len(old)))
     assert len(train) + len(test) == 400
+    assert late.tolist() == [False] * len(before[1]) + [True] * (len(test) - len(before[1]))
     assert 5 < len(test) - len(before[1]) < 40

@@ -272,10 +272,12 @@ def test_b37_rows_of_a_test_file_that_train_rows_repeat_are_left_out(drop):
 
 def test_feedback_and_a_test_file_go_together():
     test_rows = rows(x=rows()["x"] + 9).head(20)
-    frame = pd.concat([rows(), rows(x=rows()["x"] + 5).head(50)], ignore_index=True)
+    frame = pd.concat([rows(), rows(x=rows()["x"] + 100).head(50)], ignore_index=True)
     params = DataPreprocessing(target="y", split=Split(method="file"))
     made = prepare(RawData(frame, {"source": "rows.csv", "feedback_rows": 50}, test_rows), params)
     assert made.record.feedback_rows == 50
+    first, end = made.record.feedback_test_rows
+    assert (made.test["x"] > 90).to_numpy().nonzero()[0].tolist() == [*range(first, end)]
     assert 20 < len(made.test) < 45
     assert len(made.train) + len(made.test) == 190
     assert (made.test["x"] > 5.9).sum() >= 20

@@ -70,10 +70,11 @@ def budget(latency_ms=1.0, size_mb=1.0, latency=None, size=None):
     return checks.decide(candidate, None, GateRules("accuracy", gate=Gate(latency_ms=latency, size_mb=size)))
 
 
-def beside(own, other, metric="accuracy", slices=(), fair="all", **asked):
+def beside(own, other, metric="accuracy", slices=(), fair="all", late=None, **asked):
     """Let the gate decide on a candidate beside a champion."""
     fair = np.ones(own.rows, dtype=bool) if isinstance(fair, str) else fair
-    paired = PairedScores(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair)
+    origins = () if late is None else (Slice("origin", "source", ~late), Slice("origin", "feedback", late))
+    paired = PairedScores(own, other, tuple(Slice("town", name, rows) for name, rows in slices), fair, origins)
     rules = GateRules(metric, gate=Gate(**asked), resamples=200, seed=1)
     schema = SCHEMA if own.classes else dataclasses.replace(SCHEMA, task="regression", labels=())
     return checks.decide(CandidateEvidence(schema), ChampionEvidence("7", schema, paired), rules)
@@ -166,6 +167,8 @@ PARTS = (("Bonn", SOME), ("Rome", ~SOME))
 BETTER_BUT_SOME = classes(wrong_at=SOME & (np.arange(ROWS) % 2 == 0))
 """Right everywhere but on half of forty rows: better in all than nine of ten right, and worse on these."""
 
+TENTH, TEN = np.arange(ROWS) % 10 == 0, np.arange(ROWS) < 19
+ONE_CLASS = (np.arange(ROWS) < 80) & (np.arange(ROWS) % 2 == 0)
 SLICES = [
     row("slices-hold", lambda: beside(classes(), classes(), slices=PARTS), True, "none of 2 slices is worse by more"),
     row(
@@ -184,9 +187,34 @@ SLICES = [
         False,
         "worse by more than 2 % beyond noise: town Bonn (40 rows): mean absolute error",
     ),
+    row(
+        "both-origins",
+        lambda: beside(classes(), classes(), late=SOME),
+        True,
+        "the same",
+        "on the 40 test rows of the feed",
+    ),
+    row(
+        "source-lost-for-feedback",
+        lambda: beside(classes(wrong_at=~SOME & TENTH), classes(wrong_at=SOME), late=SOME),
+        False,
+        "is -0.1 on the 360 test rows of the source",
+    ),
+    row(
+        "feedback-lost-for-source",
+        lambda: beside(classes(wrong_at=SOME), classes(wrong_at=~SOME & TENTH), late=SOME),
+        False,
+        "is -1 on the 40 test rows of the feedback",
+    ),
+    row(
+        "labels-of-one-class",
+        lambda: beside(classes(wrong_at=ONE_CLASS), classes(), "roc_auc", late=ONE_CLASS),
+        False,
+        "accuracy is -1 on the 40 test rows of the feedback",
+    ),
+    row("too-few-labels", lambda: beside(classes(wrong_at=TEN), classes(wrong_at=TEN), late=TEN), True, "the 381 test"),
     row("slice-unfair-rows", lambda: beside(BETTER_BUT_SOME, classes(), slices=PARTS, fair=~SOME), True, "none of 1"),
 ]
-TEN = np.arange(ROWS) < 19
 
 
 def one_more_wrong():
@@ -260,7 +288,7 @@ def test_every_check_passes_somewhere_and_refuses_somewhere():
         for check in case.values[0]().checks:
             seen[check.passed].add(check.name.split(" of ")[0])
     assert seen[False] - {"not rolled back", "evaluation"} == seen[True]
-    assert len(seen[True]) == 12
+    assert len(seen[True]) == 14
 
 
 @pytest.mark.parametrize(

@@ -195,10 +195,11 @@ def test_a_database_of_the_first_revision_is_upgraded_with_its_rows(url):
         link.execute(text(f"INSERT INTO labels ({columns}) VALUES ('e', 'a', '\"yes\"', 1, 'api')"))
     first.dispose()
     store = Store.open(url)
-    store.add([msgspec.structs.replace(label("b"), value=2.5)])
+    store.add([msgspec.structs.replace(label("b"), value=2.5, author="key-1")])
     assert [(find(store, name).label, find(store, name).label_value) for name in "ab"] == [("yes", None), ("yes", 2.5)]
     with store.reading() as link:
         assert link.execute(text("SELECT count(*) FROM jobs")).scalar() == 0
+        assert link.execute(text("SELECT author FROM labels ORDER BY prediction_id")).scalars().all() == [None, "key-1"]
     store.close()
 
 

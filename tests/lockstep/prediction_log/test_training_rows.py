@@ -8,6 +8,7 @@ from lockstep.config import params_file
 from lockstep.data import feedback
 from lockstep.data.schema import Column, Schema
 from lockstep.prediction_log import training_rows
+from lockstep.prediction_log.records import Label
 from tests.lockstep.logged_answers import answer, label
 from tests.root import EXAMPLE
 
@@ -24,8 +25,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def export(store, schema=SCHEMA, versions=None, hashed=False):
-    found = training_rows.export(store, PARAMS, schema, lambda number: (versions or {"1": schema}).get(number), hashed)
+def export(store, schema=SCHEMA, versions=None, hashed=False, reason=""):
+    rows = list(training_rows.read(store, "demo"))
+    reasons = [reason] * len(rows)
+    found = training_rows.export(rows, reasons, PARAMS, schema, (versions or {"1": schema}).get, hashed)
     return found, (pd.read_parquet(path()) if path().exists() else None)
 
 
@@ -58,6 +61,18 @@ def test_the_same_log_gives_the_same_bytes_in_whatever_order_it_came(store):
     assert (path().read_bytes(), path().with_suffix(".json").read_bytes()) == before
     store.add([label("c", "no", 2)])
     assert export(store)[1]["sold"].tolist() == ["no", "yes", "yes"]
+
+
+def test_a_row_that_waits_for_a_review_is_left_out_for_its_reason(store):
+    store.add([answer("a", "b"), label("a", "yes"), label("b", "no")])
+    found, frame = export(store, reason="waits for a review")
+    assert (found, frame) == (training_rows.Export(0, {}, {"waits for a review": 2}, 2), None)
+
+
+def test_a_row_says_who_labelled_it_and_what_was_answered(store):
+    store.add([answer("a", "b"), Label(5, "e", "a", "no", "api", author="key-1"), label("b", "no", 7)])
+    rows = list(training_rows.read(store, "demo"))
+    assert [(row.author, row.labelled_us, row.answer) for row in rows] == [("key-1", 5, "yes"), ("test", 7, "yes")]
 
 
 def test_of_several_labels_the_latest_counts(store):
@@ -107,8 +122,16 @@ def test_rows_that_were_not_kept_are_no_rows(store):
 def test_without_labels_an_earlier_file_stays(store):
     path().parent.mkdir(parents=True)
     path().write_bytes(b"as it was")
-    training_rows.export(store, PARAMS, SCHEMA, lambda number: SCHEMA)
+    training_rows.export([], [], PARAMS, SCHEMA, lambda number: SCHEMA)
     assert path().read_bytes() == b"as it was"
+
+
+def test_where_no_label_joins_any_more_the_earlier_file_goes(store):
+    store.add([answer("a"), label("a")])
+    export(store)
+    assert path().exists() and path().with_suffix(".json").exists()
+    export(store, reason="waits")
+    assert not path().exists() and not path().with_suffix(".json").exists()
 
 
 TRUTHS = [

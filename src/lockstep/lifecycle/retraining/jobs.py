@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from lockstep.drift.results import Job
 from lockstep.errors import AlreadyRunning
 from lockstep.prediction_log.database import Store
-from lockstep.prediction_log.tables import JOBS
+from lockstep.prediction_log.tables import JOBS, LABELS, PREDICTIONS
 
 ACTIVE = "active"
 BEAT_S = 5.0  # How often a running job shows that it lives.
@@ -83,6 +83,13 @@ def newest(store: Store, limit: int = 20, model: str = "") -> list[Job]:
     """Return the latest jobs, of all models or of one, newest first."""
     wanted = select(JOBS).order_by(JOBS.c.asked_us.desc(), JOBS.c.id).limit(limit)
     return [_job(row) for row in store.rows(wanted.where(JOBS.c.model == model) if model else wanted)]
+
+
+def has_labels_since(store: Store, model: str, moment: float) -> bool:
+    """Return whether a prediction of a model got a label since a moment in seconds since 1970."""
+    wanted = select(LABELS.c.seq).join(PREDICTIONS, LABELS.c.prediction_id == PREDICTIONS.c.id)
+    newer = wanted.where(PREDICTIONS.c.model == model, LABELS.c.at_us > moment * 1e6).limit(1)
+    return bool(store.rows(newer))
 
 
 def last_beat(store: Store) -> tuple[str, int] | None:

@@ -1,13 +1,15 @@
 """Retraining policy: a pure decision from the clock, the open alerts and the past jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lockstep.config.settings import Settings
 from lockstep.drift.results import Alert, Job
 from lockstep.errors import ConfigError, nearest
 
 HOUR_S = 3600
+MOST_DOUBLINGS = 5  # A cool-down of a day grows to a month.
 KINDS = ("drift", "quality")
 ACTIVE = ("waiting", "running")
 
@@ -44,10 +46,20 @@ class Trigger:
         return bool(self.kind)
 
 
-def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job], rules: RetrainRules) -> Trigger:
+def decide(
+    now: float,
+    since: float,
+    alerts: Iterable[Alert],
+    jobs: Sequence[Job],
+    rules: RetrainRules,
+    has_new_rows: Callable[[Job], bool] = lambda last: True,
+) -> Trigger:
     """Decide whether to train now; times in seconds since 1970, `since` being when the watching began.
 
-    Only an alert that is a page counts, which took two windows in a row: one window in fifty alarms by chance.
+    `jobs` are the latest of the model, newest first; `has_new_rows` says whether rows or labels have come since one.
+    Only an alert that is a page counts, which took two windows in a row: one window in fifty alarms by chance. An alert
+    starts one retraining, and none without new rows: the same rows would make the same model. After each retraining
+    in a row that ended without a promotion the cool-down doubles.
     """
     if job := busy(jobs):
         return Trigger("", f"job {job.id} is {job.state}")
@@ -57,8 +69,14 @@ def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job
     calls = [alert for alert in alerts if alert.closed is None and alert.severity == "page" and alert.kind in rules.on]
     if not calls:
         return Trigger("", "no alert asks for it")
-    if last is not None and now - last < rules.cooldown_s:
-        return Trigger("", f"cooling down for {_hours(rules.cooldown_s - max(0.0, now - last))} more")
+    cooldown_s = rules.cooldown_s * 2 ** min(MOST_DOUBLINGS, max(0, _without_promotion(jobs) - 1))
+    if last is not None and now - last < cooldown_s:
+        return Trigger("", f"cooling down for {_hours(cooldown_s - max(0.0, now - last))} more")
+    calls = [alert for alert in calls if not any(alert.opened <= job.asked for job in jobs)]
+    if not calls:
+        return Trigger("", f"the alerts were open when job {jobs[0].id} started, and an alert starts one retraining")
+    if jobs and not has_new_rows(jobs[0]):
+        return Trigger("", f"no rows or labels have come since job {jobs[0].id}")
     first = min(calls, key=lambda alert: (alert.opened, alert.id))
     more = f" (and {len(calls) - 1} more)" if len(calls) > 1 else ""
     return Trigger(first.kind, f"{first.kind} of {first.subject} at version {first.version}: {first.detail}{more}")
@@ -67,6 +85,11 @@ def decide(now: float, since: float, alerts: Iterable[Alert], jobs: Sequence[Job
 def busy(jobs: Iterable[Job]) -> Job | None:
     """Return the job that waits or runs."""
     return next((job for job in jobs if job.state in ACTIVE), None)
+
+
+def _without_promotion(jobs: Iterable[Job]) -> int:
+    """Return how many of the latest jobs ended without a promotion."""
+    return len(list(takewhile(lambda job: job.state in ("kept", "failed"), jobs)))
 
 
 def _hours(seconds: float) -> str:

@@ -24,10 +24,11 @@ from lockstep.lifecycle import promotion, registration
 from lockstep.lifecycle.promotion import PromotionRequest
 from lockstep.lifecycle.retraining import jobs
 from lockstep.lifecycle.retraining.jobs import JobOutcome
-from lockstep.prediction_log import training_rows
+from lockstep.prediction_log import label_review, training_rows
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.training_rows import Export
 from lockstep.registry import tracking
+from lockstep.registry.history import rolled_back_spans
 from lockstep.registry.model_registry import Registry, Version
 from lockstep.runtime import file_lock
 
@@ -80,7 +81,8 @@ def run(params: Params, settings: Settings, store: Store, job: Job, promote: boo
             ended = _decide(params, settings, job, promote)
     except (LockstepError, OSError) as error:
         return JobOutcome("failed", str(error), labelled_rows=exported.rows)
-    return JobOutcome(ended.state, ended.outcome, ended.version, exported.rows)
+    waiting = f"; {exported.held} labels wait for a review: `lockstep labels`" if exported.held else ""
+    return JobOutcome(ended.state, ended.outcome + waiting, ended.version, exported.rows)
 
 
 def _export(params: Params, settings: Settings, store: Store) -> Export:
@@ -105,7 +107,11 @@ def _export(params: Params, settings: Settings, store: Store) -> Export:
     if schema is None:
         raise RegistryError(f"version {production.version} has no schema", "register it again: `dvc repro`")
     with _uninterrupted():
-        exported = training_rows.export(store, params, schema, schema_of, settings.log_rows == "hashed")
+        rows = list(training_rows.read(store, registry.name))
+        spans = rolled_back_spans(registry.history())
+        known = label_review.reviews(store, registry.name)
+        _, reasons = label_review.assess(rows, params.data_ingestion.feedback_review, known, spans)
+        exported = training_rows.export(rows, reasons, params, schema, schema_of, settings.log_rows == "hashed")
     log.info("%d labelled rows stand beside the source", exported.rows)
     for reason, count in exported.left_out.items():
         log.warning("%d labelled predictions are left out: %s", count, reason)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lockstep import paths
-from lockstep.config import use_cases
+from lockstep.config import params_file, use_cases
 from lockstep.config.settings import Settings, model_names
 from lockstep.drift.results import Alert, Job
 from lockstep.errors import ConfigError, nearest
@@ -43,6 +43,7 @@ class Scheduler:
         self.project = Path(settings.project or ".").absolute()
         self.repository = Repository.from_settings(settings)
         self._open = open_store
+        self.reasons: dict[str, str] = {}  # Why nothing is trained now, by model.
         self._since = time.time()
         self._job = ""
         self._told = False
@@ -101,12 +102,22 @@ class Scheduler:
             return
         for model in self.models():
             relevant = [alert for alert in alerts if alert.model == model]
-            last = jobs.newest(self._open(), 1, model)
-            trigger = policy.decide(time.time(), self._since, relevant, last, self.rules)
+            latest = jobs.newest(self._open(), policy.MOST_DOUBLINGS + 1, model)
+            trigger = policy.decide(time.time(), self._since, relevant, latest, self.rules, self._has_new_rows)
+            self.reasons[model] = "" if trigger else trigger.reason
             if trigger:
                 log.warning("training %s again: %s", model, trigger.reason)
                 jobs.ask(self._open(), model, trigger.kind, trigger.reason)
                 return
+
+    def _has_new_rows(self, last: Job) -> bool:
+        """Return whether labels or a file of the source are newer than a job; of other sources that is not known."""
+        if self.repository or jobs.has_labels_since(self._open(), last.model, last.asked):
+            return True
+        folder = use_cases.folder_of(last.model, self.project)
+        sources = params_file.load(folder / paths.PARAMS).data_ingestion.sources
+        files = [folder / source for source in sources if not source.startswith("sklearn:")]
+        return any(not file.is_file() or file.stat().st_mtime > last.asked for file in files)
 
     def stop(self) -> None:
         """Terminate the running job; its record says so."""

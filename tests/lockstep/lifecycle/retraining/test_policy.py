@@ -45,6 +45,21 @@ CASES = {
     ),
     "cooled down": (BOTH, [OPEN], [job(ended=NOW - 25 * HOUR_S)], DRIFT),
     "C27 the clock went back": (BOTH, [OPEN], [job(ended=NOW + HOUR_S)], Trigger("", "cooling down for 24 h more")),
+    "the cool-down doubles after each refusal": (
+        BOTH, [OPEN], [job(ended=NOW - 25 * HOUR_S), job("failed"), job("promoted"), job()],
+        Trigger("", "cooling down for 23 h more"),
+    ),
+    "a promotion ends the doubling": (BOTH, [OPEN], [job("promoted", ended=NOW - 25 * HOUR_S), job(), job()], DRIFT),
+    "the cool-down doubles to a month": (
+        BOTH, [OPEN], [job(ended=NOW - 31 * 24 * HOUR_S)] * 20, Trigger("", "cooling down for 24 h more")
+    ),
+    "an alert that started one": (
+        BOTH, [alert(opened=NOW - 31 * HOUR_S)], [job(ended=NOW - 25 * HOUR_S)],
+        Trigger("", "the alerts were open when job j1 started, and an alert starts one retraining"),
+    ),
+    "an alert that started one, and another": (
+        BOTH, [alert(opened=NOW - 31 * HOUR_S, number=2), OPEN], [job(ended=NOW - 25 * HOUR_S)], DRIFT
+    ),
     "no cool-down": (dataclasses.replace(BOTH, cooldown_s=0), [OPEN], [job(ended=NOW)], DRIFT),
     "schedule not yet due": (SCHEDULE, [], [job(ended=NOW - 11 * HOUR_S)], NOTHING),
     "schedule due": (SCHEDULE, [], [job(ended=NOW - 12 * HOUR_S)], TWELVE),
@@ -60,6 +75,14 @@ def test_decide(case):
     rules, alerts, jobs, verdict = CASES[case]
     assert decide(NOW, NOW - HOUR_S, alerts, jobs, rules) == verdict
     assert bool(verdict) is bool(verdict.kind)
+
+
+def test_no_alert_starts_one_without_new_rows_but_the_schedule_does():
+    jobs = [job(ended=NOW - 25 * HOUR_S)]
+    nothing_new = decide(NOW, NOW, [OPEN], jobs, BOTH, lambda last: last is not jobs[0])
+    assert nothing_new == Trigger("", "no rows or labels have come since job j1")
+    assert decide(NOW, NOW, [OPEN], [], BOTH, lambda last: False) == DRIFT
+    assert decide(NOW, NOW, [], jobs, SCHEDULE, lambda last: False) == TWELVE
 
 
 def test_without_any_job_the_schedule_counts_from_the_start_of_watching():

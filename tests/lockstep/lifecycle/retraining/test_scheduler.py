@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import update
 
 from lockstep.config.settings import Settings
-from lockstep.drift.results import Alert
+from lockstep.drift.results import Alert, Job
 from lockstep.errors import ConfigError
 from lockstep.lifecycle.retraining import jobs, scheduler
 from lockstep.lifecycle.retraining.github import Repository
@@ -15,6 +15,7 @@ from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import JOBS
 from tests import github_like
 from tests.flask_app.views.test_retrain import PARAMS
+from tests.lockstep.logged_answers import answer, label
 from tests.serving.real import wait_for
 
 PAGE = Alert(1, "drift", "demo", "3", "size", "page", "KS 0.4", 1.0)
@@ -123,6 +124,31 @@ def test_nothing_starts_by_itself_that_nobody_asked_for(made, store, hold, caplo
     assert jobs.newest(store) == []
     told = [record for record in caplog.records if record.name == "loop"]
     assert len(told) == ("/nonexistent" in changes.values())
+
+
+def test_an_alert_after_a_retraining_needs_new_labels_or_a_newer_source(made, store, hold, tmp_path):
+    one = made(LOCKSTEP_RETRAIN_ON="drift", LOCKSTEP_RETRAIN_COOLDOWN_H="0")
+    one.look([PAGE])
+    (first,) = jobs.newest(store)
+    jobs.start(store, first.id)
+    jobs.end(store, first.id, JobOutcome("kept", "refused"))
+    later = msgspec.structs.replace(PAGE, id=2, opened=time.time())
+    one.look([later])
+    assert one.reasons == {"demo": f"no rows or labels have come since job {first.id}"}
+    store.add([answer("a", at_us=time.time_ns() // 1000), label("a", at_us=time.time_ns() // 1000)])
+    one.look([later])
+    assert one.reasons == {"demo": ""}
+    assert len(jobs.newest(store)) == 2
+
+
+def test_a_file_of_the_source_that_changed_is_new_rows(made, store, hold, tmp_path):
+    one = made(LOCKSTEP_RETRAIN_ON="drift")
+    source = one.project / "rows.csv"
+    source.write_text("a,target\n1,2\n")
+    (one.project / "params.yaml").write_text(PARAMS.replace("sklearn:iris", "rows.csv"))
+    asked = Job("j", "kept", "drift", "", time.time() + 60, model="demo")
+    assert not one._has_new_rows(asked)
+    assert one._has_new_rows(msgspec.structs.replace(asked, asked=source.stat().st_mtime - 1))
 
 
 def test_the_schedule_starts_one(made, store, hold):
@@ -248,6 +274,7 @@ def test_an_alert_of_a_model_retrains_that_model(two, store, hold):
     assert (job.model, job.trigger) == ("churn", "drift")
 
 
+@pytest.mark.long("trains two models")
 def test_a_job_of_a_model_runs_in_its_folder(two, store, tmp_path):
     job = two.ask("drill", "churn")["job"]["id"]
 

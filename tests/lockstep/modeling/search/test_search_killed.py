@@ -80,6 +80,7 @@ def undisturbed(tmp_path_factory):
     return ended(folder)[1], finished(folder)
 
 
+@pytest.mark.long("kills a search again and again")
 def test_B49_a_killed_search_ends_with_the_same_bytes(tmp_path, undisturbed, request):
     moments = random.Random(7)
     times = 8 if request.config.getoption("long") else 1
