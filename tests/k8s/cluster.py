@@ -28,6 +28,8 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", True),
     ("networking.k8s.io/v1", "ingresses"): ("Ingress", True),
     ("argoproj.io/v1alpha1", "applications"): ("Application", True),
+    ("rbac.authorization.k8s.io/v1", "roles"): ("Role", True),
+    ("rbac.authorization.k8s.io/v1", "rolebindings"): ("RoleBinding", True),
     ("authorization.k8s.io/v1", "selfsubjectaccessreviews"): ("SelfSubjectAccessReview", False),
 }
 DEPLOYMENTS, REPLICA_SETS = ("apps/v1", "deployments"), ("apps/v1", "replicasets")

@@ -118,7 +118,7 @@ def test_the_component_completes_the_manifests(place, kubectl, tmp_path, extra):
     (tmp_path / "kustomization.yaml").write_text(json.dumps(chosen))
     rendered = ops.run(kubectl, "kustomize", tmp_path)
     assert rendered.returncode == 0, rendered.stderr
-    assert not {"VPC-RANGE", "AWS-REGION", "models.example.com"} & {*rendered.stdout.split()}
+    assert not {"VPC-RANGE", "AWS-REGION", "app-host.invalid"} & {*rendered.stdout.split()}
     objects = list(yaml.safe_load_all(rendered.stdout))
     assert checks.faults(objects) == []
     (policy,) = [each for each in objects if each["metadata"].get("labels", {}).get("lockstep/peers") == "vpc"][:1]
