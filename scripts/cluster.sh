@@ -68,8 +68,18 @@ may_deploy() {  # the cluster answers, and lets us change the Deployment, which 
         *) fail "the cluster does not answer: ${answer##*$'\n'}" \
             "kubectl config get-contexts; name one with --context, or an EKS cluster with --cluster" ;;
     esac
+    [ -z "$(ask get statefulset flask-app --ignore-not-found --output name)" ] || deployment=statefulset/flask-app
     [ -z "$(argo)" ] || fail "Argo CD keeps $deployment in $namespace and would undo this" \
         "scripts/gitops --image ..., which commits the digest; or take the Application away first"
+}
+
+newest_revision() {  # the number of the revision that serves, or nothing before a first deployment
+    case $deployment in
+        deployment/*) ask get "$deployment" --ignore-not-found \
+            --output 'jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}' ;;
+        *) ask get controllerrevisions --selector app=flask-app --sort-by .revision \
+            --output 'jsonpath={range .items[*]}{.revision}{"\n"}{end}' | tail -n 1 ;;
+    esac
 }
 
 argo() {  # by what Argo CD knows the Deployment, if it keeps it

@@ -20,11 +20,12 @@ from lockstep.stage import guarded
 
 COMMANDS = (
     *("init", "use", "probe", "doctor", "report", "promote", "rollback", "history", "export", "predict"),
-    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments", "labels", "new", "upgrade"),
+    *("drift", "quality", "retrain", "verify", "contract", "serve", "log", "experiments", "labels"),
+    *("new", "upgrade", "migrate"),
 )
 
 # Commands that write a params.yaml: `--name` adds a model to the project. The others take `--model`.
-DEFINING = ("init", "use")
+DEFINING = ("init", "use", "migrate")
 OF_A_PROJECT = ("new", "upgrade")  # Commands about a project as a whole, which take neither.
 # Commands that take `--all-models`: they run for one model after the other, and a failure does not stop the next.
 REPEATABLE = ("probe", "report", "promote", "history", "drift", "quality", "retrain", "verify", "experiments", "labels")

@@ -156,26 +156,37 @@ def test_a_promotion_on_the_stack_s_mlflow_is_followed(stack, project, rows):
     assert predict(stack, rows[:1])["model"]["version"] == "1"
 
 
-def test_a_backup_brings_the_data_back(stack, services, project):
-    """As docs/image.md says it: the dump of a running server, into a fresh one."""
-    dump = stack.run("exec", "-T", "postgres", "pg_dumpall", "--username=lockstep")
-    mounted = f"{project.root}/compose/databases.sql:/docker-entrypoint-initdb.d/databases.sql:ro"
-    given = ("POSTGRES_USER=lockstep", "POSTGRES_DB=predictions", f"POSTGRES_PASSWORD={PASSWORD}")
-    words = [word for pair in given for word in ("--env", pair)]
-    fresh = docker("run", "--detach", "--volume", mounted, *words, services["postgres"]["image"]).strip()
-    try:
-        own = ("--interactive", "--env", f"PGPASSWORD={PASSWORD}", fresh)
-        asked = ("exec", *own, "psql", "--host=127.0.0.1", "--username=lockstep", "--quiet")
-        ready = ("exec", fresh, "pg_isready", "--host=127.0.0.1", "--dbname=mlflow")
-        wait_for(lambda: docker(*ready, ok=False).returncode == 0, 60, 0.5)
-        docker(*asked, "--dbname=postgres", input=dump)
-        for table, database in (("predictions", "predictions"), ("model_versions", "mlflow")):
-            count = ("-tAc", f"SELECT count(*) FROM {table}", f"--dbname={database}")
-            here = int(docker(*asked, *count))
-            there = stack.run("exec", "-T", "postgres", "psql", "-U", "lockstep", *count)
-            assert here == int(there) > 0, table
-    finally:
-        docker("rm", "--force", "--volumes", fresh)
+COUNTED = {"predictions": "predictions", "mlflow": "model_versions"}
+
+
+def counts(stack):
+    """Return how many rows a table of each database has, and the files of the artifacts."""
+    words = ("exec", "-T", "postgres", "psql", "-U", "lockstep", "-tAc")
+    rows = {name: int(stack.run(*words, f"SELECT count(*) FROM {table}", name)) for name, table in COUNTED.items()}
+    return rows, sorted(stack.run("exec", "-T", "mlflow", "find", "/var/lib/mlflow", "-type", "f").split())
+
+
+def test_a_backup_brings_the_data_back(stack, project, rows, tmp_path):
+    """As docs/image.md says it, after tables and artifacts were lost."""
+
+    def backup(*words):
+        command = [project.root / "scripts/backup", tmp_path / "saved", "--stack", *words]
+        done = subprocess.run(command, env=stack.environment, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+
+    stack.run("stop", "--timeout", "40", "app")
+    before = counts(stack)
+    assert all(before[0].values())
+    assert before[1]
+    backup()
+    stack.sql("TRUNCATE predictions CASCADE")
+    stack.run("exec", "-T", "postgres", "psql", "-U", "lockstep", "-c", "DROP TABLE model_versions CASCADE", "mlflow")
+    stack.run("exec", "-T", "mlflow", "find", "/var/lib/mlflow", "-mindepth", "1", "-delete")
+    backup("--restore", "--replace")
+    assert counts(stack) == before
+    stack.run("start", "app")
+    wait_for(lambda: stack.health("app") == "healthy", WITHIN_S, 0.5)
+    predict(stack, rows[:1])
 
 
 def test_the_data_survive_down_and_up(stack, rows):

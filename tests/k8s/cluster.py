@@ -21,6 +21,8 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("v1", "events"): ("Event", True),
     ("apps/v1", "deployments"): ("Deployment", True),
     ("apps/v1", "replicasets"): ("ReplicaSet", True),
+    ("apps/v1", "statefulsets"): ("StatefulSet", True),
+    ("apps/v1", "controllerrevisions"): ("ControllerRevision", True),
     ("batch/v1", "cronjobs"): ("CronJob", True),
     ("batch/v1", "jobs"): ("Job", True),
     ("policy/v1", "poddisruptionbudgets"): ("PodDisruptionBudget", True),
@@ -28,9 +30,12 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", True),
     ("networking.k8s.io/v1", "ingresses"): ("Ingress", True),
     ("argoproj.io/v1alpha1", "applications"): ("Application", True),
+    ("rbac.authorization.k8s.io/v1", "roles"): ("Role", True),
+    ("rbac.authorization.k8s.io/v1", "rolebindings"): ("RoleBinding", True),
     ("authorization.k8s.io/v1", "selfsubjectaccessreviews"): ("SelfSubjectAccessReview", False),
 }
 DEPLOYMENTS, REPLICA_SETS = ("apps/v1", "deployments"), ("apps/v1", "replicasets")
+STATEFUL_SETS, CONTROLLER_REVISIONS = ("apps/v1", "statefulsets"), ("apps/v1", "controllerrevisions")
 JOBS = ("batch/v1", "jobs")
 REVISION = "deployment.kubernetes.io/revision"
 NOW = "2026-01-01T00:00:00Z"
@@ -41,6 +46,8 @@ def merged(current, applied, before):
     result = {key: value for key, value in current.items() if key in applied or key not in before}
     for key, value in applied.items():
         old = result.get(key)
+        if isinstance(value, dict) and value.get("$patch") == "replace":  # of a strategic merge
+            value, old = {name: own for name, own in value.items() if name != "$patch"}, None
         nested = isinstance(value, dict) and isinstance(old, dict)
         result[key] = merged(old, value, before.get(key) or {}) if nested else copy.deepcopy(value)
     return result
@@ -116,7 +123,7 @@ class Cluster:
                 meta |= {"uid": f"uid-{len(self.changes)}", "creationTimestamp": NOW, "generation": 1}
             elif before.get("spec") != new.get("spec"):
                 meta["generation"] = before["metadata"]["generation"] + 1
-            if kind == DEPLOYMENTS:
+            if kind in (DEPLOYMENTS, STATEFUL_SETS):
                 new["spec"].setdefault("replicas", self.pods_wanted)
             meta["resourceVersion"] = str(len(self.changes) + 1)
             self.objects[key] = new
@@ -153,6 +160,8 @@ class Cluster:
         with self.changed:
             for deployment in self.find(DEPLOYMENTS, None):
                 self._roll(deployment)
+            for stateful in self.find(STATEFUL_SETS, None):
+                self._roll_stateful(stateful)
             for job in self.find(JOBS, None, lambda each: "status" not in each):
                 failed = job["spec"]["template"]["spec"]["containers"][0]["image"] in self.bad
                 condition = {"type": "Failed" if failed else "Complete", "status": "True"}
@@ -207,22 +216,47 @@ class Cluster:
         )
         return str(newest + 1)
 
+    def _roll_stateful(self, each):
+        """Keep the revisions of a StatefulSet, and let all its pods but one be ready where the image is bad."""
+        meta, template, space = each["metadata"], each["spec"]["template"], each["metadata"]["namespace"]
+        text = format(zlib.crc32(json.dumps(template, sort_keys=True).encode()), "08x")
+        name, wanted = f"{meta['name']}-{text}", each["spec"]["replicas"]
+        known = self.find(CONTROLLER_REVISIONS, space, lambda own: controlled(own, meta["uid"]))
+        numbers = {own["metadata"]["name"]: own["revision"] for own in known}
+        newest = max(numbers.values(), default=0)
+        if numbers.get(name) != newest or not newest:
+            owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "uid": meta["uid"]}
+            own = {"name": name, "namespace": space, "labels": each["spec"]["selector"]["matchLabels"]}
+            own["ownerReferences"] = [owner | {"controller": True}]
+            revision = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": own, "revision": newest + 1}
+            revision["data"] = {"spec": {"template": template | {"$patch": "replace"}}}
+            self.put(CONTROLLER_REVISIONS, (self.get(CONTROLLER_REVISIONS, space, name) or {}) | revision)
+        image = template["spec"]["containers"][0]["image"]
+        well = image not in self.bad
+        before = each.get("status", {}).get("currentRevision", "")
+        status = {"observedGeneration": meta["generation"], "replicas": wanted, "updatedReplicas": wanted}
+        status |= {"readyReplicas": wanted - (not well), "updateRevision": name}
+        each["status"] = status | {"currentRevision": name if well else before}
+        self.put(STATEFUL_SETS, each)
+        self._pods(each, image, well)
+
     def _pods(self, deployment, image, well):
         """Show one pod of the newest ReplicaSet, and why it is not ready."""
         space, labels = deployment["metadata"]["namespace"], deployment["spec"]["template"]["metadata"]["labels"]
+        name = f"{deployment['metadata']['name']}-1"
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": f"Back-off pulling image {image}"}}
         state = {"running": {"startedAt": NOW}} if well else waiting
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "flask-app-1", "namespace": space, "labels": labels},
+            "metadata": {"name": name, "namespace": space, "labels": labels},
         }
         pod["spec"] = deployment["spec"]["template"]["spec"]
         pod["status"] = {"phase": "Running" if well else "Pending", "containerStatuses": [{"state": state}]}
         self._show("pods", pod)
         if not well:
-            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "flask-app-1.1", "namespace": space}}
-            about = {"kind": "Pod", "name": "flask-app-1", "namespace": space}
+            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.1", "namespace": space}}
+            about = {"kind": "Pod", "name": name, "namespace": space}
             event |= {"type": "Warning", "reason": "Failed", "message": f"Failed to pull image {image}"}
             self._show("events", event | {"involvedObject": about})
 

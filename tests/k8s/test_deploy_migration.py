@@ -72,14 +72,13 @@ def test_a_failed_migration_leaves_the_pods_as_they_are(deploy, api):
     assert "deployments/flask-app" not in api.writes
 
 
-@pytest.mark.parametrize("component", ["rollout", "statefulset"])
-def test_what_this_script_cannot_wait_for_is_refused_before_anything_changes(api, project, component):
-    with_component(project, component)
+def test_a_rollout_for_which_this_script_cannot_wait_is_refused_before_anything_changes(api, project):
+    with_component(project, "rollout")
     env = bare(project) | {"KUBECONFIG": str(api.kubeconfig(project / "kubeconfig"))}
     command = [project / "scripts/deploy", "--overlay", "local", "--image", GOOD]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert (done.returncode, api.writes, api.cluster.find(DEPLOYMENTS, None)) == (1, [], [])
-    assert "the overlay local has a StatefulSet or a Rollout" in done.stderr
+    assert "the overlay local has a Rollout" in done.stderr
 
 
 def test_the_command_of_the_job_is_one_of_the_image(tmp_path):

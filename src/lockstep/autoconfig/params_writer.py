@@ -14,14 +14,13 @@ from lockstep.config.params import DataIngestion, Split
 
 WIDTH = 110
 LONGEST_KEY = 40  # DVC folds longer keys in dvc.lock, which it then cannot read.
-TEMPLATE = "params.yaml.jinja"
 STATED = ("format", "query", "newest", "sha256", "allow_private")
 
 
 def render(ingestion: DataIngestion, target: str, plan: Plan, baseline: Baseline | None, name: str) -> str:
     """Return the text of params.yaml."""
     stated = {key: getattr(ingestion, key) for key in STATED}
-    return _template().render(
+    return template("params.yaml.jinja").render(
         source=ingestion.source if isinstance(ingestion.source, str) else list(ingestion.source),
         ingestion={k: v for k, v in stated.items() if v != DataIngestion.model_fields[k].default},
         reader=ingestion.reader.model_dump(mode="json", exclude_defaults=True),
@@ -35,7 +34,8 @@ def render(ingestion: DataIngestion, target: str, plan: Plan, baseline: Baseline
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return a template of this package, whose values are written by its filters."""
     environment = Environment(  # noqa: S701 - YAML, each value of which is written by `flow`
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -44,7 +44,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"flow": flow, "wrapped": _wrapped, "reader_lines": _reader_lines, "split": _split}
-    return environment.get_template(TEMPLATE)
+    return environment.get_template(name)
 
 
 def flow(value: Any) -> str:

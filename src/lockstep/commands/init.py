@@ -63,23 +63,21 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Inspect the source, write params.yaml and say what was decided."""
-    _check_place(arguments.force)
+    check_place(arguments.force)
     ingestion = DataIngestion(
         source=arguments.source, query=arguments.query, allow_private=arguments.allow_private, format=arguments.format
     )
     result = survey(ingestion, _options(arguments), settings.source_password)
-    source, tracking = _take(arguments.source, arguments.way)
+    source, tracking = take(arguments.source, arguments.way)
     text = result.text.replace(_source_line(arguments.source), _source_line(source), 1)
     params_file.parse(text)
-    if paths.PARAMS.exists():
-        files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
-    files.write_bytes(text.encode(), paths.PARAMS)
+    replace_params(text)
     commit = data_file.commit_command(tracking, f"Train on {Path(source).name}")
     (_print_json if arguments.json else _print)(result, source, tracking, commit)
     return 0
 
 
-def _check_place(force: bool) -> None:
+def check_place(force: bool) -> None:
     """Refuse to write outside of a project, or over a params.yaml that is no example's."""
     if not paths.PIPELINE.exists():
         raise ConfigError("there is no dvc.yaml here", "run it inside a Lockstep project, a copy of this repository")
@@ -88,6 +86,13 @@ def _check_place(force: bool) -> None:
             "params.yaml is not that of an example, and would be replaced",
             f"say --force to replace it; the old one becomes {BACKUP}",
         )
+
+
+def replace_params(text: str) -> None:
+    """Write params.yaml, and keep the old one beside it."""
+    if paths.PARAMS.exists():
+        files.write_bytes(paths.PARAMS.read_bytes(), BACKUP)
+    files.write_bytes(text.encode(), paths.PARAMS)
 
 
 def _options(arguments: argparse.Namespace) -> InitOptions:
@@ -106,7 +111,7 @@ def _options(arguments: argparse.Namespace) -> InitOptions:
     )
 
 
-def _take(source: str, way: data_file.Way) -> tuple[str, Tracking]:
+def take(source: str, way: data_file.Way) -> tuple[str, Tracking]:
     """Return what params.yaml calls the source, and how it is tracked: a file from elsewhere goes to data/external/."""
     path = Path(source)
     if not read.scheme(source) and path.is_file():
