@@ -33,7 +33,19 @@ FILES = (
     *("src/*.py", "tests_project", "template"),
 )
 SCRIPTS = (
-    *("attach", "backup", "change_report", "ci_local.py", "cluster.sh", "compose", "deploy", "eks", "gitops"),
+    *(
+        "attach",
+        "backup",
+        "change_report",
+        "ci_local.py",
+        "cluster.sh",
+        "compose",
+        "database",
+        "database_setup.py",
+        "deploy",
+        "eks",
+        "gitops",
+    ),
     *("image", "image_content.py", "image_registry.py"),
     *("infra", "metrics_diff", "outside.py"),
     *(

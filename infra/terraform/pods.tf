@@ -2,7 +2,7 @@
 
 locals {
   cluster_arn      = "arn:${data.aws_partition.current.partition}:eks:${var.region}:${local.account}:cluster/${var.name}"
-  service_accounts = { pods = var.service_account, secrets = var.secrets_service_account }
+  service_accounts = { pods = var.service_account, secrets = var.secrets_service_account, mlflow = var.mlflow_service_account }
   secret_arns      = concat([aws_secretsmanager_secret.app.arn], [for one in aws_db_instance.log : one.master_user_secret[0].secret_arn])
 }
 
@@ -70,6 +70,20 @@ data "aws_iam_policy_document" "pods" {
   }
 }
 
+data "aws_iam_policy_document" "mlflow" {
+  statement {
+    sid       = "FindArtifacts"
+    actions   = ["s3:ListBucket", "s3:GetBucketLocation"]
+    resources = [aws_s3_bucket.this["artifacts"].arn]
+  }
+
+  statement {
+    sid       = "KeepArtifacts"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+    resources = ["${aws_s3_bucket.this["artifacts"].arn}/mlflow/*"]
+  }
+}
+
 data "aws_iam_policy_document" "secrets" {
   statement {
     sid       = "ReadSecretsOfTheApp"
@@ -82,6 +96,12 @@ resource "aws_iam_role_policy" "pods" {
   name   = "models"
   role   = aws_iam_role.pod["pods"].name
   policy = data.aws_iam_policy_document.pods.json
+}
+
+resource "aws_iam_role_policy" "mlflow" {
+  name   = "artifacts"
+  role   = aws_iam_role.pod["mlflow"].name
+  policy = data.aws_iam_policy_document.mlflow.json
 }
 
 resource "aws_iam_role_policy" "secrets" {

@@ -70,6 +70,12 @@ variable "secrets_service_account" {
   default     = { namespace = "external-secrets", name = "external-secrets" }
 }
 
+variable "mlflow_service_account" {
+  description = "Namespace and service account of MLflow, where it runs in the cluster: it keeps artifacts in the bucket."
+  type        = object({ namespace = string, name = string })
+  default     = { namespace = "lockstep", name = "mlflow" }
+}
+
 variable "database" {
   description = "Network of the PostgreSQL database: private subnets in two zones, and the security groups that may connect. Null makes no database, since the VPC comes with the cluster."
   type = object({

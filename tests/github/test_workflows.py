@@ -159,7 +159,7 @@ def test_a_fork_needs_no_secret():
     guarded = [
         job for name in ("deploy", "retrain", "infra") for job in PARSED[name]["jobs"].values() if "environment" in job
     ]
-    assert len(guarded) == 4
+    assert len(guarded) == 5
     assert [job["if"] for job in guarded if "vars.AWS_" not in job["if"]] == []
 
 

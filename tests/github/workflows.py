@@ -10,7 +10,7 @@ KEYS = ("aws-access-key-id", "aws_access_key_id", "aws-secret-access-key", "aws_
 WRITE = {
     "contents": {"retrain", "gitops"},
     "pull-requests": {"retrain", "comment", "tests"},
-    "id-token": {"production", "gitops", "retrain", "plan", "tests", "pipeline", "image"},
+    "id-token": {"production", "gitops", "retrain", "plan", "apply", "tests", "pipeline", "image"},
 }
 """Which jobs may write what."""
 

@@ -16,6 +16,7 @@ IAM = (
     "aws_iam_role_policy.deploy",
     "aws_iam_role_policy.pods",
     "aws_iam_role_policy.secrets",
+    "aws_iam_role_policy.mlflow",
 )
 
 
@@ -80,7 +81,7 @@ def test_s31_roles_may_do_what_is_named_and_are_taken_by_whom_they_are_for(infra
     trusts = {
         w: json.loads(values["assume_role_policy"]) for w, values in made.items() if w.startswith("aws_iam_role.")
     }
-    assert (len(policies), len(trusts)) == (5, 4)
+    assert (len(policies), len(trusts)) == (6, 5)
     assert {where: found for where, policy in policies.items() if (found := too_wide(policy))} == {}
     assert {where: found for where, policy in trusts.items() if (found := trusts_too_many(policy))} == {}
 

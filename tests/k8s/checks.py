@@ -107,10 +107,15 @@ def images(objects):
                 yield f"{own}: {container['image']} is not by digest"
 
 
+def apps(objects):
+    """Return the workloads that run the app; an MLflow server has settings and probes of its own."""
+    return [each for each in workloads(objects) if each[1]["app"] != "mlflow"]
+
+
 def environment(objects):
     """Each variable is a setting, each value one that it takes, and each source of values is there."""
     config_maps = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
-    for own, _, _, container in workloads(objects):
+    for own, _, _, container in apps(objects):
         given = {}
         for source in container.get("envFrom", []):
             wanted = source.get("configMapRef", {}).get("name")
@@ -138,7 +143,7 @@ def environment(objects):
 
 def probes(objects):
     """The three probes ask routes that the app has, at a port that the container has, and leaving takes its time."""
-    for own, _, spec, container in workloads(objects):
+    for own, _, spec, container in apps(objects):
         if not container.get("ports"):
             continue
         for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):

@@ -30,6 +30,8 @@ KINDS = {  # (group and version, plural): kind, namespaced
     ("networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", True),
     ("networking.k8s.io/v1", "ingresses"): ("Ingress", True),
     ("argoproj.io/v1alpha1", "applications"): ("Application", True),
+    ("rbac.authorization.k8s.io/v1", "roles"): ("Role", True),
+    ("rbac.authorization.k8s.io/v1", "rolebindings"): ("RoleBinding", True),
     ("authorization.k8s.io/v1", "selfsubjectaccessreviews"): ("SelfSubjectAccessReview", False),
 }
 DEPLOYMENTS, REPLICA_SETS = ("apps/v1", "deployments"), ("apps/v1", "replicasets")
@@ -241,19 +243,20 @@ class Cluster:
     def _pods(self, deployment, image, well):
         """Show one pod of the newest ReplicaSet, and why it is not ready."""
         space, labels = deployment["metadata"]["namespace"], deployment["spec"]["template"]["metadata"]["labels"]
+        name = f"{deployment['metadata']['name']}-1"
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": f"Back-off pulling image {image}"}}
         state = {"running": {"startedAt": NOW}} if well else waiting
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "flask-app-1", "namespace": space, "labels": labels},
+            "metadata": {"name": name, "namespace": space, "labels": labels},
         }
         pod["spec"] = deployment["spec"]["template"]["spec"]
         pod["status"] = {"phase": "Running" if well else "Pending", "containerStatuses": [{"state": state}]}
         self._show("pods", pod)
         if not well:
-            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "flask-app-1.1", "namespace": space}}
-            about = {"kind": "Pod", "name": "flask-app-1", "namespace": space}
+            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.1", "namespace": space}}
+            about = {"kind": "Pod", "name": name, "namespace": space}
             event |= {"type": "Warning", "reason": "Failed", "message": f"Failed to pull image {image}"}
             self._show("events", event | {"involvedObject": about})
 

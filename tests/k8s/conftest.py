@@ -17,6 +17,7 @@ from tests.flask_app.standins import FolderRegistry, make_bundle
 from tests.k8s.api_server import serving
 from tests.k8s.cluster import DEPLOYMENTS, Cluster
 from tests.k8s.objects import ROOT
+from tests.postgres import postgres  # noqa: F401
 
 COMPONENTS = sorted(folder.name for folder in (ROOT / "k8s/components").iterdir())
 OVERLAYS = sorted(folder.name for folder in (ROOT / "k8s/overlays").iterdir())

@@ -62,7 +62,7 @@ def test_the_configuration_has_region_account_and_addresses_of_the_environment(p
     assert config["metadata"]["region"] == REGION
     assert config["vpc"]["publicAccessCIDRs"] == ["198.51.100.7/32", "203.0.113.0/24"]
     roles = [each["roleARN"] for each in config["iam"]["podIdentityAssociations"] if "roleARN" in each]
-    assert roles == [f"arn:aws:iam::{ops.ACCOUNT}:role/lockstep-{each}" for each in ("pods", "secrets")]
+    assert roles == [f"arn:aws:iam::{ops.ACCOUNT}:role/lockstep-{each}" for each in ("pods", "mlflow", "secrets")]
     assert config["metadata"]["version"] in ("1.35", "1.36", "1.37")
     other = yaml.safe_load(eks(env | {"EKS_CLUSTER": "lockstep-dev", "KUBERNETES_VERSION": "1.37"}, "config").stdout)
     assert (other["metadata"]["name"], other["metadata"]["version"]) == ("lockstep-dev", "1.37")
@@ -118,7 +118,7 @@ def test_the_component_completes_the_manifests(place, kubectl, tmp_path, extra):
     (tmp_path / "kustomization.yaml").write_text(json.dumps(chosen))
     rendered = ops.run(kubectl, "kustomize", tmp_path)
     assert rendered.returncode == 0, rendered.stderr
-    assert not {"VPC-RANGE", "AWS-REGION", "models.example.com"} & {*rendered.stdout.split()}
+    assert not {"VPC-RANGE", "AWS-REGION", "app-host.invalid"} & {*rendered.stdout.split()}
     objects = list(yaml.safe_load_all(rendered.stdout))
     assert checks.faults(objects) == []
     (policy,) = [each for each in objects if each["metadata"].get("labels", {}).get("lockstep/peers") == "vpc"][:1]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests import ops
-from tests.k8s.conftest import OTHER, bare
+from tests.k8s.conftest import OTHER, bare, image
 from tests.k8s.objects import ROOT
 
 pytestmark = pytest.mark.server
@@ -39,12 +39,13 @@ def pod(api, app, cluster_with_good, tmp_path):
 
     def execute(command, given):
         inside = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"} | variables(api)
+        inside["MLFLOW_TRACKING_URI"] = inside.get("MLFLOW_TRACKING_URI", "").replace("http://mlflow:5000", api.mlflow)
         inside |= {"LOCKSTEP_STATE": str(tmp_path / "state"), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         place = {"lockstep": [sys.executable, "-m", "lockstep"], "python": [sys.executable]}[command[0]]
         done = subprocess.run([*place, *command[1:]], input=given, env=inside, capture_output=True, cwd=inside_folder)
         return done.returncode, done.stdout, done.stderr
 
-    api.pod = execute
+    api.pod, api.mlflow = execute, "http://127.0.0.1:9"
     return api
 
 
@@ -81,6 +82,26 @@ def test_the_deploy_step_gives_settings_and_tokens_to_pods_which_reach_the_regis
     assert done.returncode == 0, done.stderr
     assert "rollout restart" in done.stderr, "pods read a Secret when they start"
     assert variables(pod)["MLFLOW_TRACKING_PASSWORD"] == "new"
+
+
+def test_an_mlflow_of_the_cluster_becomes_the_registry(pod, script, mlflow_server):
+    pod.mlflow = mlflow_server
+    given = {"MLFLOW_IMAGE": image("e"), "MLFLOW_DATABASE_HOST": "db.internal", "MLFLOW_TRACKING_URI": "http://laptop"}
+    done = script("deploy", "--overlay", "local", "--image", OTHER, **given)
+    assert done.returncode == 1
+    assert "not both MLFLOW_DATABASE_HOST and MLFLOW_BUCKET" in done.stderr and "scripts/database" in done.stderr
+    done = script("deploy", "--overlay", "local", "--image", OTHER, MLFLOW_BUCKET="own-artifacts", **given)
+    assert done.returncode == 0, done.stderr
+    assert "rollout status deployment/mlflow" in done.stderr
+    assert f"registry: mlflow at {mlflow_server}" in done.stdout
+    deployment = pod.cluster.get(("apps/v1", "deployments"), "lockstep", "mlflow")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    own = pod.cluster.get(("v1", "configmaps"), "lockstep", container["envFrom"][0]["configMapRef"]["name"])["data"]
+    assert container["image"] == image("e")
+    assert (own["PGHOST"], own["MLFLOW_ARTIFACTS_DESTINATION"]) == ("db.internal", "s3://own-artifacts/mlflow")
+    keys = {each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"]} - {"MLFLOW_DATABASE_PASSWORD"}
+    assert keys <= {*pod.cluster.get(("v1", "secrets"), "lockstep", "capstone-secret")["data"]}
+    assert variables(pod)["MLFLOW_TRACKING_URI"] == "http://mlflow:5000", "not the address of this machine"
 
 
 def test_a_registry_that_pods_do_not_reach_is_undone(pod, script):
