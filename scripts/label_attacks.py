@@ -12,6 +12,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -170,13 +171,23 @@ def attacked(project: Path, name: str) -> tuple[list[str], bool]:
                 for author in sorted({given.author for given in labels}):
                     run(copy, sys.executable, "-m", "lockstep", "labels", "accept", author, "--reason", "a trial")
             job = json.loads(run(copy, sys.executable, "-m", "lockstep", "retrain", "--json"))
-            outcomes.append(f"{job['state']}: {job['outcome']}")
+            outcomes.append(short(job["outcome"]))
             figures.append((before, measured(copy) if job["state"] == "promoted" else before))
     recall, accuracy = (" / ".join(f"{was[at]:.3f} -> {now[at]:.3f}" for was, now in figures) for at in (0, 1))
     cells = [name.replace("_", " "), f"{len(labels):,}", f"{share:.0%}", *outcomes, recall, accuracy]
     if name == new_words.__name__:
-        return cells, not outcomes[1].startswith("promoted")
+        return cells, "is Production, in place" not in outcomes[1]
     return cells, any(now[at] < was[at] - NOISE for was, now in figures for at in (0, 1))
+
+
+def short(outcome: str) -> str:
+    """Return the outcome of a retraining, of a refusal with the names of its checks in place of their figures."""
+    if "is refused" not in outcome:
+        return outcome
+    checks = {"against the champion": "champion", "test rows of the source": "source", "slices are worse": "slices"}
+    named = ", ".join(name for words, name in checks.items() if words in outcome)
+    held = re.search(r"\d+ labels wait", outcome)
+    return f"refused by the gate ({named})" + (f"; {held[0]}" if held else "")
 
 
 def write(project: Path, labels: Sequence[Given]) -> float:
