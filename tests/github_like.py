@@ -11,7 +11,7 @@ TOKEN = "token-of-a-test-0123456789"
 READ_TOKEN = "token-of-a-fork-0123456789"
 """May read comments, and write none."""
 
-COMMENTS = re.compile(r"/repos/own/er/issues/(?:comments/(?P<id>\d+)|(?P<number>\d+)/comments)")
+COMMENTS = re.compile(r"/repos/[\w-]+/[\w-]+/issues/(?:comments/(?P<id>\d+)|(?P<number>\d+)/comments)")
 
 
 class Api(http.server.BaseHTTPRequestHandler):

@@ -111,11 +111,12 @@ class Repository:
         project.run("git", "remote", "add", "origin", str(self.bare))
         project.run("git", "push", "--quiet", "origin", "HEAD:main")
 
-    def run(self, *words, region=REGIONS[0], changes=None, environment=None):
+    def run(self, *words, region=REGIONS[0], environment=None, secrets=None):
         """Run workflows as a runner of GitHub would, and return the process."""
         passed = self.account.passed | (environment or {})
-        variables = {name: value for name, value in self.account.variables(region, **(changes or {})).items() if value}
+        variables = {name: value for name, value in self.account.variables(region).items() if value}
         options = [word for name in passed if name != "PATH" for word in ("--pass", name)]
+        options += [word for name in secrets or {} for word in ("--secret", name)]
         options += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
         command = [
             sys.executable,
@@ -130,7 +131,9 @@ class Repository:
             *words,
         ]
         kept = {"HOME": os.environ["HOME"], "PYTHONPATH": str(self.project.root)}
-        return subprocess.run(command, cwd=self.project.root, env=kept | passed, capture_output=True, text=True)
+        return subprocess.run(
+            command, cwd=self.project.root, env=kept | passed | (secrets or {}), capture_output=True, text=True
+        )
 
 
 def example(folder, account):

@@ -5,6 +5,7 @@ What a job needs and this machine lacks is a failure with its name, or a skip th
 
 import pytest
 
+from tests import github_like
 from tests.github import account as standins
 
 pytestmark = [pytest.mark.server, pytest.mark.pipeline, pytest.mark.long("runs the jobs of ci.yml and deploy.yml")]
@@ -38,7 +39,7 @@ def test_from_a_commit_to_a_cluster_twice_after_a_failed_job_and_in_two_regions(
 
     account.registry.start()
     passed(repository.run(*LEFT_OUT, "--rerun-failed", "deploy"))
-    first, images = account.running(), account.registry.state()
+    first = account.running()
     assert first.startswith(f"{account.variables(standins.REGIONS[0])['ECR_REPOSITORY']}@sha256:")
 
     before = account.state()
@@ -47,4 +48,17 @@ def test_from_a_commit_to_a_cluster_twice_after_a_failed_job_and_in_two_regions(
 
     passed(repository.run("--job", "production", "deploy", region=standins.REGIONS[1]))
     assert account.running().startswith(account.variables(standins.REGIONS[1])["ECR_REPOSITORY"])
-    assert len(account.registry.state()) == len(images) + 1
+    assert {name.partition("/")[0] for name in account.registry.state()} == set(standins.REGIONS)
+
+
+def test_a_pull_request_gets_one_comment_that_the_next_run_renews(repository):
+    words = ("--event", "pull_request", "--job", "pipeline", "--job", "comment", "ci")
+    with github_like.serving() as server:
+        where, secrets = {"GITHUB_API_URL": server.url}, {"GITHUB_TOKEN": github_like.TOKEN}
+        said = [repository.run(*words, environment=where, secrets=secrets) for _ in range(2)]
+        assert [len(passed(done)) > 2 for done in said] == [True, True]
+        assert "comment on pull request 1: written\n" in said[0].stdout
+        assert "comment on pull request 1: as it was\n" in said[1].stdout
+        (comment,) = server.comments.values()
+    assert "### Metrics, against `origin/main`" in comment["body"]
+    assert github_like.TOKEN not in said[0].stdout

@@ -38,8 +38,8 @@ def engine(registry, image, tmp_path_factory):
     try:
         own = os.environ | {"DOCKER_HOST": host}
         wait_for(lambda: subprocess.run(["docker", "info"], env=own, capture_output=True).returncode == 0, 60)
-        saved = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "load"], env=own, stdin=saved.stdout, check=True, capture_output=True)
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
+            subprocess.run(["docker", "load"], env=own, stdin=saved.stdout, check=True, capture_output=True)
         yield own
     finally:
         process.terminate()
