@@ -151,9 +151,27 @@ FAULTS = {
     ),
     "retraining: the cooldown": Fault(
         LIBRARY + "lifecycle/retraining/policy.py",
-        "if last is not None and now - last < rules.cooldown_s:",
+        "if last is not None and now - last < cooldown_s:",
         "if False:",
         TESTS + "lifecycle/retraining/test_policy.py",
+    ),
+    "retraining: an alert starts one": Fault(
+        LIBRARY + "lifecycle/retraining/policy.py",
+        "alert.opened <= job.asked",
+        "alert.opened > now",
+        TESTS + "lifecycle/retraining/test_policy.py",
+    ),
+    "labels: contradiction": Fault(
+        LIBRARY + "prediction_log/label_review.py",
+        "batch.share > limits.contradiction",
+        "batch.share > 1",
+        TESTS + "prediction_log/test_label_review.py",
+    ),
+    "gate: origins": Fault(
+        LIBRARY + "gate/champion.py",
+        'measured.verdict != "worse", reason)\n\n\ndef slices_hold',
+        "True, reason)\n\n\ndef slices_hold",
+        TESTS + "gate/test_checks.py",
     ),
     "spool: its size": Fault(
         LIBRARY + "prediction_log/spool.py",
