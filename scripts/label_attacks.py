@@ -36,6 +36,7 @@ from lockstep.prediction_log.records import Answer, Label
 DAY_US = 86_400_000_000
 SPAM, HAM = "spam", "ham"
 SPAM_SHARE = 0.15
+NOISE = 0.02  # Two trainings on other rows differ by that much in these figures.
 HEAD = ("attack", "labels", "contradict", "as it comes", "if a person accepts all", "spam recall", "accuracy")
 
 
@@ -125,7 +126,7 @@ def flipped(given: Given) -> Given:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print a Markdown table, a row an attack; exit with 1 if one was promoted unreviewed or honesty was not."""
+    """Print a Markdown table, a row an attack; exit with 1 if Production got worse, or honest labels were refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attacks", nargs="*", help="those to run (default: all)")
     parser.add_argument("--rows", type=int, default=3000, help="messages that train the first model")
@@ -134,8 +135,8 @@ def main(words: Sequence[str]) -> int:
     failed = False
     with trained(options.rows) as project:
         for name in options.attacks or ATTACKS:
-            cells, promoted = attacked(project, name)
-            failed |= promoted != (name == new_words.__name__)
+            cells, harmed = attacked(project, name)
+            failed |= harmed
             print(f"| {' | '.join(cells)} |", flush=True)
     return int(failed)
 
@@ -156,7 +157,7 @@ def trained(rows: int) -> Iterator[Path]:
 
 
 def attacked(project: Path, name: str) -> tuple[list[str], bool]:
-    """Return a row of the table, and whether the labels were promoted without a person."""
+    """Return a row of the table, and whether an attack made Production worse, or honest labels were refused."""
     labels = ATTACKS[name](Messages(2))
     outcomes, figures = [], []
     for accepts in (False, True):
@@ -173,7 +174,9 @@ def attacked(project: Path, name: str) -> tuple[list[str], bool]:
             figures.append((before, measured(copy) if job["state"] == "promoted" else before))
     recall, accuracy = (" / ".join(f"{was[at]:.3f} -> {now[at]:.3f}" for was, now in figures) for at in (0, 1))
     cells = [name.replace("_", " "), f"{len(labels):,}", f"{share:.0%}", *outcomes, recall, accuracy]
-    return cells, outcomes[0].startswith("promoted")
+    if name == new_words.__name__:
+        return cells, not outcomes[1].startswith("promoted")
+    return cells, any(now[at] < was[at] - NOISE for was, now in figures for at in (0, 1))
 
 
 def write(project: Path, labels: Sequence[Given]) -> float:

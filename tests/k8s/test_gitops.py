@@ -39,7 +39,7 @@ class Project:
             shutil.copy(ROOT / "scripts" / name, self.root / "scripts")
         shutil.copytree(ROOT / "k8s", self.root / "k8s")
         for path in (self.root / "k8s").rglob("*.yaml"):  # as `scripts/eks component` does for a cluster
-            path.write_text(path.read_text().replace("VPC-RANGE", VPC).replace("models.example.com", "models.test"))
+            path.write_text(path.read_text().replace("VPC-RANGE", VPC).replace("app-host.invalid", "models.test"))
         shutil.copytree(ROOT / "monitoring", self.root / "monitoring")
         (self.root / ".gitignore").write_text("build/\n")
         self.commit("first")

@@ -20,7 +20,9 @@ from lockstep.metrics.scores import Scored
 from lockstep.modeling.search import search
 
 MOST_ROWS, FOLDS, SEED = 6000, 3, 0
-HALF = 0.5  # The floor stands halfway between the best constant answer and the quick models.
+# The floor stands at this share of the way from the best constant answer to the quick models, less some spreads, since
+# few test rows may measure that much less; but at half of the way at least.
+SHARE, SPREADS, LEAST_SHARE = 0.9, 3, 0.5
 QUICK: dict[Task, list[dict[str, Any]]] = {
     "binary": [
         {"estimator": "logistic_regression", "params": {"C": 1.0, "max_iter": 20_000}},
@@ -36,12 +38,16 @@ QUICK["multiclass"] = QUICK["binary"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """Figures of one metric: of the best constant answer, and of quick models, with the error of their mean."""
+    """Figures of one metric: of the best constant answer, and of quick models, with the error of their mean.
+
+    `test_rows` is how many rows will be test rows.
+    """
 
     metric: str
     constant: float
     reached: float
     error: float
+    test_rows: int = 1000
 
     @property
     def signal(self) -> bool:
@@ -51,7 +57,10 @@ class Baseline:
     @property
     def floor(self) -> float:
         """Return what a sound model reaches and a constant answer does not."""
-        return math.floor(100 * (self.constant + HALF * (self.reached - self.constant))) / 100
+        way = self.reached - self.constant
+        chance = math.sqrt(max(0.0, self.reached * (1 - self.reached)) / max(1, self.test_rows))
+        spread = max(self.error * math.sqrt(FOLDS), chance)  # three folds may agree by chance
+        return math.floor(100 * (self.constant + max(SHARE * way - SPREADS * spread, LEAST_SHARE * way))) / 100
 
 
 def measure(frame: pd.DataFrame, params: Params) -> Baseline:
@@ -76,7 +85,8 @@ def measure(frame: pd.DataFrame, params: Params) -> Baseline:
     result = search.choose(matrix, truth, cleaned.task, quick, constraints)
     error = float(np.std(result.best.scores) / math.sqrt(FOLDS))
     constant = _constant(truth, cleaned.task, metric, int(constraints.get("positive", 1)))
-    return Baseline(metric, constant, result.best.mean, error)
+    test_rows = round(int(frame[name].notna().sum()) * params.data_preprocessing.split.test_size)
+    return Baseline(metric, constant, result.best.mean, error, test_rows)
 
 
 def _constraints(table: CleanTable, rows: pd.DataFrame, by: Split) -> dict[str, NDArray[np.int64]]:

@@ -8,11 +8,12 @@ from lockstep import decision as decisions
 from lockstep import files, paths
 from lockstep.config.params import Params
 from lockstep.config.settings import Settings
-from lockstep.decision import DECISION_TAG, FORCED_TAG, Decision, Forced, GateRefused
-from lockstep.errors import RegistryError
+from lockstep.decision import DECISION_TAG, FORCED_TAG, Check, Decision, Forced, GateRefused
+from lockstep.errors import RegistryError, StoreError
 from lockstep.inference import predictor
 from lockstep.lifecycle.evidence import gate_decision
 from lockstep.lifecycle.registration import register, restore_files
+from lockstep.monitoring import live
 from lockstep.registry import history, provenance, tracking
 from lockstep.registry.history import Event
 from lockstep.registry.model_registry import CHALLENGER, PRODUCTION, Registry, Version
@@ -75,8 +76,8 @@ def open_case(params: Params, settings: Settings, request: PromotionRequest) -> 
     return PromotionCase(registry, version, registry.production(), _event(version, settings, request.reason), request)
 
 
-def promote(params: Params, settings: Settings, request: PromotionRequest) -> Event:
-    """Make a version Production (or challenger) if the gate lets it.
+def promote(params: Params, settings: Settings, request: PromotionRequest, verdict: Check | None = None) -> Event:
+    """Make a version Production (or challenger) if the gate, and a check of it on live traffic, let it.
 
     A version that was rolled back stays out: the event says `refused` and why, and Production stays as it is. Where it
     is Production already, the event's `version` is its `previous`.
@@ -88,7 +89,8 @@ def promote(params: Params, settings: Settings, request: PromotionRequest) -> Ev
         return replace(case.event, version=case.version.version, previous=case.version.version)
     if (away := case.rolled_back()) and not request.force:
         return _left_out(case, away)
-    return enact(case, gate_decision(case.registry, case.version, case.champion, params, away))
+    decision = gate_decision(case.registry, case.version, case.champion, params, away)
+    return enact(case, decision.also(verdict) if verdict else decision)
 
 
 def decide(params: Params, settings: Settings, request: PromotionRequest) -> tuple[PromotionCase, Decision]:
@@ -172,9 +174,28 @@ def promote_challenger(params: Params, settings: Settings, request: PromotionReq
     if version is None:
         raise RegistryError(f"{registry.name} has no challenger", "`lockstep promote --to challenger` starts a trial")
     reason = request.reason or "it was the challenger"
-    event = promote(params, settings, replace(request, number=version.version, reason=reason, again=True))
+    verdict = live_verdict(settings, registry.name, version.version)
+    event = promote(params, settings, replace(request, number=version.version, reason=reason, again=True), verdict)
     registry.clear_alias(CHALLENGER)
     return event
+
+
+def live_verdict(settings: Settings, name: str, version: str) -> Check:
+    """Check that live labels do not call the challenger worse than Production; it passes where they say nothing yet."""
+    check = "not worse on live labels"
+    try:
+        model = live.look(settings).models.get(name)
+    except StoreError as error:
+        return Check(check, True, f"not known: {error.problem}")
+    challenge = model.challenge if model else None
+    if challenge is None or challenge.challenger != version or challenge.difference is None:
+        return Check(check, True, "too few labels have come to compare the two")
+    difference = challenge.difference
+    reason = (
+        f"{challenge.metric} is {difference.value:+.4g} against Production on {challenge.labels_challenger} labels, "
+        f"95 % between {difference.low:+.4g} and {difference.high:+.4g}: {challenge.verdict}"
+    )
+    return Check(check, challenge.verdict != "production better", reason)
 
 
 def rollback(params: Params, settings: Settings, reason: str) -> Event:

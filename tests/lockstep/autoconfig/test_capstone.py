@@ -63,6 +63,13 @@ def test_a_bucket_in_the_code_is_part_of_the_address(read):
     assert facts["source"] == "s3://films/data.csv"
 
 
+def test_a_value_is_followed_through_names_and_arguments(read):
+    through = capstones.FEATURES.replace("    vectorizer", "    most = max_features\n    vectorizer")
+    through = through.replace("(max_features=max_features)", "(max_features=most)")
+    facts, _ = read(capstones.by_address() | {"src/features/feature_engineering.py": through})
+    assert facts["terms"]["max_terms"] == 100
+
+
 def test_two_nodes_are_not_small(read):
     note = {"projectflow.txt": capstones.CLUSTER.replace("--nodes 1", "--nodes 2")}
     facts, _ = read(capstones.by_address() | note)

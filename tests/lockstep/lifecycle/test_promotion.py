@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import time
 from argparse import ArgumentParser
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from lockstep.config.params import Params
 from lockstep.data import parquet, row_hashes
 from lockstep.data.schema import Schema
 from lockstep.decision import GateRefused
+from lockstep.drift import results
+from lockstep.drift.results import Challenge, Interval, ModelState, Snapshot
 from lockstep.errors import ArtifactError, ConfigError
 from lockstep.inference.predictor import digest
 from lockstep.lifecycle import evidence, promotion
@@ -177,6 +181,41 @@ def test_notes_that_were_changed_are_not_believed(registry, version, promote):
     with pytest.raises(ArtifactError, match=r"trained_on\.npy of version 2 was changed"):
         promote(number)
     assert registry.production().version == "1"
+
+
+def challenged(settings, verdict, value):
+    """Let a recorder have seen version 2 beside Production on live labels."""
+    difference = None if value is None else Interval(value, value - 0.01, value + 0.01)
+    challenge = Challenge("1", "2", 10, "accuracy", 800, 200, difference=difference, verdict=verdict)
+    state = ModelState("demo", "", challenge=challenge)
+    results.write(Snapshot(time.time(), models={"demo": state}), Path(settings.state) / results.FILE)
+
+
+def test_a_challenger_that_live_labels_call_worse_is_refused_without_force(
+    registry, version, promote, params, local_settings
+):
+    promote(version(GOOD))
+    registry.set_alias("challenger", version(TREE))
+    challenged(local_settings, "production better", -0.05)
+    with pytest.raises(GateRefused, match=r"accuracy is -0.05 against Production on 200 labels.*production better"):
+        promotion.promote_challenger(params, local_settings, PromotionRequest())
+    assert (registry.production().version, registry.challenger().version) == ("1", "2")
+    forced = promotion.promote_challenger(params, local_settings, PromotionRequest(force=True, reason="the labels lie"))
+    assert (forced.version, forced.forced, registry.challenger()) == ("2", True, None)
+
+
+@pytest.mark.parametrize(("verdict", "value"), [("undecided", None), ("no difference found", 0.0), (None, None)])
+def test_a_challenger_passes_where_live_labels_say_nothing_against_it(
+    registry, version, promote, params, local_settings, verdict, value
+):
+    promote(version(GOOD))
+    registry.set_alias("challenger", version(TREE))
+    if verdict:
+        challenged(local_settings, verdict, value)
+    settings = replace(local_settings, model_name="demo")
+    assert promotion.promote_challenger(params, settings, PromotionRequest()).version == "2"
+    checks = {check.name: check for check in decision.gate_record(registry.get("2").tags).decision.checks}
+    assert ("too few labels" in checks["not worse on live labels"].reason) == (value is None)
 
 
 def test_a_budget_for_one_row_is_measured_on_this_machine(registry, version, params, local_settings):
