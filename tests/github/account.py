@@ -161,6 +161,9 @@ def own(folder, account):
     project.settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": region}
     project.run("scripts/remote", account.variables(region)["DVC_REMOTE_URL"])
     project.repro()
-    project.run("dvc", "push")
+    for each in REGIONS:  # a bucket for each, which has the data
+        project.settings["AWS_REGION"] = each
+        project.run("scripts/remote", account.variables(each)["DVC_REMOTE_URL"])
+        project.run("dvc", "push")
     project.commit("train")
     return project
