@@ -24,7 +24,7 @@ class PlainRegistry(container_registry.Registry):
     """docker-registry without TLS and without a password."""
 
     def __init__(self, folder):
-        super().__init__(folder, ["localhost"])
+        super().__init__(folder, "", "")
         config = json.loads((folder / "registry.yml").read_text())
         del config["auth"], config["http"]["tls"]
         (folder / "registry.yml").write_text(json.dumps(config))
@@ -34,7 +34,7 @@ class PlainRegistry(container_registry.Registry):
 def plain(tmp_path_factory):
     if not shutil.which("docker-registry"):
         pytest.skip("docker-registry is not here: apt-get install docker-registry")
-    made = PlainRegistry(tmp_path_factory.mktemp("plain"))
+    made = PlainRegistry(tmp_path_factory.mktemp("plain") / "registry")
     made.start()
     yield made
     made.stop()
