@@ -218,8 +218,7 @@ def rows_of_split(params: Params) -> Iterator[NDArray[np.int64]]:
         cleaning.iso_dates(read.read(params.data_ingestion).frame, preprocessing.dates), preprocessing
     )
     marked = replace(table, frame=table.frame.assign(position=table.positions))
-    train, test, _ = split(marked, preprocessing.target, preprocessing.split)
-    return (side["position"].to_numpy() for side in (train, test))
+    return (side["position"].to_numpy() for side in split(marked, preprocessing.target, preprocessing.split))
 
 
 def plain_model(file: RealFile, features: pd.DataFrame, classes: bool) -> Any:

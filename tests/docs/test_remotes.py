@@ -19,6 +19,7 @@ def test_each_way_has_three_lines():
     assert [len(block.splitlines()) for block in (S3, DAGSHUB)] == [3, 3]
 
 
+@pytest.mark.long("runs the pipeline in two clones")
 @pytest.mark.parametrize("block", [S3, DAGSHUB], ids=["s3", "dagshub"])
 def test_push_here_and_pull_in_another_clone(tmp_path, aws_address, block, request):
     if block is DAGSHUB and not request.config.getoption("long"):

@@ -174,6 +174,7 @@ def test_a_changed_document_is_attached_beside_the_one_of_before(image, sbom):
     assert sorted(kinds) == sorted([KINDS[0], *KINDS])
 
 
+@pytest.mark.long("pushes an image")
 def test_the_image_that_scripts_push_printed_gets_both(push, sbom):  # noqa: F811
     done = push()
     assert done.returncode == 0, done.stderr

@@ -96,6 +96,7 @@ def test_an_image_is_pushed_once_and_its_tag_never_holds_another(push):
     assert push.calls().count("push") == 1
 
 
+@pytest.mark.long("pushes an image twice")
 def test_a_second_build_with_the_same_content_is_the_image_that_is_there(push):
     first = push()
     push.image("flask-app:local", "b", LABELS)

@@ -57,6 +57,7 @@ def test_plain_kubectl_applies_the_folder_and_finds_nothing_to_change_then(api, 
     assert running(api).startswith("registry.example.com/flask-app@sha256:")
 
 
+@pytest.mark.long("deploys twice")
 def test_a_second_run_changes_nothing(redeploy, api):
     before = versions(api)
     done = redeploy(GOOD)

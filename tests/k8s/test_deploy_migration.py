@@ -64,6 +64,7 @@ def test_what_the_job_needs_is_there_before_it(deploy, api):
     assert api.writes.index("jobs/lockstep-migrate") > max(api.writes.index(own) for own in needed)
 
 
+@pytest.mark.long("deploys once more")
 def test_a_failed_migration_leaves_the_pods_as_they_are(deploy, api):
     assert deploy(GOOD).returncode == 0
     done = deploy(BAD)
@@ -81,6 +82,7 @@ def test_a_rollout_for_which_this_script_cannot_wait_is_refused_before_anything_
     assert "the overlay local has a Rollout" in done.stderr
 
 
+@pytest.mark.long("starts the command of the job")
 def test_the_command_of_the_job_is_one_of_the_image(tmp_path):
     """It creates the tables, and once they are there it changes nothing."""
     job = yaml.safe_load((ROOT / "k8s/components/migration/job.yaml").read_text())

@@ -38,6 +38,7 @@ def running(api):
     return found and found["spec"]["template"]["spec"]["containers"][0]["image"]
 
 
+@pytest.mark.long("deploys twice")
 def test_an_image_is_rolled_out_and_a_bad_one_undone(script, api):
     done = script("deploy", "--image", GOOD)
     assert done.returncode == 0, done.stderr
@@ -47,6 +48,7 @@ def test_an_image_is_rolled_out_and_a_bad_one_undone(script, api):
     assert "undone, revision 1 serves again" in done.stderr
 
 
+@pytest.mark.long("deploys twice")
 def test_rollback_lists_revisions_and_goes_back(script, api):
     for image in (GOOD, OTHER):
         assert script("deploy", "--image", image).returncode == 0

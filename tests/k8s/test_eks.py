@@ -140,6 +140,7 @@ def test_an_overlay_of_eks_without_its_cluster_is_refused(script, api, tmp_path)
     assert api.writes == []
 
 
+@pytest.mark.long("deploys to two environments")
 def test_the_same_digest_moves_on_and_no_half_rolled_one(redeploy, api, script, app):
     """From a cluster to itself, since there is one stand-in: what --from reads is what is applied."""
     done = redeploy("", "--from", "stand-in", "--context", "stand-in", name="deploy")

@@ -65,6 +65,7 @@ def test_pods_without_a_registry_are_told_so(pod, script, tmp_path):
     assert "params.yaml" not in seen.stdout, "what pods do not need"
 
 
+@pytest.mark.long("deploys to a cluster with a registry")
 def test_the_deploy_step_gives_settings_and_tokens_to_pods_which_reach_the_registry(
     pod, script, mlflow_server, tmp_path
 ):
@@ -84,6 +85,7 @@ def test_the_deploy_step_gives_settings_and_tokens_to_pods_which_reach_the_regis
     assert variables(pod)["MLFLOW_TRACKING_PASSWORD"] == "new"
 
 
+@pytest.mark.long("deploys MLflow to a cluster")
 def test_an_mlflow_of_the_cluster_becomes_the_registry(pod, script, mlflow_server):
     pod.mlflow = mlflow_server
     given = {"MLFLOW_IMAGE": image("e"), "MLFLOW_DATABASE_HOST": "db.internal", "MLFLOW_TRACKING_URI": "http://laptop"}
@@ -104,6 +106,7 @@ def test_an_mlflow_of_the_cluster_becomes_the_registry(pod, script, mlflow_serve
     assert variables(pod)["MLFLOW_TRACKING_URI"] == "http://mlflow:5000", "not the address of this machine"
 
 
+@pytest.mark.long("deploys once more")
 def test_a_registry_that_pods_do_not_reach_is_undone(pod, script):
     done = script("deploy", "--overlay", "local", "--image", OTHER, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 1

@@ -62,6 +62,7 @@ def client(s3, service):
     return boto3.client(service, endpoint_url=s3["AWS_ENDPOINT_URL"], **keys)
 
 
+@pytest.mark.long("fills a bucket with many versions")
 def test_a_bucket_is_emptied_of_every_version(s3, script):
     store, bucket = client(s3, "s3"), {"Bucket": "lockstep-dvc"}
     store.create_bucket(**bucket)

@@ -50,6 +50,7 @@ def test_a_second_server_leaves_the_metrics_of_the_first(make, tmp_path, shared)
     assert metrics_folder(first) != metrics_folder(second)
 
 
+@pytest.mark.long("starts two servers")
 def test_the_folder_of_a_dead_server_goes_and_that_of_a_living_one_stays(make, tmp_path):
     options = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")}
     dead, living = make(**options).start(within_s=START_S), make(**options).start(within_s=START_S)

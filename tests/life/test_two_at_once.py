@@ -85,6 +85,7 @@ def at_once(clients, store, *calls):
     return zip(*[json.loads(client.stdout.readline()) for client in clients], strict=True)
 
 
+@pytest.mark.long("registers from many processes")
 def test_the_same_model_is_one_version(clients, versions):
     run = versions.registry.get("1").run_id
     codes, numbers = at_once(clients, versions, *[("register", run, "")] * 3)
@@ -165,6 +166,7 @@ def test_of_two_retrainings_one_runs_and_the_other_names_it(finished, tmp_path, 
     assert "stopped by SIGTERM" in winner.communicate(timeout=60)[0]
 
 
+@pytest.mark.long("runs the pipeline")
 @pytest.mark.pipeline
 def test_of_two_runs_of_the_pipeline_the_loser_names_the_winner_and_the_result_is_whole(finished, tmp_path):
     project = copy_of(finished, tmp_path / "project")

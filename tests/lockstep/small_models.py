@@ -50,7 +50,7 @@ def raw(task, count=160):
 
 def make(task):
     cleaned = cleaning.clean(raw(task), DataPreprocessing(target="y", columns={"text": ("review",)}))
-    train, test, _ = split(cleaned, "y", DataPreprocessing(target="y").split)
+    train, test = split(cleaned, "y", DataPreprocessing(target="y").split)
     learned = frames.learn(train, "y", cleaned.task, cleaned.kinds, FeatureEngineering())
     features, matrix = build.fit(train, learned, FeatureEngineering(), {})
     building = ModelBuilding(candidates=(Candidate(estimator=ESTIMATOR[task]),))

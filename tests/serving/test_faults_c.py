@@ -178,6 +178,7 @@ def test_c02_all_workers_killed_at_once(server, load):
     assert running.failed() == []
 
 
+@pytest.mark.long("starts one more server")
 def test_c03_a_killed_master_takes_all_with_it_and_a_new_start_can_bind(make, local):
     first = make(folder="same", MLFLOW_TRACKING_URI=local[0].settings.tracking_uri)
     first.holds(local[0].bundles["1"]).start()
@@ -299,6 +300,7 @@ def behind(make, gate):
     return lambda **options: make(name="remote", MLFLOW_TRACKING_URI=uri, LOCKSTEP_POLL_S="1", **options)
 
 
+@pytest.mark.long("starts one more server")
 def test_c07_the_cached_version_serves_while_the_registry_is_away(behind, gate, remote):
     store, _ = remote
     server = behind(folder="same").holds(store.bundles["2"]).start()

@@ -12,7 +12,7 @@ from lockstep.data.cleaning import CleanTable
 from lockstep.data.contract import ContractResult
 from lockstep.data.raw import RawData
 from lockstep.data.record import DataRecord, Dropped, OddCells, SplitRecord
-from lockstep.data.split import Mask, split
+from lockstep.data.split import Mask, split_with_feedback
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def prepare(raw: RawData, params: DataPreprocessing) -> PreparedData:
         cleaned = dataclasses.replace(cleaned, split_key=pd.Series(cleaned.positions >= source_rows))
     first_late = source_rows - raw.origin.get("feedback_rows", 0)
     late = (cleaned.positions >= first_late) & (cleaned.positions < source_rows)
-    train, test, late_test = split(cleaned, params.target, params.split, late)
+    train, test, late_test = split_with_feedback(cleaned, params.target, params.split, late)
     record = DataRecord(
         train_rows=len(train),
         test_rows=len(test),

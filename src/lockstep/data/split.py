@@ -25,12 +25,17 @@ Hashes = NDArray[np.uint64]
 ATTEMPTS = 20
 
 
-def split(
+def split(table: CleanTable, target: str, params: Split, late: Mask | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return train and test rows; see `split_with_feedback`."""
+    return split_with_feedback(table, target, params, late)[:2]
+
+
+def split_with_feedback(
     table: CleanTable, target: str, params: Split, late: Mask | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, Mask]:
-    """Return train and test rows (n), each in the order of the source with the column they were split by, and a mask.
+    """Return train rows, test rows (n) and a mask (n,) of the test rows that came as feedback.
 
-    The mask (n,) marks the test rows that are late.
+    Rows are in the order of the source, with the column that they were split by.
 
     Rows marked as `late` came as feedback and are split by a hash of their content; the others are split as they would
     be without them: so no row ever changes sides because more feedback has come. Test rows that repeat a train row are

@@ -8,7 +8,7 @@ from lockstep import files
 from lockstep.config.params import Split
 from lockstep.data import feedback, parquet
 from lockstep.data.cleaning import CleanTable
-from lockstep.data.split import split
+from lockstep.data.split import split, split_with_feedback
 from lockstep.errors import DataError
 
 SOURCE = pd.DataFrame(
@@ -135,10 +135,10 @@ def test_missing_values_are_all_the_same():
 def test_the_source_is_split_as_it_was_and_feedback_by_itself():
     frame = drawn(300).assign(y=["p", "q", "q"] * 100)
     kinds = {"a": "numeric", "b": "categorical"}
-    *before, _ = split(CleanTable(frame, kinds, "binary"), "y", Split())
+    before = split(CleanTable(frame, kinds, "binary"), "y", Split())
     more = drawn(100, 1).assign(y=["p", "q"] * 50)
     whole = pd.concat([frame, more], ignore_index=True)
-    train, test, late = split(CleanTable(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
+    train, test, late = split_with_feedback(CleanTable(whole, kinds, "binary"), "y", Split(), np.arange(400) >= 300)
     for old, new in zip(before, (train, test), strict=True):
         pd.testing.assert_frame_equal(old, new.head(len(old)))
     assert len(train) + len(test) == 400

@@ -18,7 +18,7 @@ def rows(*counts):
 def divide(frame, task, params, by=None, late=None):
     kinds = {name: "numeric" for name in frame.columns if name != "y"}
     values = None if by is None else pd.Series(by, name=params.column)
-    return split(CleanTable(frame, kinds, task, split_key=values), "y", params, late)[:2]
+    return split(CleanTable(frame, kinds, task, split_key=values), "y", params, late)
 
 
 @pytest.mark.parametrize("seed", range(3))
