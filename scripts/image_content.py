@@ -29,13 +29,13 @@ def digest(image: str) -> str:
     if described.returncode:
         raise Problem(f"there is no local image {image}: {last_line(described.stderr)}", "make image")
     config = json.loads(described.stdout)
-    made = query("docker", "create", image)
-    if made.returncode:
-        raise Problem(f"{image} cannot be read: {last_line(made.stderr)}", "docker system df, and free space")
+    container = query("docker", "create", image)
+    if container.returncode:
+        raise Problem(f"{image} cannot be read: {last_line(container.stderr)}", "docker system df, and free space")
     try:
-        lines = sorted(line for tree in TREES for line in members(made.stdout.strip(), tree))
+        lines = sorted(line for tree in TREES for line in members(container.stdout.strip(), tree))
     finally:
-        query("docker", "rm", "--volumes", made.stdout.strip())
+        query("docker", "rm", "--volumes", container.stdout.strip())
     lines.append(json.dumps({name: config.get(name) for name in CONFIG}, sort_keys=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

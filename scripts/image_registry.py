@@ -49,8 +49,8 @@ class RegistryClient:
 
     def _of_platform(self, index: Mapping[str, Any], platform: str) -> str:
         for entry in index["manifests"]:
-            given = entry.get("platform", {})
-            if f"{given.get('os')}/{given.get('architecture')}" == platform:
+            target = entry.get("platform", {})
+            if f"{target.get('os')}/{target.get('architecture')}" == platform:
                 return str(entry["digest"])
         raise Problem(f"{self.host}/{self.name}: the image under the tag is not for {platform}", "choose another tag")
 

@@ -19,11 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockstep import paths
+from lockstep import files, paths
 from lockstep.commands.verify import clean_copy
 
 # isort: split
@@ -37,12 +37,12 @@ from lockstep.prediction_log.records import Answer, Label
 DAY_US = 86_400_000_000
 SPAM, HAM = "spam", "ham"
 SPAM_SHARE = 0.15
-NOISE = 0.02  # Two trainings on other rows differ by that much in these figures.
+NOISE = 0.023  # The standard error of a recall of 0.8 on the 300 spam messages among 2,000.
 HEAD = ("attack", "labels", "contradict", "as it comes", "if a person accepts all", "spam recall", "accuracy")
 
 
 @dataclass(frozen=True)
-class Given:
+class Example:
     """A label: the message, what its author says, who that is, how many days ago, and what is true."""
 
     text: str
@@ -72,58 +72,58 @@ class Messages:
         """Return spam or ham by chance."""
         return SPAM if self.draw.random() < SPAM_SHARE else HAM
 
-    def honest(self, count: int, author: str, days_ago: int = 0) -> Iterator[Given]:
+    def honest(self, count: int, author: str, days_ago: int = 0) -> Iterator[Example]:
         """Yield messages with their true label."""
         for kind in (self.kind() for _ in range(count)):
-            yield Given(self.one(kind), kind, author, days_ago)
+            yield Example(self.one(kind), kind, author, days_ago)
 
 
-def one_author(made: Messages) -> list[Given]:
+def one_author(messages: Messages) -> list[Example]:
     """600 spam messages that one client calls ham."""
-    return [Given(made.one(SPAM), HAM, "key-a") for _ in range(600)]
+    return [Example(messages.one(SPAM), HAM, "key-a") for _ in range(600)]
 
 
-def flips(made: Messages) -> list[Given]:
+def flips(messages: Messages) -> list[Example]:
     """600 labels of which one in twenty is flipped."""
-    return [flipped(given) if made.draw.random() < 0.05 else given for given in made.honest(600, "key-a")]
+    return [flipped(example) if messages.draw.random() < 0.05 else example for example in messages.honest(600, "key-a")]
 
 
-def one_class(made: Messages) -> list[Given]:
+def one_class(messages: Messages) -> list[Example]:
     """1,500 labels that are right for ham, and call all spam ham."""
-    return [flipped(given) if given.label == SPAM else given for given in made.honest(1500, "key-a")]
+    return [flipped(example) if example.label == SPAM else example for example in messages.honest(1500, "key-a")]
 
 
-def slow(made: Messages) -> list[Given]:
+def slow(messages: Messages) -> list[Example]:
     """Ten days of 50 spam messages called ham among 200 honest labels of the same client."""
-    wrong = [Given(made.one(SPAM), HAM, "key-a", day) for day in range(10) for _ in range(50)]
-    return wrong + [given for day in range(10) for given in made.honest(200, "key-a", day)]
+    wrong = [Example(messages.one(SPAM), HAM, "key-a", day) for day in range(10) for _ in range(50)]
+    return wrong + [example for day in range(10) for example in messages.honest(200, "key-a", day)]
 
 
-def duplicates(made: Messages) -> list[Given]:
+def duplicates(messages: Messages) -> list[Example]:
     """Five spam messages, each called ham 200 times."""
-    return [Given(text, HAM, "key-a") for text in (made.one(SPAM) for _ in range(5)) for _ in range(200)]
+    return [Example(text, HAM, "key-a") for text in (messages.one(SPAM) for _ in range(5)) for _ in range(200)]
 
 
-def hijacked(made: Messages) -> list[Given]:
+def hijacked(messages: Messages) -> list[Example]:
     """A client whose 2,000 labels of ten days were honest, and whose 600 of today are not."""
-    honest = [given for day in range(1, 11) for given in made.honest(200, "key-a", day)]
-    return honest + [Given(made.one(SPAM), HAM, "key-a") for _ in range(600)]
+    honest = [example for day in range(1, 11) for example in messages.honest(200, "key-a", day)]
+    return honest + [Example(messages.one(SPAM), HAM, "key-a") for _ in range(600)]
 
 
-def new_words(made: Messages) -> list[Given]:
+def new_words(messages: Messages) -> list[Example]:
     """No attack: 600 honest labels, among whose spam are words that no train row has."""
-    kinds = [made.kind() for _ in range(600)]
-    return [Given(made.one(kind, new=True), kind, "key-a") for kind in kinds]
+    kinds = [messages.kind() for _ in range(600)]
+    return [Example(messages.one(kind, new=True), kind, "key-a") for kind in kinds]
 
 
-ATTACKS: Mapping[str, Callable[[Messages], list[Given]]] = {
+ATTACKS: Mapping[str, Callable[[Messages], list[Example]]] = {
     attack.__name__: attack for attack in (one_author, flips, one_class, slow, duplicates, hijacked, new_words)
 }
 
 
-def flipped(given: Given) -> Given:
+def flipped(example: Example) -> Example:
     """Return a label with the other answer."""
-    return Given(given.text, HAM if given.label == SPAM else SPAM, given.author, given.days_ago)
+    return Example(example.text, HAM if example.label == SPAM else SPAM, example.author, example.days_ago)
 
 
 def main(words: Sequence[str]) -> int:
@@ -132,6 +132,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("attacks", nargs="*", help="those to run (default: all)")
     parser.add_argument("--rows", type=int, default=3000, help="messages that train the first model")
     options = parser.parse_args(words)
+    if unknown := set(options.attacks) - ATTACKS.keys():
+        parser.error(f"no attack is called {min(unknown)!r}; there are {', '.join(ATTACKS)}")
     print(f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", sep="\n", flush=True)
     failed = False
     with trained(options.rows) as project:
@@ -145,9 +147,9 @@ def main(words: Sequence[str]) -> int:
 @contextmanager
 def trained(rows: int) -> Iterator[Path]:
     """Yield a project with a model of made-up messages in Production."""
-    made = Messages(1)
+    messages = Messages(1)
     with clean_copy() as copy:
-        table = [(kind, made.one(kind)) for kind in (made.kind() for _ in range(rows))]
+        table = [(kind, messages.one(kind)) for kind in (messages.kind() for _ in range(rows))]
         with (copy / "messages.csv").open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([("kind", "text"), *table])
         run(copy, "git", "init", "--quiet")
@@ -168,7 +170,7 @@ def attacked(project: Path, name: str) -> tuple[list[str], bool]:
             before = measured(copy)
             share = write(copy, labels)
             if accepts:
-                for author in sorted({given.author for given in labels}):
+                for author in sorted({example.author for example in labels}):
                     run(copy, sys.executable, "-m", "lockstep", "labels", "accept", author, "--reason", "a trial")
             job = json.loads(run(copy, sys.executable, "-m", "lockstep", "retrain", "--json"))
             outcomes.append(short(job["outcome"]))
@@ -190,26 +192,27 @@ def short(outcome: str) -> str:
     return f"refused by the gate ({named})" + (f"; {held[0]}" if held else "")
 
 
-def write(project: Path, labels: Sequence[Given]) -> float:
+def write(project: Path, labels: Sequence[Example]) -> float:
     """Log an answer of Production for each message and the label that came; return the share that contradicts."""
     predictor = Predictor.load(project / paths.MODELS)
-    answers = predictor.predict([(given.text,) for given in labels]).values
+    answers = predictor.predict([(example.text,) for example in labels]).values
     now = time.time_ns() // 1000
-    store = Store.open(f"sqlite:///{project / '.lockstep' / 'lockstep.db'}")
-    name = json.loads((project / paths.REGISTERED).read_text())["model"]
-    for at, (given, answer) in enumerate(zip(labels, answers, strict=True)):
-        at_us = now - given.days_ago * DAY_US - (len(labels) - at) * 1000
-        record = Answer(at_us, name, "1", "production", "", 500, [f"id{at}"], [[given.text]], [answer], None)
-        store.add([record, Label(at_us + 1, f"e{at}", f"id{at}", given.label, "api", author=given.author)])
-    store.close()
-    return float(np.mean([given.label != answer for given, answer in zip(labels, answers, strict=True)]))
+    name = files.read_json(project / paths.REGISTERED)["model"]
+    records: list[Answer | Label] = []
+    for at, (example, answer) in enumerate(zip(labels, answers, strict=True)):
+        at_us = now - example.days_ago * DAY_US - (len(labels) - at) * 1000
+        records.append(Answer(at_us, name, "1", "production", "", 500, [f"id{at}"], [[example.text]], [answer], None))
+        records.append(Label(at_us + 1, f"e{at}", f"id{at}", example.label, "api", author=example.author))
+    with closing(Store.open(f"sqlite:///{project / '.lockstep' / 'lockstep.db'}")) as store:
+        store.add(records)
+    return float(np.mean([example.label != answer for example, answer in zip(labels, answers, strict=True)]))
 
 
 def measured(project: Path) -> tuple[float, float]:
     """Return spam recall and accuracy of the model in models/ on 2,000 other messages."""
-    made = Messages(3)
-    kinds = [made.kind() for _ in range(2000)]
-    texts = [(made.one(kind),) for kind in kinds]
+    messages = Messages(3)
+    kinds = [messages.kind() for _ in range(2000)]
+    texts = [(messages.one(kind),) for kind in kinds]
     answers = pd.Series(Predictor.load(project / paths.MODELS).predict(texts).values)
     right, spam = answers == pd.Series(kinds), pd.Series(kinds) == SPAM
     return float(right[spam].mean()), float(right.mean())

@@ -68,9 +68,9 @@ class CommandRunner:
 
 def shown(command: tuple[str, ...], stdin: str | None = None) -> tuple[int, str]:
     """Run a command whose output goes to standard error as it comes; return its code and its last line."""
-    last, given = "", subprocess.PIPE if stdin is not None else None
+    last, pipe = "", subprocess.PIPE if stdin is not None else None
     with subprocess.Popen(
-        command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, stdin=pipe, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         if process.stdin and stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it ended without a look: its code says so

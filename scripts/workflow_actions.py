@@ -69,15 +69,15 @@ def cache(job: "Job", options: Mapping[str, str]) -> None:
     stored, key = RUNS / "cache", re.sub(r"[^\w.-]", "_", options["key"])
     prefixes = [re.sub(r"[^\w.-]", "_", line.strip()) for line in options.get("restore-keys", "").splitlines()]
     similar = [path for prefix in filter(None, prefixes) for path in stored.glob(f"{prefix}*")]
-    found = (
+    cached = (
         stored / key if (stored / key).is_dir() else max(similar, key=lambda path: path.stat().st_mtime, default=None)
     )
-    print(f"cache {key}: {f'restored from {found.name}' if found else 'none yet'}")
+    print(f"cache {key}: {f'restored from {cached.name}' if cached else 'none yet'}")
     paths = [line.strip() for line in options["path"].splitlines() if line.strip()]
-    for path in paths if found else ():
-        if (found / path).is_dir():
-            shutil.copytree(found / path, job.clone / path, dirs_exist_ok=True)
-    if found != stored / key:
+    for path in paths if cached else ():
+        if (cached / path).is_dir():
+            shutil.copytree(cached / path, job.clone / path, dirs_exist_ok=True)
+    if cached != stored / key:
         job.after.append(lambda: _save(job.clone, paths, stored / key))
 
 

@@ -8,12 +8,13 @@ import select
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests import http_stand_in
 
 USER = "AWS"
 ACCOUNT = "123456789012"
@@ -78,17 +79,8 @@ def pump(one, other):
 @contextlib.contextmanager
 def proxy(routes):
     """Yield a proxy that leads names to ports: `url` is its address, `routes` may be changed."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Tunnel)
-    server.daemon_threads = True
-    server.routes, server.asked, server.url = dict(routes), [], f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_stand_in.running(Tunnel, routes=dict(routes), asked=[]) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Registry:

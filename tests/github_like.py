@@ -3,9 +3,10 @@
 import http.server
 import json
 import re
-import threading
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
+
+from tests import http_stand_in
 
 TOKEN = "token-of-a-test-0123456789"
 READ_TOKEN = "token-of-a-fork-0123456789"
@@ -84,14 +85,5 @@ class Api(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def serving(*statuses):
     """Yield a server that gives these statuses first; `asked` holds what came, `comments` those of a pull request."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    server.asked, server.statuses, server.comments = [], list(statuses), {}
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_stand_in.running(Api, asked=[], statuses=list(statuses), comments={}) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

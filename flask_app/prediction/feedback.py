@@ -84,11 +84,11 @@ def take(submitted: Sequence[SubmittedLabel], source: str, key: str = "") -> lis
     if faults:
         raise RowsRefused(faults)
     results = [LabelResult(label.label, _outcome(label, logged)) for label in submitted]
+    author = guard.key_of(request.environ)
     for label, result in zip(submitted, results, strict=True):
         before = (logged or {}).get(label.prediction, LabelState("", ""))
         if result.outcome != "unchanged":
             value = before.value if label.value is None else label.value
-            author = guard.key_of(request.environ)
             predictions.label(label.prediction, label.label, _event(label, key), source, value, author)
             _count(label, before)
     return results

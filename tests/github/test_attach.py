@@ -5,14 +5,13 @@ import hashlib
 import json
 import os
 import shutil
-import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from tests import container_registry, ops
+from tests import container_registry, http_stand_in, ops
 from tests.github.test_push import TAG, ecr, push, registry  # noqa: F401 - fixtures
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -46,7 +45,7 @@ class WithReferrers(BaseHTTPRequestHandler):
     def do(self):
         _, _, subject = self.path.partition("/referrers/")
         if self.command == "GET" and subject:
-            content = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.server.known.get(subject, [])}
+            content = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.server.referrers.get(subject, [])}
             return self.answer(200, {"Content-Type": INDEX}, json.dumps(content).encode())
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {key: value for key, value in self.headers.items() if key not in ("Host", "Content-Length")}
@@ -60,7 +59,7 @@ class WithReferrers(BaseHTTPRequestHandler):
             status, sent, read = error.code, dict(error.headers), error.read()
         if self.command == "PUT" and "/manifests/" in self.path and b'"subject"' in content:
             manifest, digest = json.loads(content), f"sha256:{hashlib.sha256(content).hexdigest()}"
-            listed = self.server.known.setdefault(manifest["subject"]["digest"], [])
+            listed = self.server.referrers.setdefault(manifest["subject"]["digest"], [])
             if digest not in [each["digest"] for each in listed]:
                 listed.append({"digest": digest, "artifactType": manifest["artifactType"], "size": len(content)})
             sent["OCI-Subject"] = manifest["subject"]["digest"]
@@ -84,16 +83,8 @@ class WithReferrers(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def with_referrers(goal):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), WithReferrers)
-    server.goal, server.known = goal, {}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_stand_in.running(WithReferrers, goal=goal, referrers={}) as server:
         yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(params=["tag", "api"])

@@ -163,24 +163,6 @@ def test_a_fork_needs_no_secret():
     assert [job["if"] for job in guarded if "vars.AWS_" not in job["if"]] == []
 
 
-NODE_24 = {
-    "actions/cache": 5,
-    "actions/checkout": 5,
-    "actions/download-artifact": 7,
-    "actions/setup-python": 6,
-    "actions/upload-artifact": 6,
-    "aws-actions/configure-aws-credentials": 6,
-    "hashicorp/setup-terraform": 4,
-}
-"""The first major version of an action that runs on Node 24, which is supported until April 2028."""
-
-
-def test_actions_run_on_a_node_that_is_supported():
-    used = {match for text in TEXTS.values() for match in re.findall(r"uses: ([\w/-]+)@[0-9a-f]{40} # v(\d+)", text)}
-    assert {action for action, _ in used} == set(NODE_24)
-    assert [action for action, major in used if int(major) < NODE_24[action]] == []
-
-
 def test_a_change_runs_the_tests_once():
     """A branch with a pull request starts `ci` by that alone, and main starts it by `deploy`."""
     triggers = {name: set(workflow[True]) for name, workflow in PARSED.items()}

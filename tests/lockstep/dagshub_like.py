@@ -1,11 +1,12 @@
 """A proxy in front of a real MLflow server that refuses what DagsHub refuses."""
 
 import http.client
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 from urllib.parse import urlsplit
+
+from tests import http_stand_in
 
 ALWAYS = ("/api/3.0/", "/api/2.0/mlflow/logged-models")
 ALIASES = ("/api/2.0/mlflow/registered-models/alias",)
@@ -53,16 +54,8 @@ class Proxy(BaseHTTPRequestHandler):
 @contextmanager
 def serving(handler):
     """Serve a handler on a free port and yield its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with http_stand_in.running(handler) as server:
+        yield server.url
 
 
 def proxy(upstream, *refused):

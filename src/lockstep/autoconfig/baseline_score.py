@@ -47,7 +47,7 @@ class Baseline:
     constant: float
     reached: float
     error: float
-    test_rows: int = 1000
+    test_rows: int
 
     @property
     def signal(self) -> bool:

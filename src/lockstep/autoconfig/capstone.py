@@ -51,7 +51,7 @@ class Capstone:
         for name in next(self._documents("dvc.yaml"), {}).get("stages") or ():
             if name not in STAGES + REGISTRATION:
                 self._leave(f"dvc.yaml: {name}", "the stages are fixed; what comes before them can write the source")
-        if any(isinstance(key, str) and key for call in self._calls("s3_operations") for key in call.given[1:3]):
+        if any(isinstance(key, str) and key for call in self._calls("s3_operations") for key in call.positional[1:3]):
             self._leave(
                 "access keys in the code", "use a profile or a role, and delete the keys in IAM: git keeps them"
             )
@@ -66,8 +66,8 @@ class Capstone:
             try:
                 yield PythonFile(path, self.params, self.used).read()
             except (SyntaxError, ValueError) as error:
-                place = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-                self._leave(path.relative_to(self.root).as_posix(), f"it is no valid Python{place}")
+                line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+                self._leave(path.relative_to(self.root).as_posix(), f"it is no valid Python{line}")
 
     def _documents(self, *patterns: str) -> Iterator[dict[str, Any]]:
         """Yield the mappings of YAML files."""
@@ -86,7 +86,7 @@ class Capstone:
     def _first(self, kind: type[T], *names: str, below: str = "", on: Any = None) -> list[T]:
         """Return the first arguments of a kind of these calls."""
         calls = [call for call in self._calls(*names, below=below) if on is None or call.on == on]
-        return [call.given[0] for call in calls if call.given and isinstance(call.given[0], kind)]
+        return [call.positional[0] for call in calls if call.positional and isinstance(call.positional[0], kind)]
 
     def _assigned(self, pattern: str, kind: type[T]) -> dict[str, T]:
         """Return the values of a kind of the names that match."""
@@ -120,7 +120,7 @@ class Capstone:
         ]
         labels = next(iter(self._first(dict, "replace", "map", below="src", on=TableColumn(target))), {})
         labels = {str(old): str(new) for old, new in labels.items()}
-        kept = next(iter(self._first(list, "isin", below="src", on=TableColumn(target))), [])
+        listed = next(iter(self._first(list, "isin", below="src", on=TableColumn(target))), [])
         dropped = [names for call in self._calls("drop") if isinstance(names := call.named.get("columns"), list)]
         split = next((call.named for call in self._calls("train_test_split", below="src")), {})
         size, seed = split.get("test_size"), split.get("random_state")
@@ -134,7 +134,7 @@ class Capstone:
             "ignore": sorted({each for names in dropped for each in names if isinstance(each, str)} - {target}),
             "labels": labels,
             "positive": "1" if "1" in labels.values() else None,
-            "kept_labels": [labels.get(str(label), str(label)) for label in kept],
+            "kept_labels": [labels.get(str(label), str(label)) for label in listed],
             "split": {
                 "method": "stratified" if "stratify" in split else "random",
                 "test_size": size if isinstance(size, float) else SHARE,
@@ -173,28 +173,28 @@ class Capstone:
 
     def _model(self) -> dict[str, Any]:
         """Return the estimators, with the parameters that mean the same here, and what the tests ask of a model."""
-        found = []
+        candidates = []
         for call in self._calls(*NAMES["estimators"], below="src"):
             name = NAMES["estimators"][call.name]
             same = {key: call.named[key] for key in NAMES["parameters"].get(name, ()) if key in call.named}
-            known = {key: value for key, value in same.items() if isinstance(value, int | float | str)}
-            for key in sorted(set(call.named) - set(known) - {"random_state"}):
+            params = {key: value for key, value in same.items() if isinstance(value, int | float | str)}
+            for key in sorted(set(call.named) - set(params) - {"random_state"}):
                 self._leave(f"{call.name}: {key}", "model_building.candidates can set it, if it is needed")
-            if (candidate := {"estimator": name, "params": known}) not in found:
-                found.append(candidate)
-        if not found:
+            if (candidate := {"estimator": name, "params": params}) not in candidates:
+                candidates.append(candidate)
+        if not candidates:
             self._leave("the estimator", "no file makes one that is known; logistic_regression stands in its place")
-        asked = {name.removeprefix("expected_"): least for name, least in self._assigned("expected_.*", float).items()}
+        floors = {name.removeprefix("expected_"): least for name, least in self._assigned("expected_.*", float).items()}
         return {
-            "candidates": found or [{"estimator": "logistic_regression"}],
-            "floors": {name: least for name, least in asked.items() if name in METRICS},
+            "candidates": candidates or [{"estimator": "logistic_regression"}],
+            "floors": {name: least for name, least in floors.items() if name in METRICS},
         }
 
     def _service(self) -> dict[str, Any]:
         """Return what clients, the tracking server and the cluster know."""
         owner, name = (next(iter(self._assigned(f"repo_{each}", str).values()), "") for each in ("owner", "name"))
         for call in self._calls("init"):
-            owner, name = (call.named.get(f"repo_{key}", known) for key, known in (("owner", owner), ("name", name)))
+            owner, name = call.named.get("repo_owner", owner), call.named.get("repo_name", name)
         for address in self._first(str, "set_tracking_uri"):
             if match := re.search(r"dagshub\.com/([\w.-]+)/([\w.-]+?)\.mlflow", address):
                 owner, name = match.groups()

@@ -30,7 +30,7 @@ class FunctionCall:
 
     name: str
     on: Any
-    given: tuple[Any, ...]
+    positional: tuple[Any, ...]
     named: Mapping[str, Any]
 
 
@@ -92,8 +92,8 @@ class PythonFile:
             case ast.Tuple(elts=items):
                 return tuple(map(self.value, items))
             case ast.Dict(keys=keys, values=values):
-                known = {self.value(key): self.value(value) for key, value in zip(keys, values, strict=True) if key}
-                return UNKNOWN if UNKNOWN in known or UNKNOWN in known.values() else known
+                mapping = {self.value(key): self.value(value) for key, value in zip(keys, values, strict=True) if key}
+                return UNKNOWN if UNKNOWN in mapping or UNKNOWN in mapping.values() else mapping
             case ast.JoinedStr(values=parts):
                 texts = [self.value(part.value if isinstance(part, ast.FormattedValue) else part) for part in parts]
                 return UNKNOWN if UNKNOWN in texts else "".join(map(str, texts))

@@ -98,10 +98,9 @@ def _in_a_pod() -> list[Finding]:
         raise ConfigError(f"kubectl: {error}", todo) from None
     except (ValueError, TypeError):
         raise ConfigError(f"no pod answers: {' '.join((done.stdout + done.stderr).split())[-300:]}", todo) from None
-    own = Finding("tracking server", "fail", "none: pods keep the model of the image", "docs/aws.md, The registry")
-    return [
-        own if (row.name, row.what[:5]) == ("tracking server", "local") else row for row in rows if row.name in OF_PODS
-    ]
+    missing = Finding("tracking server", "fail", "none: pods keep the model of the image", "docs/aws.md, The registry")
+    needed = [row for row in rows if row.name in OF_PODS]
+    return [missing if (row.name, row.what[:5]) == ("tracking server", "local") else row for row in needed]
 
 
 def _checked(name: str, check: Callable[[Settings], Outcome], settings: Settings) -> Finding:

@@ -15,11 +15,10 @@ import msgspec
 from lockstep.config import params_file
 from lockstep.config.settings import Settings
 from lockstep.errors import ConfigError
-from lockstep.prediction_log import label_review, training_rows
+from lockstep.prediction_log import label_review
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.label_review import LabelBatch
 from lockstep.registry import tracking
-from lockstep.registry.history import rolled_back_spans
 from lockstep.registry.model_registry import Registry
 from lockstep.runtime.terminal import print_table, visible
 
@@ -42,14 +41,13 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     params = params_file.load()
     registry = Registry(tracking.connect(settings), params.register_model.model_name)
     with closing(Store.from_settings(settings)) as store:
-        rows = list(training_rows.read(store, registry.name))
+        log = (store, registry.name, params.data_ingestion.feedback_review, registry.history())
+        _, batches, _ = label_review.assess_log(*log)
         if arguments.verdict:
-            _check(arguments, {row.author for row in rows})
+            _check(arguments, {batch.author for batch in batches})
             accepted = arguments.verdict == "accept"
             label_review.record(store, registry.name, arguments.author, accepted, settings.actor, arguments.reason)
-        reviews = label_review.reviews(store, registry.name)
-    spans = rolled_back_spans(registry.history())
-    batches, _ = label_review.assess(rows, params.data_ingestion.feedback_review, reviews, spans)
+            _, batches, _ = label_review.assess_log(*log)
     if arguments.json:
         print(json.dumps({"model": registry.name, "batches": msgspec.to_builtins(batches)}))
     else:
@@ -74,8 +72,8 @@ def _show(name: str, batches: list[LabelBatch]) -> None:
         return
     columns = ("day", "author", "labels", "contradict", "equal rows", "state")
     print_table(columns, (map(visible, _cells(batch)) for batch in batches[:SHOWN]))
-    if more := len(batches) - SHOWN:
-        print(f"and {more} older batches" if more > 0 else "", end="\n" if more > 0 else "")
+    if (more := len(batches) - SHOWN) > 0:
+        print(f"and {more} older batches")
     for batch in batches[:SHOWN]:
         if batch.reason:
             print(visible(f"{batch.day} {batch.author}: {batch.reason}"))

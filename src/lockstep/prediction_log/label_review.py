@@ -16,9 +16,11 @@ from sqlalchemy import select
 
 from lockstep.config.params import FeedbackReview
 from lockstep.data.schema import label_name
+from lockstep.prediction_log import training_rows
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.tables import LABEL_REVIEWS
 from lockstep.prediction_log.training_rows import TrainingRow
+from lockstep.registry.history import Event, rolled_back_spans
 
 State = Literal["joins", "waits", "accepted", "rejected"]
 LEAST_LABELS = 20  # A share of fewer labels is noise, and so few move no model.
@@ -75,6 +77,18 @@ def assess(
             reasons[index] = _reason(batches[-1], rank, limits)
     _judge_together(rows, batches, reasons, limits)
     return batches, reasons
+
+
+def assess_log(
+    store: Store, model: str, limits: FeedbackReview, events: Iterable[Event]
+) -> tuple[list[TrainingRow], list[LabelBatch], list[str]]:
+    """Return the labelled rows (n) of a model's log, their batches, and why a row does not join (n).
+
+    `events` are the moves of Production, newest first. Raises StoreError: the database is out of reach.
+    """
+    rows = list(training_rows.read(store, model))
+    batches, reasons = assess(rows, limits, reviews(store, model), rolled_back_spans(events))
+    return rows, batches, reasons
 
 
 def reviews(store: Store, model: str) -> list[LabelReview]:

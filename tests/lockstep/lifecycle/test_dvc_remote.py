@@ -1,5 +1,4 @@
 import http.server
-import threading
 import warnings
 from contextlib import contextmanager
 
@@ -7,6 +6,7 @@ import pytest
 
 from lockstep.lifecycle import dvc_remote
 from lockstep.lifecycle.dvc_remote import RemoteBucket
+from tests import http_stand_in
 
 KEYS = {"access_key_id": "key-0123456789", "secret_access_key": "secret-0123456789"}
 BEGUN = b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
@@ -33,16 +33,8 @@ class S3(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(**statuses):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), S3)
-    server.statuses, server.asked = statuses, []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_stand_in.running(S3, statuses=statuses, asked=[]) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ from lockstep.prediction_log import label_review, training_rows
 from lockstep.prediction_log.database import Store
 from lockstep.prediction_log.training_rows import Export
 from lockstep.registry import tracking
-from lockstep.registry.history import rolled_back_spans
 from lockstep.registry.model_registry import Registry, Version
 from lockstep.runtime import file_lock
 
@@ -107,10 +106,8 @@ def _export(params: Params, settings: Settings, store: Store) -> Export:
     if schema is None:
         raise RegistryError(f"version {production.version} has no schema", "register it again: `dvc repro`")
     with _uninterrupted():
-        rows = list(training_rows.read(store, registry.name))
-        spans = rolled_back_spans(registry.history())
-        known = label_review.reviews(store, registry.name)
-        _, reasons = label_review.assess(rows, params.data_ingestion.feedback_review, known, spans)
+        limits = params.data_ingestion.feedback_review
+        rows, _, reasons = label_review.assess_log(store, registry.name, limits, registry.history())
         exported = training_rows.export(rows, reasons, params, schema, schema_of, settings.log_rows == "hashed")
     log.info("%d labelled rows stand beside the source", exported.rows)
     for reason, count in exported.left_out.items():

@@ -99,6 +99,7 @@ class Scheduler:
     def _enqueue_due(self, alerts: Sequence[Alert]) -> None:
         """Queue a job for the first model for which the policy triggers one, unless any is under way."""
         if not (self._automatic() and self._is_project()) or policy.busy(self.newest()):
+            self.reasons = {}
             return
         for model in self.models():
             relevant = [alert for alert in alerts if alert.model == model]
